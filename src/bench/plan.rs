@@ -1,0 +1,119 @@
+//! What a run is to do, decided before it begins.
+
+use std::time::Duration;
+
+use crate::workload::Workload;
+
+/// A measurement, fixed beforehand: it never goes on until an interval looks tight.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// In the order of the report.
+    pub workloads: Vec<&'static Workload>,
+    /// How often the parties of each workload are made anew.
+    pub incarnations: u32,
+    pub effort: Effort,
+    /// Instead of the calibrated number.
+    pub ops_per_sample: Option<u64>,
+}
+
+/// When an incarnation has taken samples enough.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Effort {
+    /// Time for a workload, counting and floor included, over all its incarnations.
+    pub time: Option<Duration>,
+    /// Samples per incarnation that time is taken from; of the others, fewer by their shares.
+    pub samples: Option<u32>,
+}
+
+/// A count is the same in every sample.
+const COUNTED_SHARE: f64 = 0.1;
+/// The floor is one loop in one thread, and steadier than what it is subtracted from.
+const FLOOR_SHARE: f64 = 0.2;
+/// However short the budget: a median needs some.
+const FEWEST_SAMPLES: u32 = 5;
+/// However long the budget, unless a number was asked for: more tell nothing about an incarnation, and all are kept.
+const MOST_SAMPLES: u32 = 5_000;
+
+impl Effort {
+    /// The part of one incarnation's timed samples, of `incarnations`.
+    pub(super) fn of_samples(self, incarnations: u32) -> Quota {
+        self.quota(incarnations, 1.0 - COUNTED_SHARE - FLOOR_SHARE, self.samples)
+    }
+
+    /// The part of one incarnation's samples in which switches are counted on demand.
+    pub(super) fn of_counted(self, incarnations: u32) -> Quota {
+        self.quota(incarnations, COUNTED_SHARE, self.fewer(COUNTED_SHARE))
+    }
+
+    /// The part of one incarnation's floor.
+    pub(super) fn of_floor(self, incarnations: u32) -> Quota {
+        self.quota(incarnations, FLOOR_SHARE, self.fewer(FLOOR_SHARE))
+    }
+
+    fn fewer(self, share: f64) -> Option<u32> {
+        self.samples.map(|samples| ((f64::from(samples) * share) as u32).max(FEWEST_SAMPLES))
+    }
+
+    fn quota(self, incarnations: u32, share: f64, samples: Option<u32>) -> Quota {
+        let nanoseconds = self.time.map(|time| (time.as_nanos() as f64 * share / f64::from(incarnations)) as u64);
+        Quota { nanoseconds, samples, fewest: samples.map_or(FEWEST_SAMPLES, |samples| samples.min(FEWEST_SAMPLES)) }
+    }
+}
+
+/// How much of something one incarnation takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Quota {
+    nanoseconds: Option<u64>,
+    samples: Option<u32>,
+    fewest: u32,
+}
+
+impl Quota {
+    pub(super) fn is_met(self, taken: usize, elapsed_ns: u64) -> bool {
+        let full = taken >= self.samples.unwrap_or(MOST_SAMPLES) as usize;
+        let late = self.nanoseconds.is_some_and(|nanoseconds| elapsed_ns >= nanoseconds);
+        full || (late && taken >= self.fewest as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effort(milliseconds: Option<u64>, samples: Option<u32>) -> Effort {
+        Effort { time: milliseconds.map(Duration::from_millis), samples }
+    }
+
+    #[test]
+    fn a_budget_is_shared_between_incarnations_and_their_parts() {
+        let effort = effort(Some(1000), None);
+        let (samples, counted, floor) = (effort.of_samples(10), effort.of_counted(10), effort.of_floor(10));
+        assert!(!counted.is_met(1000, 9_000_000) && counted.is_met(1000, 10_000_000));
+        assert!(!samples.is_met(1000, 69_000_000) && samples.is_met(1000, 70_000_001));
+        assert!(!floor.is_met(1000, 19_000_000) && floor.is_met(1000, 20_000_000));
+    }
+
+    #[test]
+    fn a_long_budget_does_not_fill_the_memory() {
+        let quota = effort(Some(3_600_000), None).of_samples(10);
+        assert!(!quota.is_met(4_999, 0) && quota.is_met(5_000, 0));
+    }
+
+    #[test]
+    fn a_short_budget_still_takes_a_few_samples() {
+        let quota = effort(Some(1), None).of_samples(10);
+        assert!(!quota.is_met(4, 1_000_000_000));
+        assert!(quota.is_met(5, 1_000_000_000));
+    }
+
+    #[test]
+    fn a_number_of_samples_is_kept_without_a_budget_and_capped_by_one() {
+        let quota = effort(None, Some(100)).of_samples(10);
+        assert!(!quota.is_met(99, u64::MAX) && quota.is_met(100, 0));
+        let quota = effort(Some(1000), Some(100)).of_samples(10);
+        assert!(quota.is_met(100, 0) && quota.is_met(50, 80_000_000));
+        let one = effort(None, Some(1));
+        assert!(one.of_samples(10).is_met(1, 0));
+        assert!(!one.of_floor(10).is_met(4, 0) && one.of_floor(10).is_met(5, 0));
+    }
+}

@@ -1,0 +1,109 @@
+//! Taking one sample, and finding out how many ops it should have.
+
+use anyhow::Result;
+
+use crate::counter::books::Books;
+use crate::counter::meter::{Attached, Edge, Meter, Reading, Ring};
+use crate::sample::{CountingMode, Sample};
+use crate::sys::clock::monotonic_ns;
+use crate::sys::signal::Watchdog;
+use crate::workload::session::Session;
+
+/// How long a sample should be: short enough to fall between a busy neighbour's time slices (3 ms), long enough for the
+/// clock's two reads (50 ns) and the calls around it to vanish.
+const SAMPLE_NS: f64 = 250_000.0;
+/// Time spent before an incarnation's first sample: first touches, caches, branch predictors.
+const WARM_UP_NS: u64 = 2_000_000;
+
+/// A session under observation.
+pub(super) struct Sampler<'a> {
+    session: &'a mut dyn Session,
+    meter: &'a mut dyn Meter,
+    watchdog: &'a Watchdog,
+    books: Books,
+    begin: Vec<Option<Reading>>,
+    end: Vec<Option<Reading>>,
+}
+
+impl<'a> Sampler<'a> {
+    pub(super) fn new(session: &'a mut dyn Session, attached: &'a mut Attached, watchdog: &'a Watchdog) -> Self {
+        let parties = session.parties().into_iter().map(|party| (party.process, party.thread));
+        let books = Books::open(parties, attached.counting.mode != CountingMode::None);
+        let meter = attached.meter.as_mut();
+        let counters = meter.counters().len();
+        Sampler { session, meter, watchdog, books, begin: vec![None; counters], end: vec![None; counters] }
+    }
+
+    /// Plays until caches and clocks are warm.
+    pub(super) fn warm_up(&mut self, ops: u64) -> Result<()> {
+        let began = monotonic_ns();
+        while monotonic_ns() - began < WARM_UP_NS {
+            self.session.play(ops)?;
+            self.watchdog.progress();
+        }
+        Ok(())
+    }
+
+    /// How many ops fill a sample.
+    ///
+    /// The best of three tries counts at each step, so that a neighbour's time slice is not taken for the price.
+    pub(super) fn calibrate(&mut self) -> Result<u64> {
+        let mut ops = 1;
+        loop {
+            let mut best_ns = f64::INFINITY;
+            for _ in 0..3 {
+                best_ns = best_ns.min(self.session.play(ops)?.elapsed_ns as f64);
+                self.watchdog.progress();
+            }
+            if best_ns >= SAMPLE_NS / 4.0 {
+                return Ok(((ops as f64 * SAMPLE_NS / best_ns) as u64).max(1));
+            }
+            ops *= 2;
+        }
+    }
+
+    /// Whether [`Sampler::count_switches`] changes anything.
+    pub(super) fn switches_on_demand(&self) -> bool {
+        self.meter.switches_on_demand()
+    }
+
+    /// Has the meter count switches from now on, or no longer.
+    pub(super) fn count_switches(&mut self, on: bool) -> Result<()> {
+        self.meter.count_switches(on)
+    }
+
+    /// Plays `ops` ops once, with everything read around them.
+    pub(super) fn sample(&mut self, ops: u64) -> Result<Sample> {
+        self.meter.read(Ring::Outer, Edge::Begin, &mut self.begin)?;
+        let booked = self.books.read();
+        self.meter.read(Ring::Inner, Edge::Begin, &mut self.begin)?;
+        let started_at_ns = monotonic_ns();
+        let played = self.session.play(ops)?;
+        self.meter.read(Ring::Inner, Edge::End, &mut self.end)?;
+        let parties = self.books.read().since(booked);
+        self.meter.read(Ring::Outer, Edge::End, &mut self.end)?;
+        self.watchdog.progress();
+        let counts = self
+            .begin
+            .iter()
+            .zip(&self.end)
+            .map(|(begin, end)| Some(end.as_ref()?.count - begin.as_ref()?.count))
+            .collect();
+        Ok(Sample {
+            started_at_ns,
+            ops,
+            elapsed_ns: played.elapsed_ns,
+            own_switches: played.own_switches,
+            parties,
+            counts,
+        })
+    }
+
+    /// All counters as they stand now.
+    pub(super) fn readings(&mut self) -> Result<Vec<Option<Reading>>> {
+        let mut now = vec![None; self.begin.len()];
+        self.meter.read(Ring::Outer, Edge::Begin, &mut now)?;
+        self.meter.read(Ring::Inner, Edge::Begin, &mut now)?;
+        Ok(now)
+    }
+}

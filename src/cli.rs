@@ -1,0 +1,343 @@
+//! The command line: parsed by clap, with every list of values from its registry.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::bench::plan::{Effort, Plan};
+use crate::counter::ladder::CounterChoice;
+use crate::render::{self, FORMATS};
+use crate::workload::{self, WORKLOADS, Workload};
+
+/// What a context switch costs on this machine, with the switches counted and never assumed.
+#[derive(Debug, Parser)]
+#[command(name = "ctxprof", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}Options:\n{options}{after-help}\n")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// When to color
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+}
+
+/// When output is colored; `auto` also respects NO_COLOR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure what a context switch costs here, by mechanism (start here)
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// List workloads and counters, each available here or not, and why
+    List(OutputArgs),
+    /// Show a saved run again, or raw samples worked out again
+    Report(ReportArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell that is to use it
+        shell: Shell,
+    },
+    /// Print the manual page, in roff
+    Man {
+        /// The page of this command
+        command: Option<String>,
+    },
+}
+
+/// Commands by what people want, in the order of `--help`.
+const GROUPS: &[(&str, &[&str])] =
+    &[("Measure this machine", &["run"]), ("Results", &["report"]), ("Host and tool", &["list", "completions", "man"])];
+
+const EXAMPLES: &str = "Examples:
+  sudo ctxprof run                         the price list of this machine
+  sudo ctxprof run thread-pipe --cpu 1     one workload, on CPU 1
+  sudo ctxprof run -o prices.json          the table, and a file for later
+  ctxprof report prices.json --wide        show it again, with more columns
+  ctxprof list                             what can be measured here, and why the rest cannot
+
+Without sudo ctxprof counts what the system lets it count, and says so.
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 130 interrupted (143 by SIGTERM) after printing what there is.";
+
+const RUN_EXAMPLES: &str = "Examples:
+  sudo ctxprof run                                  the default workloads, 10 incarnations each
+  sudo ctxprof run task-channel --time 5            one workload, for 5 s
+  taskset -c 3 ctxprof run                          on a CPU that the mask allows
+  sudo ctxprof run --format json --quiet            JSON on stdout and nothing else
+  sudo ctxprof run -o run.json -o run.md            two files, and the table on stdout
+  sudo ctxprof run --samples-out raw.json           raw samples too, for `ctxprof report raw.json`
+
+One op is one round trip. Every run is kept (`ctxprof report` shows the last one) unless --no-save.";
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What to measure [default: those marked * in `ctxprof list`]
+    #[arg(value_name = "WORKLOAD", value_parser = PossibleValuesParser::new(WORKLOADS.iter().map(|workload| workload.name)), hide_possible_values = true)]
+    pub workloads: Vec<String>,
+
+    /// Run all parties on this CPU [default: the strongest and quietest that is allowed]
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+
+    /// How often the parties are made anew; intervals are over these
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub incarnations: u32,
+
+    /// Time for each workload, in seconds [default: 1, or as long as --samples takes]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub time: Option<Duration>,
+
+    /// Samples per incarnation [default: as many as the time allows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub samples: Option<u32>,
+
+    /// Ops per sample [default: calibrated to 0.25 ms]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub ops_per_sample: Option<u64>,
+
+    /// How to count kernel switches: CPU-wide, on the parties' threads, by getrusage, or not
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = PossibleValuesParser::new(CounterChoice::ALL.map(CounterChoice::name)))]
+    pub counters: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Also write the raw samples to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub samples_out: Option<PathBuf>,
+
+    /// Do not keep this run
+    #[arg(long)]
+    pub no_save: bool,
+
+    /// Print the report only: no progress, no word about where it was kept
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// Show no progress
+    #[arg(long)]
+    pub no_progress: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A file that ctxprof wrote [default: the last run that was kept]
+    pub file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Where a report goes, and in which form.
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// The form on stdout
+    #[arg(long, value_name = "FORMAT", default_value = FORMATS[0].name, value_parser = PossibleValuesParser::new(FORMATS.iter().map(|format| format.name)))]
+    pub format: String,
+
+    /// Also write it to this file, in the form of its suffix (.json, .csv, .md, .txt); may be repeated
+    #[arg(long, short, value_name = "FILE", value_parser = output_file)]
+    pub output: Vec<PathBuf>,
+
+    /// Show more columns
+    #[arg(long)]
+    pub wide: bool,
+}
+
+impl RunArgs {
+    /// The plan that these arguments ask for.
+    pub fn plan(&self) -> Plan {
+        let named: Vec<&'static Workload> = self.workloads.iter().filter_map(|name| workload::find(name)).collect();
+        let mut workloads = if named.is_empty() { workload::defaults().collect() } else { named };
+        let mut seen = Vec::new();
+        workloads.retain(|workload| {
+            !seen.contains(&workload.name) && {
+                seen.push(workload.name);
+                true
+            }
+        });
+        let time = self.time.or_else(|| self.samples.is_none().then_some(Duration::from_secs(1)));
+        let effort = Effort { time, samples: self.samples };
+        Plan { workloads, incarnations: self.incarnations, effort, ops_per_sample: self.ops_per_sample }
+    }
+
+    /// The way of counting that was asked for.
+    pub fn counter_choice(&self) -> CounterChoice {
+        CounterChoice::ALL.into_iter().find(|choice| choice.name() == self.counters).unwrap_or(CounterChoice::Auto)
+    }
+}
+
+/// Parses the command line, with the nearest name offered for one that is wrong.
+///
+/// # Errors
+/// Wrong usage; asking for help or the version, which clap treats alike.
+pub fn parse() -> Result<Cli, clap::Error> {
+    parse_from(std::env::args_os())
+}
+
+fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let parsed = command.try_get_matches_from_mut(words).and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| with_suggestion(error, &command))
+}
+
+/// The same error with the nearest name, where clap found none near enough: `rnu` is two letters from everything to it.
+fn with_suggestion(mut error: clap::Error, command: &clap::Command) -> clap::Error {
+    let commands = || command.get_subcommands().map(|command| command.get_name().to_string()).collect();
+    let workloads = || WORKLOADS.iter().map(|workload| workload.name.to_string()).collect();
+    let is_workload = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(argument)) if argument.contains("WORKLOAD"));
+    let (wrong, suggestion, names): (_, _, Vec<String>) = match error.kind() {
+        ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand, commands()),
+        ErrorKind::InvalidValue if is_workload => (ContextKind::InvalidValue, ContextKind::SuggestedValue, workloads()),
+        _ => return error,
+    };
+    if error.get(suggestion).is_none() {
+        if let Some(ContextValue::String(word)) = error.get(wrong) {
+            if let Some(nearest) = names.into_iter().min_by_key(|name| strsim::damerau_levenshtein(name, word)) {
+                let value = if suggestion == ContextKind::SuggestedValue {
+                    ContextValue::String(nearest)
+                } else {
+                    ContextValue::Strings(vec![nearest])
+                };
+                error.insert(suggestion, value);
+            }
+        }
+    }
+    error
+}
+
+/// The parser, with its help grouped by what people want.
+pub fn command() -> clap::Command {
+    let command = Cli::command();
+    let width = command.get_subcommands().map(|command| command.get_name().len()).max().unwrap_or_default();
+    let line = |name: &&str| {
+        let about = command
+            .find_subcommand(name)
+            .and_then(|command| command.get_about())
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        format!("  {name:width$}  {about}\n")
+    };
+    let groups: Vec<String> = GROUPS
+        .iter()
+        .map(|(heading, names)| format!("{heading}:\n{}", names.iter().map(line).collect::<String>()))
+        .collect();
+    command.before_help(groups.join("\n")).after_help(EXAMPLES)
+}
+
+fn output_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    render::format_of(&path).map_err(|error| error.to_string())?;
+    Ok(path)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    const DAY: f64 = 86_400.0;
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_string())?;
+    if !(0.001..=DAY).contains(&seconds) {
+        return Err(format!("must be between 0.001 and {DAY} seconds"));
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_args(line: &str) -> Result<RunArgs, clap::Error> {
+        let cli = parse_from(line.split_whitespace())?;
+        match cli.command {
+            Command::Run(args) => Ok(args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_parser_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_stands_in_one_group() {
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let mut known: Vec<String> =
+            Cli::command().get_subcommands().map(|command| command.get_name().to_string()).collect();
+        grouped.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(grouped, known);
+    }
+
+    #[test]
+    fn nothing_said_means_the_defaults_for_a_second_each() {
+        let plan = run_args("ctxprof run").unwrap().plan();
+        assert_eq!(
+            plan.workloads.iter().map(|workload| workload.name).collect::<Vec<_>>(),
+            ["thread-pipe", "process-pipe", "task-channel"]
+        );
+        assert_eq!(
+            (plan.incarnations, plan.effort),
+            (10, Effort { time: Some(Duration::from_secs(1)), samples: None })
+        );
+    }
+
+    #[test]
+    fn a_number_of_samples_lifts_the_time_limit_unless_both_are_given() {
+        assert_eq!(run_args("ctxprof run --samples 7").unwrap().plan().effort, Effort { time: None, samples: Some(7) });
+        let both = run_args("ctxprof run --samples 7 --time 0.5").unwrap().plan().effort;
+        assert_eq!(both, Effort { time: Some(Duration::from_millis(500)), samples: Some(7) });
+    }
+
+    #[test]
+    fn a_workload_named_twice_is_measured_once() {
+        let plan = run_args("ctxprof run task-channel thread-pipe task-channel").unwrap().plan();
+        assert_eq!(
+            plan.workloads.iter().map(|workload| workload.name).collect::<Vec<_>>(),
+            ["task-channel", "thread-pipe"]
+        );
+    }
+
+    #[test]
+    fn nonsense_is_refused_and_the_nearest_name_offered() {
+        for (line, words) in [
+            ("ctxprof run thred-pipe", "thread-pipe"),
+            ("ctxprof run zzz", "similar value"),
+            ("ctxprof rnu", "'run'"),
+            ("ctxprof lst", "'list'"),
+            ("ctxprof run --incarnations 0", "1..=10000"),
+            ("ctxprof run --samples -1", "-1"),
+            ("ctxprof run --samples 1000001", "1000000"),
+            ("ctxprof run --ops-per-sample 0", "0"),
+            ("ctxprof run --time 0", "between"),
+            ("ctxprof run --time -1", "-1"),
+            ("ctxprof run --time nan", "between"),
+            ("ctxprof run --time 1e99", "between"),
+            ("ctxprof run --cpu x", "invalid"),
+            ("ctxprof run --cpu -1", "-1"),
+            ("ctxprof run --counters gpu", "cpu"),
+            ("ctxprof run --format xml", "markdown"),
+            ("ctxprof run -o prices", "suffix"),
+        ] {
+            let error = run_args(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(words), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The commands: each reads as plan → engine → summary → record → render.
+
+mod list;
+mod output;
+mod progress;
+mod report;
+mod run;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+use nix::sys::signal::Signal;
+
+use crate::cli::{self, Cli, Command};
+use crate::host::placement::{self, Place, Processors};
+use crate::host::probe;
+
+/// How a command ended, other than by an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// A signal ended it, after what there was had been printed.
+    Interrupted(Signal),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// It failed or was refused; what could be printed has been.
+pub fn execute(cli: &Cli) -> Result<Outcome> {
+    let color = cli.global.color;
+    match &cli.command {
+        Command::Run(arguments) => run::execute(arguments, color),
+        Command::List(arguments) => list::execute(arguments, color).map(|()| Outcome::Done),
+        Command::Report(arguments) => report::execute(arguments, color).map(|()| Outcome::Done),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut cli::command(), "ctxprof", &mut script);
+            output::print(&script).map(|()| Outcome::Done)
+        }
+        Command::Man { command } => manual(command.as_deref()).map(|()| Outcome::Done),
+    }
+}
+
+fn manual(of: Option<&str>) -> Result<()> {
+    let command = match of {
+        None => cli::command(),
+        Some(name) => {
+            let whole = Cli::command();
+            let part = whole.find_subcommand(name).with_context(|| format!("there is no command {name:?}"))?;
+            part.clone().name(format!("ctxprof-{name}"))
+        }
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page).context("writing the manual page")?;
+    output::print(&page)
+}
+
+/// The CPU that was asked for, or the best of those allowed.
+fn place(asked: Option<usize>) -> Result<(Place, Processors)> {
+    let root = Path::new("/");
+    let processors = probe::processors(root)?;
+    let place = match asked {
+        Some(cpu) => placement::asked_for(cpu, &processors)?,
+        None => placement::choose(&probe::candidates(root, &processors.allowed))?,
+    };
+    Ok((place, processors))
+}

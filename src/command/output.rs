@@ -1,0 +1,75 @@
+//! Where reports go: stdout, and files.
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::{Context, Result};
+use console::Term;
+
+use crate::cli::{ColorChoice, OutputArgs};
+use crate::record::store;
+use crate::render::{self, FORMATS, Look, Report};
+
+/// What is assumed of a page where there is no terminal to ask.
+const PAGE_WIDTH: usize = 100;
+
+/// Prints the report in the form asked for, then writes it to every file asked for, each in its own form.
+///
+/// # Errors
+/// The first of the outputs that could not be written; the others have been.
+pub(super) fn deliver(report: &dyn Report, output: &OutputArgs, color: ColorChoice) -> Result<()> {
+    let format = render::format(&output.format).unwrap_or(&FORMATS[0]);
+    let mut outcome =
+        (format.draw)(report, &look_of_stdout(output.wide, color)).and_then(|text| print(text.as_bytes()));
+    let plain = Look { width: PAGE_WIDTH, wide: output.wide, ascii: false, color: false };
+    for path in &output.output {
+        let written =
+            render::format_of(path).and_then(|format| store::write_whole(path, &(format.draw)(report, &plain)?));
+        outcome = outcome.and(written);
+    }
+    outcome
+}
+
+/// Writes to stdout. That nobody reads on (`| head`) is no failure.
+///
+/// # Errors
+/// Stdout is a file on a full disk.
+pub(super) fn print(text: &[u8]) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.context("writing to stdout"),
+    }
+}
+
+/// Says something beside the report, on stderr, if anyone listens there.
+pub(super) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "ctxprof: {text}");
+}
+
+fn look_of_stdout(wide: bool, color: ColorChoice) -> Look {
+    let terminal = io::stdout().is_terminal();
+    let columns = || Term::stdout().size_checked().map(|(_rows, columns)| usize::from(columns));
+    let color = match color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => terminal && !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|term| term != "dumb"),
+    };
+    let width = if terminal { columns().filter(|&columns| columns > 0).unwrap_or(PAGE_WIDTH) } else { PAGE_WIDTH };
+    Look { width, wide, ascii: !locale_is_utf8(), color }
+}
+
+/// Whether a variable is there and not empty.
+///
+/// # References
+/// <https://no-color.org>
+fn is_set(name: &str) -> bool {
+    env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
+/// What the locale's variables say, the first that is set deciding, as in locale(7).
+fn locale_is_utf8() -> bool {
+    let locale =
+        ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(|name| is_set(name)).and_then(|name| env::var(name).ok());
+    locale.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").contains("utf8"))
+}

@@ -1,0 +1,34 @@
+//! A progress bar on stderr, drawn by the main thread between incarnations: a thread of its own would switch.
+
+use std::io::{self, IsTerminal};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::bench::Progress;
+
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    /// A bar that is drawn only if wanted and if stderr is a terminal.
+    pub(super) fn new(wanted: bool) -> Bar {
+        let target = if wanted && io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(1), target);
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} incarnations, {eta} left: {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        Bar(bar)
+    }
+
+    pub(super) fn show(&mut self, progress: Progress) {
+        self.0.set_length(progress.of.into());
+        self.0.set_message(progress.workload);
+        self.0.set_position(progress.done.into());
+    }
+
+    pub(super) fn finish(self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,15 @@
+//! `ctxprof report`: a saved run again.
+
+use anyhow::Result;
+
+use crate::cli::{ColorChoice, ReportArgs};
+use crate::command::output::deliver;
+use crate::record::{reader, store};
+
+pub(super) fn execute(arguments: &ReportArgs, color: ColorChoice) -> Result<()> {
+    let path = match &arguments.file {
+        Some(path) => path.clone(),
+        None => store::newest(&store::folder()?)?,
+    };
+    deliver(&reader::read_run(&path)?, &arguments.output, color)
+}

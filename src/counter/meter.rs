@@ -1,0 +1,150 @@
+//! What counts while a sample is played. A meter never knows which workload it watches.
+
+use anyhow::Result;
+
+use crate::sample::{CounterInfo, Counting, CountingMode};
+
+/// Reads a fixed set of counters around each sample.
+///
+/// ```text
+/// Outer begin ── parties' books ── Inner begin ── clock ── ops ── clock ── Inner end ── books ── Outer end
+/// ```
+///
+/// What counts switches brackets the parties' own books, so that their switches are always among those counted. What
+/// counts work (cycles) sits next to the clock, so that reading the books is not counted as work. Within a ring the
+/// counters are read in opposite orders at the two ends, so that the first of a ring is read farthest out.
+pub trait Meter {
+    /// What is counted; one place in `readings` each, in this order.
+    fn counters(&self) -> &[CounterInfo];
+
+    /// Whether counting switches is paid for by every switch counted, so that it is left off while time is measured.
+    fn switches_on_demand(&self) -> bool;
+
+    /// Counts switches from now on, or no longer, where that is done on demand; else does nothing.
+    ///
+    /// # Errors
+    /// The kernel refuses the event that it allowed before.
+    fn count_switches(&mut self, on: bool) -> Result<()>;
+
+    /// Reads the counters of a ring into their places of `readings`; `None` for one that does not count now.
+    ///
+    /// # Errors
+    /// The kernel refuses to read, for example because the CPU went offline.
+    fn read(&mut self, ring: Ring, edge: Edge, readings: &mut [Option<Reading>]) -> Result<()>;
+}
+
+/// How close to the clock a counter is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ring {
+    Outer,
+    Inner,
+}
+
+/// Which end of a sample is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    Begin,
+    End,
+}
+
+/// A counter's value and times since it was opened. `RESET` does not clear the times: differences mean something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reading {
+    pub count: u64,
+    pub enabled_ns: u64,
+    pub running_ns: u64,
+}
+
+/// A meter and how it came to be attached.
+pub struct Attached {
+    pub meter: Box<dyn Meter>,
+    pub counting: Counting,
+}
+
+impl Attached {
+    /// No perf events at all; `refused` says what was tried before.
+    pub fn without_events(mode: CountingMode, refused: Vec<String>) -> Attached {
+        let counting = Counting { mode, counters: Vec::new(), absent: Vec::new(), refused, remarks: Vec::new() };
+        Attached { meter: Box::new(NoMeter), counting }
+    }
+}
+
+struct NoMeter;
+
+impl Meter for NoMeter {
+    fn counters(&self) -> &[CounterInfo] {
+        &[]
+    }
+
+    fn switches_on_demand(&self) -> bool {
+        false
+    }
+
+    fn count_switches(&mut self, _: bool) -> Result<()> {
+        Ok(())
+    }
+
+    fn read(&mut self, _: Ring, _: Edge, _: &mut [Option<Reading>]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Attaches meters; the engine does so once, or twice when it must first run without.
+pub trait Attach {
+    /// # Errors
+    /// The mode that was asked for by name is refused.
+    fn attach(&mut self) -> Result<Attached>;
+}
+
+/// A meter that answers from a script: for tests of everything above the kernel.
+#[cfg(test)]
+pub mod scripted {
+    use super::*;
+
+    /// Counters that grow by fixed steps from one read to the next; the first counts switches, on demand.
+    pub struct Scripted {
+        counters: Vec<CounterInfo>,
+        script: Vec<(Ring, u64)>,
+        now: Vec<Reading>,
+        counts_switches: bool,
+    }
+
+    impl Scripted {
+        pub fn new(counters: &[(&str, Ring, u64)]) -> Scripted {
+            let info = |name: &str| CounterInfo { name: name.to_string(), scope: CountingMode::Cpu };
+            Scripted {
+                counters: counters.iter().map(|(name, ..)| info(name)).collect(),
+                script: counters.iter().map(|&(_, ring, step)| (ring, step)).collect(),
+                now: vec![Reading::default(); counters.len()],
+                counts_switches: false,
+            }
+        }
+    }
+
+    impl Meter for Scripted {
+        fn counters(&self) -> &[CounterInfo] {
+            &self.counters
+        }
+
+        fn switches_on_demand(&self) -> bool {
+            true
+        }
+
+        fn count_switches(&mut self, on: bool) -> Result<()> {
+            self.counts_switches = on;
+            Ok(())
+        }
+
+        fn read(&mut self, ring: Ring, edge: Edge, readings: &mut [Option<Reading>]) -> Result<()> {
+            for (at, &(_, step)) in self.script.iter().enumerate().filter(|(_, (of, _))| *of == ring) {
+                if edge == Edge::End {
+                    self.now[at].count += step;
+                    self.now[at].enabled_ns += 1000;
+                    self.now[at].running_ns += 500;
+                }
+                readings[at] = Some(self.now[at]).filter(|_| at > 0 || self.counts_switches);
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What this machine is, as plain data.
+
+use serde::{Deserialize, Serialize};
+
+/// Facts that move the numbers; `None` where they cannot be read, which is not the same as "no".
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// `uname -r`.
+    pub kernel: String,
+    /// `uname -v`: build, and the preemption model's first word.
+    pub kernel_build: String,
+    /// `uname -m`.
+    pub architecture: String,
+    pub cpu_model: Option<String>,
+    /// In the kernel's list format, as are the other lists.
+    pub online_cpus: Option<String>,
+    pub allowed_cpus: Option<String>,
+    /// The hypervisor's name; `None` also on bare metal.
+    pub hypervisor: Option<String>,
+    pub clocksource: Option<String>,
+    /// The pinned CPU's frequency governor; `None` where frequency is not this kernel's to set.
+    pub frequency_governor: Option<String>,
+    /// The pinned CPU's SMT siblings, itself not among them.
+    pub smt_siblings: Option<String>,
+    /// `kernel.sched_autogroup_enabled`.
+    pub autogroup: Option<String>,
+    /// `kernel.perf_event_paranoid`.
+    pub perf_event_paranoid: Option<String>,
+    pub user_id: u32,
+    pub pinned_cpu: usize,
+    /// Why that one.
+    pub pinned_because: String,
+}

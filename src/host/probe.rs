@@ -1,0 +1,247 @@
+//! Reads the facts. Every function takes the root under which /proc and /sys are found, so that a test can bring its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::sys::utsname::uname;
+use nix::unistd::geteuid;
+
+use crate::host::facts::Facts;
+use crate::host::placement::{Candidate, Place, Processors};
+use crate::sys::affinity::{self, CpuList};
+use crate::sys::cpuid;
+
+/// The facts of this machine, for parties that run at `place`.
+pub fn facts(root: &Path, place: &Place, processors: &Processors) -> Facts {
+    let name = uname().ok();
+    let uname_field = |field: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
+        name.as_ref().map(|name| field(name).to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    Facts {
+        kernel: uname_field(|name| name.release()),
+        kernel_build: uname_field(|name| name.version()),
+        architecture: uname_field(|name| name.machine()),
+        cpu_model: cpu_model(root),
+        online_cpus: Some(processors.online.to_string()).filter(|list| !list.is_empty()),
+        allowed_cpus: Some(processors.allowed.to_string()),
+        hypervisor: hypervisor(root),
+        clocksource: text(root, "sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        frequency_governor: text(root, &format!("sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor", place.cpu)),
+        smt_siblings: smt_siblings(root, place.cpu).map(|siblings| siblings.to_string()),
+        autogroup: text(root, "proc/sys/kernel/sched_autogroup_enabled"),
+        perf_event_paranoid: text(root, "proc/sys/kernel/perf_event_paranoid"),
+        user_id: geteuid().as_raw(),
+        pinned_cpu: place.cpu,
+        pinned_because: place.because.clone(),
+    }
+}
+
+/// Which CPUs there are, which of them are online, and on which this thread may run.
+///
+/// # Errors
+/// The kernel does not say on which CPUs this thread may run.
+pub fn processors(root: &Path) -> anyhow::Result<Processors> {
+    let list = |name: &str| {
+        text(root, &format!("sys/devices/system/cpu/{name}")).and_then(|list| list.parse().ok()).unwrap_or_default()
+    };
+    Ok(Processors { present: list("present"), online: list("online"), allowed: affinity::allowed()? })
+}
+
+/// What is known of each of these CPUs.
+pub fn candidates(root: &Path, cpus: &CpuList) -> Vec<Candidate> {
+    let nohz_full: CpuList =
+        text(root, "sys/devices/system/cpu/nohz_full").and_then(|list| list.parse().ok()).unwrap_or_default();
+    let interrupts = text(root, "proc/interrupts").unwrap_or_default();
+    let candidate = |&cpu: &usize| Candidate {
+        cpu,
+        capacity: text(root, &format!("sys/devices/system/cpu/cpu{cpu}/cpu_capacity"))
+            .and_then(|capacity| capacity.parse().ok()),
+        nohz_full: nohz_full.contains(cpu),
+        interrupts: interrupts_of(&interrupts, cpu).map_or(0, |counts| counts.devices),
+    };
+    cpus.cpus().iter().map(candidate).collect()
+}
+
+/// The other hardware threads of a CPU's core; `None` where the kernel does not say.
+pub fn smt_siblings(root: &Path, cpu: usize) -> Option<CpuList> {
+    let all: CpuList =
+        text(root, &format!("sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"))?.parse().ok()?;
+    Some(all.cpus().iter().copied().filter(|&sibling| sibling != cpu).collect())
+}
+
+/// Interrupts that one CPU took since the machine started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InterruptCounts {
+    /// Of every sort: devices, timer, other CPUs.
+    pub all: u64,
+    pub devices: u64,
+}
+
+/// Sums a CPU's column of /proc/interrupts; `None` if it has no such column.
+///
+/// ```text
+///            CPU0       CPU1
+///  36:          0       4762   PCI-MSIX-0000:00:02.0   1-edge   virtio1-req.0      a device: its label is a number
+/// LOC:       5851       5591   Local timer interrupts
+/// ERR:          0                                                                  of the machine, not of a CPU
+/// ```
+pub fn interrupts_of(text: &str, cpu: usize) -> Option<InterruptCounts> {
+    let mut lines = text.lines();
+    let heading = format!("CPU{cpu}");
+    let columns: Vec<&str> = lines.next()?.split_whitespace().collect();
+    let column = columns.iter().position(|&column| column == heading)?;
+    let mut counts = InterruptCounts { all: 0, devices: 0 };
+    for line in lines {
+        let Some((label, rest)) = line.split_once(':') else { continue };
+        let numbers: Vec<u64> =
+            rest.split_whitespace().map_while(|number| number.parse().ok()).take(columns.len()).collect();
+        if numbers.len() < columns.len() {
+            continue;
+        }
+        counts.all += numbers[column];
+        if label.trim().bytes().all(|byte| byte.is_ascii_digit()) {
+            counts.devices += numbers[column];
+        }
+    }
+    Some(counts)
+}
+
+/// The `cpu.stat` of this process's cgroup, of either version; `None` where it has no CPU controller.
+pub fn cgroup_cpu_stat(root: &Path) -> Option<PathBuf> {
+    let cgroups = text(root, "proc/self/cgroup")?;
+    let mounts = [("cpu", "sys/fs/cgroup/cpu"), ("", "sys/fs/cgroup"), ("", "sys/fs/cgroup/unified")];
+    cgroups.lines().find_map(|line| {
+        // "4:cpu,cpuacct:/user.slice" or, version 2, "0::/user.slice".
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        mounts
+            .iter()
+            .filter(|(controller, _)| controllers.split(',').any(|each| each == *controller))
+            .map(|(_, mount)| root.join(mount).join(path.trim_start_matches('/')).join("cpu.stat"))
+            .find(|stat| stat.exists())
+    })
+}
+
+/// The processor's name, as x86 and most others give it, else its maker's and part's numbers, as arm64 does.
+fn cpu_model(root: &Path) -> Option<String> {
+    let cpuinfo = text(root, "proc/cpuinfo")?;
+    let field = |name: &str| {
+        let line = cpuinfo.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name))?;
+        Some(line.split_once(':')?.1.trim().to_string())
+    };
+    field("model name")
+        .or_else(|| field("cpu model"))
+        .or_else(|| Some(format!("CPU implementer {} part {}", field("CPU implementer")?, field("CPU part")?)))
+}
+
+/// The hypervisor by the processor's own word, the firmware's, or the device tree's.
+fn hypervisor(root: &Path) -> Option<String> {
+    let known = [
+        ("KVMKVMKVM", "KVM"),
+        ("Microsoft Hv", "Hyper-V"),
+        ("VMwareVMware", "VMware"),
+        ("XenVMMXenVMM", "Xen"),
+        ("VBoxVBoxVBox", "VirtualBox"),
+        ("TCGTCGTCGTCG", "QEMU TCG"),
+        ("prl hyperv", "Parallels"),
+        ("lrpepyh vr", "Parallels"),
+    ];
+    if let Some(signature) = cpuid::hypervisor_signature() {
+        let name = known.iter().find(|(sign, _)| *sign == signature).map(|(_, name)| name.to_string());
+        return Some(name.unwrap_or(signature));
+    }
+    let vendor = text(root, "sys/class/dmi/id/sys_vendor").unwrap_or_default();
+    let virtual_vendors =
+        ["QEMU", "VMware, Inc.", "innotek GmbH", "Parallels", "Xen", "Apple Inc.", "Amazon EC2", "Google"];
+    // On x86 the processor has already said that there is none; elsewhere the maker of the "board" is the best sign.
+    let by_vendor = virtual_vendors.iter().find(|name| !cfg!(target_arch = "x86_64") && vendor.starts_with(**name));
+    let device_tree = || {
+        text(root, "sys/firmware/devicetree/base/hypervisor/compatible").or_else(|| {
+            text(root, "sys/firmware/devicetree/base/compatible").filter(|board| board.contains("dummy-virt"))
+        })
+    };
+    by_vendor
+        .map(|name| name.to_string())
+        .or_else(|| device_tree().map(|text| text.trim_end_matches('\0').replace('\0', " ")))
+}
+
+fn text(root: &Path, path: &str) -> Option<String> {
+    Some(fs::read_to_string(root.join(path)).ok()?.trim().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A root with these files.
+    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        root
+    }
+
+    const INTERRUPTS: &str = "           CPU0       CPU2
+  24:          1          0  IO-APIC   5-edge      ACPI:Ged
+  41:       1651          3  PCI-MSIX-0000:00:04.0   1-edge      virtio3-rx
+ LOC:       5851       5591   Local timer interrupts
+ ERR:          7
+";
+
+    #[test]
+    fn interrupts_are_summed_by_the_columns_name() {
+        assert_eq!(interrupts_of(INTERRUPTS, 0), Some(InterruptCounts { all: 7503, devices: 1652 }));
+        assert_eq!(interrupts_of(INTERRUPTS, 2), Some(InterruptCounts { all: 5594, devices: 3 }));
+        assert_eq!(interrupts_of(INTERRUPTS, 1), None);
+        assert_eq!(interrupts_of("", 0), None);
+    }
+
+    #[test]
+    fn candidates_carry_what_the_choice_needs() {
+        let root = tree(&[
+            ("proc/interrupts", INTERRUPTS),
+            ("sys/devices/system/cpu/nohz_full", "2\n"),
+            ("sys/devices/system/cpu/cpu2/cpu_capacity", "1024\n"),
+        ]);
+        let seen = candidates(root.path(), &"0,2".parse().unwrap());
+        assert_eq!(seen[0], Candidate { cpu: 0, capacity: None, nohz_full: false, interrupts: 1652 });
+        assert_eq!(seen[1], Candidate { cpu: 2, capacity: Some(1024), nohz_full: true, interrupts: 3 });
+    }
+
+    #[test]
+    fn siblings_leave_the_cpu_itself_out() {
+        let root = tree(&[("sys/devices/system/cpu/cpu1/topology/thread_siblings_list", "1,5\n")]);
+        assert_eq!(smt_siblings(root.path(), 1).unwrap().to_string(), "5");
+        assert_eq!(smt_siblings(root.path(), 2), None);
+    }
+
+    #[test]
+    fn the_cgroups_cpu_stat_is_found_in_both_versions() {
+        let one = tree(&[("proc/self/cgroup", "4:cpu,cpuacct:/user\n0::/\n"), ("sys/fs/cgroup/cpu/user/cpu.stat", "")]);
+        assert!(cgroup_cpu_stat(one.path()).unwrap().ends_with("cpu/user/cpu.stat"));
+        let two = tree(&[("proc/self/cgroup", "0::/user.slice\n"), ("sys/fs/cgroup/user.slice/cpu.stat", "")]);
+        assert!(cgroup_cpu_stat(two.path()).unwrap().ends_with("cgroup/user.slice/cpu.stat"));
+        let none = tree(&[("proc/self/cgroup", "0::/gone\n")]);
+        assert_eq!(cgroup_cpu_stat(none.path()), None);
+    }
+
+    #[test]
+    fn what_is_not_there_is_unknown() {
+        let root = tree(&[]);
+        let place = Place { cpu: 0, because: "test".to_string() };
+        let facts = facts(root.path(), &place, &Processors::default());
+        assert_eq!((facts.cpu_model, facts.clocksource, facts.perf_event_paranoid), (None, None, None));
+        assert!(!facts.kernel.is_empty());
+    }
+
+    #[test]
+    fn processors_of_x86_and_arm_are_named() {
+        let x86 = tree(&[("proc/cpuinfo", "processor\t: 0\nmodel\t: 17\nmodel name\t: AMD EPYC\n")]);
+        assert_eq!(cpu_model(x86.path()).unwrap(), "AMD EPYC");
+        let arm = tree(&[("proc/cpuinfo", "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n")]);
+        assert_eq!(cpu_model(arm.path()).unwrap(), "CPU implementer 0x41 part 0xd0c");
+    }
+}

@@ -1,0 +1,100 @@
+//! What else happens to the pinned CPU while something is measured there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{SysconfVar, sysconf};
+use procfs::{CurrentSI, KernelStats};
+
+use crate::host::probe;
+use crate::sample::Surroundings;
+use crate::sys::affinity::CpuList;
+use crate::sys::clock::monotonic_ns;
+
+/// Watches one CPU, its SMT siblings, and the cgroup that the parties run in.
+#[derive(Debug)]
+pub struct Surveyor {
+    cpu: usize,
+    siblings: CpuList,
+    /// The cgroup's `cpu.stat`, where it has a CPU controller.
+    cpu_stat: Option<PathBuf>,
+    ns_per_tick: u64,
+}
+
+/// The surroundings since the machine started.
+#[derive(Debug)]
+pub struct Look(Surroundings);
+
+impl Surveyor {
+    pub fn new(cpu: usize, siblings: CpuList) -> Surveyor {
+        let ticks_per_second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100).max(1);
+        Surveyor {
+            cpu,
+            siblings,
+            cpu_stat: probe::cgroup_cpu_stat(Path::new("/")),
+            ns_per_tick: 1_000_000_000 / ticks_per_second as u64,
+        }
+    }
+
+    pub fn look(&self) -> Look {
+        let stats = KernelStats::current().ok();
+        let times = |cpu: usize| stats.as_ref().and_then(|stats| stats.cpu_time.get(cpu));
+        let busy = |cpu: usize| times(cpu).map(|time| (time.user + time.nice + time.system) * self.ns_per_tick);
+        let throttled = self.cpu_stat.as_ref().and_then(|path| throttled_in(&fs::read_to_string(path).ok()?));
+        let interrupts =
+            fs::read_to_string("/proc/interrupts").ok().and_then(|text| probe::interrupts_of(&text, self.cpu));
+        Look(Surroundings {
+            elapsed_ns: monotonic_ns(),
+            steal_ns: times(self.cpu).and_then(|time| time.steal).map(|ticks| ticks * self.ns_per_tick),
+            interrupts: interrupts.map(|counts| counts.all),
+            throttled,
+            siblings_busy_ns: if self.siblings.cpus().is_empty() {
+                None
+            } else {
+                self.siblings.cpus().iter().map(|&cpu| busy(cpu)).sum()
+            },
+        })
+    }
+}
+
+impl Look {
+    /// What happened between an earlier look and this one.
+    pub fn since(&self, earlier: &Look) -> Surroundings {
+        let grown = |now: Option<u64>, then: Option<u64>| now.zip(then).map(|(now, then)| now.saturating_sub(then));
+        let (Look(now), Look(then)) = (self, earlier);
+        Surroundings {
+            elapsed_ns: now.elapsed_ns - then.elapsed_ns,
+            steal_ns: grown(now.steal_ns, then.steal_ns),
+            interrupts: grown(now.interrupts, then.interrupts),
+            throttled: grown(now.throttled, then.throttled),
+            siblings_busy_ns: grown(now.siblings_busy_ns, then.siblings_busy_ns),
+        }
+    }
+}
+
+fn throttled_in(cpu_stat: &str) -> Option<u64> {
+    cpu_stat.lines().find_map(|line| line.strip_prefix("nr_throttled "))?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throttling_is_read_from_either_cgroup_version() {
+        assert_eq!(throttled_in("nr_periods 7\nnr_throttled 3\nthrottled_time 12\n"), Some(3));
+        assert_eq!(throttled_in("usage_usec 7\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n"), Some(0));
+        assert_eq!(throttled_in("usage_usec 7\n"), None);
+    }
+
+    #[test]
+    fn time_passes_and_interrupts_come() {
+        let surveyor = Surveyor::new(0, CpuList::default());
+        let before = surveyor.look();
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        let seen = surveyor.look().since(&before);
+        assert!(seen.elapsed_ns >= 30_000_000);
+        assert!(seen.interrupts.is_some());
+        assert_eq!(seen.siblings_busy_ns, None);
+    }
+}

@@ -1,0 +1,43 @@
+//! ctxprof measures what a context switch costs on this machine, with the switches counted and never assumed.
+//!
+//! Data flows one way: plan → engine ([`bench`]) → [`sample`]s → [`summary`] → [`record`] → [`render`]. The engine
+//! plays [`workload`]s while a [`counter`] meter counts; [`host`] says where it happened; [`sys`] makes the kernel's calls.
+
+#![deny(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "ctxprof measures the Linux kernel and builds on Linux only; on a Mac, `cd vagrant && vagrant up` gives you one (see vagrant/ and README.md)"
+);
+
+#[cfg(target_os = "linux")]
+pub mod bench;
+#[cfg(target_os = "linux")]
+pub mod cli;
+#[cfg(target_os = "linux")]
+pub mod command;
+#[cfg(target_os = "linux")]
+pub mod counter;
+#[cfg(target_os = "linux")]
+pub mod host;
+#[cfg(target_os = "linux")]
+pub mod record;
+#[cfg(target_os = "linux")]
+pub mod render;
+#[cfg(target_os = "linux")]
+pub mod sample;
+#[cfg(target_os = "linux")]
+pub mod summary;
+#[cfg(target_os = "linux")]
+pub mod sys;
+#[cfg(target_os = "linux")]
+pub mod unit;
+#[cfg(target_os = "linux")]
+pub mod workload;
+
+/// Held by tests that fork, count this process's threads and files, or measure: they would see each other.
+#[cfg(test)]
+pub(crate) fn test_lock() -> std::sync::MutexGuard<'static, ()> {
+    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    LOCK.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,29 @@
+//! Parses, runs one command, prints its error, and exits.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use ctxprof::cli;
+use ctxprof::command::{self, Outcome};
+
+/// The command failed or was refused.
+const FAILED: u8 = 1;
+/// A shell's way of saying that a signal ended a program.
+const SIGNALLED: u8 = 128;
+
+fn main() -> ExitCode {
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        // Help and version are "errors" too; clap prints each where it belongs and exits with 0 or 2.
+        Err(error) => error.exit(),
+    };
+    match command::execute(&cli) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Interrupted(signal)) => ExitCode::from(SIGNALLED + signal as u8),
+        Err(error) => {
+            // Not eprintln, which panics where stderr is closed.
+            let _ = writeln!(std::io::stderr(), "ctxprof: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}

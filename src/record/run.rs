@@ -1,0 +1,207 @@
+//! `ctxprof.run/1`: the price list of one machine.
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::checks;
+use crate::host::facts::Facts;
+use crate::record::samples::SamplesDocument;
+use crate::record::{Document, Tool};
+use crate::sample::{AbsentCounter, Counting, CountingMode, Ending, Kind, RunSamples};
+use crate::summary::{self, Confidence, CountSource, Estimate, Ratio, Row, Warning};
+
+pub const SCHEMA: &str = "ctxprof.run/1";
+
+pub type RunDocument = Document<RunSettings, RunBody>;
+
+/// What the run was asked to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSettings {
+    pub workloads: Vec<String>,
+    pub incarnations: u32,
+    /// Budget per workload, s.
+    pub time_s: Option<f64>,
+    pub samples: Option<u32>,
+    pub ops_per_sample: Option<u64>,
+    /// As asked for: `auto`, or a mode's name.
+    pub counters: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunBody {
+    /// How the counting was done in the end.
+    pub counting: CountingSummary,
+    pub results: Vec<RunResult>,
+    #[serde(default)]
+    pub ratio: Option<Ratio>,
+    pub ending: Ending,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CountingSummary {
+    pub mode: CountingMode,
+    #[serde(default)]
+    pub absent: Vec<AbsentCounter>,
+    #[serde(default)]
+    pub refused: Vec<String>,
+}
+
+/// One workload's row. A figure without a source is null.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    pub workload: String,
+    pub kind: Kind,
+    /// Where the parties ran, relative to each other: `same` CPU.
+    pub placement: String,
+    pub ns_per_op: Option<Estimate>,
+    /// Of all samples, disturbed ones included.
+    pub mean_ns_per_op: Option<f64>,
+    pub switches_per_op: Option<f64>,
+    pub expected_switches_per_op: Option<f64>,
+    pub switches_source: CountSource,
+    pub kernel_switches_per_op: Option<f64>,
+    /// Per op.
+    pub kernel_switches: Option<KernelSwitches>,
+    pub ns_per_switch: Option<Estimate>,
+    pub floor_ns_per_op: Option<Estimate>,
+    pub net_ns_per_switch: Option<Estimate>,
+    pub incarnations: u32,
+    /// The probability that an interval holds its median; null for one incarnation.
+    pub interval_confidence: Option<f64>,
+    pub counters: Vec<CounterRecord>,
+    pub samples: SampleCounts,
+    /// Time with the counters on divided by time with them off, where they slow the parties.
+    #[serde(default)]
+    pub counting_cost: Option<Estimate>,
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct KernelSwitches {
+    pub voluntary: f64,
+    pub involuntary: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CounterRecord {
+    pub name: String,
+    /// Where it was attached.
+    pub source: CountingMode,
+    pub per_op: f64,
+    pub total: f64,
+    pub running_ratio: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SampleCounts {
+    pub taken: usize,
+    pub clean: usize,
+    /// Those in which the kernel's switch counter was on; 0 if it never was.
+    pub counted: usize,
+    pub ops_per_sample: u64,
+    /// Other threads' switches on the pinned CPU, in the counted samples.
+    pub foreign_switches: Option<i64>,
+}
+
+/// Works a run's samples out: the same samples give the same document, now or read from a file.
+pub fn from_samples(document: &SamplesDocument) -> RunDocument {
+    let RunSamples { counting, workloads, ending, .. } = &document.body.seen;
+    let rows: Vec<Row> = workloads.iter().map(|samples| summary::summarize(samples, counting)).collect();
+    let body = RunBody {
+        counting: CountingSummary {
+            mode: counting.mode,
+            absent: counting.absent.clone(),
+            refused: counting.refused.clone(),
+        },
+        results: rows.iter().map(|row| result(row, counting)).collect(),
+        ratio: summary::ratio(&rows),
+        ending: ending.clone(),
+    };
+    RunDocument {
+        schema: SCHEMA.to_string(),
+        tool: document.tool.clone(),
+        started_at: document.started_at.clone(),
+        host: document.host.clone(),
+        settings: document.settings.clone(),
+        body,
+        warnings: warnings(&document.tool, &document.host, &document.body.seen, &rows),
+    }
+}
+
+fn result(row: &Row, counting: &Counting) -> RunResult {
+    let measured = row.rounds.iter().flatten().count();
+    RunResult {
+        workload: row.workload.clone(),
+        kind: row.kind,
+        placement: "same".to_string(),
+        ns_per_op: row.ns_per_op,
+        mean_ns_per_op: row.mean_ns_per_op,
+        switches_per_op: row.switches.counted_per_op,
+        expected_switches_per_op: row.switches.expected_per_op,
+        switches_source: row.switches.source,
+        kernel_switches_per_op: row.kernel_switches_per_op,
+        kernel_switches: row
+            .voluntary_per_op
+            .zip(row.involuntary_per_op)
+            .map(|(voluntary, involuntary)| KernelSwitches { voluntary, involuntary }),
+        ns_per_switch: row.ns_per_switch,
+        floor_ns_per_op: row.floor_ns_per_op,
+        net_ns_per_switch: row.net_ns_per_switch,
+        incarnations: row.rounds.len() as u32,
+        interval_confidence: Confidence::of(measured).map(|confidence| confidence.level),
+        counters: row
+            .counters
+            .iter()
+            .map(|total| CounterRecord {
+                name: total.counter.name.clone(),
+                source: total.counter.scope,
+                per_op: total.per_op,
+                total: total.total,
+                running_ratio: total.running_ratio,
+            })
+            .collect(),
+        samples: SampleCounts {
+            taken: row.samples_taken,
+            clean: row.samples_clean,
+            counted: if counting.counters.is_empty() { 0 } else { row.samples_counted },
+            ops_per_sample: row.ops_per_sample,
+            foreign_switches: row.foreign_switches,
+        },
+        counting_cost: row.counting_cost,
+        warnings: summary::of_row(row),
+    }
+}
+
+fn warnings(tool: &Tool, host: &Facts, seen: &RunSamples, rows: &[Row]) -> Vec<Warning> {
+    let mut warnings = summary::of_counting(&seen.counting);
+    if tool.debug_build {
+        warnings.push(Warning::new(
+            "debug-build",
+            "this is a debug build, whose loops are slow by themselves; build with --release",
+        ));
+    }
+    warnings.extend(checks::of_facts(host).into_iter().map(|finding| Warning::new(finding.code, finding.message)));
+    let incarnations = || seen.workloads.iter().flat_map(|workload| &workload.incarnations);
+    let elapsed_ns = incarnations().map(|incarnation| incarnation.surroundings.elapsed_ns).sum();
+    let steal_ns: Option<u64> = rows.iter().map(|row| row.steal_ns).sum();
+    warnings.extend(steal_ns.and_then(|steal_ns| summary::of_steal(steal_ns, elapsed_ns)));
+    let fewest = rows.iter().map(|row| row.rounds.iter().flatten().count()).min();
+    if let Some(few) =
+        fewest.filter(|&few| Confidence::of(few).is_none_or(|confidence| confidence.level < Confidence::AIM))
+    {
+        warnings.push(Warning::new(
+            "few-incarnations",
+            format!("{few} incarnations are too few for a 95 % interval (6 are needed); what is shown is their range"),
+        ));
+    }
+    match &seen.ending {
+        Ending::Complete => {}
+        Ending::Interrupted(_) => {
+            warnings.push(Warning::new("partial", "interrupted: these are the samples taken until then"))
+        }
+        Ending::Failed(_) => {
+            warnings.push(Warning::new("partial", "ended by an error: these are the samples taken until then"))
+        }
+    }
+    warnings
+}

@@ -1,0 +1,152 @@
+//! Where documents are kept, and how files are written: whole or not at all.
+
+use std::env;
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::geteuid;
+
+/// Root's documents, which everyone may read.
+const SYSTEM_STATE: &str = "/var/lib/ctxprof";
+
+/// The folder for a command's saved documents: root's under /var/lib, another user's under XDG's state.
+///
+/// # Errors
+/// Neither `XDG_STATE_HOME` nor `HOME` says where a user's state is.
+///
+/// # References
+/// XDG Base Directory Specification: relative paths are to be ignored.
+pub fn folder() -> Result<PathBuf> {
+    if geteuid().is_root() {
+        return Ok(PathBuf::from(SYSTEM_STATE).join("runs"));
+    }
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    Ok(state.context("neither XDG_STATE_HOME nor HOME is an absolute path")?.join("ctxprof/runs"))
+}
+
+/// Keeps a document under a name made of its time, and returns where.
+///
+/// # Errors
+/// The folder cannot be made or written.
+pub fn keep(folder: &Path, started_at: &str, content: &str) -> Result<PathBuf> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(folder)
+        .with_context(|| format!("making {}", folder.display()))?;
+    let stamp: String = started_at.chars().filter(char::is_ascii_alphanumeric).collect();
+    let path = folder.join(format!("run-{stamp}-{}.json", std::process::id()));
+    write_whole(&path, content)?;
+    if geteuid().is_root() {
+        // Whatever root's umask is: what a machine costs is no secret of its administrator's.
+        for (path, mode) in [(folder, 0o755), (path.as_path(), 0o644)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))
+                .with_context(|| format!("opening {} to all readers", path.display()))?;
+        }
+    }
+    Ok(path)
+}
+
+/// The newest document that was kept in a folder.
+///
+/// # Errors
+/// Nothing has been kept, or the folder cannot be read.
+pub fn newest(folder: &Path) -> Result<PathBuf> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("no run has been saved in {}", folder.display()),
+        entries => entries.with_context(|| format!("reading {}", folder.display()))?,
+    };
+    let is_run = |name: &str| name.starts_with("run-") && name.ends_with(".json");
+    let names = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_run));
+    // The names begin with the time, so the last is the newest.
+    names.max().with_context(|| format!("no run has been saved in {}", folder.display()))
+}
+
+/// Looks whether a file could be written, before hours are spent on what is to go into it.
+///
+/// # Errors
+/// Its folder does not exist or may not be written, or it is a folder itself.
+pub fn check_writable(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        bail!("{} is a folder", path.display());
+    }
+    let parent = parent_of(path);
+    nix::unistd::access(parent, nix::unistd::AccessFlags::W_OK)
+        .with_context(|| format!("cannot write into {}", parent.display()))
+}
+
+/// Writes a file whole or not at all: into a new file beside it, which then takes its name. A symbolic link of that
+/// name is replaced, not followed. What is no regular file (a pipe, /dev/stdout) is written into.
+///
+/// # Errors
+/// The folder may not be written, or the disk is full; then nothing has changed.
+pub fn write_whole(path: &Path, content: &str) -> Result<()> {
+    let writing = || format!("writing {}", path.display());
+    if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
+        return fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(content.as_bytes()))
+            .with_context(writing);
+    }
+    let mut file = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o644))
+        .tempfile_in(parent_of(path))
+        .with_context(writing)?;
+    file.write_all(content.as_bytes()).with_context(writing)?;
+    file.as_file().sync_all().with_context(writing)?;
+    file.persist(path).with_context(writing)?;
+    Ok(())
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_kept_document_is_the_newest_and_readable_by_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("a/runs");
+        assert!(newest(&runs).unwrap_err().to_string().contains("no run has been saved"));
+        keep(&runs, "2026-11-23T18:00:00Z", "one").unwrap();
+        let second = keep(&runs, "2026-11-23T18:00:01Z", "two").unwrap();
+        fs::write(runs.join("zzz"), "not a run").unwrap();
+        assert_eq!(newest(&runs).unwrap(), second);
+        assert_eq!(fs::read_to_string(&second).unwrap(), "two");
+        assert_eq!(fs::metadata(&second).unwrap().permissions().mode() & 0o777, 0o644);
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_its_target_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link.json"));
+        fs::write(&target, "precious").unwrap();
+        symlink(&target, &link).unwrap();
+        write_whole(&link, "new").unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(&link).unwrap(), "new");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_known_beforehand() {
+        let folder = tempfile::tempdir().unwrap();
+        check_writable(&folder.path().join("new.json")).unwrap();
+        assert!(check_writable(&folder.path().join("absent/new.json")).is_err());
+        assert!(check_writable(folder.path()).is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! The registry of output formats. Tables, CSV and Markdown are drawn from one view; JSON is the document itself.
+
+mod csv;
+pub mod list;
+mod markdown;
+pub mod run;
+mod table;
+pub mod view;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::render::view::View;
+
+/// Something that can be shown in every format.
+pub trait Report {
+    /// The document, as it is saved.
+    ///
+    /// # Errors
+    /// It cannot be serialized.
+    fn json(&self) -> Result<String>;
+
+    /// What people see of it; `wide` asks for more columns.
+    fn view(&self, wide: bool) -> View;
+}
+
+/// How output is to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Columns of the terminal or page.
+    pub width: usize,
+    pub wide: bool,
+    /// No characters beyond ASCII.
+    pub ascii: bool,
+    pub color: bool,
+}
+
+/// One way of writing a report.
+#[derive(Debug)]
+pub struct Format {
+    pub name: &'static str,
+    /// What file names of this format end in.
+    pub suffixes: &'static [&'static str],
+    pub draw: fn(&dyn Report, &Look) -> Result<String>,
+}
+
+/// Every format; the first is the default.
+pub static FORMATS: &[Format] = &[
+    Format { name: "table", suffixes: &["txt"], draw: |report, look| Ok(table::draw(&report.view(look.wide), look)) },
+    Format { name: "json", suffixes: &["json"], draw: |report, _| report.json() },
+    Format { name: "csv", suffixes: &["csv"], draw: |report, look| csv::draw(&report.view(look.wide)) },
+    Format {
+        name: "markdown",
+        suffixes: &["md", "markdown"],
+        draw: |report, look| Ok(markdown::draw(&report.view(look.wide))),
+    },
+];
+
+/// The format of this name.
+pub fn format(name: &str) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| format.name == name)
+}
+
+/// The format that a file name asks for by its suffix.
+///
+/// # Errors
+/// It has none, or one that no format has.
+pub fn format_of(path: &Path) -> Result<&'static Format> {
+    let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+    if let Some(format) = FORMATS.iter().find(|format| format.suffixes.contains(&suffix)) {
+        return Ok(format);
+    }
+    let known: Vec<String> =
+        FORMATS.iter().flat_map(|format| format.suffixes).map(|suffix| format!(".{suffix}")).collect();
+    bail!("cannot tell the format of {} from its suffix; known are {}", path.display(), known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suffix_tells_the_format() {
+        for (path, name) in [("a.json", "json"), ("b/a.x.csv", "csv"), ("a.md", "markdown"), ("a.txt", "table")] {
+            assert_eq!(format_of(Path::new(path)).unwrap().name, name);
+        }
+        for path in ["a", "a.xml", "json", "/dev/null"] {
+            assert!(format_of(Path::new(path)).unwrap_err().to_string().contains(".json"), "{path}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What people see of a report, as plain data: headings, tables, notes.
+
+use crate::summary::Estimate;
+
+/// One report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// Above everything: where and how.
+    pub heading: Vec<String>,
+    pub tables: Vec<Table>,
+    /// Below: what it means, what to do next.
+    pub notes: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    pub columns: Vec<Column>,
+    /// One cell per column.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// Its name in CSV, with the unit.
+    pub key: &'static str,
+    /// Its heading for people, in lines.
+    pub heading: Vec<String>,
+    pub align: Align,
+    /// When a terminal is narrow, the column with the highest number goes first; 0 stays.
+    pub expendable: u8,
+    /// Whether its text may be broken into lines to fit.
+    pub wraps: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    Left,
+    Right,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    Text(String),
+    /// A value, and how people read it.
+    Number {
+        value: f64,
+        text: String,
+    },
+    /// A median with its interval, and how people read it.
+    Estimate {
+        value: Estimate,
+        text: String,
+    },
+    /// Not measured.
+    Absent,
+}
+
+impl Cell {
+    pub fn text(text: impl Into<String>) -> Cell {
+        Cell::Text(text.into())
+    }
+
+    /// A number shown by `show`, or nothing.
+    pub fn number(value: Option<f64>, show: impl FnOnce(f64) -> String) -> Cell {
+        value.map_or(Cell::Absent, |value| Cell::Number { value, text: show(value) })
+    }
+
+    /// An estimate whose median is shown by `show`, followed by its interval as ± per cent if wished; or nothing.
+    pub fn estimate(value: Option<Estimate>, interval: bool, show: impl FnOnce(f64) -> String) -> Cell {
+        let Some(value) = value else { return Cell::Absent };
+        let median = show(value.median);
+        let text = match value.relative_half_width() {
+            Some(share) if interval => format!("{median} ±{:.1}%", share * 100.0),
+            _ => median,
+        };
+        Cell::Estimate { value, text }
+    }
+
+    /// As people read it.
+    pub fn shown(&self) -> &str {
+        match self {
+            Cell::Text(text) | Cell::Number { text, .. } | Cell::Estimate { text, .. } => text,
+            Cell::Absent => "–",
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What was seen, uninterpreted: the raw samples of a run, from which every figure can be worked out again.
+//!
+//! ```text
+//! RunSamples ─ counters (name, scope), how they were attached
+//! └ WorkloadSamples ─ one per workload, in the order asked for
+//!   └ Pass ─ what was attached: the main one, or one that prices the counters themselves
+//!     └ Incarnation ─ one set of parties from creation to end
+//!       └ Sample ─ a batch of ops, timed once, counters read around it
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::unit::MonotonicNs;
+
+/// Everything that a run saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSamples {
+    pub counting: Counting,
+    pub workloads: Vec<WorkloadSamples>,
+    pub ending: Ending,
+    /// When the first op of all was played, on the monotonic clock; `None` if none was.
+    pub first_op_at_ns: Option<MonotonicNs>,
+}
+
+/// How the kernel's counters were attached, and what could not be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Counting {
+    pub mode: CountingMode,
+    /// What each sample's `counts` are, in their order.
+    pub counters: Vec<CounterInfo>,
+    /// Counters that this system does not offer, with what it answered.
+    pub absent: Vec<AbsentCounter>,
+    /// Better modes that were tried before this one, with what the system answered.
+    pub refused: Vec<String>,
+    /// What a reader of the numbers must know about these counters.
+    pub remarks: Vec<String>,
+}
+
+/// Where the kernel switches of a run were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CountingMode {
+    /// Perf events on the pinned CPU, whoever runs there.
+    Cpu,
+    /// Perf events on the parties' threads, which slows every switch.
+    Thread,
+    /// What the kernel keeps for every thread (getrusage, /proc), without perf.
+    Rusage,
+    /// Nowhere.
+    None,
+}
+
+impl CountingMode {
+    /// The name on the command line and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            CountingMode::Cpu => "cpu",
+            CountingMode::Thread => "thread",
+            CountingMode::Rusage => "rusage",
+            CountingMode::None => "none",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterInfo {
+    /// As perf prints it: `context-switches`, `cycles:u`, `msr/tsc/`.
+    pub name: String,
+    pub scope: CountingMode,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbsentCounter {
+    pub name: String,
+    pub reason: String,
+}
+
+/// How a run came to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    Complete,
+    /// A signal asked for it; its number.
+    Interrupted(i32),
+    /// A workload could not go on; what happened.
+    Failed(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadSamples {
+    pub workload: String,
+    pub kind: Kind,
+    pub switch_source: SwitchSource,
+    pub expected_switches_per_op: Option<f64>,
+    pub incarnations: Vec<Incarnation>,
+    /// The same loops with nothing attached, where the counters themselves slow them; else empty.
+    pub uncounted: Vec<Incarnation>,
+}
+
+/// What the parties of a workload are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    Thread,
+    Process,
+    /// A tokio task, never a Linux thread.
+    Task,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Thread => "thread",
+            Kind::Process => "process",
+            Kind::Task => "task",
+        }
+    }
+}
+
+/// Who counts a workload's own switches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SwitchSource {
+    /// They are kernel switches.
+    Kernel,
+    /// The workload, at every poll of a task.
+    Polls,
+}
+
+/// One set of parties from creation to end.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Incarnation {
+    /// What times are taken from, in the order they were taken.
+    pub samples: Vec<Sample>,
+    /// Samples of the same parties, taken next, in which switches were counted at a cost to the parties; empty if the
+    /// counting was free, or was done in `samples`, or not at all.
+    pub counted: Vec<Sample>,
+    /// The same calls where nothing switches, taken right after; empty if the workload has no floor.
+    pub floor: Vec<Sample>,
+    /// For every counter, the time it was meant to count and did, over the whole incarnation.
+    pub times: Vec<CounterTimes>,
+    pub surroundings: Surroundings,
+}
+
+/// perf's `time_enabled` and `time_running`: equal unless the event had to share its hardware with others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterTimes {
+    pub enabled_ns: u64,
+    pub running_ns: u64,
+}
+
+/// What else happened to the pinned CPU during an incarnation; `None` where it cannot be read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Surroundings {
+    pub elapsed_ns: u64,
+    /// Time taken by the hypervisor.
+    pub steal_ns: Option<u64>,
+    /// Interrupts that the CPU took.
+    pub interrupts: Option<u64>,
+    /// Times that the cgroup's CPU quota stopped it.
+    pub throttled: Option<u64>,
+    /// How long the CPU's SMT siblings were busy, summed over them.
+    pub siblings_busy_ns: Option<u64>,
+}
+
+/// A batch of ops timed once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    pub started_at_ns: MonotonicNs,
+    pub ops: u64,
+    pub elapsed_ns: u64,
+    /// Switches that the workload counted itself; `None` where it leaves that to the kernel.
+    pub own_switches: Option<u64>,
+    /// What the kernel booked on the parties' threads meanwhile.
+    pub parties: PartyUsage,
+    /// One per counter of [`Counting::counters`]; `None` for one that did not count then.
+    pub counts: Vec<Option<u64>>,
+}
+
+/// What the kernel booked on all parties together; `None` where its books cannot be read or were not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartyUsage {
+    /// Between the two readings of the books: what `cpu_ns` is out of.
+    pub wall_ns: u64,
+    pub voluntary: Option<u64>,
+    pub involuntary: Option<u64>,
+    pub cpu_ns: Option<u64>,
+}
+
+impl PartyUsage {
+    /// Kernel switches of either sort.
+    pub fn switches(&self) -> Option<u64> {
+        Some(self.voluntary? + self.involuntary?)
+    }
+}

@@ -1,0 +1,11 @@
+//! From samples to figures: pure arithmetic, no kernel and no output.
+
+mod estimate;
+mod row;
+mod verdict;
+mod warning;
+
+pub use estimate::{Confidence, Estimate};
+pub use row::{CountSource, Row, summarize};
+pub use verdict::{Ratio, ratio};
+pub use warning::{Warning, of_counting, of_row, of_steal};

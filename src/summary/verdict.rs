@@ -1,0 +1,59 @@
+//! How two rows compare.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sample::Kind;
+use crate::summary::estimate::Estimate;
+use crate::summary::row::Row;
+
+/// How many times cheaper one workload's switch is than another's, with intervals over the rounds in which both were measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ratio {
+    pub cheaper: String,
+    pub cheaper_kind: Kind,
+    pub dearer: String,
+    pub dearer_kind: Kind,
+    pub gross: Estimate,
+    pub net: Option<Estimate>,
+    /// The two prices per switch, ns.
+    pub cheaper_ns: f64,
+    pub dearer_ns: f64,
+}
+
+/// The ratio that people come for: a task's switch against a thread's, or else a process's. `None` where one is missing.
+pub fn ratio(rows: &[Row]) -> Option<Ratio> {
+    let first = |kind| rows.iter().find(|row| row.kind == kind && row.ns_per_switch.is_some());
+    let task = first(Kind::Task)?;
+    let kernel = first(Kind::Thread).or_else(|| first(Kind::Process))?;
+    let pairs = || task.rounds.iter().zip(&kernel.rounds).filter_map(|(task, kernel)| task.zip(*kernel));
+    let gross = Estimate::over(pairs().map(|(task, kernel)| kernel.ns_per_switch / task.ns_per_switch))?;
+    let net: Option<Vec<f64>> =
+        pairs().map(|(task, kernel)| positive_ratio(kernel.net_ns_per_switch?, task.net_ns_per_switch?)).collect();
+    Some(Ratio {
+        cheaper: task.workload.clone(),
+        cheaper_kind: task.kind,
+        dearer: kernel.workload.clone(),
+        dearer_kind: kernel.kind,
+        gross,
+        net: net.and_then(Estimate::over),
+        cheaper_ns: task.ns_per_switch?.median,
+        dearer_ns: kernel.ns_per_switch?.median,
+    })
+}
+
+/// A net price may come out at or below zero, when the floor is as dear as the op; there is no ratio to that.
+fn positive_ratio(dearer: f64, cheaper: f64) -> Option<f64> {
+    (dearer > 0.0 && cheaper > 0.0).then(|| dearer / cheaper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_of_nothing_has_no_ratio() {
+        assert_eq!(positive_ratio(100.0, 4.0), Some(25.0));
+        assert_eq!(positive_ratio(100.0, 0.0), None);
+        assert_eq!(positive_ratio(-1.0, 4.0), None);
+    }
+}

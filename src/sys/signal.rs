@@ -1,0 +1,128 @@
+//! Ctrl-C, SIGTERM, and a watchdog, without a helper thread that would itself switch.
+//!
+//! ```text
+//! SIGINT, SIGTERM   first: remembered, the sample under way is finished      second: the process ends at once
+//! SIGALRM           every 2 s: a tick; progress sets the ticks back to 0
+//!                   tick 5 (10 s without progress): waiting calls give up    tick 7: the process ends at once
+//! ```
+//!
+//! The handlers are installed without `SA_RESTART`: a call that waits returns `EINTR`, asks [`check_not_stalled`], and
+//! waits again. Ticks are counted, not time, so that a process stopped by Ctrl-Z for an hour has missed one tick.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
+
+use anyhow::{Context, Result};
+use nix::libc::c_int;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::unistd::alarm;
+
+const TICK_SECONDS: u32 = 2;
+const TICKS_UNTIL_STALLED: u32 = 5;
+/// Enough for a call that does notice `EINTR` to give up and for the report to be printed.
+const TICKS_UNTIL_EXIT: u32 = 7;
+
+/// How long a measurement may make no progress, in seconds.
+pub const STALL_SECONDS: u32 = TICK_SECONDS * TICKS_UNTIL_STALLED;
+
+static STOP_SIGNAL: AtomicI32 = AtomicI32::new(0);
+static TICKS: AtomicU32 = AtomicU32::new(0);
+/// What is being done, for the last words: always a `&'static` place, so that a handler may read it at any time.
+static ACTIVITY: AtomicPtr<&'static str> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Remembers SIGINT and SIGTERM from now on, so that a run can end in order.
+pub fn catch_stops() -> Result<()> {
+    install(Signal::SIGINT, SigHandler::Handler(on_stop))?;
+    install(Signal::SIGTERM, SigHandler::Handler(on_stop))
+}
+
+/// Ignores SIGINT and SIGTERM from now on.
+pub fn ignore_stops() -> Result<()> {
+    install(Signal::SIGINT, SigHandler::SigIgn)?;
+    install(Signal::SIGTERM, SigHandler::SigIgn)
+}
+
+/// The signal that asked this process to stop, if one has.
+pub fn stop_requested() -> Option<Signal> {
+    Signal::try_from(STOP_SIGNAL.load(Ordering::Relaxed)).ok()
+}
+
+/// Blocks every signal for the calling thread, so that the main thread gets them all.
+pub fn block_all() -> Result<()> {
+    SigSet::all().thread_block().context("blocking signals")
+}
+
+/// An error of kind `TimedOut` once the watchdog has given up; for calls that were interrupted.
+pub fn check_not_stalled() -> io::Result<()> {
+    if TICKS.load(Ordering::Relaxed) < TICKS_UNTIL_STALLED {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, format!("no progress for {STALL_SECONDS} s")))
+}
+
+/// Watches for progress until dropped. One at a time.
+#[derive(Debug)]
+pub struct Watchdog(());
+
+impl Watchdog {
+    pub fn start() -> Result<Watchdog> {
+        TICKS.store(0, Ordering::Relaxed);
+        install(Signal::SIGALRM, SigHandler::Handler(on_tick))?;
+        alarm::set(TICK_SECONDS);
+        Ok(Watchdog(()))
+    }
+
+    /// Says that there was progress. Costs one store.
+    pub fn progress(&self) {
+        TICKS.store(0, Ordering::Relaxed);
+    }
+
+    /// Says what begins now: the words that a stalled process ends with.
+    pub fn begin(&self, activity: &'static &'static str) {
+        ACTIVITY.store(std::ptr::from_ref(activity).cast_mut(), Ordering::Relaxed);
+        self.progress();
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        alarm::cancel();
+        TICKS.store(0, Ordering::Relaxed);
+    }
+}
+
+fn install(signal: Signal, handler: SigHandler) -> Result<()> {
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handlers of this file touch atomics and call async-signal-safe functions only.
+    unsafe { sigaction(signal, &action) }.with_context(|| format!("sigaction({signal})"))?;
+    Ok(())
+}
+
+extern "C" fn on_stop(signal: c_int) {
+    if STOP_SIGNAL.swap(signal, Ordering::Relaxed) != 0 {
+        // SAFETY: _exit only ends the process. 128 + signal is the shell's convention.
+        unsafe { libc::_exit(128 + signal) }
+    }
+}
+
+extern "C" fn on_tick(_: c_int) {
+    let ticks = TICKS.fetch_add(1, Ordering::Relaxed) + 1;
+    if ticks >= TICKS_UNTIL_EXIT {
+        say("ctxprof: no progress and no way to interrupt what waits: ");
+        let activity = ACTIVITY.load(Ordering::Relaxed);
+        // SAFETY: only `Watchdog::begin` stores a pointer here, and only one to a `&'static str` that lives forever.
+        say(unsafe { activity.as_ref() }.unwrap_or(&"starting"));
+        say("; ending\n");
+        // SAFETY: _exit only ends the process.
+        unsafe { libc::_exit(1) }
+    }
+    // SAFETY: alarm(2) is async-signal-safe and has no memory effects.
+    unsafe { libc::alarm(TICK_SECONDS) };
+}
+
+/// Writes to stderr from a signal handler, where neither locks nor allocation are allowed.
+fn say(text: &str) {
+    // SAFETY: pointer and length are those of a live `str`; write(2) is async-signal-safe.
+    unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+}

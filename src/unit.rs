@@ -1,0 +1,84 @@
+//! Quantities and how people read them.
+
+use std::fmt;
+
+/// A duration or a price in nanoseconds, printed with three significant digits or to the nanosecond, whichever is finer.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Nanoseconds(pub f64);
+
+impl fmt::Display for Nanoseconds {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        significant(self.0, out)
+    }
+}
+
+/// A count per op or in all, printed like [`Nanoseconds`].
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Count(pub f64);
+
+impl fmt::Display for Count {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        significant(self.0, out)
+    }
+}
+
+/// A share between 0 and 1, printed in percent: whole above 10 %, else with one significant digit or two.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Share(pub f64);
+
+impl fmt::Display for Share {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = self.0 * 100.0;
+        let decimals = match percent.abs() {
+            size if size >= 9.95 || size == 0.0 => 0,
+            size if size >= 0.095 => 1,
+            _ => 2,
+        };
+        write!(out, "{percent:.decimals$} %")
+    }
+}
+
+/// A moment of a clock, in whole nanoseconds since that clock's start.
+pub type MonotonicNs = u64;
+
+fn significant(value: f64, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let decimals = match value.abs() {
+        size if size >= 99.95 || size == 0.0 => 0,
+        size if size >= 9.995 => 1,
+        size if size >= 0.9995 => 2,
+        _ => 3,
+    };
+    write!(out, "{value:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T: fmt::Display>(value: T, expected: &str) {
+        assert_eq!(value.to_string(), expected);
+    }
+
+    #[test]
+    fn quantities_keep_three_digits() {
+        check(Nanoseconds(4553.4), "4553");
+        check(Nanoseconds(256.2), "256");
+        check(Nanoseconds(99.96), "100");
+        check(Nanoseconds(24.16), "24.2");
+        check(Nanoseconds(1.5), "1.50");
+        check(Nanoseconds(0.3084), "0.308");
+        check(Nanoseconds(-12.34), "-12.3");
+        check(Count(0.0), "0");
+    }
+
+    #[test]
+    fn shares_are_percent() {
+        check(Share(1.0), "100 %");
+        check(Share(0.984), "98 %");
+        check(Share(0.0996), "10 %");
+        check(Share(0.0412), "4.1 %");
+        check(Share(0.003), "0.3 %");
+        check(Share(0.0004), "0.04 %");
+        check(Share(0.0), "0 %");
+    }
+}
