@@ -23,7 +23,7 @@ pub(super) fn execute(output: &OutputArgs, color: ColorChoice) -> Result<()> {
     let (place, processors) = place(None)?;
     // The meter is tried out by a switch of this thread, which must happen where it is attached.
     let pinned = Pinned::to(place.cpu)?;
-    let counting = Ladder { choice: CounterChoice::Auto, cpu: place.cpu }.attach()?.counting;
+    let counting = Ladder::new(CounterChoice::Auto, place.cpu).attach()?.counting;
     drop(pinned);
     let body = ListBody {
         workloads: WORKLOADS.iter().map(workload_entry).collect(),

@@ -23,7 +23,9 @@ impl Bar {
     }
 
     pub(super) fn show(&mut self, progress: Progress) {
-        self.0.set_length(progress.of.into());
+        if self.0.length() != Some(progress.of.into()) {
+            self.0.set_length(progress.of.into());
+        }
         self.0.set_message(progress.workload);
         self.0.set_position(progress.done.into());
     }

@@ -52,7 +52,7 @@ fn measure(arguments: &RunArgs) -> Result<SamplesDocument> {
     let host = probe::facts(root, &place, &processors);
     let surveyor = Surveyor::new(place.cpu, probe::smt_siblings(root, place.cpu).unwrap_or_default());
     let choice = arguments.counter_choice();
-    let mut ladder = Ladder { choice, cpu: place.cpu };
+    let mut ladder = Ladder::new(choice, place.cpu);
     let mut bar = Bar::new(!arguments.quiet && !arguments.no_progress);
     let seen = bench::run(&plan, place.cpu, &surveyor, &mut ladder, &mut |progress| bar.show(progress))?;
     bar.finish();

@@ -46,38 +46,51 @@ impl CounterChoice {
     }
 }
 
-/// Attaches the real meter for parties pinned to `cpu`.
-#[derive(Debug, Clone, Copy)]
+/// Attaches the real meter for parties pinned to one CPU.
+#[derive(Debug, Clone)]
 pub struct Ladder {
-    pub choice: CounterChoice,
-    pub cpu: usize,
+    choice: CounterChoice,
+    cpu: usize,
+    /// What was refused on the way to the rung that `choice` has become.
+    refused: Vec<String>,
+}
+
+impl Ladder {
+    pub fn new(choice: CounterChoice, cpu: usize) -> Ladder {
+        Ladder { choice, cpu, refused: Vec::new() }
+    }
 }
 
 impl Attach for Ladder {
     fn attach(&mut self) -> Result<Attached> {
-        match self.choice {
-            CounterChoice::Only(mode) => match self.step(mode) {
-                Ok(attached) => Ok(attached),
-                Err(reason) => bail!("--counters {} is refused: {reason}", mode.name()),
-            },
-            CounterChoice::Auto => {
-                let mut refused = Vec::new();
-                for mode in [CountingMode::Cpu, CountingMode::Thread] {
-                    match self.step(mode) {
-                        Ok(mut attached) => {
-                            attached.counting.refused = refused;
-                            return Ok(attached);
-                        }
-                        Err(reason) => refused.push(format!("{}: {reason}", mode.name())),
-                    }
-                }
-                Ok(Attached::without_events(CountingMode::Rusage, refused))
+        let CounterChoice::Only(mode) = self.choice else { return Ok(self.climb_down()) };
+        match self.step(mode) {
+            Ok(mut attached) => {
+                attached.counting.refused = self.refused.clone();
+                Ok(attached)
             }
+            Err(reason) => bail!("--counters {} is refused: {reason}", mode.name()),
         }
     }
 }
 
 impl Ladder {
+    /// Takes the highest rung that the system allows, and stays there if asked again.
+    fn climb_down(&mut self) -> Attached {
+        for mode in [CountingMode::Cpu, CountingMode::Thread] {
+            match self.step(mode) {
+                Ok(mut attached) => {
+                    self.choice = CounterChoice::Only(mode);
+                    attached.counting.refused = self.refused.clone();
+                    return attached;
+                }
+                Err(reason) => self.refused.push(format!("{}: {reason}", mode.name())),
+            }
+        }
+        self.choice = CounterChoice::Only(CountingMode::Rusage);
+        Attached::without_events(CountingMode::Rusage, self.refused.clone())
+    }
+
     /// Takes one rung; the error is a sentence for the user.
     fn step(&self, mode: CountingMode) -> Result<Attached, String> {
         let target = match mode {
@@ -200,7 +213,7 @@ mod tests {
     #[test]
     fn an_unmetered_rung_has_no_counters_and_always_works() {
         for mode in [CountingMode::Rusage, CountingMode::None] {
-            let attached = Ladder { choice: CounterChoice::Only(mode), cpu: 0 }.attach().unwrap();
+            let attached = Ladder::new(CounterChoice::Only(mode), 0).attach().unwrap();
             assert_eq!(attached.counting.mode, mode);
             assert!(attached.meter.counters().is_empty());
         }

@@ -91,6 +91,8 @@ impl Meter for NoMeter {
 
 /// Attaches meters; the engine does so once, or twice when it must first run without.
 pub trait Attach {
+    /// Attaches one; called again, in the same mode.
+    ///
     /// # Errors
     /// The mode that was asked for by name is refused.
     fn attach(&mut self) -> Result<Attached>;

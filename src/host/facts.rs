@@ -21,7 +21,7 @@ pub struct Facts {
     pub clocksource: Option<String>,
     /// The pinned CPU's frequency governor; `None` where frequency is not this kernel's to set.
     pub frequency_governor: Option<String>,
-    /// The pinned CPU's SMT siblings, itself not among them.
+    /// The other hardware threads of the pinned CPU's core; `None` also where it has none.
     pub smt_siblings: Option<String>,
     /// `kernel.sched_autogroup_enabled`.
     pub autogroup: Option<String>,

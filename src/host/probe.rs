@@ -27,7 +27,9 @@ pub fn facts(root: &Path, place: &Place, processors: &Processors) -> Facts {
         hypervisor: hypervisor(root),
         clocksource: text(root, "sys/devices/system/clocksource/clocksource0/current_clocksource"),
         frequency_governor: text(root, &format!("sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor", place.cpu)),
-        smt_siblings: smt_siblings(root, place.cpu).map(|siblings| siblings.to_string()),
+        smt_siblings: smt_siblings(root, place.cpu)
+            .map(|siblings| siblings.to_string())
+            .filter(|list| !list.is_empty()),
         autogroup: text(root, "proc/sys/kernel/sched_autogroup_enabled"),
         perf_event_paranoid: text(root, "proc/sys/kernel/perf_event_paranoid"),
         user_id: geteuid().as_raw(),

@@ -189,10 +189,7 @@ fn warnings(tool: &Tool, host: &Facts, seen: &RunSamples, rows: &[Row]) -> Vec<W
     if let Some(few) =
         fewest.filter(|&few| Confidence::of(few).is_none_or(|confidence| confidence.level < Confidence::AIM))
     {
-        warnings.push(Warning::new(
-            "few-incarnations",
-            format!("{few} incarnations are too few for a 95 % interval (6 are needed); what is shown is their range"),
-        ));
+        warnings.push(Warning::new("few-incarnations", few_incarnations(few)));
     }
     match &seen.ending {
         Ending::Complete => {}
@@ -204,4 +201,11 @@ fn warnings(tool: &Tool, host: &Facts, seen: &RunSamples, rows: &[Row]) -> Vec<W
         }
     }
     warnings
+}
+
+fn few_incarnations(few: usize) -> String {
+    match few {
+        0 | 1 => "one incarnation has no interval: for one of 95 %, 6 are needed".to_string(),
+        _ => format!("{few} incarnations are too few for a 95 % interval: 6 are needed; what is shown is their range"),
+    }
 }

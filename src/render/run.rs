@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn ratios_read_as_fractions() {
         for (ratio, expected) in
-            [(39.4, "1/39"), (9.96, "1/10"), (3.14, "1/3.1"), (1.0, "1.00 times"), (0.8, "1.25 times")]
+            [(39.4, "1/39"), (9.96, "1/10"), (3.21, "1/3.2"), (1.0, "1.00 times"), (0.8, "1.25 times")]
         {
             assert_eq!(fraction(ratio), expected);
         }

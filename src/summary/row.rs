@@ -155,7 +155,7 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn of<'s>(self, samples: &'s [Sample]) -> impl Iterator<Item = &'s Sample> {
+    fn of(self, samples: &[Sample]) -> impl Iterator<Item = &Sample> {
         samples.iter().filter(move |sample| !self.clean_only || is_clean(sample))
     }
 

@@ -1,7 +1,7 @@
 //! Ctrl-C, SIGTERM, and a watchdog, without a helper thread that would itself switch.
 //!
 //! ```text
-//! SIGINT, SIGTERM   first: remembered, the sample under way is finished      second: the process ends at once
+//! SIGINT, SIGTERM   first: remembered, the sample under way is finished      half a second later: the process ends
 //! SIGALRM           every 2 s: a tick; progress sets the ticks back to 0
 //!                   tick 5 (10 s without progress): waiting calls give up    tick 7: the process ends at once
 //! ```
@@ -11,12 +11,14 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use nix::libc::c_int;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::alarm;
+
+use crate::sys::clock::monotonic_ns;
 
 const TICK_SECONDS: u32 = 2;
 const TICKS_UNTIL_STALLED: u32 = 5;
@@ -26,7 +28,11 @@ const TICKS_UNTIL_EXIT: u32 = 7;
 /// How long a measurement may make no progress, in seconds.
 pub const STALL_SECONDS: u32 = TICK_SECONDS * TICKS_UNTIL_STALLED;
 
+/// A signal that follows so soon is the same wish: timeout(1) signals its child and then the group, the child again.
+const SAME_WISH_NS: u64 = 500_000_000;
+
 static STOP_SIGNAL: AtomicI32 = AtomicI32::new(0);
+static STOPPED_AT_NS: AtomicU64 = AtomicU64::new(0);
 static TICKS: AtomicU32 = AtomicU32::new(0);
 /// What is being done, for the last words: always a `&'static` place, so that a handler may read it at any time.
 static ACTIVITY: AtomicPtr<&'static str> = AtomicPtr::new(std::ptr::null_mut());
@@ -94,13 +100,16 @@ impl Drop for Watchdog {
 
 fn install(signal: Signal, handler: SigHandler) -> Result<()> {
     let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handlers of this file touch atomics and call async-signal-safe functions only.
+    // SAFETY: the handlers of this file touch atomics and call async-signal-safe functions only (clock_gettime is one).
     unsafe { sigaction(signal, &action) }.with_context(|| format!("sigaction({signal})"))?;
     Ok(())
 }
 
 extern "C" fn on_stop(signal: c_int) {
-    if STOP_SIGNAL.swap(signal, Ordering::Relaxed) != 0 {
+    let now_ns = monotonic_ns();
+    if STOP_SIGNAL.swap(signal, Ordering::Relaxed) == 0 {
+        STOPPED_AT_NS.store(now_ns, Ordering::Relaxed);
+    } else if now_ns - STOPPED_AT_NS.load(Ordering::Relaxed) > SAME_WISH_NS {
         // SAFETY: _exit only ends the process. 128 + signal is the shell's convention.
         unsafe { libc::_exit(128 + signal) }
     }

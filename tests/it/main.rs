@@ -1,0 +1,12 @@
+//! Black-box tests: the built binary, driven as a user would.
+
+#![cfg(target_os = "linux")]
+
+mod command_line;
+mod counting;
+mod output;
+mod placement;
+mod refusals;
+mod saved;
+mod stops;
+mod support;

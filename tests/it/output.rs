@@ -1,0 +1,110 @@
+//! What is printed and written, and what happens where it cannot be.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::support::{SHORT, can, command, run};
+
+/// Runs a shell line; `ctxprof` in it is the built binary.
+fn shell(line: &str) -> crate::support::Done {
+    let line = line.replace("ctxprof ", &format!("{} ", crate::support::CTXPROF));
+    command("sh").arg("-c").arg(line).output().unwrap().into()
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let done =
+        shell(&format!("{{ ctxprof run task-channel {SHORT}; echo code $? >&2; }} | head -n 1")).expect(0, &["code 0"]);
+    assert_eq!(done.stdout.lines().count(), 1);
+    shell("{ ctxprof --help; echo code $? >&2; } | true").expect(0, &["code 0"]);
+    shell(&format!("ctxprof run task-channel {SHORT} >&- 2>&-")).expect(0, &[]);
+}
+
+#[test]
+fn a_full_disk_is_a_failure_that_leaves_no_half_file() {
+    shell(&format!("ctxprof run task-channel {SHORT} > /dev/full")).expect(1, &["writing to stdout", "No space left"]);
+    if !can("root") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display();
+    let line = format!(
+        "mount -t tmpfs -o size=4k none {path} && ctxprof run {SHORT} -o {path}/run.json; code=$?; ls -A {path} >&2; exit $code"
+    );
+    let done: crate::support::Done = command("unshare --mount sh -c")
+        .arg(line.replace("ctxprof ", &format!("{} ", crate::support::CTXPROF)))
+        .output()
+        .unwrap()
+        .into();
+    let done = done.expect(1, &["run.json", "No space left"]);
+    assert!(done.stdout.contains("task-channel"), "the table is still printed: {done:?}");
+    assert_eq!(done.stderr.lines().count(), 1, "the error and no file: {done:?}");
+}
+
+#[test]
+fn where_nothing_can_be_written_is_known_before_measuring() {
+    let started = std::time::Instant::now();
+    run("ctxprof run --time 20 -o /nonexistent/run.json").expect(1, &["/nonexistent"]);
+    run("ctxprof run --time 20 -o run.xml").expect(2, &["suffix", ".json"]);
+    run("ctxprof run --time 20 -o /dev/null").expect(2, &["suffix"]);
+    assert!(started.elapsed().as_secs() < 10);
+}
+
+#[test]
+fn every_format_is_written_by_its_suffix_and_the_table_still_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let outputs: Vec<String> =
+        ["a.json", "a.csv", "a.md", "a.txt"].iter().map(|name| format!("-o {}", path(name).display())).collect();
+    let done = run(&format!("ctxprof run task-channel {SHORT} {}", outputs.join(" "))).expect(0, &[]);
+    assert!(done.stdout.contains("ns/op"));
+    assert!(fs::read_to_string(path("a.json")).unwrap().contains("\"ctxprof.run/1\""));
+    assert!(fs::read_to_string(path("a.csv")).unwrap().starts_with("workload,ns_per_op,ns_per_op_low"));
+    assert!(fs::read_to_string(path("a.md")).unwrap().contains("| task-channel |"));
+    assert_eq!(fs::read_to_string(path("a.txt")).unwrap(), done.stdout);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "nothing else is left");
+}
+
+#[test]
+fn a_page_has_no_escape_codes_and_fits_a_hundred_columns() {
+    let text = run(&format!("ctxprof run {SHORT}")).expect(0, &[]).stdout;
+    assert!(!text.contains('\x1b'));
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    for column in ["workload", "ns/op", "kernel switches", "floor", "net ns", "clean"] {
+        assert!(text.contains(column), "{column} is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_locale_without_unicode_gets_ascii() {
+    let output = command(&format!("ctxprof run task-channel {SHORT}")).env("LANG", "C").output().unwrap();
+    assert!(output.stdout.is_ascii());
+    let output = command(&format!("ctxprof run task-channel {SHORT}"))
+        .env("LANG", "C")
+        .env("LC_ALL", "en_US.UTF-8")
+        .output()
+        .unwrap();
+    assert!(!output.stdout.is_ascii());
+}
+
+/// What a terminal of this width shows of a run.
+fn on_terminal(columns: u32, environment: &str) -> String {
+    let line = format!("stty cols {columns} rows 50; {environment} TERM=xterm {} run {SHORT}", crate::support::CTXPROF);
+    let output = command("script -qec").arg(line).arg("/dev/null").stdin(Stdio::null()).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().replace('\r', "")
+}
+
+#[test]
+fn a_terminal_gets_color_unless_it_asks_for_none_and_fewer_columns_if_narrow() {
+    assert!(on_terminal(100, "NO_COLOR= ").contains("\x1b[1m"));
+    let plain = on_terminal(80, "NO_COLOR=1");
+    assert!(!plain.contains('\x1b'), "{plain:?}");
+    assert!(plain.lines().all(|line| line.chars().count() <= 80), "{plain}");
+    assert!(plain.contains("net ns") && !plain.contains("TSC ticks per op"), "{plain}");
+}
+
+#[test]
+fn quiet_says_nothing_but_the_report_and_progress_needs_a_terminal() {
+    let done = run("ctxprof run task-channel --time 0.1 --no-save").expect(0, &[]);
+    assert_eq!(done.stderr, "");
+}

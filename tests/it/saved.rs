@@ -1,0 +1,97 @@
+//! Documents: shown again they say the same, and old ones stay readable.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{SHORT, run};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+
+#[test]
+fn samples_worked_out_again_give_the_same_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let (document, samples) = (folder.path().join("run.json"), folder.path().join("samples.json"));
+    run(&format!("ctxprof run {SHORT} -o {} --samples-out {}", document.display(), samples.display())).expect(0, &[]);
+    let again = run(&format!("ctxprof report {} --format json", samples.display())).expect(0, &[]);
+    assert!(fs::read_to_string(&document).unwrap() == again.stdout, "the two differ");
+}
+
+#[test]
+fn a_document_shown_again_in_any_format_says_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.json");
+    let table = run(&format!("ctxprof run {SHORT} -o {}", path.display())).expect(0, &[]).stdout;
+    assert_eq!(run(&format!("ctxprof report {}", path.display())).expect(0, &[]).stdout, table);
+    let json = run(&format!("ctxprof report {} --format json", path.display())).expect(0, &[]).stdout;
+    assert!(json == fs::read_to_string(&path).unwrap(), "the two differ");
+}
+
+/// Version 1 as it was first written: what reads it must go on showing exactly this.
+#[test]
+fn the_golden_documents_read_as_they_always_did() {
+    for (format, expected) in [("table", "run-1.txt"), ("csv", "run-1.csv"), ("markdown", "run-1.md")] {
+        let shown = run(&format!("ctxprof report {GOLDEN}/run-1.json --wide --format {format}")).expect(0, &[]).stdout;
+        assert_eq!(shown, fs::read_to_string(format!("{GOLDEN}/{expected}")).unwrap(), "{expected}");
+    }
+}
+
+#[test]
+fn fields_of_the_future_are_ignored_and_other_schemas_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.json");
+    let mut document: Value =
+        serde_json::from_str(&fs::read_to_string(format!("{GOLDEN}/run-1.json")).unwrap()).unwrap();
+    let shown = run(&format!("ctxprof report {GOLDEN}/run-1.json")).stdout;
+    document["novelty"] = serde_json::json!({"a": [1]});
+    document["results"][0]["novelty"] = serde_json::json!(7);
+    fs::write(&path, document.to_string()).unwrap();
+    assert_eq!(run(&format!("ctxprof report {}", path.display())).expect(0, &[]).stdout, shown);
+    document["schema"] = serde_json::json!("ctxprof.run/2");
+    fs::write(&path, document.to_string()).unwrap();
+    run(&format!("ctxprof report {}", path.display())).expect(1, &["ctxprof.run/2", "ctxprof.run/1"]);
+}
+
+#[test]
+fn a_document_has_the_promised_fields() {
+    let document = run(&format!("ctxprof run --format json {SHORT}")).expect(0, &[]).json();
+    for field in ["schema", "tool", "started_at", "host", "settings", "results", "warnings"] {
+        assert!(document.get(field).is_some(), "{field}");
+    }
+    let promised = [
+        "workload",
+        "kind",
+        "placement",
+        "ns_per_op",
+        "switches_per_op",
+        "expected_switches_per_op",
+        "kernel_switches_per_op",
+        "ns_per_switch",
+        "switches_source",
+        "kernel_switches",
+        "floor_ns_per_op",
+        "net_ns_per_switch",
+        "incarnations",
+        "counters",
+        "samples",
+        "warnings",
+    ];
+    for row in document["results"].as_array().unwrap() {
+        for field in promised {
+            assert!(row.get(field).is_some(), "{field} is not in {row}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_document_is_refused_with_the_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.json");
+    for (content, words) in
+        [("", "line 1"), ("{", "line 1"), ("[]", "line 1"), ("{\"schema\":\"ctxprof.run/1\"}", "missing field")]
+    {
+        fs::write(&path, content).unwrap();
+        run(&format!("ctxprof report {}", path.display())).expect(1, &["x.json", words]);
+    }
+    run("ctxprof report /nonexistent.json").expect(1, &["/nonexistent.json", "No such file"]);
+}

@@ -1,0 +1,95 @@
+//! Running the built binary, and knowing what this machine must be able to test.
+
+use std::env;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The binary under test.
+pub const CTXPROF: &str = env!("CARGO_BIN_EXE_ctxprof");
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Done {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Done {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Holds it to an exit code and to words on stderr.
+    #[track_caller]
+    pub fn expect(self, code: i32, words: &[&str]) -> Done {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "{word:?} is not on stderr: {self:?}");
+        }
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+        self
+    }
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Done {
+        Done {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Runs a program with these words, split at spaces.
+pub fn run(line: &str) -> Done {
+    command(line).output().unwrap_or_else(|error| panic!("{line}: {error}")).into()
+}
+
+/// A command of these words, split at spaces; the first `ctxprof` stands for the built binary.
+pub fn command(line: &str) -> Command {
+    let mut words = line.split_whitespace().map(|word| if word == "ctxprof" { CTXPROF } else { word });
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).stdin(Stdio::null()).env("LANG", "C.UTF-8").env_remove("LC_ALL").env_remove("LC_CTYPE");
+    command
+}
+
+/// Options of a run short enough for a test, that leaves nothing behind.
+pub const SHORT: &str = "--time 0.1 --incarnations 6 --no-save --quiet";
+
+/// Whether this machine can do what a test needs. Where it must (`CTXPROF_TEST_REQUIRE`, comma-separated), that it
+/// cannot is a failure.
+#[track_caller]
+pub fn can(what: &str) -> bool {
+    let able = match what {
+        "root" => nix::unistd::geteuid().is_root(),
+        "perf" => run(&format!("ctxprof run thread-pipe --counters cpu {SHORT}")).code == Some(0),
+        "strace" => run("strace --version").code == Some(0),
+        other => panic!("nobody knows how to look for {other:?}"),
+    };
+    let required = env::var("CTXPROF_TEST_REQUIRE").is_ok_and(|list| list.split(',').any(|each| each == what));
+    assert!(able || !required, "this machine is said to have {what}, and does not");
+    if !able {
+        eprintln!("skipped: no {what} here");
+    }
+    able
+}
+
+/// The result of this workload in a run's document.
+#[track_caller]
+pub fn result<'v>(document: &'v Value, workload: &str) -> &'v Value {
+    let results = document["results"].as_array().unwrap();
+    results
+        .iter()
+        .find(|result| result["workload"] == workload)
+        .unwrap_or_else(|| panic!("no {workload} in {document}"))
+}
+
+/// Whether a warning of this name is in the document or one of its results.
+pub fn warned(document: &Value, code: &str) -> bool {
+    let has =
+        |warnings: &Value| warnings.as_array().is_some_and(|all| all.iter().any(|warning| warning["code"] == code));
+    has(&document["warnings"]) || document["results"].as_array().unwrap().iter().any(|result| has(&result["warnings"]))
+}
