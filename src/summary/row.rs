@@ -90,19 +90,14 @@ const FEWEST_CLEAN: usize = 3;
 
 /// Works out a workload's row.
 pub fn summarize(samples: &WorkloadSamples, counting: &Counting) -> Row {
-    let taken = samples.incarnations.iter().map(|incarnation| incarnation.samples.len()).sum();
-    let usable =
-        samples.incarnations.iter().filter(|incarnation| clean(&incarnation.samples).count() >= FEWEST_CLEAN).count();
-    // Half of the incarnations must speak, or what is left is luck.
-    let clean_only = usable > 0 && usable * 2 >= samples.incarnations.len();
-    let chosen = Chosen { clean_only };
+    let chosen = Chosen::of_incarnations(&samples.incarnations);
     let used = || samples.incarnations.iter().flat_map(|incarnation| chosen.of(&incarnation.samples));
     let counted = || samples.incarnations.iter().flat_map(|incarnation| chosen.of(counted_samples(incarnation)));
 
     let voluntary_per_op = per_op(used(), |sample| sample.parties.voluntary);
     let involuntary_per_op = per_op(used(), |sample| sample.parties.involuntary);
     let kernel_switches_per_op =
-        kernel_switches(counting, clean_only, counted()).or_else(|| Some(voluntary_per_op? + involuntary_per_op?));
+        kernel_switches(counting, chosen, counted()).or_else(|| Some(voluntary_per_op? + involuntary_per_op?));
     let counted_per_op = match samples.switch_source {
         SwitchSource::Kernel => kernel_switches_per_op,
         SwitchSource::Polls => per_op(used(), |sample| sample.own_switches),
@@ -135,9 +130,9 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting) -> Row {
             .into_iter()
             .chain(booked_switches(samples, counting, chosen))
             .collect(),
-        samples_taken: taken,
+        samples_taken: samples.incarnations.iter().map(|incarnation| incarnation.samples.len()).sum(),
         samples_clean: samples.incarnations.iter().map(|incarnation| clean(&incarnation.samples).count()).sum(),
-        clean_only,
+        clean_only: chosen.clean_only,
         samples_counted: samples.incarnations.iter().map(|incarnation| counted_samples(incarnation).len()).sum(),
         ops_per_sample: used().map(|sample| sample.ops).next().unwrap_or_default(),
         foreign_switches: foreign_switches(samples, counting),
@@ -155,6 +150,13 @@ struct Chosen {
 }
 
 impl Chosen {
+    /// The clean ones, unless fewer than half of the incarnations have enough of them: what is left would be luck.
+    fn of_incarnations(incarnations: &[Incarnation]) -> Chosen {
+        let usable =
+            incarnations.iter().filter(|incarnation| clean(&incarnation.samples).count() >= FEWEST_CLEAN).count();
+        Chosen { clean_only: usable > 0 && usable * 2 >= incarnations.len() }
+    }
+
     fn of(self, samples: &[Sample]) -> impl Iterator<Item = &Sample> {
         samples.iter().filter(move |sample| !self.clean_only || is_clean(sample))
     }
@@ -221,16 +223,12 @@ fn per_op<'s>(samples: impl Iterator<Item = &'s Sample>, what: impl Fn(&Sample) 
 }
 
 /// The parties' kernel switches per op, by the kernel's counter where it counted them and no others.
-fn kernel_switches<'s>(
-    counting: &Counting,
-    clean_only: bool,
-    counted: impl Iterator<Item = &'s Sample>,
-) -> Option<f64> {
+fn kernel_switches<'s>(counting: &Counting, chosen: Chosen, counted: impl Iterator<Item = &'s Sample>) -> Option<f64> {
     let at = position(counting, "context-switches")?;
     // A CPU's counter has everybody's switches: in clean samples the parties', in others the neighbours' too.
     let own_only = match counting.mode {
         CountingMode::Thread => true,
-        CountingMode::Cpu => clean_only,
+        CountingMode::Cpu => chosen.clean_only,
         CountingMode::Rusage | CountingMode::None => false,
     };
     if own_only {
@@ -304,7 +302,8 @@ fn running_ratio(enabled_ns: u64, running_ns: u64) -> Option<f64> {
 /// The factor between the counted and the uncounted medians, with the range that their intervals allow.
 fn counting_cost(samples: &WorkloadSamples) -> Option<Estimate> {
     let over = |incarnations: &[Incarnation]| {
-        let prices = incarnations.iter().filter_map(|incarnation| Chosen { clean_only: true }.prices(incarnation));
+        let chosen = Chosen::of_incarnations(incarnations);
+        let prices = incarnations.iter().filter_map(|incarnation| chosen.prices(incarnation));
         Estimate::over(prices.map(|prices| prices.ns_per_op))
     };
     let (counted, uncounted) = (over(&samples.incarnations)?, over(&samples.uncounted)?);
