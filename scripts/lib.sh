@@ -48,3 +48,53 @@ ensure_cargo() {
     die "cargo $MINIMAL_CARGO or newer is needed, here is $(cargo_version); see https://rustup.rs"
   command -v cc > /dev/null || install_packages gcc libc6-dev
 }
+
+# ---- for the benchmarks -----------------------------------------------------------------------------------------
+
+# The median, minimum and maximum of the numbers on stdin, one per line.
+median_of() { sort -g | awk '{v[NR]=$1} END {if (NR) print (NR%2 ? v[(NR+1)/2] : (v[NR/2]+v[NR/2+1])/2)}'; }
+least_of() { sort -g | head -n 1; }
+greatest_of() { sort -g | tail -n 1; }
+
+# A field of a row of ctxprof's CSV on stdin: csv_field ROW COLUMN
+csv_field() {
+  awk -F, -v row="$1" -v column="$2" 'NR==1 {for (i=1; i<=NF; i++) if ($i==column) at=i} $1==row {print $at}'
+}
+
+# An expression of numbers, computed: calc '%.3f' '1/3'
+calc() { awk "BEGIN {printf \"$1\\n\", $2}"; }
+
+# Whether an expression of numbers holds.
+holds() { awk "BEGIN {exit !($1)}"; }
+
+# The CPU that ctxprof would choose, or the one asked for.
+cpu_or_chosen() {
+  if [ -n "${1:-}" ]; then echo "$1"; else "$CTXPROF" list --format json | awk -F'[:,]' '/"pinned_cpu"/ {print $2 + 0}'; fi
+}
+
+# Microseconds per round trip by perf's own benchmark on a CPU: perf_pipe_usecs CPU OPS
+perf_pipe_usecs() { taskset -c "$1" perf bench sched pipe -T -l "$2" | awk '/usecs\/op/ {print $1}'; }
+
+# ctxprof's CSV of a run: price_list CPU ARGUMENT...
+price_list() {
+  local cpu=$1
+  shift
+  "$CTXPROF" run --cpu "$cpu" --no-save --quiet --wide --format csv "$@"
+}
+
+# Builds what is measured, and says on what it is measured.
+prepare_benchmark() {
+  ensure_cargo
+  cargo build --release --locked --quiet
+  CTXPROF=$PWD/target/release/ctxprof
+  echo "# $(uname -sr), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs, $("$CTXPROF" --version), $(perf --version 2> /dev/null || echo no perf)"
+}
+
+# Prints a figure against what it should be, and remembers whether all were met: judge WORDS FIGURE CONDITION WANTED
+unmet=0
+judge() {
+  if holds "$3"; then echo "met:      $1: $2 (wanted: $4)"; else
+    echo "NOT MET:  $1: $2 (wanted: $4)"
+    unmet=$((unmet + 1))
+  fi
+}
