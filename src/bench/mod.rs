@@ -11,6 +11,8 @@
 mod luck;
 pub mod plan;
 mod sampler;
+#[cfg(test)]
+mod tests;
 
 use std::thread;
 use std::time::Duration;

@@ -129,7 +129,7 @@ pub mod scripted {
         }
 
         fn switches_on_demand(&self) -> bool {
-            true
+            !self.counters.is_empty()
         }
 
         fn count_switches(&mut self, on: bool) -> Result<()> {

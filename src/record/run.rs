@@ -69,7 +69,8 @@ pub struct RunResult {
     pub interval_confidence: Option<f64>,
     pub counters: Vec<CounterRecord>,
     pub samples: SampleCounts,
-    /// Time with the counters on divided by time with them off, where they slow the parties.
+    /// Time while switches are counted divided by time while they are not. Part of the prices where the source is
+    /// `thread`; paid in samples of their own where it is `cpu`.
     #[serde(default)]
     pub counting_cost: Option<Estimate>,
     #[serde(default)]

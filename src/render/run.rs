@@ -16,10 +16,11 @@ impl Report for RunDocument {
 
     fn view(&self, wide: bool) -> View {
         let ratio = self.body.ratio.iter().map(ratio_sentence);
+        let cost = self.counting_cost_sentence();
         View {
             heading: vec![self.machine_line(), self.counting_line()],
             tables: vec![price_table(&self.body, wide)],
-            notes: ratio.chain([self.explanation(), next_steps(wide)]).collect(),
+            notes: ratio.chain([self.explanation()]).chain(cost).chain([next_steps(wide)]).collect(),
             warnings: self.all_warnings(),
         }
     }
@@ -58,6 +59,20 @@ impl RunDocument {
         format!(
             "op: one round trip A → B → A. ns/switch: ns/op ÷ counted switches. floor: the same calls where nothing switches. net: without the floor. kernel switches: voluntary + involuntary. clean: samples without other threads, steal or throttling; prices are their medians.{interval}"
         )
+    }
+
+    /// What the switch counter costs where it is kept out of the prices.
+    fn counting_cost_sentence(&self) -> Option<String> {
+        let dearest = self
+            .body
+            .results
+            .iter()
+            .filter_map(|result| Some((result, result.counting_cost?)))
+            .max_by(|a, b| a.1.median.total_cmp(&b.1.median));
+        let (result, cost) = dearest.filter(|_| self.body.counting.mode == CountingMode::Cpu)?;
+        let share = cost.median - 1.0;
+        let workload = &result.workload;
+        (share >= 0.005).then(|| format!("Counting slows {workload} by {} here, so perf counts in samples of its own, from which no time is taken.", Share(share)))
     }
 
     fn all_warnings(&self) -> Vec<String> {

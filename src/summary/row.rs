@@ -30,8 +30,10 @@ pub struct Row {
     pub ops_per_sample: u64,
     /// Switches on the pinned CPU that are not the parties', in the counted samples.
     pub foreign_switches: Option<i64>,
-    /// How much slower the parties are for being counted, as a factor; `None` where that was not measured.
+    /// How much slower the parties are while their switches are counted, as a factor; `None` where that was not measured.
     pub counting_cost: Option<Estimate>,
+    /// Whether that cost is in the prices, or was paid in samples of its own.
+    pub cost_in_prices: bool,
     pub steal_ns: Option<u64>,
     pub throttled: Option<u64>,
     /// The share of the time that an SMT sibling was busy.
@@ -137,6 +139,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting) -> Row {
         ops_per_sample: used().map(|sample| sample.ops).next().unwrap_or_default(),
         foreign_switches: foreign_switches(samples, counting),
         counting_cost: counting_cost(samples),
+        cost_in_prices: counting.mode == CountingMode::Thread,
         steal_ns: samples.incarnations.iter().map(|incarnation| incarnation.surroundings.steal_ns).sum(),
         throttled: samples.incarnations.iter().map(|incarnation| incarnation.surroundings.throttled).sum(),
         sibling_busy: sibling_busy(&samples.incarnations),
@@ -299,13 +302,21 @@ fn running_ratio(enabled_ns: u64, running_ns: u64) -> Option<f64> {
     (running_ns > 0).then(|| running_ns as f64 / enabled_ns.max(running_ns) as f64)
 }
 
-/// The factor between the counted and the uncounted medians, with the range that their intervals allow.
+/// What counting costs: paired within incarnations where they have counted samples of their own; else between the main
+/// pass and the uncounted one, with the range that their intervals allow.
 fn counting_cost(samples: &WorkloadSamples) -> Option<Estimate> {
     let over = |incarnations: &[Incarnation]| {
         let chosen = Chosen::of_incarnations(incarnations);
-        let prices = incarnations.iter().filter_map(|incarnation| chosen.prices(incarnation));
-        Estimate::over(prices.map(|prices| prices.ns_per_op))
+        Estimate::over(
+            incarnations.iter().filter_map(|incarnation| chosen.prices(incarnation)).map(|prices| prices.ns_per_op),
+        )
     };
+    if samples.uncounted.is_empty() {
+        let chosen = Chosen::of_incarnations(&samples.incarnations);
+        let median_of = |samples: &[Sample]| median(chosen.of(samples).map(ns_per_op).collect());
+        let factor = |each: &Incarnation| Some(median_of(&each.counted)? / median_of(&each.samples)?);
+        return Estimate::over(samples.incarnations.iter().filter_map(factor));
+    }
     let (counted, uncounted) = (over(&samples.incarnations)?, over(&samples.uncounted)?);
     Some(Estimate {
         median: counted.median / uncounted.median,
@@ -461,6 +472,13 @@ mod tests {
         workload.uncounted = vec![incarnation(vec![sample(1000); 4], 200); 3];
         let cost = summarize(&workload, &counting(CountingMode::Thread)).counting_cost.unwrap();
         assert!((cost.median - 1.17).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_counting_costs_is_paired_within_incarnations_that_did_both() {
+        let row = summarize(&workload(vec![incarnation(vec![sample(1000); 4], 200); 3]), &counting(CountingMode::Cpu));
+        assert!((row.counting_cost.unwrap().median - 1.1).abs() < 1e-9);
+        assert!(!row.cost_in_prices);
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub fn of_row(row: &Row) -> Vec<Warning> {
     if let Some(throttled) = row.throttled.filter(|&throttled| throttled > 0) {
         warn("throttled", format!("{name}: the cgroup's CPU quota stopped it {throttled} times"));
     }
-    if let Some(cost) = row.counting_cost.filter(|cost| cost.median > 1.01) {
+    if let Some(cost) = row.counting_cost.filter(|cost| row.cost_in_prices && cost.median > 1.01) {
         warn("counting-costs", format!("{name}: counting on its threads made it {} slower", Share(cost.median - 1.0)));
     }
     warnings
@@ -184,8 +184,9 @@ mod tests {
         check(|row| row.sibling_busy = Some(0.5), &["smt-sibling-busy"]);
         check(|row| row.throttled = Some(2), &["throttled"]);
         let cost = |median| Some(Estimate { median, low: None, high: None });
-        check(|row| row.counting_cost = cost(1.17), &["counting-costs"]);
-        check(|row| row.counting_cost = cost(1.001), &[]);
+        check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.17), true), &["counting-costs"]);
+        check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.17), false), &[]);
+        check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.001), true), &[]);
         let cycles = |running_ratio| {
             let counter = CounterInfo { name: "cycles".to_string(), scope: CountingMode::Cpu };
             vec![CounterTotal { counter, per_op: 1.0, total: 1.0, running_ratio }]

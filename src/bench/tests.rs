@@ -1,0 +1,167 @@
+//! The engine with scripted sessions and meters: what it does in which order, and what it keeps.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use anyhow::bail;
+
+use super::*;
+use crate::bench::plan::Effort;
+use crate::counter::meter::Ring;
+use crate::counter::meter::scripted::Scripted;
+use crate::sample::{Counting, Kind, SwitchSource};
+use crate::test_lock;
+use crate::workload::session::{Party, Played, Session};
+use crate::workload::{Floor, WORKLOADS};
+
+thread_local! {
+    /// What the sessions of a test were asked to do, in order.
+    static DIARY: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+}
+
+fn note(entry: &'static str) {
+    DIARY.with_borrow_mut(|diary| {
+        // Warm-up takes as many plays as the machine is quick.
+        if diary.last() != Some(&entry) {
+            diary.push(entry);
+        }
+    });
+}
+
+/// A session that costs 1000 ns an op, or fails.
+struct Fake {
+    name: &'static str,
+    fails: bool,
+}
+
+impl Session for Fake {
+    fn parties(&self) -> Vec<Party> {
+        vec![Party::calling_thread()]
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        note(self.name);
+        if self.fails {
+            bail!("out of luck");
+        }
+        Ok(Played { elapsed_ns: ops * 1000, own_switches: Some(2 * ops) })
+    }
+
+    fn end(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+const fn fake(name: &'static str, prepare: fn() -> Result<Box<dyn Session>>, floor: Option<Floor>) -> Workload {
+    Workload {
+        name,
+        kind: Kind::Task,
+        summary: "",
+        op: "",
+        expected_switches_per_op: Some(2.0),
+        switch_source: SwitchSource::Polls,
+        default: false,
+        prepare,
+        floor,
+    }
+}
+
+static FIRST: Workload = fake(
+    "first",
+    || Ok(Box::new(Fake { name: "first", fails: false })),
+    Some(Floor { summary: "", prepare: || Ok(Box::new(Fake { name: "floor", fails: false })) }),
+);
+static SECOND: Workload = fake("second", || Ok(Box::new(Fake { name: "second", fails: false })), None);
+static FAILING: Workload = fake("failing", || Ok(Box::new(Fake { name: "failing", fails: true })), None);
+
+/// Attaches a scripted meter of two counters, in this mode.
+struct Script(CountingMode);
+
+impl Attach for Script {
+    fn attach(&mut self) -> Result<Attached> {
+        let counters: &[(&str, Ring, u64)] = match self.0 {
+            CountingMode::Cpu => &[("context-switches", Ring::Outer, 20), ("cycles", Ring::Inner, 700)],
+            _ => &[],
+        };
+        let meter = Scripted::new(counters);
+        let counting = Counting {
+            mode: self.0,
+            counters: crate::counter::meter::Meter::counters(&meter).to_vec(),
+            absent: Vec::new(),
+            refused: Vec::new(),
+            remarks: Vec::new(),
+        };
+        Ok(Attached { meter: Box::new(meter), counting })
+    }
+}
+
+fn engine_run(workloads: Vec<&'static Workload>, incarnations: u32, mode: CountingMode) -> (RunSamples, Vec<Progress>) {
+    let _alone = test_lock();
+    let cpu = crate::sys::affinity::allowed().unwrap().cpus()[0];
+    let plan =
+        Plan { workloads, incarnations, effort: Effort { time: None, samples: Some(10) }, ops_per_sample: Some(10) };
+    let mut told = Vec::new();
+    DIARY.take();
+    let surveyor = Surveyor::new(cpu, Default::default());
+    let seen = run(&plan, cpu, &surveyor, &mut Script(mode), &mut |progress| told.push(progress)).unwrap();
+    (seen, told)
+}
+
+#[test]
+fn workloads_take_turns_and_the_turn_moves_on() {
+    let (seen, told) = engine_run(vec![&FIRST, &SECOND], 2, CountingMode::Rusage);
+    assert_eq!(DIARY.take(), ["first", "floor", "second", "first", "floor"]);
+    assert_eq!(seen.ending, Ending::Complete);
+    assert_eq!(
+        told.iter().map(|progress| (progress.workload, progress.done, progress.of)).collect::<Vec<_>>(),
+        [("first", 1, 4), ("second", 2, 4), ("second", 3, 4), ("first", 4, 4)]
+    );
+    let first = &seen.workloads[0].incarnations;
+    assert_eq!((first.len(), first[0].samples.len(), first[0].floor.len()), (2, 10, 5));
+    assert!(first[0].counted.is_empty(), "nothing is counted on demand where there is no event");
+}
+
+#[test]
+fn switches_are_counted_in_samples_of_their_own_and_work_in_those_that_are_timed() {
+    let (seen, _) = engine_run(vec![&SECOND], 1, CountingMode::Cpu);
+    let incarnation = &seen.workloads[0].incarnations[0];
+    assert!(incarnation.samples.iter().all(|sample| sample.counts == [None, Some(700)]));
+    assert!(!incarnation.counted.is_empty());
+    assert!(incarnation.counted.iter().all(|sample| sample.counts == [Some(20), Some(700)]));
+    // The script's counter runs half of the time it is enabled.
+    assert_eq!(incarnation.times[1].enabled_ns, 2 * incarnation.times[1].running_ns);
+}
+
+#[test]
+fn a_failure_keeps_what_was_seen_before_it() {
+    let (seen, _) = engine_run(vec![&FIRST, &FAILING, &SECOND], 2, CountingMode::Rusage);
+    assert_eq!(seen.ending, Ending::Failed("failing, incarnation 1: out of luck".to_string()));
+    assert_eq!(seen.workloads.iter().map(|workload| workload.incarnations.len()).collect::<Vec<_>>(), [1, 0, 0]);
+}
+
+#[test]
+fn what_counting_on_threads_costs_is_measured_without_it_first() {
+    let (seen, told) = engine_run(vec![&SECOND], 7, CountingMode::Thread);
+    assert_eq!((seen.workloads[0].uncounted.len(), seen.workloads[0].incarnations.len()), (5, 7));
+    assert_eq!(told.last().map(|progress| (progress.done, progress.of)), Some((12, 12)));
+    assert!(seen.workloads[0].uncounted[0].samples.iter().all(|sample| sample.parties.voluntary.is_none()));
+}
+
+#[test]
+fn every_real_workload_calibrates_and_counts_what_it_promises() {
+    let _alone = test_lock();
+    let cpu = crate::sys::affinity::allowed().unwrap().cpus()[0];
+    let effort = Effort { time: Some(Duration::from_millis(100)), samples: None };
+    let plan = Plan { workloads: WORKLOADS.iter().collect(), incarnations: 2, effort, ops_per_sample: None };
+    let surveyor = Surveyor::new(cpu, Default::default());
+    let seen = run(&plan, cpu, &surveyor, &mut Script(CountingMode::Rusage), &mut |_| ()).unwrap();
+    for workload in &seen.workloads {
+        let samples = || workload.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
+        let ops: u64 = samples().map(|sample| sample.ops).sum();
+        let kernel: u64 = samples().map(|sample| sample.parties.switches().unwrap()).sum();
+        let counted = samples().map(|sample| sample.own_switches).sum::<Option<u64>>().unwrap_or(kernel);
+        let per_op = counted as f64 / ops as f64;
+        // Neighbours preempt parties now and then: an involuntary switch is the party's too.
+        assert!((per_op - workload.expected_switches_per_op.unwrap()).abs() < 0.1, "{}: {per_op}", workload.workload);
+    }
+}
