@@ -1,0 +1,56 @@
+#!/bin/sh
+# Runs as root inside the guest with an emulated PMU (see test-emulated-pmu), under busybox.
+# What it changes, CPUs and perf_event_paranoid, is the guest's.
+
+failed=0
+# check WORDS EXPECTED ACTUAL
+check() {
+  if [ "$2" = "$3" ]; then echo "ok: $1: $3"; else
+    echo "FAILED: $1: $3 instead of $2"
+    failed=1
+  fi
+}
+# Whether a text has these words: has WORDS TEXT
+has() { case $2 in *"$1"*) echo yes ;; *) echo no ;; esac }
+
+mkdir -p /etc
+echo 'somebody:x:1000:1000::/tmp:/bin/sh' > /etc/passwd
+short='--time 0.2 --incarnations 2 --no-save --quiet --no-progress --color never'
+mode_of() { sed -n 's/^    "mode": "\(.*\)",$/\1/p'; }
+# shellcheck disable=SC2086 # these are options, to be split
+rung_as_root() { ctxprof run thread-pipe $short --format json | mode_of; }
+rung_as_somebody() { su -s /bin/sh -c "ctxprof run thread-pipe $short --format json" somebody | mode_of; }
+
+echo "# every paranoid level gives exactly the rung that it allows"
+for level in -1 0 1 2 3 4; do
+  echo $level > /proc/sys/kernel/perf_event_paranoid
+  case $level in
+    -1 | 0) rung=cpu ;;
+    1) rung=thread ;;
+    *) rung=rusage ;;
+  esac
+  check "paranoid $level, uid 1000" $rung "$(rung_as_somebody)"
+  check "paranoid $level, root" cpu "$(rung_as_root)"
+  if [ $rung != cpu ]; then
+    refusal=$(su -s /bin/sh -c "ctxprof run --counters cpu $short" somebody 2>&1)
+    check "paranoid $level, uid 1000, --counters cpu: exit code" 1 $?
+    check "paranoid $level, uid 1000, --counters cpu: the level is named" yes "$(has "perf_event_paranoid is $level" "$refusal")"
+  fi
+done
+
+echo "# hardware cycles are chosen, and an emulated PMU is told apart"
+# shellcheck disable=SC2086 # these are options, to be split
+document=$(ctxprof run thread-pipe $short --format json)
+check "cycles are counted" yes "$(has '"name": "cycles"' "$document")"
+check "TSC ticks are not" no "$(has '"name": "msr/tsc/"' "$document")"
+check "a PMU that ticks at 1 GHz is warned of" yes "$(has cycles-suspect "$document")"
+
+if [ -e /sys/devices/system/cpu/cpu1/online ]; then
+  echo "# an offline CPU is refused"
+  echo 0 > /sys/devices/system/cpu/cpu1/online
+  refusal=$(ctxprof run --cpu 1 2>&1)
+  check "--cpu 1: exit code" 1 $?
+  check "--cpu 1: the reason" yes "$(has 'CPU 1 is offline' "$refusal")"
+  echo 1 > /sys/devices/system/cpu/cpu1/online
+fi
+exit $failed
