@@ -31,6 +31,12 @@ for level in -1 0 1 2 3 4; do
   esac
   check "paranoid $level, uid 1000" $rung "$(rung_as_somebody)"
   check "paranoid $level, root" cpu "$(rung_as_root)"
+  # Debian's kernels refuse everything to users from level 3 on.
+  if [ $level -eq 2 ]; then
+    document=$(su -s /bin/sh -c "ctxprof run thread-pipe $short --format json" somebody)
+    check "paranoid $level, uid 1000: user-mode cycles are counted" yes "$(has '"name": "cycles:u"' "$document")"
+    check "paranoid $level, uid 1000: the kernel's are not" no "$(has '"name": "cycles",' "$(echo "$document" | sed -n '/"counters": \[/,/\]/p')")"
+  fi
   if [ $rung != cpu ]; then
     refusal=$(su -s /bin/sh -c "ctxprof run --counters cpu $short" somebody 2>&1)
     check "paranoid $level, uid 1000, --counters cpu: exit code" 1 $?

@@ -36,7 +36,7 @@ ensure_cargo() {
   home=$(getent passwd "${SUDO_USER:-$(id -un)}" | cut -d: -f6)
   [ -x "$home/.cargo/bin/cargo" ] && PATH=$home/.cargo/bin:$PATH
   if ! at_least "$(cargo_version)" "$MINIMAL_CARGO"; then
-    install_packages gcc libc6-dev
+    install_packages gcc libc6-dev ca-certificates
     if apt-cache show cargo-1.85 > /dev/null 2>&1; then
       install_packages cargo-1.85 rustc-1.85
       PATH=/usr/lib/rust-1.85/bin:$PATH

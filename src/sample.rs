@@ -28,12 +28,29 @@ pub struct Counting {
     pub mode: CountingMode,
     /// What each sample's `counts` are, in their order.
     pub counters: Vec<CounterInfo>,
+    /// What each sample's `counts` are in the pass of the user-mode counters.
+    #[serde(default)]
+    pub user_counters: Vec<CounterInfo>,
     /// Counters that this system does not offer, with what it answered.
     pub absent: Vec<AbsentCounter>,
     /// Better modes that were tried before this one, with what the system answered.
     pub refused: Vec<String>,
     /// What a reader of the numbers must know about these counters.
     pub remarks: Vec<String>,
+}
+
+impl Counting {
+    /// No counters, and nothing said about them.
+    pub fn without_counters(mode: CountingMode) -> Counting {
+        Counting {
+            mode,
+            counters: Vec::new(),
+            user_counters: Vec::new(),
+            absent: Vec::new(),
+            refused: Vec::new(),
+            remarks: Vec::new(),
+        }
+    }
 }
 
 /// Where the kernel switches of a run were counted.
@@ -95,6 +112,10 @@ pub struct WorkloadSamples {
     pub incarnations: Vec<Incarnation>,
     /// The same loops with nothing attached, where the counters themselves slow them; else empty.
     pub uncounted: Vec<Incarnation>,
+    /// The same loops with the counters of [`Counting::user_counters`] attached to the threads, after everything else,
+    /// since they slow what follows as well; empty where there are none.
+    #[serde(default)]
+    pub user_counted: Vec<Incarnation>,
 }
 
 /// What the parties of a workload are.

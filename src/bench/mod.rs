@@ -39,6 +39,8 @@ pub struct Progress {
     pub of: u32,
 }
 
+/// Incarnations of the pass in which user mode is counted: it says what work an op is, not what it costs.
+const USER_MODE_INCARNATIONS: u32 = 3;
 /// Incarnations that run without counters to learn what the counters cost.
 const UNCOUNTED_INCARNATIONS: u32 = 5;
 /// The kernel goes on treating every switch as counted for about a second after the last per-thread event is closed
@@ -60,40 +62,25 @@ pub fn run(
     let _pinned = Pinned::to(cpu)?;
     let watchdog = Watchdog::start()?;
     let mut attached = attach.attach()?;
-    let slowed = attached.counting.mode == CountingMode::Thread;
-    let uncounted = if slowed { plan.incarnations.min(UNCOUNTED_INCARNATIONS) } else { 0 };
     let mut engine = Engine {
         plan,
         surveyor,
         watchdog: &watchdog,
         on_progress,
-        total: (plan.incarnations + uncounted) * plan.workloads.len() as u32,
+        total: 0,
         done: 0,
         sizes: vec![Sizes::default(); plan.workloads.len()],
         first_op_at_ns: None,
         workloads: plan.workloads.iter().map(|workload| nothing_yet(workload)).collect(),
     };
-    let mut outcome = Ok(());
-    if slowed {
-        drop(attached);
-        thread::sleep(PERF_SETTLES);
-        let mut without = Attached::without_events(CountingMode::None, Vec::new());
-        outcome = engine.pass(uncounted, &mut without, |samples| &mut samples.uncounted);
-        attached = attach.attach()?;
-    }
-    let outcome =
-        outcome.and_then(|()| engine.pass(plan.incarnations, &mut attached, |samples| &mut samples.incarnations));
+    let outcome = engine.all_passes(&mut attached, attach);
     let ending = match outcome {
         Ok(()) => Ending::Complete,
         Err(Stop::Signal(signal)) => Ending::Interrupted(signal as i32),
         Err(Stop::Failure(error)) => Ending::Failed(format!("{error:#}")),
     };
-    Ok(RunSamples {
-        counting: attached.counting,
-        workloads: engine.workloads,
-        ending,
-        first_op_at_ns: engine.first_op_at_ns,
-    })
+    let Engine { workloads, first_op_at_ns, .. } = engine;
+    Ok(RunSamples { counting: attached.counting, workloads, ending, first_op_at_ns })
 }
 
 /// Why a run ends early.
@@ -129,6 +116,35 @@ struct Sizes {
 }
 
 impl Engine<'_> {
+    /// The main pass, and what goes before and after it where counting slows the parties.
+    fn all_passes(&mut self, attached: &mut Attached, attach: &mut dyn Attach) -> Result<(), Stop> {
+        let rounds = self.plan.incarnations;
+        self.expect(rounds);
+        if attached.counting.mode == CountingMode::Thread {
+            let uncounted = rounds.min(UNCOUNTED_INCARNATIONS);
+            self.expect(uncounted);
+            *attached = Attached::without_events(CountingMode::None, Vec::new());
+            thread::sleep(PERF_SETTLES);
+            let outcome = self.pass(uncounted, attached, |samples| &mut samples.uncounted);
+            *attached = attach.attach()?;
+            outcome?;
+        }
+        self.pass(rounds, attached, |samples| &mut samples.incarnations)?;
+        if let Some(mut user_mode) = attach.attach_user_mode() {
+            attached.counting.user_counters = user_mode.counting.counters.clone();
+            attached.counting.remarks.append(&mut user_mode.counting.remarks);
+            let rounds = rounds.min(USER_MODE_INCARNATIONS);
+            self.expect(rounds);
+            self.pass(rounds, &mut user_mode, |samples| &mut samples.user_counted)?;
+        }
+        Ok(())
+    }
+
+    /// So many rounds more are to come.
+    fn expect(&mut self, rounds: u32) {
+        self.total += rounds * self.workloads.len() as u32;
+    }
+
     fn pass(
         &mut self,
         rounds: u32,
@@ -244,5 +260,6 @@ fn nothing_yet(workload: &Workload) -> WorkloadSamples {
         expected_switches_per_op: workload.expected_switches_per_op,
         incarnations: Vec::new(),
         uncounted: Vec::new(),
+        user_counted: Vec::new(),
     }
 }

@@ -84,13 +84,8 @@ impl Attach for Script {
             _ => &[],
         };
         let meter = Scripted::new(counters);
-        let counting = Counting {
-            mode: self.0,
-            counters: crate::counter::meter::Meter::counters(&meter).to_vec(),
-            absent: Vec::new(),
-            refused: Vec::new(),
-            remarks: Vec::new(),
-        };
+        let counters = crate::counter::meter::Meter::counters(&meter).to_vec();
+        let counting = Counting { counters, ..Counting::without_counters(self.0) };
         Ok(Attached { meter: Box::new(meter), counting })
     }
 }

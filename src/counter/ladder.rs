@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `cpu` | root, `CAP_PERFMON` or paranoid ≤ 0 | events on the pinned CPU, at no cost to the parties |
 //! | `thread` | paranoid ≤ 1 | events on the parties' threads, which slows every switch |
-//! | `rusage` | nothing | what the kernel keeps anyway |
+//! | `rusage` | nothing | what the kernel keeps anyway; user-mode cycles, in a pass of their own, where there is a PMU |
 
 use std::io;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use nix::unistd::gettid;
 
 use crate::counter::meter::{Attach, Attached, Meter};
 use crate::counter::open::{OpenCounter, PerfMeter, Target};
-use crate::counter::{CONTEXT_SWITCHES, Counter, HARDWARE, SOFTWARE, TIME_STAMP_COUNTER, refusal};
+use crate::counter::{CONTEXT_SWITCHES, Counter, HARDWARE, SOFTWARE, TIME_STAMP_COUNTER, USER_MODE, refusal};
 use crate::sample::{AbsentCounter, Counting, CountingMode};
 use crate::sys::clock::{monotonic_ns, thread_cpu_ns};
 
@@ -71,6 +71,24 @@ impl Attach for Ladder {
             }
             Err(reason) => bail!("--counters {} is refused: {reason}", mode.name()),
         }
+    }
+
+    fn attach_user_mode(&mut self) -> Option<Attached> {
+        if self.choice != CounterChoice::Only(CountingMode::Rusage) || self.refused.is_empty() {
+            return None;
+        }
+        let (cycles, others) = USER_MODE.split_last()?;
+        let mut cycles = OpenCounter::open(cycles, Target::CallingThread).ok()?;
+        let remark = check_cycles(&mut cycles).ok()?;
+        let others = others.iter().filter_map(|counter| OpenCounter::open(counter, Target::CallingThread).ok());
+        let meter = PerfMeter::of_user_mode(others.chain([cycles]).collect());
+        let counters = meter.counters().to_vec();
+        let counting = Counting {
+            counters,
+            remarks: remark.into_iter().collect(),
+            ..Counting::without_counters(CountingMode::Thread)
+        };
+        Some(Attached { meter: Box::new(meter), counting })
     }
 }
 
@@ -133,7 +151,8 @@ impl Ladder {
             }
         }
         let meter = PerfMeter::new(target, switches, counters);
-        let counting = Counting { mode, counters: meter.counters().to_vec(), absent, refused: Vec::new(), remarks };
+        let counting =
+            Counting { counters: meter.counters().to_vec(), absent, remarks, ..Counting::without_counters(mode) };
         Ok(Attached { meter: Box::new(meter), counting })
     }
 }
@@ -174,26 +193,34 @@ fn check_alive(switches: &mut OpenCounter) -> Result<(), String> {
     Ok(())
 }
 
-/// Spins for a millisecond and compares cycles with CPU time. The error says why these are no cycles; the remark, why
-/// they may not be.
+/// Spins and compares cycles with CPU time. The error says why these are no cycles; the remark, why they may not be.
+///
+/// The slowest of three spins is judged: what interrupts one adds cycles to a CPU's event, and no time to this thread's.
 fn check_cycles(cycles: &mut OpenCounter) -> Result<Option<String>, String> {
-    const SPIN_NS: u64 = 1_000_000;
-    let mut read = || cycles.read().map_err(|error| format!("cannot be read: {error:#}"));
-    let cpu_ns = || thread_cpu_ns(gettid()).unwrap_or_default();
-    let (before, began_ns) = (read()?, cpu_ns());
-    let until = monotonic_ns() + SPIN_NS;
-    while monotonic_ns() < until {
-        std::hint::spin_loop();
+    const SPIN_NS: u64 = 500_000;
+    let mut seen = || -> Result<(u64, u64), String> {
+        let reading = cycles.read().map_err(|error| format!("cannot be read: {error:#}"))?;
+        Ok((reading.count, thread_cpu_ns(gettid()).unwrap_or_default()))
+    };
+    let mut slowest = f64::INFINITY;
+    for _ in 0..3 {
+        let (cycles_before, cpu_ns_before) = seen()?;
+        let until = monotonic_ns() + SPIN_NS;
+        while monotonic_ns() < until {
+            std::hint::spin_loop();
+        }
+        let (cycles_after, cpu_ns_after) = seen()?;
+        let cpu_ns = cpu_ns_after.saturating_sub(cpu_ns_before).max(1);
+        slowest = slowest.min((cycles_after - cycles_before) as f64 / cpu_ns as f64);
     }
-    let (after, ended_ns) = (read()?, cpu_ns());
-    judge_cycles(after.count - before.count, ended_ns.saturating_sub(began_ns))
+    judge_cycles(slowest)
 }
 
-fn judge_cycles(cycles: u64, cpu_ns: u64) -> Result<Option<String>, String> {
-    if cycles == 0 {
+/// What to make of this many cycles per ns.
+fn judge_cycles(gigahertz: f64) -> Result<Option<String>, String> {
+    if gigahertz == 0.0 {
         return Err("opened, but reads 0: this hypervisor has no PMU and does not say so".to_string());
     }
-    let gigahertz = cycles as f64 / cpu_ns.max(1) as f64;
     // An emulated PMU derives its cycles from the guest's clock: 1 GHz to four digits or better.
     let emulated = (gigahertz - 1.0).abs() < 0.02;
     Ok(emulated.then(|| format!("cycles tick at {gigahertz:.3} GHz, as an emulated PMU's do: they are time, not work")))
@@ -205,9 +232,9 @@ mod tests {
 
     #[test]
     fn cycles_that_stand_still_or_tick_like_a_clock_are_told_apart() {
-        assert!(judge_cycles(0, 1_000_000).unwrap_err().contains("reads 0"));
-        assert!(judge_cycles(1_000_200, 1_000_000).unwrap().unwrap().contains("emulated"));
-        assert_eq!(judge_cycles(3_400_000, 1_000_000), Ok(None));
+        assert!(judge_cycles(0.0).unwrap_err().contains("reads 0"));
+        assert!(judge_cycles(1.0002).unwrap().unwrap().contains("emulated"));
+        assert_eq!(judge_cycles(3.4), Ok(None));
     }
 
     #[test]

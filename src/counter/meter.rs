@@ -64,7 +64,7 @@ pub struct Attached {
 impl Attached {
     /// No perf events at all; `refused` says what was tried before.
     pub fn without_events(mode: CountingMode, refused: Vec<String>) -> Attached {
-        let counting = Counting { mode, counters: Vec::new(), absent: Vec::new(), refused, remarks: Vec::new() };
+        let counting = Counting { refused, ..Counting::without_counters(mode) };
         Attached { meter: Box::new(NoMeter), counting }
     }
 }
@@ -96,6 +96,12 @@ pub trait Attach {
     /// # Errors
     /// The mode that was asked for by name is refused.
     fn attach(&mut self) -> Result<Attached>;
+
+    /// Attaches what may be counted of user mode where the kernel may not be observed, if there is anything: for a pass
+    /// of its own at the very end, since it slows the parties and, for a second, what follows.
+    fn attach_user_mode(&mut self) -> Option<Attached> {
+        None
+    }
 }
 
 /// A meter that answers from a script: for tests of everything above the kernel.

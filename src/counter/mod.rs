@@ -153,6 +153,26 @@ pub static HARDWARE: &[Counter] = &[
     },
 ];
 
+/// What may be counted of threads of one's own where the kernel may not be observed. Ordered as [`HARDWARE`] is.
+pub static USER_MODE: &[Counter] = &[
+    Counter {
+        name: "instructions:u",
+        summary: "instructions retired in user mode",
+        event: EventKind::Hardware(Hardware::INSTRUCTIONS),
+        side: Side::User,
+        ring: Ring::Inner,
+        scope: Scope::Thread,
+    },
+    Counter {
+        name: "cycles:u",
+        summary: "CPU cycles in user mode",
+        event: EventKind::Hardware(Hardware::CPU_CYCLES),
+        side: Side::User,
+        ring: Ring::Inner,
+        scope: Scope::Thread,
+    },
+];
+
 /// What stands in for cycles where there is no PMU, under its own name.
 pub static TIME_STAMP_COUNTER: Counter = Counter {
     name: "msr/tsc/",

@@ -71,21 +71,44 @@ impl OpenCounter {
 /// every switch, which cost 3 % of a pipe round trip where this was written, and half of that while the event was open
 /// but disabled; the others cost nothing that could be measured.
 pub(super) struct PerfMeter {
-    target: Target,
     infos: Vec<CounterInfo>,
-    switches: Option<OpenCounter>,
+    switches: Switches,
     others: Vec<OpenCounter>,
+}
+
+/// The event that counts switches, always the first of a meter that has one.
+enum Switches {
+    /// The kernel may not be observed.
+    Uncountable,
+    Always(OpenCounter),
+    OnDemand {
+        cpu: usize,
+        open: Option<OpenCounter>,
+    },
 }
 
 impl PerfMeter {
     /// A meter of the event that counts switches, open, and of these others.
     pub(super) fn new(target: Target, switches: OpenCounter, others: Vec<OpenCounter>) -> PerfMeter {
         let infos = std::iter::once(&switches).chain(&others).map(|counter| counter.info.clone()).collect();
-        let mut meter = PerfMeter { target, infos, switches: Some(switches), others };
-        if meter.switches_on_demand() {
-            meter.switches = None;
+        let switches = match target {
+            Target::Cpu(cpu) => Switches::OnDemand { cpu, open: None },
+            Target::CallingThread => Switches::Always(switches),
+        };
+        PerfMeter { infos, switches, others }
+    }
+
+    /// A meter that counts no switches.
+    pub(super) fn of_user_mode(others: Vec<OpenCounter>) -> PerfMeter {
+        let infos = others.iter().map(|counter| counter.info.clone()).collect();
+        PerfMeter { infos, switches: Switches::Uncountable, others }
+    }
+
+    fn read_switches(&mut self) -> Result<Option<Reading>> {
+        match &mut self.switches {
+            Switches::Always(event) | Switches::OnDemand { open: Some(event), .. } => event.read().map(Some),
+            Switches::Uncountable | Switches::OnDemand { open: None, .. } => Ok(None),
         }
-        meter
     }
 }
 
@@ -95,24 +118,22 @@ impl Meter for PerfMeter {
     }
 
     fn switches_on_demand(&self) -> bool {
-        matches!(self.target, Target::Cpu(_))
+        matches!(self.switches, Switches::OnDemand { .. })
     }
 
     fn count_switches(&mut self, on: bool) -> Result<()> {
-        if self.switches_on_demand() {
-            self.switches = if on {
-                Some(OpenCounter::open(&CONTEXT_SWITCHES, self.target).context("opening `context-switches` again")?)
-            } else {
-                None
-            };
+        if let Switches::OnDemand { cpu, open } = &mut self.switches {
+            let event = on.then(|| OpenCounter::open(&CONTEXT_SWITCHES, Target::Cpu(*cpu)));
+            *open = event.transpose().context("opening `context-switches` again")?;
         }
         Ok(())
     }
 
     fn read(&mut self, ring: Ring, edge: Edge, readings: &mut [Option<Reading>]) -> Result<()> {
-        let Some((switches, others)) = readings.split_first_mut() else { return Ok(()) };
-        if ring == Ring::Outer && edge == Edge::Begin {
-            *switches = self.switches.as_mut().map(OpenCounter::read).transpose()?;
+        let has_switches = usize::from(!matches!(self.switches, Switches::Uncountable));
+        let (switches, others) = readings.split_at_mut(has_switches);
+        if let (Ring::Outer, Edge::Begin, [reading]) = (ring, edge, &mut *switches) {
+            *reading = self.read_switches()?;
         }
         let mut read = |(counter, reading): (&mut OpenCounter, &mut Option<Reading>)| -> Result<()> {
             if counter.ring == ring {
@@ -125,8 +146,8 @@ impl Meter for PerfMeter {
             Edge::Begin => pairs.try_for_each(&mut read)?,
             Edge::End => pairs.rev().try_for_each(&mut read)?,
         }
-        if ring == Ring::Outer && edge == Edge::End {
-            *switches = self.switches.as_mut().map(OpenCounter::read).transpose()?;
+        if let (Ring::Outer, Edge::End, [reading]) = (ring, edge, switches) {
+            *reading = self.read_switches()?;
         }
         Ok(())
     }

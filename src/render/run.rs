@@ -44,6 +44,7 @@ impl RunDocument {
         };
         let cycles = match cycle_source(&self.body) {
             Some(CycleSource::Cycles) => "hardware cycles",
+            Some(CycleSource::UserCycles) => "hardware cycles of user mode only",
             Some(CycleSource::TscTicks) => "TSC ticks, no cycles (no PMU)",
             None => "no cycles",
         };
@@ -88,6 +89,8 @@ impl RunDocument {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CycleSource {
     Cycles,
+    /// Of user mode only: the kernel may not be observed.
+    UserCycles,
     TscTicks,
 }
 
@@ -95,6 +98,7 @@ impl CycleSource {
     fn counter(self) -> &'static str {
         match self {
             CycleSource::Cycles => "cycles",
+            CycleSource::UserCycles => "cycles:u",
             CycleSource::TscTicks => "msr/tsc/",
         }
     }
@@ -103,7 +107,7 @@ impl CycleSource {
 fn cycle_source(body: &RunBody) -> Option<CycleSource> {
     let has =
         |source: &CycleSource| body.results.iter().any(|result| counter_per_op(result, source.counter()).is_some());
-    [CycleSource::Cycles, CycleSource::TscTicks].into_iter().find(has)
+    [CycleSource::Cycles, CycleSource::UserCycles, CycleSource::TscTicks].into_iter().find(has)
 }
 
 fn counter_per_op(result: &RunResult, name: &str) -> Option<f64> {
@@ -151,18 +155,13 @@ fn price_table(body: &RunBody, wide: bool) -> Table {
             Cell::estimate(result.net_ns_per_switch, true, nanoseconds)
         }),
     ];
-    match cycle_source(body) {
-        Some(source @ CycleSource::Cycles) => {
-            columns.push(price_column("cycles_per_op", &["cycles", "per op"], 5, move |result| {
-                cycles_cell(result, source)
-            }))
-        }
-        Some(source @ CycleSource::TscTicks) => {
-            columns.push(price_column("tsc_ticks_per_op", &["TSC ticks", "per op"], 5, move |result| {
-                cycles_cell(result, source)
-            }))
-        }
-        None => {}
+    if let Some(source) = cycle_source(body) {
+        let (key, heading) = match source {
+            CycleSource::Cycles => ("cycles_per_op", "cycles"),
+            CycleSource::UserCycles => ("user_cycles_per_op", "user cycles"),
+            CycleSource::TscTicks => ("tsc_ticks_per_op", "TSC ticks"),
+        };
+        columns.push(price_column(key, &[heading, "per op"], 5, move |result| cycles_cell(result, source)));
     }
     columns.push(price_column("clean_share", &["clean"], 2, clean_cell));
     if wide {

@@ -128,10 +128,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting) -> Row {
         floor_ns_per_op: Estimate::over(each_price().filter_map(|prices| prices.floor)),
         net_ns_per_switch: Estimate::over(each_round().filter_map(|round| round.net_ns_per_switch)),
         rounds,
-        counters: counter_totals(samples, counting, chosen)
-            .into_iter()
-            .chain(booked_switches(samples, counting, chosen))
-            .collect(),
+        counters: all_counters(samples, counting, chosen),
         samples_taken: samples.incarnations.iter().map(|incarnation| incarnation.samples.len()).sum(),
         samples_clean: samples.incarnations.iter().map(|incarnation| clean(&incarnation.samples).count()).sum(),
         clean_only: chosen.clean_only,
@@ -257,27 +254,32 @@ fn foreign_switches(samples: &WorkloadSamples, counting: &Counting) -> Option<i6
     samples.incarnations.iter().flat_map(counted_samples).map(|sample| foreign(sample, at)).sum()
 }
 
-fn counter_totals(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Vec<CounterTotal> {
-    let incarnations = &samples.incarnations;
+/// What these counters counted in these incarnations, in those of their samples that figures are taken from.
+fn counter_totals(incarnations: &[Incarnation], counters: &[CounterInfo]) -> Vec<CounterTotal> {
+    let chosen = Chosen::of_incarnations(incarnations);
     let total = |(at, counter): (usize, &CounterInfo)| {
         // An event opened on demand counted in `counted` only, where it has no times of its own; it is a software event,
         // and those never share.
         let on_demand = incarnations.iter().any(|each| each.samples.iter().any(|sample| sample.counts[at].is_none()));
         let source = |each| -> &[Sample] { if on_demand { counted_samples(each) } else { &each.samples } };
         let times = || incarnations.iter().filter_map(|each: &Incarnation| each.times.get(at));
-        let (enabled, running) =
-            (times().map(|times| times.enabled_ns).sum::<u64>(), times().map(|times| times.running_ns).sum::<u64>());
+        let enabled: u64 = times().map(|times| times.enabled_ns).sum();
+        let running: u64 = times().map(|times| times.running_ns).sum();
         let running_ratio = if on_demand { 1.0 } else { running_ratio(enabled, running)? };
         let total: u64 = incarnations.iter().flat_map(source).map(|sample| sample.counts[at]).sum::<Option<u64>>()?;
-        let per_op = per_op(incarnations.iter().flat_map(|each| chosen.of(source(each))), |sample| sample.counts[at])?;
-        Some(CounterTotal {
-            counter: counter.clone(),
-            per_op: per_op / running_ratio,
-            total: total as f64 / running_ratio,
-            running_ratio,
-        })
+        let used = incarnations.iter().flat_map(|each| chosen.of(source(each)));
+        let per_op = per_op(used, |sample| sample.counts[at])? / running_ratio;
+        Some(CounterTotal { counter: counter.clone(), per_op, total: total as f64 / running_ratio, running_ratio })
     };
-    counting.counters.iter().enumerate().filter_map(total).collect()
+    counters.iter().enumerate().filter_map(total).collect()
+}
+
+/// Every counter of a workload, whichever pass it counted in.
+fn all_counters(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Vec<CounterTotal> {
+    let mut counters = counter_totals(&samples.incarnations, &counting.counters);
+    counters.extend(booked_switches(samples, counting, chosen));
+    counters.extend(counter_totals(&samples.user_counted, &counting.user_counters));
+    counters
 }
 
 /// The kernel's books as a counter, where they are the only one.
@@ -386,12 +388,13 @@ mod tests {
             expected_switches_per_op: Some(2.0),
             incarnations,
             uncounted: Vec::new(),
+            user_counted: Vec::new(),
         }
     }
 
     fn counting(mode: CountingMode) -> Counting {
         let counters = ["context-switches", "cycles"].map(|name| CounterInfo { name: name.to_string(), scope: mode });
-        Counting { mode, counters: counters.to_vec(), absent: Vec::new(), refused: Vec::new(), remarks: Vec::new() }
+        Counting { counters: counters.to_vec(), ..Counting::without_counters(mode) }
     }
 
     #[test]
@@ -479,6 +482,21 @@ mod tests {
         let row = summarize(&workload(vec![incarnation(vec![sample(1000); 4], 200); 3]), &counting(CountingMode::Cpu));
         assert!((row.counting_cost.unwrap().median - 1.1).abs() < 1e-9);
         assert!(!row.cost_in_prices);
+    }
+
+    #[test]
+    fn user_mode_is_counted_in_a_pass_of_its_own() {
+        let mut workload = workload(vec![incarnation(vec![sample(1000); 4], 200); 3]);
+        let mut pass = incarnation(vec![sample(1300); 4], 200);
+        pass.samples.iter_mut().for_each(|sample| sample.counts = vec![Some(OPS * 90)]);
+        pass.counted.clear();
+        pass.times = vec![CounterTimes { enabled_ns: 10, running_ns: 10 }];
+        workload.user_counted = vec![pass];
+        let user_counters = vec![CounterInfo { name: "cycles:u".to_string(), scope: CountingMode::Thread }];
+        let row = summarize(&workload, &Counting { user_counters, ..counting(CountingMode::Cpu) });
+        let cycles = row.counters.last().unwrap();
+        assert_eq!((cycles.counter.name.as_str(), cycles.per_op), ("cycles:u", 90.0));
+        assert_eq!(row.ns_per_op.unwrap().median, 1000.0, "and its time is in no price");
     }
 
     #[test]

@@ -150,14 +150,9 @@ mod tests {
             expected_switches_per_op: Some(2.0),
             incarnations: Vec::new(),
             uncounted: Vec::new(),
+            user_counted: Vec::new(),
         };
-        let counting = Counting {
-            mode: CountingMode::Cpu,
-            counters: Vec::new(),
-            absent: Vec::new(),
-            refused: Vec::new(),
-            remarks: Vec::new(),
-        };
+        let counting = Counting::without_counters(CountingMode::Cpu);
         let run = RunSamples { counting, workloads: vec![samples], ending: Ending::Complete, first_op_at_ns: None };
         let mut row = summarize(&run.workloads[0], &run.counting);
         row.switches.counted_per_op = Some(2.0);
