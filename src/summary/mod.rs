@@ -1,7 +1,11 @@
 //! From samples to figures: pure arithmetic, no kernel and no output.
 
+mod chosen;
+mod counters;
 mod estimate;
 mod row;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod warning;
 

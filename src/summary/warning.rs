@@ -139,8 +139,9 @@ pub fn of_counting(counting: &Counting) -> Vec<Warning> {
 mod tests {
     use super::*;
     use crate::sample::{CounterInfo, Counting, Ending, Kind, RunSamples, SwitchSource, WorkloadSamples};
+    use crate::summary::counters::CounterTotal;
     use crate::summary::estimate::Estimate;
-    use crate::summary::row::{CounterTotal, summarize};
+    use crate::summary::row::summarize;
 
     fn quiet_row() -> Row {
         let samples = WorkloadSamples {

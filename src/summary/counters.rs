@@ -1,0 +1,125 @@
+//! What the counters of a workload counted, and what counting cost it.
+
+use crate::sample::{CounterInfo, Counting, CountingMode, Incarnation, Sample, WorkloadSamples};
+use crate::summary::chosen::{Chosen, counted_samples, ns_per_op, per_op};
+use crate::summary::estimate::{Estimate, median};
+
+/// What one counter counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CounterTotal {
+    pub counter: CounterInfo,
+    pub per_op: f64,
+    /// In all samples that were counted, as the kernel scaled it.
+    pub total: f64,
+    /// The share of the time in which it really counted: below 1 it shared its hardware, and the figures are scaled.
+    pub running_ratio: f64,
+}
+
+/// The parties' kernel switches per op, by the kernel's counter where it counted them and no others.
+pub(super) fn kernel_switches<'s>(
+    counting: &Counting,
+    chosen: Chosen,
+    counted: impl Iterator<Item = &'s Sample>,
+) -> Option<f64> {
+    let at = position(counting, "context-switches")?;
+    // A CPU's counter has everybody's switches: in clean samples the parties', in others the neighbours' too.
+    let own_only = match counting.mode {
+        CountingMode::Thread => true,
+        CountingMode::Cpu => chosen.clean_only,
+        CountingMode::Rusage | CountingMode::None => false,
+    };
+    if own_only {
+        let undisturbed = counted.filter(|sample| {
+            counting.mode != CountingMode::Cpu || foreign(sample, at).is_none_or(|foreign| foreign == 0)
+        });
+        return per_op(undisturbed, |sample| sample.counts[at]);
+    }
+    None
+}
+
+fn position(counting: &Counting, name: &str) -> Option<usize> {
+    counting.counters.iter().position(|counter| counter.name == name)
+}
+
+/// CPU-wide switches less the parties' own. Never below 0, unless the two are read in the wrong order.
+fn foreign(sample: &Sample, switches_at: usize) -> Option<i64> {
+    Some(sample.counts[switches_at]? as i64 - sample.parties.switches()? as i64)
+}
+
+pub(super) fn foreign_switches(samples: &WorkloadSamples, counting: &Counting) -> Option<i64> {
+    let at = position(counting, "context-switches").filter(|_| counting.mode == CountingMode::Cpu)?;
+    samples.incarnations.iter().flat_map(counted_samples).map(|sample| foreign(sample, at)).sum()
+}
+
+/// What these counters counted in these incarnations, in those of their samples that figures are taken from.
+fn counter_totals(incarnations: &[Incarnation], counters: &[CounterInfo]) -> Vec<CounterTotal> {
+    let chosen = Chosen::of_incarnations(incarnations);
+    let total = |(at, counter): (usize, &CounterInfo)| {
+        // An event opened on demand counted in `counted` only, where it has no times of its own; it is a software event,
+        // and those never share.
+        let on_demand = incarnations.iter().any(|each| each.samples.iter().any(|sample| sample.counts[at].is_none()));
+        let source = |each| -> &[Sample] { if on_demand { counted_samples(each) } else { &each.samples } };
+        let times = || incarnations.iter().filter_map(|each: &Incarnation| each.times.get(at));
+        let enabled: u64 = times().map(|times| times.enabled_ns).sum();
+        let running: u64 = times().map(|times| times.running_ns).sum();
+        let running_ratio = if on_demand { 1.0 } else { running_ratio(enabled, running)? };
+        let total: u64 = incarnations.iter().flat_map(source).map(|sample| sample.counts[at]).sum::<Option<u64>>()?;
+        let used = incarnations.iter().flat_map(|each| chosen.of(source(each)));
+        let per_op = per_op(used, |sample| sample.counts[at])? / running_ratio;
+        Some(CounterTotal { counter: counter.clone(), per_op, total: total as f64 / running_ratio, running_ratio })
+    };
+    counters.iter().enumerate().filter_map(total).collect()
+}
+
+/// Every counter of a workload, whichever pass it counted in.
+pub(super) fn all_counters(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Vec<CounterTotal> {
+    let mut counters = counter_totals(&samples.incarnations, &counting.counters);
+    counters.extend(booked_switches(samples, counting, chosen));
+    counters.extend(counter_totals(&samples.user_counted, &counting.user_counters));
+    counters
+}
+
+/// The kernel's books as a counter, where they are the only one.
+fn booked_switches(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Option<CounterTotal> {
+    if counting.mode != CountingMode::Rusage {
+        return None;
+    }
+    let all = || samples.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
+    let total: u64 = all().map(|sample| sample.parties.switches()).sum::<Option<u64>>()?;
+    let used = samples.incarnations.iter().flat_map(|incarnation| chosen.of(&incarnation.samples));
+    let counter = CounterInfo { name: "context-switches".to_string(), scope: CountingMode::Rusage };
+    Some(CounterTotal {
+        counter,
+        per_op: per_op(used, |sample| sample.parties.switches())?,
+        total: total as f64,
+        running_ratio: 1.0,
+    })
+}
+
+/// What counts are divided by to stand for the whole time, as `perf stat` scales them; `None` if the counter never ran.
+pub(super) fn running_ratio(enabled_ns: u64, running_ns: u64) -> Option<f64> {
+    (running_ns > 0).then(|| running_ns as f64 / enabled_ns.max(running_ns) as f64)
+}
+
+/// What counting costs: paired within incarnations where they have counted samples of their own; else between the main
+/// pass and the uncounted one, with the range that their intervals allow.
+pub(super) fn counting_cost(samples: &WorkloadSamples) -> Option<Estimate> {
+    let over = |incarnations: &[Incarnation]| {
+        let chosen = Chosen::of_incarnations(incarnations);
+        Estimate::over(
+            incarnations.iter().filter_map(|incarnation| chosen.prices(incarnation)).map(|prices| prices.ns_per_op),
+        )
+    };
+    if samples.uncounted.is_empty() {
+        let chosen = Chosen::of_incarnations(&samples.incarnations);
+        let median_of = |samples: &[Sample]| median(chosen.of(samples).map(ns_per_op).collect());
+        let factor = |each: &Incarnation| Some(median_of(&each.counted)? / median_of(&each.samples)?);
+        return Estimate::over(samples.incarnations.iter().filter_map(factor));
+    }
+    let (counted, uncounted) = (over(&samples.incarnations)?, over(&samples.uncounted)?);
+    Some(Estimate {
+        median: counted.median / uncounted.median,
+        low: counted.low.zip(uncounted.high).map(|(low, high)| low / high),
+        high: counted.high.zip(uncounted.low).map(|(high, low)| high / low),
+    })
+}

@@ -1,0 +1,177 @@
+//! Rows from made-up samples.
+
+use crate::sample::{
+    CounterInfo, CounterTimes, Counting, CountingMode, Incarnation, Kind, PartyUsage, Sample, SwitchSource,
+    WorkloadSamples,
+};
+use crate::summary::counters::running_ratio;
+use crate::summary::estimate::Estimate;
+use crate::summary::row::{CountSource, Switches, summarize};
+
+const OPS: u64 = 50;
+
+/// A sample at this price, without disturbance, of parties that switch twice an op.
+fn sample(ns_per_op: u64) -> Sample {
+    let elapsed_ns = ns_per_op * OPS;
+    let parties =
+        PartyUsage { wall_ns: elapsed_ns, voluntary: Some(60), involuntary: Some(40), cpu_ns: Some(elapsed_ns) };
+    Sample {
+        started_at_ns: 0,
+        ops: OPS,
+        elapsed_ns,
+        own_switches: None,
+        parties,
+        counts: vec![None, Some(elapsed_ns * 2)],
+    }
+}
+
+/// The same with a neighbour's time slice in it.
+fn disturbed(ns_per_op: u64) -> Sample {
+    let mut sample = sample(ns_per_op);
+    sample.elapsed_ns += 3_000_000;
+    sample.parties.wall_ns += 3_000_000;
+    sample
+}
+
+fn counted(foreign: u64) -> Sample {
+    let mut sample = sample(1100);
+    sample.counts[0] = Some(2 * OPS + foreign);
+    sample
+}
+
+fn incarnation(samples: Vec<Sample>, floor: u64) -> Incarnation {
+    Incarnation {
+        samples,
+        counted: vec![counted(0), counted(2), counted(0)],
+        floor: vec![sample(floor); 3],
+        times: vec![CounterTimes::default(), CounterTimes { enabled_ns: 1000, running_ns: 500 }],
+        ..Incarnation::default()
+    }
+}
+
+fn workload(incarnations: Vec<Incarnation>) -> WorkloadSamples {
+    WorkloadSamples {
+        workload: "thread-pipe".to_string(),
+        kind: Kind::Thread,
+        switch_source: SwitchSource::Kernel,
+        expected_switches_per_op: Some(2.0),
+        incarnations,
+        uncounted: Vec::new(),
+        user_counted: Vec::new(),
+    }
+}
+
+fn counting(mode: CountingMode) -> Counting {
+    let counters = ["context-switches", "cycles"].map(|name| CounterInfo { name: name.to_string(), scope: mode });
+    Counting { counters: counters.to_vec(), ..Counting::without_counters(mode) }
+}
+
+#[test]
+fn prices_are_medians_of_clean_samples_over_incarnations() {
+    let of = |price| incarnation(vec![sample(price - 10), sample(price), disturbed(price), sample(price + 10)], 200);
+    let row = summarize(&workload(vec![of(1000), of(1010), of(1020)]), &counting(CountingMode::Cpu));
+    assert_eq!(row.ns_per_op, Some(Estimate { median: 1010.0, low: Some(1000.0), high: Some(1020.0) }));
+    assert_eq!(row.ns_per_switch.unwrap().median, 505.0);
+    assert_eq!(row.floor_ns_per_op.unwrap().median, 200.0);
+    assert_eq!(row.net_ns_per_switch.unwrap().median, 405.0);
+    assert_eq!((row.samples_taken, row.samples_clean, row.clean_only), (12, 9, true));
+    assert!(row.mean_ns_per_op.unwrap() > 15_000.0, "the mean has the disturbed samples in it");
+}
+
+#[test]
+fn switches_are_the_counters_in_samples_without_foreign_ones() {
+    let row = summarize(&workload(vec![incarnation(vec![sample(1000); 4], 200); 3]), &counting(CountingMode::Cpu));
+    assert_eq!(
+        row.switches,
+        Switches { counted_per_op: Some(2.0), expected_per_op: Some(2.0), source: CountSource::Kernel }
+    );
+    assert_eq!((row.voluntary_per_op, row.involuntary_per_op), (Some(1.2), Some(0.8)));
+    assert_eq!(row.foreign_switches, Some(6));
+    assert_eq!(row.samples_counted, 9);
+}
+
+#[test]
+fn a_counter_that_shared_its_hardware_is_scaled_as_perf_stat_does() {
+    let row = summarize(&workload(vec![incarnation(vec![sample(1000); 4], 200); 3]), &counting(CountingMode::Cpu));
+    let cycles = &row.counters[1];
+    assert_eq!((cycles.running_ratio, cycles.per_op), (0.5, 4000.0));
+    assert_eq!(running_ratio(1000, 0), None);
+    assert_eq!(running_ratio(1000, 1000), Some(1.0));
+}
+
+#[test]
+fn without_clean_samples_all_are_used_and_said_to_be() {
+    let row = summarize(&workload(vec![incarnation(vec![disturbed(1000); 5], 200); 3]), &counting(CountingMode::Cpu));
+    assert!(!row.clean_only);
+    assert_eq!(row.samples_clean, 0);
+    assert_eq!(row.ns_per_op.unwrap().median, 61_000.0);
+    assert_eq!(row.kernel_switches_per_op, Some(2.0), "from the parties' books, which have no neighbours in them");
+}
+
+#[test]
+fn an_incarnation_without_clean_samples_is_left_out_of_the_pairs() {
+    let quiet = || incarnation(vec![sample(1000); 4], 200);
+    let row = summarize(
+        &workload(vec![quiet(), incarnation(vec![disturbed(1000); 4], 200), quiet()]),
+        &counting(CountingMode::Cpu),
+    );
+    assert_eq!(row.rounds.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
+}
+
+#[test]
+fn uncounted_switches_are_expected_ones_and_say_so() {
+    let mut quiet = incarnation(vec![sample(1000); 4], 200);
+    quiet.counted.clear();
+    for sample in &mut quiet.samples {
+        sample.parties.voluntary = None;
+        sample.counts.clear();
+    }
+    let none = Counting { counters: Vec::new(), ..counting(CountingMode::None) };
+    let row = summarize(&workload(vec![quiet; 3]), &none);
+    assert_eq!(
+        row.switches,
+        Switches { counted_per_op: None, expected_per_op: Some(2.0), source: CountSource::Expected }
+    );
+    assert_eq!(row.kernel_switches_per_op, None);
+    assert_eq!(row.ns_per_switch.unwrap().median, 500.0);
+}
+
+#[test]
+fn what_counting_costs_is_the_ratio_to_the_uncounted_pass() {
+    let mut workload = workload(vec![incarnation(vec![sample(1170); 4], 200); 3]);
+    workload.uncounted = vec![incarnation(vec![sample(1000); 4], 200); 3];
+    let cost = summarize(&workload, &counting(CountingMode::Thread)).counting_cost.unwrap();
+    assert!((cost.median - 1.17).abs() < 1e-9);
+}
+
+#[test]
+fn what_counting_costs_is_paired_within_incarnations_that_did_both() {
+    let row = summarize(&workload(vec![incarnation(vec![sample(1000); 4], 200); 3]), &counting(CountingMode::Cpu));
+    assert!((row.counting_cost.unwrap().median - 1.1).abs() < 1e-9);
+    assert!(!row.cost_in_prices);
+}
+
+#[test]
+fn user_mode_is_counted_in_a_pass_of_its_own() {
+    let mut workload = workload(vec![incarnation(vec![sample(1000); 4], 200); 3]);
+    let mut pass = incarnation(vec![sample(1300); 4], 200);
+    pass.samples.iter_mut().for_each(|sample| sample.counts = vec![Some(OPS * 90)]);
+    pass.counted.clear();
+    pass.times = vec![CounterTimes { enabled_ns: 10, running_ns: 10 }];
+    workload.user_counted = vec![pass];
+    let user_counters = vec![CounterInfo { name: "cycles:u".to_string(), scope: CountingMode::Thread }];
+    let row = summarize(&workload, &Counting { user_counters, ..counting(CountingMode::Cpu) });
+    let cycles = row.counters.last().unwrap();
+    assert_eq!((cycles.counter.name.as_str(), cycles.per_op), ("cycles:u", 90.0));
+    assert_eq!(row.ns_per_op.unwrap().median, 1000.0, "and its time is in no price");
+}
+
+#[test]
+fn nothing_seen_is_nothing_said() {
+    let row = summarize(&workload(Vec::new()), &counting(CountingMode::Cpu));
+    assert_eq!(
+        (row.ns_per_op, row.ns_per_switch, row.mean_ns_per_op, row.foreign_switches),
+        (None, None, None, Some(0))
+    );
+    assert!(row.counters.is_empty() || row.counters.iter().all(|counter| counter.total == 0.0));
+}
