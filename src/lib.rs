@@ -1,7 +1,7 @@
 //! ctxprof measures what a context switch costs on this machine, with the switches counted and never assumed.
 //!
-//! Data flows one way: plan → engine ([`bench`]) → [`sample`]s → [`summary`] → [`record`] → [`render`]. The engine
-//! plays [`workload`]s while a [`counter`] meter counts; [`host`] says where it happened; [`sys`] makes the kernel's calls.
+//! Data flows one way: plan → engine (`bench`) → `sample`s → `summary` → `record` → `render`. The engine
+//! plays `workload`s while a `counter` meter counts; `host` says where it happened; `sys` makes the kernel's calls.
 
 #![deny(unsafe_code)]
 

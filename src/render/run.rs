@@ -45,7 +45,7 @@ impl RunDocument {
         let cycles = match cycle_source(&self.body) {
             Some(CycleSource::Cycles) => "hardware cycles",
             Some(CycleSource::UserCycles) => "hardware cycles of user mode only",
-            Some(CycleSource::TscTicks) => "TSC ticks, no cycles (no PMU)",
+            Some(CycleSource::TscTicks) => "TSC ticks, no PMU",
             None => "no cycles",
         };
         format!("CPU {} ({}); {switches}; {cycles}", self.host.pinned_cpu, self.host.pinned_because)

@@ -24,7 +24,7 @@ pub struct Workload {
     /// Switches per op that its author expects; what is divided by is the count.
     pub expected_switches_per_op: Option<f64>,
     pub switch_source: SwitchSource,
-    /// Part of [`DEFAULT`].
+    /// Whether `run` measures it without being told.
     pub default: bool,
     pub prepare: fn() -> Result<Box<dyn Session>>,
     /// The same calls where nothing switches, and what they are.
