@@ -146,6 +146,7 @@ fn alone(runtime: &Runtime, mut orders: Orders) {
 ///
 /// Plain loads and stores: all polls happen on one thread.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 struct Switches {
     polled_last: AtomicU64,
     switches: AtomicU64,
@@ -166,6 +167,7 @@ impl Switches {
 }
 
 /// A task whose polls are counted.
+#[repr(align(128))]
 struct Counted<F> {
     party: u64,
     switches: Arc<Switches>,
