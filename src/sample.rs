@@ -194,6 +194,8 @@ pub struct Sample {
     pub own_switches: Option<u64>,
     /// What the kernel booked on the parties' threads meanwhile.
     pub parties: PartyUsage,
+    /// How long a fixed stretch of arithmetic took, the shorter of one before and one after: the core's own speed.
+    pub yardstick_ns: u64,
     /// One per counter of [`Counting::counters`]; `None` for one that did not count then.
     pub counts: Vec<Option<u64>>,
 }

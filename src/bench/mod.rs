@@ -13,6 +13,7 @@ pub mod plan;
 mod sampler;
 #[cfg(test)]
 mod tests;
+mod yardstick;
 
 use std::thread;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::bench::yardstick;
 use crate::counter::books::Books;
 use crate::counter::meter::{Attached, Edge, Meter, Reading, Ring};
 use crate::sample::{CountingMode, Sample};
@@ -74,6 +75,7 @@ impl<'a> Sampler<'a> {
 
     /// Plays `ops` ops once, with everything read around them.
     pub(super) fn sample(&mut self, ops: u64) -> Result<Sample> {
+        let yardstick_before_ns = yardstick::measure();
         self.meter.read(Ring::Outer, Edge::Begin, &mut self.begin)?;
         let booked = self.books.read();
         self.meter.read(Ring::Inner, Edge::Begin, &mut self.begin)?;
@@ -82,6 +84,7 @@ impl<'a> Sampler<'a> {
         self.meter.read(Ring::Inner, Edge::End, &mut self.end)?;
         let parties = self.books.read().since(booked);
         self.meter.read(Ring::Outer, Edge::End, &mut self.end)?;
+        let yardstick_after_ns = yardstick::measure();
         self.watchdog.progress();
         let counts = self
             .begin
@@ -95,6 +98,7 @@ impl<'a> Sampler<'a> {
             elapsed_ns: played.elapsed_ns,
             own_switches: played.own_switches,
             parties,
+            yardstick_ns: yardstick_before_ns.min(yardstick_after_ns),
             counts,
         })
     }

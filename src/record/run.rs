@@ -7,7 +7,7 @@ use crate::host::facts::Facts;
 use crate::record::samples::SamplesDocument;
 use crate::record::{Document, Tool};
 use crate::sample::{AbsentCounter, Counting, CountingMode, Ending, Kind, RunSamples};
-use crate::summary::{self, Confidence, CountSource, Estimate, Ratio, Row, Warning};
+use crate::summary::{self, Confidence, CountSource, Estimate, Ratio, Row, Warning, Yardstick};
 
 pub const SCHEMA: &str = "ctxprof.run/1";
 
@@ -97,6 +97,8 @@ pub struct CounterRecord {
 pub struct SampleCounts {
     pub taken: usize,
     pub clean: usize,
+    /// Those during which the core itself ran slower than it can; none of them is clean.
+    pub slowed: usize,
     /// Those in which the kernel's switch counter was on; 0 if it never was.
     pub counted: usize,
     pub ops_per_sample: u64,
@@ -107,7 +109,10 @@ pub struct SampleCounts {
 /// Works a run's samples out: the same samples give the same document, now or read from a file.
 pub fn from_samples(document: &SamplesDocument) -> RunDocument {
     let RunSamples { counting, workloads, ending, .. } = &document.body.seen;
-    let rows: Vec<Row> = workloads.iter().map(|samples| summary::summarize(samples, counting)).collect();
+    let timed =
+        workloads.iter().flat_map(|workload| &workload.incarnations).flat_map(|incarnation| &incarnation.samples);
+    let yardstick = Yardstick::of(timed);
+    let rows: Vec<Row> = workloads.iter().map(|samples| summary::summarize(samples, counting, yardstick)).collect();
     let body = RunBody {
         counting: CountingSummary {
             mode: counting.mode,
@@ -164,6 +169,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
         samples: SampleCounts {
             taken: row.samples_taken,
             clean: row.samples_clean,
+            slowed: row.samples_slowed,
             counted: if counting.counters.is_empty() { 0 } else { row.samples_counted },
             ops_per_sample: row.ops_per_sample,
             foreign_switches: row.foreign_switches,

@@ -10,22 +10,69 @@ const DISTURBED: f64 = 1.02;
 /// Fewer clean samples than this say nothing about an incarnation.
 const FEWEST_CLEAN: usize = 3;
 
+/// A core is slowed when it takes longer for a fixed stretch of arithmetic than it can, by this factor.
+///
+/// Beside a busy hardware thread it takes 1.2 to 1.3 times as long, undisturbed within 1 %.
+const SLOWED: f64 = 1.1;
+/// The core's full speed is that of the quickest samples; not of the very quickest, which may be a misread clock.
+const QUICKEST: f64 = 0.1;
+
+/// What tells a clean sample of a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Yardstick {
+    /// What the stretch takes at full speed; `None` where there is nothing to judge by.
+    full_speed_ns: Option<f64>,
+}
+
+impl Yardstick {
+    /// Full speed as these samples know it: all of a run's, so that one workload's bad luck shows against the others.
+    pub fn of<'s>(samples: impl Iterator<Item = &'s Sample>) -> Yardstick {
+        let mut stretches: Vec<u64> = samples.map(|sample| sample.yardstick_ns).filter(|&ns| ns > 0).collect();
+        stretches.sort_unstable();
+        let at = (stretches.len() as f64 * QUICKEST) as usize;
+        Yardstick { full_speed_ns: stretches.get(at).map(|&ns| ns as f64) }
+    }
+
+    /// Whether the core ran slower than it can: a hardware thread was busy beside it, here or on the host, or its
+    /// frequency was low.
+    pub(super) fn is_slowed(self, sample: &Sample) -> bool {
+        self.full_speed_ns.is_some_and(|full_speed_ns| sample.yardstick_ns as f64 > SLOWED * full_speed_ns)
+    }
+
+    /// Whether nothing took the parties' time: no other thread, steal or throttling, and no slowed core.
+    pub(super) fn is_clean(self, sample: &Sample) -> bool {
+        let undisturbed = match sample.parties.cpu_ns {
+            Some(cpu_ns) => sample.parties.wall_ns as f64 <= DISTURBED * cpu_ns as f64,
+            // Nothing is known against it.
+            None => true,
+        };
+        undisturbed && !self.is_slowed(sample)
+    }
+
+    /// How many of these samples are clean.
+    pub(super) fn count_clean(self, samples: &[Sample]) -> usize {
+        samples.iter().filter(|sample| self.is_clean(sample)).count()
+    }
+}
+
 /// Which samples the figures are of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chosen {
     pub(super) clean_only: bool,
+    yardstick: Yardstick,
 }
 
 impl Chosen {
     /// The clean ones, unless fewer than half of the incarnations have enough of them: what is left would be luck.
-    pub(super) fn of_incarnations(incarnations: &[Incarnation]) -> Chosen {
-        let usable =
-            incarnations.iter().filter(|incarnation| clean(&incarnation.samples).count() >= FEWEST_CLEAN).count();
-        Chosen { clean_only: usable > 0 && usable * 2 >= incarnations.len() }
+    pub(super) fn of_incarnations(incarnations: &[Incarnation], yardstick: Yardstick) -> Chosen {
+        let is_usable = |incarnation: &&Incarnation| yardstick.count_clean(&incarnation.samples) >= FEWEST_CLEAN;
+        let usable = incarnations.iter().filter(is_usable).count();
+        Chosen { clean_only: usable > 0 && usable * 2 >= incarnations.len(), yardstick }
     }
 
+    /// Those of these samples.
     pub(super) fn of(self, samples: &[Sample]) -> impl Iterator<Item = &Sample> {
-        samples.iter().filter(move |sample| !self.clean_only || is_clean(sample))
+        samples.iter().filter(move |sample| !self.clean_only || self.yardstick.is_clean(sample))
     }
 
     /// `None` of an incarnation with too few samples to say anything.
@@ -44,18 +91,6 @@ impl Chosen {
 pub(super) struct Prices {
     pub(super) ns_per_op: f64,
     pub(super) floor: Option<f64>,
-}
-
-pub(super) fn is_clean(sample: &Sample) -> bool {
-    match sample.parties.cpu_ns {
-        Some(cpu_ns) => sample.parties.wall_ns as f64 <= DISTURBED * cpu_ns as f64,
-        // Nothing is known against it.
-        None => true,
-    }
-}
-
-pub(super) fn clean(samples: &[Sample]) -> impl Iterator<Item = &Sample> {
-    samples.iter().filter(|sample| is_clean(sample))
 }
 
 /// The samples of an incarnation in which every counter counted.

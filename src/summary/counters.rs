@@ -1,7 +1,7 @@
 //! What the counters of a workload counted, and what counting cost it.
 
 use crate::sample::{CounterInfo, Counting, CountingMode, Incarnation, Sample, WorkloadSamples};
-use crate::summary::chosen::{Chosen, counted_samples, ns_per_op, per_op};
+use crate::summary::chosen::{Chosen, Yardstick, counted_samples, ns_per_op, per_op};
 use crate::summary::estimate::{Estimate, median};
 
 /// What one counter counted.
@@ -52,8 +52,8 @@ pub(super) fn foreign_switches(samples: &WorkloadSamples, counting: &Counting) -
 }
 
 /// What these counters counted in these incarnations, in those of their samples that figures are taken from.
-fn counter_totals(incarnations: &[Incarnation], counters: &[CounterInfo]) -> Vec<CounterTotal> {
-    let chosen = Chosen::of_incarnations(incarnations);
+fn counter_totals(incarnations: &[Incarnation], counters: &[CounterInfo], yardstick: Yardstick) -> Vec<CounterTotal> {
+    let chosen = Chosen::of_incarnations(incarnations, yardstick);
     let total = |(at, counter): (usize, &CounterInfo)| {
         // An event opened on demand counted in `counted` only, where it has no times of its own; it is a software event,
         // and those never share.
@@ -72,10 +72,10 @@ fn counter_totals(incarnations: &[Incarnation], counters: &[CounterInfo]) -> Vec
 }
 
 /// Every counter of a workload, whichever pass it counted in.
-pub(super) fn all_counters(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Vec<CounterTotal> {
-    let mut counters = counter_totals(&samples.incarnations, &counting.counters);
-    counters.extend(booked_switches(samples, counting, chosen));
-    counters.extend(counter_totals(&samples.user_counted, &counting.user_counters));
+pub(super) fn all_counters(samples: &WorkloadSamples, counting: &Counting, yardstick: Yardstick) -> Vec<CounterTotal> {
+    let mut counters = counter_totals(&samples.incarnations, &counting.counters, yardstick);
+    counters.extend(booked_switches(samples, counting, Chosen::of_incarnations(&samples.incarnations, yardstick)));
+    counters.extend(counter_totals(&samples.user_counted, &counting.user_counters, yardstick));
     counters
 }
 
@@ -103,15 +103,15 @@ pub(super) fn running_ratio(enabled_ns: u64, running_ns: u64) -> Option<f64> {
 
 /// What counting costs: paired within incarnations where they have counted samples of their own; else between the main
 /// pass and the uncounted one, with the range that their intervals allow.
-pub(super) fn counting_cost(samples: &WorkloadSamples) -> Option<Estimate> {
+pub(super) fn counting_cost(samples: &WorkloadSamples, yardstick: Yardstick) -> Option<Estimate> {
     let over = |incarnations: &[Incarnation]| {
-        let chosen = Chosen::of_incarnations(incarnations);
+        let chosen = Chosen::of_incarnations(incarnations, yardstick);
         Estimate::over(
             incarnations.iter().filter_map(|incarnation| chosen.prices(incarnation)).map(|prices| prices.ns_per_op),
         )
     };
     if samples.uncounted.is_empty() {
-        let chosen = Chosen::of_incarnations(&samples.incarnations);
+        let chosen = Chosen::of_incarnations(&samples.incarnations, yardstick);
         let median_of = |samples: &[Sample]| median(chosen.of(samples).map(ns_per_op).collect());
         let factor = |each: &Incarnation| Some(median_of(&each.counted)? / median_of(&each.samples)?);
         return Estimate::over(samples.incarnations.iter().filter_map(factor));

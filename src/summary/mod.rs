@@ -9,6 +9,7 @@ mod tests;
 mod verdict;
 mod warning;
 
+pub use chosen::Yardstick;
 pub use estimate::{Confidence, Estimate};
 pub use row::{CountSource, Row, summarize};
 pub use verdict::{Ratio, ratio};

@@ -1,7 +1,7 @@
 //! One workload's samples as one row of figures.
 
 use crate::sample::{Counting, CountingMode, Incarnation, Kind, Sample, SwitchSource, WorkloadSamples};
-use crate::summary::chosen::{Chosen, Prices, clean, counted_samples, per_op};
+use crate::summary::chosen::{Chosen, Prices, Yardstick, counted_samples, per_op};
 use crate::summary::counters::{self, CounterTotal};
 use crate::summary::estimate::Estimate;
 
@@ -26,6 +26,8 @@ pub struct Row {
     pub counters: Vec<CounterTotal>,
     pub samples_taken: usize,
     pub samples_clean: usize,
+    /// Those during which the core itself ran slower than it can.
+    pub samples_slowed: usize,
     /// Whether the figures are of the clean samples only, or of all for want of clean ones.
     pub clean_only: bool,
     pub samples_counted: usize,
@@ -74,10 +76,11 @@ pub struct Round {
     pub net_ns_per_switch: Option<f64>,
 }
 
-/// Works out a workload's row.
-pub fn summarize(samples: &WorkloadSamples, counting: &Counting) -> Row {
-    let chosen = Chosen::of_incarnations(&samples.incarnations);
+/// Works out a workload's row; the yardstick is the whole run's.
+pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yardstick) -> Row {
+    let chosen = Chosen::of_incarnations(&samples.incarnations, yardstick);
     let used = || samples.incarnations.iter().flat_map(|incarnation| chosen.of(&incarnation.samples));
+    let timed = || samples.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
     let counted = || samples.incarnations.iter().flat_map(|incarnation| chosen.of(counted_samples(incarnation)));
 
     let voluntary_per_op = per_op(used(), |sample| sample.parties.voluntary);
@@ -103,7 +106,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting) -> Row {
         workload: samples.workload.clone(),
         kind: samples.kind,
         ns_per_op: Estimate::over(each_price().map(|prices| prices.ns_per_op)),
-        mean_ns_per_op: mean_ns_per_op(samples.incarnations.iter().flat_map(|incarnation| &incarnation.samples)),
+        mean_ns_per_op: mean_ns_per_op(timed()),
         switches,
         kernel_switches_per_op,
         voluntary_per_op,
@@ -112,14 +115,15 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting) -> Row {
         floor_ns_per_op: Estimate::over(each_price().filter_map(|prices| prices.floor)),
         net_ns_per_switch: Estimate::over(each_round().filter_map(|round| round.net_ns_per_switch)),
         rounds,
-        counters: counters::all_counters(samples, counting, chosen),
-        samples_taken: samples.incarnations.iter().map(|incarnation| incarnation.samples.len()).sum(),
-        samples_clean: samples.incarnations.iter().map(|incarnation| clean(&incarnation.samples).count()).sum(),
+        counters: counters::all_counters(samples, counting, yardstick),
+        samples_taken: timed().count(),
+        samples_clean: timed().filter(|sample| yardstick.is_clean(sample)).count(),
+        samples_slowed: timed().filter(|sample| yardstick.is_slowed(sample)).count(),
         clean_only: chosen.clean_only,
         samples_counted: samples.incarnations.iter().map(|incarnation| counted_samples(incarnation).len()).sum(),
         ops_per_sample: used().map(|sample| sample.ops).next().unwrap_or_default(),
         foreign_switches: counters::foreign_switches(samples, counting),
-        counting_cost: counters::counting_cost(samples),
+        counting_cost: counters::counting_cost(samples, yardstick),
         cost_in_prices: counting.mode == CountingMode::Thread,
         steal_ns: samples.incarnations.iter().map(|incarnation| incarnation.surroundings.steal_ns).sum(),
         throttled: samples.incarnations.iter().map(|incarnation| incarnation.surroundings.throttled).sum(),

@@ -4,11 +4,18 @@ use crate::sample::{
     CounterInfo, CounterTimes, Counting, CountingMode, Incarnation, Kind, PartyUsage, Sample, SwitchSource,
     WorkloadSamples,
 };
+use crate::summary::chosen::Yardstick;
 use crate::summary::counters::running_ratio;
 use crate::summary::estimate::Estimate;
-use crate::summary::row::{CountSource, Switches, summarize};
+use crate::summary::row::{self, CountSource, Row, Switches};
 
 const OPS: u64 = 50;
+
+/// Works a workload out as the only one of its run.
+fn summarize(samples: &WorkloadSamples, counting: &Counting) -> Row {
+    let yardstick = Yardstick::of(samples.incarnations.iter().flat_map(|incarnation| &incarnation.samples));
+    row::summarize(samples, counting, yardstick)
+}
 
 /// A sample at this price, without disturbance, of parties that switch twice an op.
 fn sample(ns_per_op: u64) -> Sample {
@@ -21,6 +28,7 @@ fn sample(ns_per_op: u64) -> Sample {
         elapsed_ns,
         own_switches: None,
         parties,
+        yardstick_ns: 1500,
         counts: vec![None, Some(elapsed_ns * 2)],
     }
 }
@@ -106,6 +114,15 @@ fn without_clean_samples_all_are_used_and_said_to_be() {
     assert_eq!(row.samples_clean, 0);
     assert_eq!(row.ns_per_op.unwrap().median, 61_000.0);
     assert_eq!(row.kernel_switches_per_op, Some(2.0), "from the parties' books, which have no neighbours in them");
+}
+
+#[test]
+fn samples_of_a_slowed_core_are_not_clean() {
+    let slowed = || Sample { yardstick_ns: 1700, ..sample(1500) };
+    let of = |price| incarnation(vec![sample(price), slowed(), sample(price), slowed(), sample(price)], 200);
+    let row = summarize(&workload(vec![of(1000), of(1010), of(1020)]), &counting(CountingMode::Cpu));
+    assert_eq!(row.ns_per_op.unwrap().median, 1010.0);
+    assert_eq!((row.samples_clean, row.samples_slowed), (9, 6));
 }
 
 #[test]

@@ -23,6 +23,8 @@ impl Warning {
 const COUNT_TOLERANCE: f64 = 0.01;
 /// Below this share of clean samples, the neighbours have a say in the figures.
 const FEW_CLEAN: f64 = 0.5;
+/// Above this share of samples with a slowed core, a reader should know.
+const CORE_SLOWED: f64 = 0.05;
 /// An SMT sibling busy for this share of the time slows its core.
 const SIBLING_BUSY: f64 = 0.1;
 /// The hypervisor took this share of the time.
@@ -65,6 +67,14 @@ pub fn of_row(row: &Row) -> Vec<Warning> {
                 row.samples_clean, row.samples_taken
             ),
         );
+    }
+    let slowed = row.samples_slowed as f64 / row.samples_taken.max(1) as f64;
+    if slowed > CORE_SLOWED {
+        let message = format!(
+            "{name}: during {} of the samples the core itself ran slower than it can, as beside a busy hardware thread (of this machine or of another guest on its host) or at a lower frequency; those are not clean",
+            Share(slowed)
+        );
+        warn("core-slowed", message);
     }
     if let Some(foreign) = row.foreign_switches.filter(|&foreign| foreign < 0) {
         warn(
@@ -139,6 +149,7 @@ pub fn of_counting(counting: &Counting) -> Vec<Warning> {
 mod tests {
     use super::*;
     use crate::sample::{CounterInfo, Counting, Ending, Kind, RunSamples, SwitchSource, WorkloadSamples};
+    use crate::summary::chosen::Yardstick;
     use crate::summary::counters::CounterTotal;
     use crate::summary::estimate::Estimate;
     use crate::summary::row::summarize;
@@ -155,7 +166,7 @@ mod tests {
         };
         let counting = Counting::without_counters(CountingMode::Cpu);
         let run = RunSamples { counting, workloads: vec![samples], ending: Ending::Complete, first_op_at_ns: None };
-        let mut row = summarize(&run.workloads[0], &run.counting);
+        let mut row = summarize(&run.workloads[0], &run.counting, Yardstick::of(std::iter::empty()));
         row.switches.counted_per_op = Some(2.0);
         row.switches.source = CountSource::Kernel;
         (row.samples_taken, row.samples_clean, row.clean_only, row.foreign_switches) = (100, 99, true, Some(3));
@@ -175,6 +186,8 @@ mod tests {
         check(|row| row.switches.counted_per_op = Some(6.0), &["count-differs"]);
         check(|row| row.samples_clean = 30, &["few-clean-samples"]);
         check(|row| (row.samples_clean, row.clean_only) = (0, false), &["no-clean-samples"]);
+        check(|row| row.samples_slowed = 5, &[]);
+        check(|row| row.samples_slowed = 6, &["core-slowed"]);
         check(|row| row.foreign_switches = Some(-1), &["counts-disagree"]);
         check(|row| row.sibling_busy = Some(0.05), &[]);
         check(|row| row.sibling_busy = Some(0.5), &["smt-sibling-busy"]);
