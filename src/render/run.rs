@@ -58,7 +58,7 @@ impl RunDocument {
             format!(" ±: {} interval of the median over {incarnations} incarnations (parties made anew).", Share(level))
         });
         format!(
-            "op: one round trip A → B → A. ns/switch: ns/op ÷ counted switches. floor: the same calls where nothing switches. net: without the floor. kernel switches: voluntary + involuntary. clean: samples without other threads, steal or throttling; prices are their medians.{interval}"
+            "op: one round trip A → B → A. ns/switch: ns/op ÷ counted switches. floor: the same calls where nothing switches. net: without the floor. kernel switches: voluntary + involuntary. clean: samples without other threads, steal, throttling or a slowed core; prices are their medians.{interval}"
         )
     }
 
