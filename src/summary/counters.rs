@@ -46,9 +46,14 @@ fn foreign(sample: &Sample, switches_at: usize) -> Option<i64> {
     Some(sample.counts[switches_at]? as i64 - sample.parties.switches()? as i64)
 }
 
-pub(super) fn foreign_switches(samples: &WorkloadSamples, counting: &Counting) -> Option<i64> {
-    let at = position(counting, "context-switches").filter(|_| counting.mode == CountingMode::Cpu)?;
-    samples.incarnations.iter().flat_map(counted_samples).map(|sample| foreign(sample, at)).sum()
+/// The foreign switches of every counted sample; none where a CPU's were not counted.
+pub(super) fn foreign_switches<'s>(
+    samples: &'s WorkloadSamples,
+    counting: &Counting,
+) -> impl Iterator<Item = i64> + use<'s> {
+    let at = position(counting, "context-switches").filter(|_| counting.mode == CountingMode::Cpu);
+    let counted = samples.incarnations.iter().flat_map(counted_samples);
+    counted.filter_map(move |sample| foreign(sample, at?))
 }
 
 /// What these counters counted in these incarnations, in those of their samples that figures are taken from.

@@ -34,6 +34,8 @@ pub struct Row {
     pub ops_per_sample: u64,
     /// Switches on the pinned CPU that are not the parties', in the counted samples.
     pub foreign_switches: Option<i64>,
+    /// In one sample: below 0, the CPU's counter missed what the parties booked.
+    pub fewest_foreign_switches: Option<i64>,
     /// How much slower the parties are while their switches are counted, as a factor; `None` where that was not measured.
     pub counting_cost: Option<Estimate>,
     /// Whether that cost is in the prices, or was paid in samples of its own.
@@ -122,7 +124,8 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         clean_only: chosen.clean_only,
         samples_counted: samples.incarnations.iter().map(|incarnation| counted_samples(incarnation).len()).sum(),
         ops_per_sample: used().map(|sample| sample.ops).next().unwrap_or_default(),
-        foreign_switches: counters::foreign_switches(samples, counting),
+        foreign_switches: counters::foreign_switches(samples, counting).reduce(|all, foreign| all + foreign),
+        fewest_foreign_switches: counters::foreign_switches(samples, counting).min(),
         counting_cost: counters::counting_cost(samples, yardstick),
         cost_in_prices: counting.mode == CountingMode::Thread,
         steal_ns: samples.incarnations.iter().map(|incarnation| incarnation.surroundings.steal_ns).sum(),

@@ -32,85 +32,81 @@ const STEAL: f64 = 0.01;
 
 /// What to know about one row.
 pub fn of_row(row: &Row) -> Vec<Warning> {
-    let name = &row.workload;
-    let mut warnings = Vec::new();
-    let mut warn = |code: &str, message: String| warnings.push(Warning::new(code, message));
+    let about = |(code, message): (&str, String)| Warning::new(code, format!("{}: {message}", row.workload));
+    of_counts(row).into_iter().chain(of_samples(row)).chain(of_surroundings(row)).map(about).collect()
+}
+
+/// A warning's name, and its sentence without the workload it is about.
+type Remark = (&'static str, String);
+
+fn of_counts(row: &Row) -> Vec<Remark> {
+    let mut remarks = Vec::new();
     if let (Some(counted), Some(expected)) = (row.switches.counted_per_op, row.switches.expected_per_op) {
         if (counted - expected).abs() > COUNT_TOLERANCE * expected {
-            warn(
-                "count-differs",
-                format!(
-                    "{name} made {counted:.3} switches per op where {expected:.3} were expected; prices are per counted switch"
-                ),
+            let message = format!(
+                "made {counted:.3} switches per op where {expected:.3} were expected; prices are per counted switch"
             );
+            remarks.push(("count-differs", message));
         }
     }
     if row.switches.source == CountSource::Expected && row.ns_per_op.is_some() {
-        warn(
-            "not-counted",
-            format!("{name}: its switches were not counted; prices divide by the expected number, marked ~"),
-        );
+        let message = "its switches were not counted; prices divide by the expected number, marked ~".to_string();
+        remarks.push(("not-counted", message));
     }
-    if !row.clean_only && row.samples_taken > 0 {
-        warn(
-            "no-clean-samples",
-            format!(
-                "{name}: only {} of {} samples were free of other threads, steal and throttling; its figures are of all samples, the neighbours' time in them",
-                row.samples_clean, row.samples_taken
-            ),
-        );
-    } else if (row.samples_clean as f64) < FEW_CLEAN * row.samples_taken as f64 {
-        warn(
-            "few-clean-samples",
-            format!(
-                "{name}: {} of {} samples were clean; something else is busy on this CPU",
-                row.samples_clean, row.samples_taken
-            ),
-        );
-    }
-    let slowed = row.samples_slowed as f64 / row.samples_taken.max(1) as f64;
-    if slowed > CORE_SLOWED {
+    if let Some(missing) = row.fewest_foreign_switches.filter(|&foreign| foreign < 0) {
         let message = format!(
-            "{name}: during {} of the samples the core itself ran slower than it can, as beside a busy hardware thread (of this machine or of another guest on its host) or at a lower frequency; those are not clean",
-            Share(slowed)
+            "the CPU's counter saw {} switches fewer in a sample than its parties made; this is a bug, of ctxprof or of the counter: please report it",
+            -missing
         );
-        warn("core-slowed", message);
-    }
-    if let Some(foreign) = row.foreign_switches.filter(|&foreign| foreign < 0) {
-        warn(
-            "counts-disagree",
-            format!(
-                "{name}: the CPU's counter saw {} switches fewer than its parties made; this is a bug, of ctxprof or of the counter: please report it",
-                -foreign
-            ),
-        );
+        remarks.push(("counts-disagree", message));
     }
     for counter in row.counters.iter().filter(|counter| counter.running_ratio < 0.999) {
-        warn(
-            "multiplexed",
-            format!(
-                "{name}: `{}` shared its hardware counter and ran {} of the time; its figure is scaled up",
-                counter.counter.name,
-                Share(counter.running_ratio)
-            ),
-        );
-    }
-    if let Some(busy) = row.sibling_busy.filter(|&busy| busy > SIBLING_BUSY) {
-        warn(
-            "smt-sibling-busy",
-            format!(
-                "{name}: the other hardware thread of this core was busy {} of the time, which slows both",
-                Share(busy)
-            ),
-        );
-    }
-    if let Some(throttled) = row.throttled.filter(|&throttled| throttled > 0) {
-        warn("throttled", format!("{name}: the cgroup's CPU quota stopped it {throttled} times"));
+        let (name, ran) = (&counter.counter.name, Share(counter.running_ratio));
+        let message =
+            format!("`{name}` shared its hardware counter and ran {ran} of the time; its figure is scaled up");
+        remarks.push(("multiplexed", message));
     }
     if let Some(cost) = row.counting_cost.filter(|cost| row.cost_in_prices && cost.median > 1.01) {
-        warn("counting-costs", format!("{name}: counting on its threads made it {} slower", Share(cost.median - 1.0)));
+        let message = format!("counting on its threads made it {} slower", Share(cost.median - 1.0));
+        remarks.push(("counting-costs", message));
     }
-    warnings
+    remarks
+}
+
+fn of_samples(row: &Row) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    let (clean, taken) = (row.samples_clean, row.samples_taken);
+    if !row.clean_only && taken > 0 {
+        let message = format!(
+            "only {clean} of {taken} samples were clean, too few; its figures are of all samples, the neighbours' time in them"
+        );
+        remarks.push(("no-clean-samples", message));
+    } else if (clean as f64) < FEW_CLEAN * taken as f64 {
+        let message = format!("{clean} of {taken} samples were clean; something else is busy on this CPU or beside it");
+        remarks.push(("few-clean-samples", message));
+    }
+    let slowed = row.samples_slowed as f64 / taken.max(1) as f64;
+    if slowed > CORE_SLOWED {
+        let message = format!(
+            "during {} of the samples the core itself ran slower than it can, as beside a busy hardware thread (of this machine or of another guest on its host) or at a lower frequency; those are not clean",
+            Share(slowed)
+        );
+        remarks.push(("core-slowed", message));
+    }
+    remarks
+}
+
+fn of_surroundings(row: &Row) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    if let Some(busy) = row.sibling_busy.filter(|&busy| busy > SIBLING_BUSY) {
+        let message =
+            format!("the other hardware thread of this core was busy {} of the time, which slows both", Share(busy));
+        remarks.push(("smt-sibling-busy", message));
+    }
+    if let Some(throttled) = row.throttled.filter(|&throttled| throttled > 0) {
+        remarks.push(("throttled", format!("the cgroup's CPU quota stopped it {throttled} times")));
+    }
+    remarks
 }
 
 /// What to know of time that the hypervisor took; `elapsed_ns` is what it was taken from.
@@ -169,7 +165,7 @@ mod tests {
         let mut row = summarize(&run.workloads[0], &run.counting, Yardstick::of(std::iter::empty()));
         row.switches.counted_per_op = Some(2.0);
         row.switches.source = CountSource::Kernel;
-        (row.samples_taken, row.samples_clean, row.clean_only, row.foreign_switches) = (100, 99, true, Some(3));
+        (row.samples_taken, row.samples_clean, row.clean_only, row.fewest_foreign_switches) = (100, 99, true, Some(0));
         row
     }
 
@@ -188,7 +184,7 @@ mod tests {
         check(|row| (row.samples_clean, row.clean_only) = (0, false), &["no-clean-samples"]);
         check(|row| row.samples_slowed = 5, &[]);
         check(|row| row.samples_slowed = 6, &["core-slowed"]);
-        check(|row| row.foreign_switches = Some(-1), &["counts-disagree"]);
+        check(|row| row.fewest_foreign_switches = Some(-1), &["counts-disagree"]);
         check(|row| row.sibling_busy = Some(0.05), &[]);
         check(|row| row.sibling_busy = Some(0.5), &["smt-sibling-busy"]);
         check(|row| row.throttled = Some(2), &["throttled"]);
