@@ -16,7 +16,7 @@ mod tests;
 mod yardstick;
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
@@ -153,7 +153,12 @@ impl Engine<'_> {
         into: fn(&mut WorkloadSamples) -> &mut Vec<Incarnation>,
     ) -> Result<(), Stop> {
         let workloads = self.plan.workloads.len();
+        let deadline = self.plan.effort.deadline(workloads);
+        let began = Instant::now();
         for round in 0..rounds as usize {
+            if round > 0 && deadline.is_some_and(|deadline| began.elapsed() > deadline) {
+                return Ok(());
+            }
             for at in (0..workloads).map(|step| (round + step) % workloads) {
                 let workload = self.plan.workloads[at];
                 self.watchdog.begin(&workload.name);

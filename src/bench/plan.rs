@@ -50,6 +50,13 @@ impl Effort {
         self.quota(incarnations, FLOOR_SHARE, self.fewer(FLOOR_SHARE))
     }
 
+    /// When so many workloads should long have been through, whatever the number of incarnations: each has a least
+    /// effort, so that very many of them take longer than their shares of the budget.
+    pub(super) fn deadline(self, workloads: usize) -> Option<Duration> {
+        const PATIENCE: u32 = 2;
+        self.time.map(|time| time * workloads as u32 * PATIENCE)
+    }
+
     fn fewer(self, share: f64) -> Option<u32> {
         self.samples.map(|samples| ((f64::from(samples) * share) as u32).max(FEWEST_SAMPLES))
     }

@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::host::checks;
-use crate::host::facts::Facts;
-use crate::record::samples::SamplesDocument;
-use crate::record::{Document, Tool};
+use crate::record::Document;
+use crate::record::samples::{SamplesBody, SamplesDocument};
 use crate::sample::{AbsentCounter, Counting, CountingMode, Ending, Kind, RunSamples};
 use crate::summary::{self, Confidence, CountSource, Estimate, Ratio, Row, Warning, Yardstick};
 
@@ -130,7 +129,7 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
         host: document.host.clone(),
         settings: document.settings.clone(),
         body,
-        warnings: warnings(&document.tool, &document.host, &document.body.seen, &rows),
+        warnings: warnings(document, &rows),
     }
 }
 
@@ -179,7 +178,8 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
     }
 }
 
-fn warnings(tool: &Tool, host: &Facts, seen: &RunSamples, rows: &[Row]) -> Vec<Warning> {
+fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
+    let SamplesDocument { tool, host, settings, body: SamplesBody { seen }, .. } = document;
     let mut warnings = summary::of_counting(&seen.counting);
     if tool.debug_build {
         warnings.push(Warning::new(
@@ -198,7 +198,15 @@ fn warnings(tool: &Tool, host: &Facts, seen: &RunSamples, rows: &[Row]) -> Vec<W
     {
         warnings.push(Warning::new("few-incarnations", few_incarnations(few)));
     }
+    let least = rows.iter().map(|row| row.rounds.len()).min().unwrap_or_default();
     match &seen.ending {
+        Ending::Complete if least < settings.incarnations as usize => {
+            let message = format!(
+                "the time was up after {least} of {} incarnations; more need a longer --time",
+                settings.incarnations
+            );
+            warnings.push(Warning::new("time-up", message));
+        }
         Ending::Complete => {}
         Ending::Interrupted(_) => {
             warnings.push(Warning::new("partial", "interrupted: these are the samples taken until then"))

@@ -113,3 +113,14 @@ fn numbers_of_samples_and_ops_are_kept_to() {
     assert_eq!((samples["taken"].as_u64(), samples["ops_per_sample"].as_u64()), (Some(21), Some(11)));
     assert!(warned(&document, "few-incarnations"));
 }
+
+#[test]
+fn a_time_budget_ends_a_run_of_too_many_incarnations() {
+    let started = std::time::Instant::now();
+    let document = run("ctxprof run task-channel --incarnations 10000 --time 0.2 --format json --no-save -q")
+        .expect(0, &[])
+        .json();
+    assert!(started.elapsed() < std::time::Duration::from_secs(10));
+    assert!(warned(&document, "time-up"));
+    assert!(result(&document, "task-channel")["incarnations"].as_u64().unwrap() < 10_000);
+}
