@@ -7,6 +7,7 @@ pub mod list;
 pub mod reader;
 pub mod run;
 pub mod samples;
+pub mod settings;
 pub mod store;
 
 use std::time::SystemTime;

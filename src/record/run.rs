@@ -5,25 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::host::checks;
 use crate::record::Document;
 use crate::record::samples::{SamplesBody, SamplesDocument};
+use crate::record::settings::RunSettings;
 use crate::sample::{AbsentCounter, Counting, CountingMode, Ending, Kind, RunSamples};
 use crate::summary::{self, Confidence, CountSource, Estimate, Ratio, Row, Warning, Yardstick};
 
 pub const SCHEMA: &str = "ctxprof.run/1";
 
 pub type RunDocument = Document<RunSettings, RunBody>;
-
-/// What the run was asked to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunSettings {
-    pub workloads: Vec<String>,
-    pub incarnations: u32,
-    /// Budget per workload, s.
-    pub time_s: Option<f64>,
-    pub samples: Option<u32>,
-    pub ops_per_sample: Option<u64>,
-    /// As asked for: `auto`, or a mode's name.
-    pub counters: String,
-}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunBody {

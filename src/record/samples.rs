@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::record::Document;
-use crate::record::run::RunSettings;
+use crate::record::settings::RunSettings;
 use crate::sample::RunSamples;
 
 pub const SCHEMA: &str = "ctxprof.samples/1";

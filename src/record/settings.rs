@@ -1,0 +1,16 @@
+//! What a command was asked to do, as its documents say it.
+
+use serde::{Deserialize, Serialize};
+
+/// What the run was asked to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSettings {
+    pub workloads: Vec<String>,
+    pub incarnations: u32,
+    /// Budget per workload, s.
+    pub time_s: Option<f64>,
+    pub samples: Option<u32>,
+    pub ops_per_sample: Option<u64>,
+    /// As asked for: `auto`, or a mode's name.
+    pub counters: String,
+}
