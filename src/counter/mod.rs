@@ -55,19 +55,14 @@ pub enum EventKind {
 }
 
 /// The mode that the CPU is in when the event counts.
+///
+/// What fires in the kernel, as a switch does, needs [`Side::Both`] or [`Side::Kernel`], and a system that lets the kernel
+/// be observed; opened as [`Side::User`] it is no error and reads 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Both; the kernel must be allowed to be observed.
     Both,
     User,
     Kernel,
-}
-
-impl Side {
-    /// Whether the event reads 0, or is refused, where only user mode may be observed.
-    pub fn needs_kernel(self) -> bool {
-        self != Side::User
-    }
 }
 
 /// What kernel switches are counted with.

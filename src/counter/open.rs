@@ -152,3 +152,41 @@ impl Meter for PerfMeter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counter::SOFTWARE;
+
+    /// What a counter of the calling thread reads after ten sleeps; `None` where perf is not to be had.
+    fn after_ten_sleeps(counter: &Counter) -> Option<u64> {
+        let mut open = match OpenCounter::open(counter, Target::CallingThread) {
+            Ok(open) => open,
+            Err(error) => {
+                let required = std::env::var("CTXPROF_TEST_REQUIRE").is_ok_and(|list| list.contains("perf"));
+                assert!(!required, "this machine is said to have perf, and {} answers {error}", counter.name);
+                eprintln!("skipped: {}: {error}", counter.name);
+                return None;
+            }
+        };
+        (0..10).for_each(|_| std::thread::sleep(std::time::Duration::from_micros(100)));
+        Some(open.read().unwrap().count)
+    }
+
+    #[test]
+    fn switches_are_counted_on_their_own_side_only() {
+        if let Some(count) = after_ten_sleeps(&CONTEXT_SWITCHES) {
+            assert!(count >= 10, "{count}");
+        }
+        if let Some(count) = after_ten_sleeps(&Counter { side: Side::User, ..CONTEXT_SWITCHES }) {
+            assert_eq!(count, 0, "without the kernel there is nothing to see, and no error that says so");
+        }
+    }
+
+    #[test]
+    fn every_software_counter_opens_and_is_read() {
+        for counter in SOFTWARE.iter().filter(|counter| counter.scope.includes(CountingMode::Thread)) {
+            after_ten_sleeps(counter);
+        }
+    }
+}

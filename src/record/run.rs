@@ -197,10 +197,10 @@ fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
         }
         Ending::Complete => {}
         Ending::Interrupted(_) => {
-            warnings.push(Warning::new("partial", "interrupted: these are the samples taken until then"))
+            warnings.push(Warning::new("partial", "partial: interrupted; these are the samples taken until then"))
         }
         Ending::Failed(_) => {
-            warnings.push(Warning::new("partial", "ended by an error: these are the samples taken until then"))
+            warnings.push(Warning::new("partial", "partial: ended by an error; these are the samples taken until then"))
         }
     }
     warnings

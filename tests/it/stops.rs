@@ -45,7 +45,7 @@ fn an_interrupted_run_prints_what_there_is_marked_partial() {
         signal(&run, sent);
         let done = finish(run).expect(code, &[]);
         assert!(asked.elapsed() < Duration::from_secs(3));
-        assert!(done.stdout.contains("thread-pipe") && done.stdout.contains("interrupted"), "{done:?}");
+        assert!(done.stdout.contains("thread-pipe") && done.stdout.contains("partial: interrupted"), "{done:?}");
     }
 }
 
