@@ -63,6 +63,9 @@ pub enum Command {
     },
 }
 
+/// A sample of more would take seconds, in which nothing can be seen, stopped, or told from a stall.
+const MOST_OPS: u64 = 1_000_000;
+
 /// Commands by what people want, in the order of `--help`.
 const GROUPS: &[(&str, &[&str])] =
     &[("Measure this machine", &["run"]), ("Results", &["report"]), ("Host and tool", &["list", "completions", "man"])];
@@ -110,7 +113,7 @@ pub struct RunArgs {
     pub samples: Option<u32>,
 
     /// Ops per sample [default: calibrated to 0.25 ms]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_OPS))]
     pub ops_per_sample: Option<u64>,
 
     /// How to count kernel switches: CPU-wide, on the parties' threads, by getrusage, or not
@@ -325,6 +328,7 @@ mod tests {
             ("ctxprof run --samples -1", "-1"),
             ("ctxprof run --samples 1000001", "1000000"),
             ("ctxprof run --ops-per-sample 0", "0"),
+            ("ctxprof run --ops-per-sample 1000001", "1000000"),
             ("ctxprof run --time 0", "between"),
             ("ctxprof run --time -1", "-1"),
             ("ctxprof run --time nan", "between"),
