@@ -8,6 +8,7 @@ use crate::summary::chosen::Yardstick;
 use crate::summary::counters::running_ratio;
 use crate::summary::estimate::Estimate;
 use crate::summary::row::{self, CountSource, Row, Switches};
+use crate::summary::verdict::ratio;
 
 const OPS: u64 = 50;
 
@@ -188,4 +189,29 @@ fn nothing_seen_is_nothing_said() {
     let row = summarize(&workload(Vec::new()), &counting(CountingMode::Cpu));
     assert_eq!((row.ns_per_op, row.ns_per_switch, row.mean_ns_per_op, row.foreign_switches), (None, None, None, None));
     assert!(row.counters.is_empty() || row.counters.iter().all(|counter| counter.total == 0.0));
+}
+
+#[test]
+fn a_task_is_set_beside_a_thread_round_by_round() {
+    let task = |price| {
+        let mut incarnation = incarnation(vec![sample(price); 4], 20);
+        incarnation.samples.iter_mut().for_each(|sample| sample.own_switches = Some(2 * OPS));
+        incarnation
+    };
+    let tasks = WorkloadSamples {
+        workload: "task-channel".to_string(),
+        kind: Kind::Task,
+        switch_source: SwitchSource::Polls,
+        ..workload(vec![task(100), task(120), task(100)])
+    };
+    // Interrupted in the last round, before the floor.
+    let mut interrupted = incarnation(vec![sample(1000); 4], 200);
+    interrupted.floor.clear();
+    let threads =
+        workload(vec![incarnation(vec![sample(1000); 4], 200), incarnation(vec![sample(1200); 4], 200), interrupted]);
+    let rows = [summarize(&tasks, &counting(CountingMode::Cpu)), summarize(&threads, &counting(CountingMode::Cpu))];
+    let ratio = ratio(&rows).unwrap();
+    assert_eq!((ratio.cheaper.as_str(), ratio.dearer.as_str()), ("task-channel", "thread-pipe"));
+    assert_eq!(ratio.gross.median, 10.0);
+    assert_eq!(ratio.net.unwrap().median, 10.0);
 }

@@ -27,8 +27,9 @@ pub fn ratio(rows: &[Row]) -> Option<Ratio> {
     let kernel = first(Kind::Thread).or_else(|| first(Kind::Process))?;
     let pairs = || task.rounds.iter().zip(&kernel.rounds).filter_map(|(task, kernel)| task.zip(*kernel));
     let gross = Estimate::over(pairs().map(|(task, kernel)| kernel.ns_per_switch / task.ns_per_switch))?;
-    let net: Option<Vec<f64>> =
-        pairs().map(|(task, kernel)| positive_ratio(kernel.net_ns_per_switch?, task.net_ns_per_switch?)).collect();
+    // An interrupted round may lack its floor; it says nothing about the net.
+    let net_pairs = pairs().filter_map(|(task, kernel)| kernel.net_ns_per_switch.zip(task.net_ns_per_switch));
+    let net: Option<Vec<f64>> = net_pairs.map(|(kernel, task)| positive_ratio(kernel, task)).collect();
     Some(Ratio {
         cheaper: task.workload.clone(),
         cheaper_kind: task.kind,
