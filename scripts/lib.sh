@@ -55,6 +55,8 @@ ensure_cargo() {
 median_of() { sort -g | awk '{v[NR]=$1} END {if (NR) print (NR%2 ? v[(NR+1)/2] : (v[NR/2]+v[NR/2+1])/2)}'; }
 least_of() { sort -g | head -n 1; }
 greatest_of() { sort -g | tail -n 1; }
+# From the least to the greatest of its arguments.
+range_of() { echo "$(printf '%s\n' "$@" | least_of)…$(printf '%s\n' "$@" | greatest_of)"; }
 
 # A field of a row of ctxprof's CSV on stdin: csv_field ROW COLUMN
 csv_field() {

@@ -10,7 +10,7 @@
 use std::io;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use nix::unistd::gettid;
 
 use crate::counter::meter::{Attach, Attached, Meter};
@@ -63,13 +63,11 @@ impl Ladder {
 
 impl Attach for Ladder {
     fn attach(&mut self) -> Result<Attached> {
-        let CounterChoice::Only(mode) = self.choice else { return Ok(self.climb_down()) };
-        match self.step(mode) {
-            Ok(mut attached) => {
-                attached.counting.refused = self.refused.clone();
-                Ok(attached)
+        match self.choice {
+            CounterChoice::Auto => Ok(self.climb_down()),
+            CounterChoice::Only(mode) => {
+                self.step(mode).map_err(|reason| anyhow!("--counters {} is refused: {reason}", mode.name()))
             }
-            Err(reason) => bail!("--counters {} is refused: {reason}", mode.name()),
         }
     }
 
@@ -81,7 +79,7 @@ impl Attach for Ladder {
         let mut cycles = OpenCounter::open(cycles, Target::CallingThread).ok()?;
         let remark = check_cycles(&mut cycles).ok()?;
         let others = others.iter().filter_map(|counter| OpenCounter::open(counter, Target::CallingThread).ok());
-        let meter = PerfMeter::of_user_mode(others.chain([cycles]).collect());
+        let meter = PerfMeter::new(Target::CallingThread, others.chain([cycles]).collect());
         let counters = meter.counters().to_vec();
         let counting = Counting {
             counters,
@@ -97,9 +95,8 @@ impl Ladder {
     fn climb_down(&mut self) -> Attached {
         for mode in [CountingMode::Cpu, CountingMode::Thread] {
             match self.step(mode) {
-                Ok(mut attached) => {
+                Ok(attached) => {
                     self.choice = CounterChoice::Only(mode);
-                    attached.counting.refused = self.refused.clone();
                     return attached;
                 }
                 Err(reason) => self.refused.push(format!("{}: {reason}", mode.name())),
@@ -114,12 +111,14 @@ impl Ladder {
         let target = match mode {
             CountingMode::Cpu => Target::Cpu(self.cpu),
             CountingMode::Thread => Target::CallingThread,
-            CountingMode::Rusage | CountingMode::None => return Ok(Attached::without_events(mode, Vec::new())),
+            CountingMode::Rusage | CountingMode::None => {
+                return Ok(Attached::without_events(mode, self.refused.clone()));
+            }
         };
         let explain = |error: &io::Error| refusal::explain(mode, error);
         let mut switches = OpenCounter::open(&CONTEXT_SWITCHES, target).map_err(|error| explain(&error))?;
         check_alive(&mut switches).map_err(|error| format!("`context-switches`: {error}"))?;
-        let mut counters = Vec::new();
+        let mut counters = vec![switches];
         let mut absent = Vec::new();
         for counter in SOFTWARE.iter().filter(|counter| counter.scope.includes(mode)) {
             match OpenCounter::open(counter, target) {
@@ -137,22 +136,17 @@ impl Ladder {
                 absent.extend(HARDWARE.iter().rev().map(|counter| missing(counter, reason.clone())));
                 match OpenCounter::open(&TIME_STAMP_COUNTER, target) {
                     Ok(ticks) => counters.push(ticks),
-                    Err(error)
-                        if error.kind() == io::ErrorKind::NotFound
-                            && error.raw_os_error().is_none_or(|raw| raw == libc::ENOENT) =>
-                    {
-                        absent.push(missing(
-                            &TIME_STAMP_COUNTER,
-                            "this kernel has no `msr` PMU (it is x86's)".to_string(),
-                        ));
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        let reason = "this kernel has no `msr` PMU (it is x86's)".to_string();
+                        absent.push(missing(&TIME_STAMP_COUNTER, reason));
                     }
                     Err(error) => absent.push(missing(&TIME_STAMP_COUNTER, explain(&error))),
                 }
             }
         }
-        let meter = PerfMeter::new(target, switches, counters);
-        let counting =
-            Counting { counters: meter.counters().to_vec(), absent, remarks, ..Counting::without_counters(mode) };
+        let meter = PerfMeter::new(target, counters);
+        let (counters, refused) = (meter.counters().to_vec(), self.refused.clone());
+        let counting = Counting { counters, absent, refused, remarks, ..Counting::without_counters(mode) };
         Ok(Attached { meter: Box::new(meter), counting })
     }
 }

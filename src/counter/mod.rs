@@ -111,6 +111,15 @@ pub static SOFTWARE: &[Counter] = &[
     },
 ];
 
+const USER_CYCLES: Counter = Counter {
+    name: "cycles:u",
+    summary: "CPU cycles in user mode",
+    event: EventKind::Hardware(Hardware::CPU_CYCLES),
+    side: Side::User,
+    ring: Ring::Inner,
+    scope: Scope::Anywhere,
+};
+
 /// Cycles and instructions, from a hardware PMU. Ordered so that the first, which the others explain, is read next to the
 /// clock.
 pub static HARDWARE: &[Counter] = &[
@@ -130,14 +139,7 @@ pub static HARDWARE: &[Counter] = &[
         ring: Ring::Inner,
         scope: Scope::Anywhere,
     },
-    Counter {
-        name: "cycles:u",
-        summary: "CPU cycles in user mode",
-        event: EventKind::Hardware(Hardware::CPU_CYCLES),
-        side: Side::User,
-        ring: Ring::Inner,
-        scope: Scope::Anywhere,
-    },
+    USER_CYCLES,
     Counter {
         name: "cycles",
         summary: "CPU cycles",
@@ -158,14 +160,7 @@ pub static USER_MODE: &[Counter] = &[
         ring: Ring::Inner,
         scope: Scope::Thread,
     },
-    Counter {
-        name: "cycles:u",
-        summary: "CPU cycles in user mode",
-        event: EventKind::Hardware(Hardware::CPU_CYCLES),
-        side: Side::User,
-        ring: Ring::Inner,
-        scope: Scope::Thread,
-    },
+    USER_CYCLES,
 ];
 
 /// What stands in for cycles where there is no PMU, under its own name.

@@ -72,43 +72,25 @@ impl OpenCounter {
 /// but disabled; the others cost nothing that could be measured.
 pub(super) struct PerfMeter {
     infos: Vec<CounterInfo>,
-    switches: Switches,
-    others: Vec<OpenCounter>,
-}
-
-/// The event that counts switches, always the first of a meter that has one.
-enum Switches {
-    /// The kernel may not be observed.
-    Uncountable,
-    Always(OpenCounter),
-    OnDemand {
-        cpu: usize,
-        open: Option<OpenCounter>,
-    },
+    /// `None` while it is not open.
+    counters: Vec<Option<OpenCounter>>,
+    /// The CPU on which the first counter, that of switches, is opened on demand.
+    on_demand: Option<usize>,
 }
 
 impl PerfMeter {
-    /// A meter of the event that counts switches, open, and of these others.
-    pub(super) fn new(target: Target, switches: OpenCounter, others: Vec<OpenCounter>) -> PerfMeter {
-        let infos = std::iter::once(&switches).chain(&others).map(|counter| counter.info.clone()).collect();
-        let switches = match target {
-            Target::Cpu(cpu) => Switches::OnDemand { cpu, open: None },
-            Target::CallingThread => Switches::Always(switches),
+    /// A meter of these counters, all open, on one target; if it counts switches, that one is the first.
+    pub(super) fn new(target: Target, counters: Vec<OpenCounter>) -> PerfMeter {
+        let infos: Vec<CounterInfo> = counters.iter().map(|counter| counter.info.clone()).collect();
+        let mut counters: Vec<Option<OpenCounter>> = counters.into_iter().map(Some).collect();
+        let on_demand = match (target, counters.first_mut()) {
+            (Target::Cpu(cpu), Some(switches)) => {
+                *switches = None;
+                Some(cpu)
+            }
+            _ => None,
         };
-        PerfMeter { infos, switches, others }
-    }
-
-    /// A meter that counts no switches.
-    pub(super) fn of_user_mode(others: Vec<OpenCounter>) -> PerfMeter {
-        let infos = others.iter().map(|counter| counter.info.clone()).collect();
-        PerfMeter { infos, switches: Switches::Uncountable, others }
-    }
-
-    fn read_switches(&mut self) -> Result<Option<Reading>> {
-        match &mut self.switches {
-            Switches::Always(event) | Switches::OnDemand { open: Some(event), .. } => event.read().map(Some),
-            Switches::Uncountable | Switches::OnDemand { open: None, .. } => Ok(None),
-        }
+        PerfMeter { infos, counters, on_demand }
     }
 }
 
@@ -118,38 +100,31 @@ impl Meter for PerfMeter {
     }
 
     fn switches_on_demand(&self) -> bool {
-        matches!(self.switches, Switches::OnDemand { .. })
+        self.on_demand.is_some()
     }
 
     fn count_switches(&mut self, on: bool) -> Result<()> {
-        if let Switches::OnDemand { cpu, open } = &mut self.switches {
-            let event = on.then(|| OpenCounter::open(&CONTEXT_SWITCHES, Target::Cpu(*cpu)));
-            *open = event.transpose().context("opening `context-switches` again")?;
+        if let Some(cpu) = self.on_demand {
+            let event = on.then(|| OpenCounter::open(&CONTEXT_SWITCHES, Target::Cpu(cpu)));
+            self.counters[0] = event.transpose().context("opening `context-switches` again")?;
         }
         Ok(())
     }
 
     fn read(&mut self, ring: Ring, edge: Edge, readings: &mut [Option<Reading>]) -> Result<()> {
-        let has_switches = usize::from(!matches!(self.switches, Switches::Uncountable));
-        let (switches, others) = readings.split_at_mut(has_switches);
-        if let (Ring::Outer, Edge::Begin, [reading]) = (ring, edge, &mut *switches) {
-            *reading = self.read_switches()?;
-        }
-        let mut read = |(counter, reading): (&mut OpenCounter, &mut Option<Reading>)| -> Result<()> {
-            if counter.ring == ring {
-                *reading = Some(counter.read()?);
+        let read = |(counter, reading): (&mut Option<OpenCounter>, &mut Option<Reading>)| -> Result<()> {
+            match counter {
+                Some(counter) if counter.ring == ring => *reading = Some(counter.read()?),
+                Some(_) => {}
+                None => *reading = None,
             }
             Ok(())
         };
-        let mut pairs = self.others.iter_mut().zip(others);
+        let mut pairs = self.counters.iter_mut().zip(readings);
         match edge {
-            Edge::Begin => pairs.try_for_each(&mut read)?,
-            Edge::End => pairs.rev().try_for_each(&mut read)?,
+            Edge::Begin => pairs.try_for_each(read),
+            Edge::End => pairs.rev().try_for_each(read),
         }
-        if let (Ring::Outer, Edge::End, [reading]) = (ring, edge, switches) {
-            *reading = self.read_switches()?;
-        }
-        Ok(())
     }
 }
 

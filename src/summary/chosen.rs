@@ -70,6 +70,11 @@ impl Chosen {
         Chosen { clean_only: usable > 0 && usable * 2 >= incarnations.len(), yardstick }
     }
 
+    /// The choice among the incarnations of another pass of the same run.
+    pub(super) fn of_pass(self, incarnations: &[Incarnation]) -> Chosen {
+        Chosen::of_incarnations(incarnations, self.yardstick)
+    }
+
     /// Those of these samples.
     pub(super) fn of(self, samples: &[Sample]) -> impl Iterator<Item = &Sample> {
         samples.iter().filter(move |sample| !self.clean_only || self.yardstick.is_clean(sample))

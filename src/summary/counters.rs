@@ -1,7 +1,7 @@
 //! What the counters of a workload counted, and what counting cost it.
 
 use crate::sample::{CounterInfo, Counting, CountingMode, Incarnation, Sample, WorkloadSamples};
-use crate::summary::chosen::{Chosen, Yardstick, counted_samples, ns_per_op, per_op};
+use crate::summary::chosen::{Chosen, counted_samples, ns_per_op, per_op};
 use crate::summary::estimate::{Estimate, median};
 
 /// What one counter counted.
@@ -57,8 +57,7 @@ pub(super) fn foreign_switches<'s>(
 }
 
 /// What these counters counted in these incarnations, in those of their samples that figures are taken from.
-fn counter_totals(incarnations: &[Incarnation], counters: &[CounterInfo], yardstick: Yardstick) -> Vec<CounterTotal> {
-    let chosen = Chosen::of_incarnations(incarnations, yardstick);
+fn counter_totals(incarnations: &[Incarnation], counters: &[CounterInfo], chosen: Chosen) -> Vec<CounterTotal> {
     let total = |(at, counter): (usize, &CounterInfo)| {
         // An event opened on demand counted in `counted` only, where it has no times of its own; it is a software event,
         // and those never share.
@@ -77,10 +76,11 @@ fn counter_totals(incarnations: &[Incarnation], counters: &[CounterInfo], yardst
 }
 
 /// Every counter of a workload, whichever pass it counted in.
-pub(super) fn all_counters(samples: &WorkloadSamples, counting: &Counting, yardstick: Yardstick) -> Vec<CounterTotal> {
-    let mut counters = counter_totals(&samples.incarnations, &counting.counters, yardstick);
-    counters.extend(booked_switches(samples, counting, Chosen::of_incarnations(&samples.incarnations, yardstick)));
-    counters.extend(counter_totals(&samples.user_counted, &counting.user_counters, yardstick));
+pub(super) fn all_counters(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Vec<CounterTotal> {
+    let mut counters = counter_totals(&samples.incarnations, &counting.counters, chosen);
+    counters.extend(booked_switches(samples, counting, chosen));
+    let user_mode = chosen.of_pass(&samples.user_counted);
+    counters.extend(counter_totals(&samples.user_counted, &counting.user_counters, user_mode));
     counters
 }
 
@@ -106,22 +106,31 @@ pub(super) fn running_ratio(enabled_ns: u64, running_ns: u64) -> Option<f64> {
     (running_ns > 0).then(|| running_ns as f64 / enabled_ns.max(running_ns) as f64)
 }
 
-/// What counting costs: paired within incarnations where they have counted samples of their own; else between the main
-/// pass and the uncounted one, with the range that their intervals allow.
-pub(super) fn counting_cost(samples: &WorkloadSamples, yardstick: Yardstick) -> Option<Estimate> {
-    let over = |incarnations: &[Incarnation]| {
-        let chosen = Chosen::of_incarnations(incarnations, yardstick);
-        Estimate::over(
-            incarnations.iter().filter_map(|incarnation| chosen.prices(incarnation)).map(|prices| prices.ns_per_op),
-        )
-    };
+/// What counting costs the parties: against the uncounted pass where there was one, else against the timed samples of the
+/// same incarnations.
+pub(super) fn counting_cost(samples: &WorkloadSamples, chosen: Chosen) -> Option<Estimate> {
     if samples.uncounted.is_empty() {
-        let chosen = Chosen::of_incarnations(&samples.incarnations, yardstick);
-        let median_of = |samples: &[Sample]| median(chosen.of(samples).map(ns_per_op).collect());
-        let factor = |each: &Incarnation| Some(median_of(&each.counted)? / median_of(&each.samples)?);
-        return Estimate::over(samples.incarnations.iter().filter_map(factor));
+        cost_within(&samples.incarnations, chosen)
+    } else {
+        cost_between(samples, chosen)
     }
-    let (counted, uncounted) = (over(&samples.incarnations)?, over(&samples.uncounted)?);
+}
+
+/// Paired within incarnations that have counted samples of their own.
+fn cost_within(incarnations: &[Incarnation], chosen: Chosen) -> Option<Estimate> {
+    let median_of = |samples: &[Sample]| median(chosen.of(samples).map(ns_per_op).collect());
+    let factor = |each: &Incarnation| Some(median_of(&each.counted)? / median_of(&each.samples)?);
+    Estimate::over(incarnations.iter().filter_map(factor))
+}
+
+/// Between the main pass and the uncounted one, with the range that their intervals allow.
+fn cost_between(samples: &WorkloadSamples, chosen: Chosen) -> Option<Estimate> {
+    let over = |incarnations: &[Incarnation], chosen: Chosen| {
+        let prices = incarnations.iter().filter_map(|incarnation| chosen.prices(incarnation));
+        Estimate::over(prices.map(|prices| prices.ns_per_op))
+    };
+    let counted = over(&samples.incarnations, chosen)?;
+    let uncounted = over(&samples.uncounted, chosen.of_pass(&samples.uncounted))?;
     Some(Estimate {
         median: counted.median / uncounted.median,
         low: counted.low.zip(uncounted.high).map(|(low, high)| low / high),

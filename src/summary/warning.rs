@@ -144,7 +144,7 @@ pub fn of_counting(counting: &Counting) -> Vec<Warning> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{CounterInfo, Counting, Ending, Kind, RunSamples, SwitchSource, WorkloadSamples};
+    use crate::sample::{CounterInfo, Counting, Kind, SwitchSource, WorkloadSamples};
     use crate::summary::chosen::Yardstick;
     use crate::summary::counters::CounterTotal;
     use crate::summary::estimate::Estimate;
@@ -161,8 +161,7 @@ mod tests {
             user_counted: Vec::new(),
         };
         let counting = Counting::without_counters(CountingMode::Cpu);
-        let run = RunSamples { counting, workloads: vec![samples], ending: Ending::Complete, first_op_at_ns: None };
-        let mut row = summarize(&run.workloads[0], &run.counting, Yardstick::of(std::iter::empty()));
+        let mut row = summarize(&samples, &counting, Yardstick::of(std::iter::empty()));
         row.switches.counted_per_op = Some(2.0);
         row.switches.source = CountSource::Kernel;
         (row.samples_taken, row.samples_clean, row.clean_only, row.fewest_foreign_switches) = (100, 99, true, Some(0));

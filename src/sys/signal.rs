@@ -107,11 +107,14 @@ fn install(signal: Signal, handler: SigHandler) -> Result<()> {
 
 extern "C" fn on_stop(signal: c_int) {
     let now_ns = monotonic_ns();
-    if STOP_SIGNAL.swap(signal, Ordering::Relaxed) == 0 {
-        STOPPED_AT_NS.store(now_ns, Ordering::Relaxed);
-    } else if now_ns - STOPPED_AT_NS.load(Ordering::Relaxed) > SAME_WISH_NS {
-        // SAFETY: _exit only ends the process. 128 + signal is the shell's convention.
-        unsafe { libc::_exit(128 + signal) }
+    // One exchange decides who was first, even between two signals whose handlers interrupt each other.
+    match STOPPED_AT_NS.compare_exchange(0, now_ns, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => STOP_SIGNAL.store(signal, Ordering::Relaxed),
+        Err(first_ns) if now_ns.saturating_sub(first_ns) > SAME_WISH_NS => {
+            // SAFETY: _exit only ends the process. 128 + signal is the shell's convention.
+            unsafe { libc::_exit(128 + signal) }
+        }
+        Err(_) => {}
     }
 }
 
