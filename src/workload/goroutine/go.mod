@@ -1,0 +1,3 @@
+module ctxprof/goroutine
+
+go 1.19
