@@ -60,6 +60,11 @@ impl Partner {
         }
     }
 
+    /// A child process that was started in another way, and for which nobody else waits.
+    pub(super) fn adopt(pid: Pid) -> Partner {
+        Partner { pid, reaped: false }
+    }
+
     pub fn pid(&self) -> Pid {
         self.pid
     }

@@ -3,6 +3,7 @@
 //! All of the crate's `unsafe` is here. Nothing here knows what a workload or a counter is.
 
 pub mod affinity;
+pub mod child;
 pub mod clock;
 pub mod cpuid;
 pub mod fork;

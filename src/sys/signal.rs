@@ -67,6 +67,11 @@ pub fn check_not_stalled() -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::TimedOut, format!("no progress for {STALL_SECONDS} s")))
 }
 
+/// Says that there was progress, where a wait has a limit of its own and knows no watchdog.
+pub fn progress() {
+    TICKS.store(0, Ordering::Relaxed);
+}
+
 /// Watches for progress until dropped. One at a time.
 #[derive(Debug)]
 pub struct Watchdog(());
@@ -81,7 +86,7 @@ impl Watchdog {
 
     /// Says that there was progress. Costs one store.
     pub fn progress(&self) {
-        TICKS.store(0, Ordering::Relaxed);
+        progress();
     }
 
     /// Says what begins now: the words that a stalled process ends with.

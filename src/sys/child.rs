@@ -1,0 +1,348 @@
+//! Programs that answer questions through pipes: started, tied to their starter's life, reaped.
+#![allow(unsafe_code)]
+
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::str;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{self, Pid, getpid, getppid};
+
+use crate::sys::fork::{Ended, Partner};
+use crate::sys::signal;
+
+/// The longest answer, without its end of line. Questions and answers are a few numbers.
+const ANSWER_LIMIT: usize = 256;
+/// How much of what a child last said on stderr is kept.
+const COMPLAINTS_LIMIT: usize = 1024;
+
+/// A program that answers each line on its stdin with one on its stdout. It dies with its starter, and is killed and
+/// reaped when dropped.
+#[derive(Debug)]
+pub struct Child {
+    // Dropped first, so that it does not see its pipes close.
+    process: Partner,
+    program: PathBuf,
+    questions: OwnedFd,
+    answers: OwnedFd,
+    complaints: Complaints,
+}
+
+impl Child {
+    /// Starts a program, without any environment: a `GODEBUG` or `LD_PRELOAD` would change what is measured.
+    ///
+    /// To be called from the main thread: `PR_SET_PDEATHSIG` fires when the *thread* that forked ends. The program begins
+    /// with SIGINT and SIGTERM ignored: a Ctrl-C reaches the whole group, and the one who asks wants an answer still.
+    ///
+    /// # Errors
+    /// There is no such program, it may not be executed, or `RLIMIT_NPROC` or `RLIMIT_NOFILE` is reached.
+    pub fn start(program: &Path, args: &[&str]) -> Result<Child> {
+        let starting = || format!("starting {}", program.display());
+        let mut command = Command::new(program);
+        command.args(args).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        tie_to_life(&mut command);
+        // SAFETY: the closure runs between fork and exec, calls sigaction only, and allocates nothing unless that fails,
+        // which it cannot for these two signals.
+        unsafe { command.pre_exec(|| signal::ignore_stops().map_err(|_| Errno::EINVAL.into())) };
+        let mut started = command.spawn().with_context(starting)?;
+        let process = Partner::adopt(Pid::from_raw(started.id().try_into().context("a process id is positive")?));
+        let (Some(questions), Some(answers), Some(complaints)) =
+            (started.stdin.take(), started.stdout.take(), started.stderr.take())
+        else {
+            unreachable!("three pipes were asked for");
+        };
+        Ok(Child {
+            process,
+            program: program.to_path_buf(),
+            questions: questions.into(),
+            answers: answers.into(),
+            complaints: Complaints::of(complaints.into()).with_context(starting)?,
+        })
+    }
+
+    pub fn pid(&self) -> Pid {
+        self.process.pid()
+    }
+
+    /// Writes a line and waits for the line that answers it: one write, and for a prompt child one read.
+    ///
+    /// # Errors
+    /// As [`Child::listen`]; `BrokenPipe` when the child no longer listens.
+    pub fn ask(&mut self, question: &str) -> io::Result<String> {
+        // A child that complains and goes on must not come to wait for somebody who reads its complaints.
+        self.complaints.gather();
+        tell(&self.questions, &format!("{question}\n")).map_err(|error| self.explain(error))?;
+        self.listen()
+    }
+
+    /// Waits for a line that the child says without having been asked, as when it is ready.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the child is gone, with how it ended and the last line that it wrote to stderr;
+    /// `InvalidData` when it said something else than one line of UTF-8 with up to 256 bytes; `TimedOut` when the
+    /// watchdog has given the measurement up.
+    pub fn listen(&mut self) -> io::Result<String> {
+        hear(&self.answers).map_err(|error| self.explain(error))
+    }
+
+    /// Closes the child's stdin, which is to end it, and waits until it has ended.
+    ///
+    /// # Errors
+    /// The watchdog gave up while waiting.
+    pub fn end(self) -> Result<Ended> {
+        // The others stay open meanwhile: with nobody to read them, its last words would end it by SIGPIPE.
+        let Child { process, program, questions, answers: _answers, complaints: _complaints } = self;
+        drop(questions);
+        process.wait().with_context(|| format!("ending {}", program.display()))
+    }
+
+    /// The error with the child's end as its cause, where that is why there was no answer, and its last words.
+    fn explain(&mut self, error: io::Error) -> io::Error {
+        let ended = match error.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe => self.ended_soon(),
+            _ => None,
+        };
+        let child = format!("{} (process {})", self.program.display(), self.pid());
+        let mut text = match ended {
+            Some(ended) => format!("{child} {ended} instead of answering"),
+            None => format!("asking {child}: {error}"),
+        };
+        self.complaints.gather();
+        if let Some(words) = self.complaints.last_line() {
+            text = format!("{text}; it said: {words}");
+        }
+        io::Error::new(error.kind(), text)
+    }
+
+    fn ended_soon(&mut self) -> Option<Ended> {
+        // Its pipes close a moment before it can be waited for.
+        (0..100).find_map(|attempt| {
+            if attempt > 0 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            self.process.ended()
+        })
+    }
+}
+
+/// Has the program that a command starts die with the thread that starts it.
+pub fn tie_to_life(command: &mut Command) {
+    let starter = getpid();
+    let tie = move || {
+        set_pdeathsig(Signal::SIGKILL)?;
+        // The starter may have died before the line above: then nobody would ever send the signal.
+        if getppid() == starter { Ok(()) } else { Err(Errno::ESRCH.into()) }
+    };
+    // SAFETY: the closure runs between fork and exec; it makes two system calls and allocates nothing.
+    unsafe { command.pre_exec(tie) };
+}
+
+fn tell(writer: &OwnedFd, text: &str) -> io::Result<()> {
+    let mut left = text.as_bytes();
+    while !left.is_empty() {
+        match unistd::write(writer, left) {
+            Ok(length) => left = &left[length..],
+            Err(Errno::EINTR) => signal::check_not_stalled()?,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Waits in read(2) itself: a poll before it would be a second call for every answer.
+fn hear(reader: &OwnedFd) -> io::Result<String> {
+    let mut bytes = [0; ANSWER_LIMIT + 1];
+    let mut filled = 0;
+    loop {
+        match unistd::read(reader, &mut bytes[filled..]) {
+            Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "it closed its stdout")),
+            Ok(length) => filled += length,
+            Err(Errno::EINTR) => {
+                signal::check_not_stalled()?;
+                continue;
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+        let said = &bytes[..filled];
+        match said.iter().position(|&byte| byte == b'\n') {
+            Some(end) if end + 1 == filled => {
+                return str::from_utf8(&said[..end]).map(String::from).map_err(|_| garbage("no UTF-8", said));
+            }
+            // Nobody asked for a second line: every later answer would be taken for that of the next question.
+            Some(_) => return Err(garbage("more than one line", said)),
+            None if filled == bytes.len() => return Err(garbage("more than 256 bytes", said)),
+            None => {}
+        }
+    }
+}
+
+fn garbage(what: &str, said: &[u8]) -> io::Error {
+    let begin: String = String::from_utf8_lossy(said).chars().take(40).collect();
+    io::Error::new(ErrorKind::InvalidData, format!("its answer is {what}, beginning with {begin:?}"))
+}
+
+/// The end of what a child wrote to stderr.
+#[derive(Debug)]
+struct Complaints {
+    reader: OwnedFd,
+    tail: Vec<u8>,
+}
+
+impl Complaints {
+    fn of(reader: OwnedFd) -> Result<Complaints> {
+        // Of this end only: the child's end of a pipe has flags of its own.
+        fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("fcntl(O_NONBLOCK)")?;
+        Ok(Complaints { reader, tail: Vec::new() })
+    }
+
+    /// Takes what there is, without waiting.
+    fn gather(&mut self) {
+        let mut bytes = [0; 4096];
+        while let Ok(length @ 1..) = unistd::read(&self.reader, &mut bytes) {
+            self.tail.extend_from_slice(&bytes[..length]);
+            let surplus = self.tail.len().saturating_sub(COMPLAINTS_LIMIT);
+            self.tail.drain(..surplus);
+        }
+    }
+
+    fn last_line(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.tail);
+        let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
+        Some(line.trim().chars().filter(|char| !char.is_control()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_lock;
+    use nix::sys::signal::kill;
+    use std::fs;
+    use std::os::fd::AsRawFd;
+
+    const ECHO: &str = "while read -r line; do echo \"$line\"; done";
+
+    fn shell(script: &str) -> Child {
+        Child::start(Path::new("/bin/sh"), &["-c", script]).unwrap()
+    }
+
+    fn check_refused(script: &str, kinds: &[ErrorKind], words: &[&str]) {
+        let error = shell(script).ask("play 1").unwrap_err();
+        assert!(kinds.contains(&error.kind()), "{script:?}: {error:?}");
+        for word in words {
+            assert!(error.to_string().contains(word), "{word:?} is not in {error}");
+        }
+    }
+
+    #[test]
+    fn every_question_has_its_answer_and_the_end_of_stdin_ends_the_child() {
+        let _alone = test_lock();
+        let mut child = shell(&format!("echo ready $$; {ECHO}; exit 7"));
+        assert_eq!(child.listen().unwrap(), format!("ready {}", child.pid()));
+        for question in ["one", "", "two words, and ünïcode"] {
+            assert_eq!(child.ask(question).unwrap(), question);
+        }
+        assert_eq!(child.end().unwrap(), Ended::Exited(7));
+    }
+
+    #[test]
+    fn the_end_of_a_child_is_the_cause_of_a_missing_answer() {
+        let _alone = test_lock();
+        // Whether it is gone before the question or before the answer is a matter of luck.
+        let gone = [ErrorKind::UnexpectedEof, ErrorKind::BrokenPipe];
+        check_refused("exit 3", &gone, &["/bin/sh", "exited with code 3 instead of answering"]);
+        check_refused("echo first >&2; echo last >&2; exit 3", &gone, &["exited with code 3", "it said: last"]);
+        check_refused("read line; kill -KILL $$", &gone, &["was killed by SIGKILL"]);
+        check_refused("exec >&-; read line; read line", &gone[..1], &["it closed its stdout"]);
+    }
+
+    #[test]
+    fn an_answer_is_one_short_line_of_text() {
+        let _alone = test_lock();
+        let garbled = [ErrorKind::InvalidData];
+        check_refused("read line; printf '%0300d\\n' 1; read line", &garbled, &["more than 256 bytes", "\"0000"]);
+        check_refused("read line; printf '1\\n2\\n'; read line", &garbled, &["more than one line"]);
+        check_refused("read line; printf '\\377\\n'; read line", &garbled, &["no UTF-8"]);
+        let longest = shell("read line; printf '%0256d\\n' 1").ask("play 1").unwrap();
+        assert_eq!(longest.len(), ANSWER_LIMIT);
+    }
+
+    #[test]
+    fn an_answer_may_come_in_pieces() {
+        let _alone = test_lock();
+        assert_eq!(shell("read line; printf 1; sleep 0.05; printf '2\\n'").ask("play 1").unwrap(), "12");
+    }
+
+    #[test]
+    fn a_child_that_complains_without_end_still_answers() {
+        let _alone = test_lock();
+        // Together more than a pipe holds, which is 64 KiB.
+        let mut child = shell("while read -r line; do printf '%050000d\\nenough\\n' 0 >&2; echo done; done");
+        for _ in 0..4 {
+            assert_eq!(child.ask("play 1").unwrap(), "done");
+        }
+        child.complaints.gather();
+        assert_eq!(child.complaints.last_line().unwrap(), "enough");
+        assert!(child.complaints.tail.len() <= COMPLAINTS_LIMIT);
+    }
+
+    #[test]
+    fn a_dropped_child_is_gone_and_no_file_is_left() {
+        let _alone = test_lock();
+        let open = || -> Vec<PathBuf> {
+            let entries = fs::read_dir("/proc/self/fd").unwrap();
+            entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
+        };
+        for end in [drop, |child| assert_eq!(child.end().unwrap(), Ended::Exited(0))] as [fn(Child); 2] {
+            let child = shell(ECHO);
+            let pid = child.pid();
+            // By name rather than number: other tests open files meanwhile.
+            let pipes = [&child.questions, &child.answers, &child.complaints.reader]
+                .map(|pipe| fs::read_link(format!("/proc/self/fd/{}", pipe.as_raw_fd())).unwrap());
+            assert!(pipes.iter().all(|pipe| open().contains(pipe)));
+            end(child);
+            assert_eq!(kill(pid, None), Err(Errno::ESRCH));
+            assert!(pipes.iter().all(|pipe| !open().contains(pipe)));
+        }
+    }
+
+    #[test]
+    fn a_child_ignores_the_signals_that_stop_its_starter() {
+        let _alone = test_lock();
+        let mut child = shell(ECHO);
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            kill(child.pid(), signal).unwrap();
+            assert_eq!(child.ask("still there").unwrap(), "still there");
+        }
+    }
+
+    #[test]
+    fn a_child_dies_with_the_thread_that_started_it() {
+        let _alone = test_lock();
+        let mut child = thread::spawn(|| shell(ECHO)).join().unwrap();
+        let ended = (0..100).find_map(|_| child.ended_soon());
+        assert_eq!(ended, Some(Ended::Killed(Signal::SIGKILL)));
+    }
+
+    #[test]
+    fn a_child_has_no_environment() {
+        let _alone = test_lock();
+        assert_eq!(shell("read line; echo \"home: $HOME\"").ask("where").unwrap(), "home: ");
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_started_is_named() {
+        let _alone = test_lock();
+        let error = Child::start(Path::new("/nonexistent/program"), &[]).unwrap_err();
+        assert!(format!("{error:#}").contains("starting /nonexistent/program: No such file"), "{error:#}");
+    }
+}
