@@ -31,6 +31,8 @@ pub mod summary;
 #[cfg(target_os = "linux")]
 pub mod sys;
 #[cfg(target_os = "linux")]
+pub mod tool;
+#[cfg(target_os = "linux")]
 pub mod unit;
 #[cfg(target_os = "linux")]
 pub mod workload;

@@ -1,0 +1,477 @@
+//! Go's toolchain: found without starting it, and the programs that it has built.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::{AccessFlags, access};
+
+use crate::sys::signal;
+use crate::tool::errand::{self, Outcome};
+use crate::tool::{Missing, private};
+
+/// A first build compiles Go's own library too, which takes some 5 s on an idle CPU.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// How much of what go says is looked at, and how many lines of it are passed on.
+const WORDS_LIMIT: u64 = 4096;
+const WORDS_LINES: usize = 5;
+
+/// Where installers put go besides $PATH, of which sudo leaves out /usr/local/go/bin.
+const USUAL_PLACES: [&str; 3] = ["usr/local/go/bin/go", "usr/lib/go/bin/go", "snap/go/current/bin/go"];
+/// Debian's folders with versions, such as go-1.19.
+const VERSIONED: &str = "usr/lib";
+
+/// How each family of systems installs go, by `ID` and `ID_LIKE` of os-release(5).
+const INSTALLERS: [(&[&str], &str); 5] = [
+    (&["debian", "ubuntu"], "apt-get install golang-go"),
+    (&["fedora", "rhel", "centos", "amzn"], "dnf install golang"),
+    (&["alpine"], "apk add go"),
+    (&["arch"], "pacman -S go"),
+    (&["suse", "opensuse", "sles"], "zypper install go"),
+];
+
+/// What go is told, besides where to put the program. Symbols stay in it: its functions are to be found by name.
+const ARGUMENTS: [&str; 3] = ["build", "-trimpath", "-buildvcs=false"];
+/// No other toolchain, module or setting than what is there; in particular, nothing from the network.
+const SETTINGS: [(&str, &str); 7] = [
+    ("GOTOOLCHAIN", "local"),
+    ("GOFLAGS", ""),
+    ("GOENV", "off"),
+    ("GOPROXY", "off"),
+    ("GOWORK", "off"),
+    ("GO111MODULE", "on"),
+    ("CGO_ENABLED", "0"),
+];
+
+/// A go that can be executed, and where its programs are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toolchain {
+    go: PathBuf,
+    cache: Option<PathBuf>,
+    patience: Duration,
+}
+
+/// Looks for go in `$PATH` and where it is usually installed. Starts no process.
+///
+/// A user's own folders are not searched when that user has become root by sudo: what is in them runs as root only if
+/// `$PATH` says so.
+///
+/// # Errors
+/// There is none; says how to install it.
+pub fn find() -> Result<Toolchain, Missing> {
+    let root = Path::new("/");
+    let path = env::var_os("PATH").unwrap_or_default();
+    match find_in(root, &path) {
+        Some(go) => Ok(Toolchain { go, cache: private::cache("go"), patience: PATIENCE }),
+        None => Err(missing(root, &path, env::var_os("SUDO_USER").is_some())),
+    }
+}
+
+impl Toolchain {
+    /// The go binary.
+    pub fn path(&self) -> &Path {
+        &self.go
+    }
+
+    /// Whether the program of these sources is there already, so that [`Toolchain::build`] will not take long.
+    pub fn is_built(&self, sources: &[(&str, &str)]) -> bool {
+        let built = || Some(self.program(self.cache.as_ref()?, sources).ok()?.exists());
+        built().unwrap_or(false)
+    }
+
+    /// The program made of these sources, which are names and contents of all files of a module. Built unless it is there
+    /// already; that takes seconds, up to three minutes at most, and resets the watchdog meanwhile.
+    ///
+    /// # Errors
+    /// go fails, in its own words, or takes too long; SIGINT or SIGTERM has come; the cache cannot be written, or
+    /// someone else could have put something else in the program's place.
+    pub fn build(&self, sources: &[(&str, &str)]) -> Result<PathBuf> {
+        let cache = self.cache.as_ref().context("neither XDG_CACHE_HOME nor HOME is an absolute path")?;
+        private::make_folder(cache)?;
+        let program = self.program(cache, sources)?;
+        if fs::symlink_metadata(&program).is_err() {
+            self.make(cache, sources, &program)?;
+        }
+        private::check(&program)?;
+        Ok(program)
+    }
+
+    /// The name of a program: another one for other sources, another go, or other ways of building.
+    fn program(&self, cache: &Path, sources: &[(&str, &str)]) -> Result<PathBuf> {
+        let looking = || format!("looking at {}", self.go.display());
+        let go = fs::canonicalize(&self.go).with_context(looking)?;
+        let found = fs::metadata(&go).with_context(looking)?;
+        let mut hasher = DefaultHasher::new();
+        (ARGUMENTS, SETTINGS, sources).hash(&mut hasher);
+        (go, found.size(), found.mtime(), found.mtime_nsec()).hash(&mut hasher);
+        Ok(cache.join(format!("ctxprof-go-{:016x}", hasher.finish())))
+    }
+
+    /// Builds in a folder of its own beside the program, which then takes its name: whole or not at all, and whoever
+    /// does the same at the same time makes the same.
+    fn make(&self, cache: &Path, sources: &[(&str, &str)], program: &Path) -> Result<()> {
+        let writing = || format!("writing into {}", cache.display());
+        let folder = tempfile::Builder::new().prefix("building-").tempdir_in(cache).with_context(writing)?;
+        let (module, built) = (folder.path().join("module"), folder.path().join("program"));
+        fs::create_dir(&module).with_context(writing)?;
+        for (name, content) in sources {
+            fs::write(module.join(name), content).with_context(writing)?;
+        }
+        // A go since 1.23 counts its uses in the user's folder, and has a second process look after the counts.
+        fs::create_dir_all(folder.path().join("go/telemetry")).with_context(writing)?;
+        fs::write(folder.path().join("go/telemetry/mode"), "off").with_context(writing)?;
+        let mut words = File::options()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .open(folder.path().join("words"))
+            .with_context(writing)?;
+
+        let mut command = self.command(cache, folder.path());
+        command.arg("-o").arg(&built).arg(".").current_dir(&module);
+        command.stdout(words.try_clone().with_context(writing)?).stderr(words.try_clone().with_context(writing)?);
+        let outcome = errand::run(&mut command, self.patience, signal::stop_requested)?;
+        self.judge(outcome, &mut words)?;
+
+        // Whatever the umask is: a program that others may write is not used.
+        fs::set_permissions(&built, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("{} build succeeded and left no program", self.go.display()))?;
+        fs::rename(&built, program).with_context(writing)
+    }
+
+    fn command(&self, cache: &Path, folder: &Path) -> Command {
+        let mut command = Command::new(&self.go);
+        command.args(ARGUMENTS).stdin(Stdio::null()).env_clear().envs(SETTINGS);
+        // What a version manager's wrapper needs to find the real go.
+        command.envs(["PATH", "HOME"].into_iter().filter_map(|name| Some((name, env::var_os(name)?))));
+        command.env("GOCACHE", cache.join("build")).env("GOPATH", folder.join("path"));
+        command.env("TMPDIR", folder).env("XDG_CONFIG_HOME", folder);
+        command
+    }
+
+    fn judge(&self, outcome: Outcome, words: &mut File) -> Result<()> {
+        let go = self.go.display();
+        match outcome {
+            Outcome::Done(status) if status.success() => Ok(()),
+            Outcome::Done(status) => bail!("{go} build failed ({}){}", end_of(status), last_lines(words)),
+            Outcome::TookTooLong => bail!(
+                "{go} build took more than {} and was ended{}",
+                humantime::format_duration(self.patience),
+                last_lines(words)
+            ),
+            Outcome::Stopped(signal) => bail!("{go} build was ended, as {signal} came"),
+        }
+    }
+}
+
+fn end_of(status: ExitStatus) -> String {
+    // std's own words begin the same way as ours: "exit status: 1", "signal: 9 (SIGKILL)".
+    status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"))
+}
+
+/// The last lines of what go said, to follow a sentence.
+fn last_lines(words: &mut File) -> String {
+    let mut said = Vec::new();
+    let length = words.metadata().map_or(0, |found| found.len());
+    // What cannot be read is not said: the sentence before is the error.
+    let _ = words.seek(SeekFrom::Start(length.saturating_sub(WORDS_LIMIT)));
+    let _ = words.take(WORDS_LIMIT).read_to_end(&mut said);
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    match &lines[lines.len().saturating_sub(WORDS_LINES)..] {
+        [] => "; it said nothing".to_string(),
+        lines => format!("; it said:\n  {}", lines.join("\n  ")),
+    }
+}
+
+/// The first go that can be executed, below a root that a test may bring.
+fn find_in(root: &Path, path: &OsStr) -> Option<PathBuf> {
+    let named = env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("go"));
+    let usual = USUAL_PLACES.iter().map(|place| root.join(place));
+    named.chain(usual).chain(newest_version(root)).find(|go| is_program(go))
+}
+
+/// The newest of the folders that carry their version in their name.
+fn newest_version(root: &Path) -> Option<PathBuf> {
+    let version = |folder: PathBuf| {
+        let name = folder.file_name()?.to_str()?.strip_prefix("go-")?.to_string();
+        let numbers: Vec<u32> = name.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+        Some((numbers, folder.join("bin/go")))
+    };
+    let entries = fs::read_dir(root.join(VERSIONED)).ok()?;
+    let versions = entries.flatten().filter_map(|entry| version(entry.path()));
+    versions.filter(|(_, go)| is_program(go)).max().map(|(_, go)| go)
+}
+
+fn is_program(path: &Path) -> bool {
+    path.is_file() && access(path, AccessFlags::X_OK).is_ok()
+}
+
+fn missing(root: &Path, path: &OsStr, by_sudo: bool) -> Missing {
+    let mut reason = "no go in $PATH, /usr/local/go or another usual place".to_string();
+    if by_sudo {
+        reason = format!("{reason} (sudo sets PATH={}; yours may have it)", Path::new(path).display());
+    }
+    let release =
+        ["etc/os-release", "usr/lib/os-release"].iter().find_map(|file| fs::read_to_string(root.join(file)).ok());
+    Missing { reason, remedy: format!("install it: {}", installer(&release.unwrap_or_default())) }
+}
+
+/// How this system installs go, by its os-release(5).
+fn installer(release: &str) -> &'static str {
+    let value = |key: &str| {
+        let line = release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_default().trim_matches(['"', '\'']).to_string()
+    };
+    let ids = format!("{} {}", value("ID"), value("ID_LIKE"));
+    ids.split_whitespace()
+        // openSUSE's are opensuse-leap and opensuse-tumbleweed.
+        .map(|id| id.split('-').next().unwrap_or(id))
+        .find_map(|id| INSTALLERS.iter().find(|(family, _)| family.contains(&id)))
+        .map_or("see https://go.dev/dl", |(_, command)| command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::child::Child;
+    use crate::sys::fork::Ended;
+    use crate::test_lock;
+    use tempfile::TempDir;
+
+    const SOURCES: [(&str, &str); 2] = [("go.mod", "module ctxprof/fake"), ("main.go", "package main")];
+    /// A go that builds: notes that it ran and what it was told, and makes a program of its module's main.go.
+    const BUILDS: &str = "echo \"$@\" >> $HERE/ran; while [ \"$1\" != -o ]; do shift; done; cp main.go \"$2\"";
+
+    /// A shell script in go's place, and a cache for it.
+    struct Fake {
+        here: TempDir,
+        toolchain: Toolchain,
+    }
+
+    impl Fake {
+        fn new(script: &str) -> Fake {
+            let here = tempfile::tempdir().unwrap();
+            let go = here.path().join("bin/go");
+            make_program(&go, &format!("HERE={}; {script}", here.path().display()));
+            let cache = Some(here.path().join("cache/go"));
+            Fake { here, toolchain: Toolchain { go, cache, patience: Duration::from_secs(60) } }
+        }
+
+        fn cache(&self) -> PathBuf {
+            self.here.path().join("cache/go")
+        }
+
+        fn runs(&self) -> usize {
+            fs::read_to_string(self.here.path().join("ran")).unwrap_or_default().lines().count()
+        }
+
+        fn check_refused(&self, words: &[&str]) {
+            let error = format!("{:#}", self.toolchain.build(&SOURCES).unwrap_err());
+            for word in words {
+                assert!(error.contains(word), "{word:?} is not in {error:?}");
+            }
+            assert!(!self.toolchain.is_built(&SOURCES));
+            let left = fs::read_dir(self.cache()).unwrap().count();
+            assert_eq!(left, 0, "a failed build left something behind");
+        }
+    }
+
+    fn make_program(path: &Path, script: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_program_is_built_once() {
+        let _alone = test_lock();
+        let fake = Fake::new(BUILDS);
+        assert!(!fake.toolchain.is_built(&SOURCES));
+        let program = fake.toolchain.build(&SOURCES).unwrap();
+        assert_eq!(fs::read_to_string(&program).unwrap(), SOURCES[1].1);
+        assert_eq!(fs::metadata(&program).unwrap().mode() & 0o777, 0o700);
+        assert!(fake.toolchain.is_built(&SOURCES));
+        assert_eq!(fake.toolchain.build(&SOURCES).unwrap(), program);
+        assert_eq!(fake.runs(), 1);
+        assert_eq!(fs::read_dir(fake.cache()).unwrap().count(), 1, "nothing but the program is left");
+    }
+
+    #[test]
+    fn two_who_build_at_once_both_have_their_program() {
+        let _alone = test_lock();
+        let fake = Fake::new(&format!("sleep 0.1; {BUILDS}"));
+        let build = || fake.toolchain.build(&SOURCES).unwrap();
+        let (one, other) = std::thread::scope(|scope| {
+            let threads = [scope.spawn(build), scope.spawn(build)];
+            let [one, other] = threads.map(|thread| thread.join().unwrap());
+            (one, other)
+        });
+        assert_eq!(one, other);
+        assert_eq!(fs::read_dir(fake.cache()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn other_sources_or_another_go_make_another_program() {
+        let _alone = test_lock();
+        let fake = Fake::new(BUILDS);
+        let first = fake.toolchain.build(&SOURCES).unwrap();
+        let mut changed = SOURCES;
+        changed[1].1 = "package other";
+        assert_ne!(fake.toolchain.build(&changed).unwrap(), first);
+        make_program(&fake.toolchain.go, &format!("HERE={}; : newer; {BUILDS}", fake.here.path().display()));
+        assert_ne!(fake.toolchain.build(&SOURCES).unwrap(), first);
+        assert_eq!(fake.runs(), 3);
+    }
+
+    #[test]
+    fn go_is_told_to_use_only_what_is_there() {
+        let _alone = test_lock();
+        let fake = Fake::new(&format!("env > $HERE/told; {BUILDS}"));
+        fake.toolchain.build(&SOURCES).unwrap();
+        let told = fs::read_to_string(fake.here.path().join("told")).unwrap();
+        let cache = format!("GOCACHE={}/build", fake.cache().display());
+        for setting in ["GOTOOLCHAIN=local", "GOPROXY=off", "GOFLAGS=", "CGO_ENABLED=0", &cache] {
+            assert!(told.lines().any(|line| line == setting), "{setting} is not in {told}");
+        }
+        assert!(!told.contains("CARGO"), "this process's environment reached go: {told}");
+    }
+
+    #[test]
+    fn a_build_that_fails_is_told_in_gos_words() {
+        let _alone = test_lock();
+        Fake::new("for line in 1 2 3 4 5 6; do echo word $line; done; echo the reason >&2; exit 4").check_refused(&[
+            "bin/go build failed (exit code 4)",
+            "it said:\n  word 3\n",
+            "\n  the reason",
+        ]);
+        Fake::new("kill -KILL $$").check_refused(&["SIGKILL", "it said nothing"]);
+    }
+
+    #[test]
+    fn a_build_that_leaves_no_program_is_an_error() {
+        let _alone = test_lock();
+        Fake::new("exit 0").check_refused(&["build succeeded and left no program"]);
+    }
+
+    #[test]
+    fn a_build_that_takes_too_long_is_ended() {
+        let _alone = test_lock();
+        let mut fake = Fake::new("echo getting ready; sleep 1000");
+        fake.toolchain.patience = Duration::from_millis(500);
+        fake.check_refused(&["took more than 500ms and was ended", "getting ready"]);
+    }
+
+    #[test]
+    fn what_others_may_have_written_is_not_used() {
+        let _alone = test_lock();
+        let fake = Fake::new(BUILDS);
+        let program = fake.toolchain.build(&SOURCES).unwrap();
+        for open in [program, fake.cache(), fake.here.path().join("cache")] {
+            let mode = fs::metadata(&open).unwrap().permissions();
+            fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+            let error = fake.toolchain.build(&SOURCES).unwrap_err().to_string();
+            assert!(error.contains("others may write it (mode 0777)"), "{error}");
+            fs::set_permissions(&open, mode).unwrap();
+        }
+        fake.toolchain.build(&SOURCES).unwrap();
+    }
+
+    #[test]
+    fn without_a_place_for_programs_nothing_is_built() {
+        let homeless = Toolchain { go: PathBuf::from("/bin/sh"), cache: None, patience: PATIENCE };
+        assert!(!homeless.is_built(&SOURCES));
+        assert!(homeless.build(&SOURCES).unwrap_err().to_string().contains("XDG_CACHE_HOME"));
+    }
+
+    #[test]
+    fn go_is_found_in_path_first_then_where_it_is_usually_installed() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |place: &str| root.path().join(place);
+        let path = env::join_paths([PathBuf::from("relative"), at("empty"), at("home/bin")]).unwrap();
+        let found = || find_in(root.path(), &path);
+        assert_eq!(found(), None);
+        // From the last place to the first: each goes before the one that was found until then.
+        for place in [
+            "usr/lib/go-1.9/bin/go",
+            "usr/lib/go-1.19/bin/go",
+            "usr/lib/go/bin/go",
+            "usr/local/go/bin/go",
+            "home/bin/go",
+        ] {
+            make_program(&at(place), "");
+            assert_eq!(found(), Some(at(place)));
+        }
+        fs::set_permissions(at("home/bin/go"), fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(found(), Some(at("usr/local/go/bin/go")));
+    }
+
+    #[test]
+    fn the_remedy_fits_the_system() {
+        for (release, remedy) in [
+            ("NAME=Debian\nID=debian", "apt-get install golang-go"),
+            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"", "apt-get install golang-go"),
+            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"", "dnf install golang"),
+            ("ID=alpine", "apk add go"),
+            ("ID=manjaro\nID_LIKE=arch", "pacman -S go"),
+            ("ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"", "zypper install go"),
+            ("ID=nixos", "see https://go.dev/dl"),
+            ("", "see https://go.dev/dl"),
+        ] {
+            assert_eq!(installer(release), remedy, "{release:?}");
+        }
+    }
+
+    #[test]
+    fn who_became_root_by_sudo_is_told_of_its_path() {
+        let root = tempfile::tempdir().unwrap();
+        let missing = missing(root.path(), OsStr::new("/usr/sbin:/sbin"), true).to_string();
+        assert!(missing.contains("sudo sets PATH=/usr/sbin:/sbin"), "{missing}");
+        assert!(missing.ends_with("; install it: see https://go.dev/dl"), "{missing}");
+    }
+
+    #[test]
+    fn the_goroutine_program_builds_answers_and_ends() {
+        let _alone = test_lock();
+        let mut toolchain = match find() {
+            Ok(toolchain) => toolchain,
+            Err(missing) => {
+                let required =
+                    env::var("CTXPROF_TEST_REQUIRE").is_ok_and(|list| list.split(',').any(|each| each == "go"));
+                assert!(!required, "{missing}");
+                eprintln!("skipped: {missing}");
+                return;
+            }
+        };
+        let sources = [
+            ("go.mod", include_str!("../workload/goroutine/go.mod")),
+            ("main.go", include_str!("../workload/goroutine/main.go")),
+            ("loops.go", include_str!("../workload/goroutine/loops.go")),
+        ];
+        let base = tempfile::tempdir().unwrap();
+        toolchain.cache = Some(base.path().join("go"));
+        let program = toolchain.build(&sources).unwrap();
+        assert!(toolchain.is_built(&sources));
+        for name in ["channel", "oneway", "channel-floor", "oneway-floor"] {
+            let mut child = Child::start(&program, &[name]).unwrap();
+            assert_eq!(child.listen().unwrap(), format!("ready {}", child.pid()));
+            for ops in [0, 1, 2, 1001] {
+                let answer = child.ask(&format!("play {ops}")).unwrap();
+                let times: Vec<u64> = answer.split(' ').map(|time| time.parse().unwrap()).collect();
+                assert!(matches!(times[..], [elapsed, wall, _] if elapsed <= wall), "{name}, {ops} ops: {answer}");
+            }
+            assert_eq!(child.end().unwrap(), Ended::Exited(0), "{name}");
+        }
+        let mut child = Child::start(&program, &["oneway"]).unwrap();
+        child.listen().unwrap();
+        let error = child.ask("plays 3").unwrap_err().to_string();
+        assert!(error.contains("exited with code 2 instead of answering; it said: expected"), "{error}");
+    }
+}

@@ -1,0 +1,121 @@
+//! Folders and files that nobody else may have written: what is executed from them may run as root.
+
+use std::env;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::geteuid;
+
+/// Root's programs.
+const SYSTEM_CACHE: &str = "/var/cache/ctxprof";
+
+/// The folder for what a tool has built: root's under /var/cache, another user's under XDG's cache; `None` if neither
+/// `XDG_CACHE_HOME` nor `HOME` says where that is.
+///
+/// # References
+/// XDG Base Directory Specification: relative paths are to be ignored.
+pub(super) fn cache(tool: &str) -> Option<PathBuf> {
+    if geteuid().is_root() {
+        return Some(PathBuf::from(SYSTEM_CACHE).join(tool));
+    }
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(cache.join("ctxprof").join(tool))
+}
+
+/// Makes a folder, and those above it, for this user alone.
+///
+/// # Errors
+/// It cannot be made, or it or the one above it is someone else's to change.
+pub(super) fn make_folder(folder: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("making {}", folder.display()))?;
+    check_folder(folder)
+}
+
+/// # Errors
+/// The folder or the one above it is a symbolic link, not this user's, or writable by others.
+pub(super) fn check_folder(folder: &Path) -> Result<()> {
+    folder.parent().map_or(Ok(()), check)?;
+    check(folder)
+}
+
+/// # Errors
+/// The file or folder is absent, a symbolic link, not this user's, or writable by others.
+pub(super) fn check(path: &Path) -> Result<()> {
+    let found = fs::symlink_metadata(path).with_context(|| format!("looking at {}", path.display()))?;
+    let user = geteuid().as_raw();
+    let refused = if found.is_symlink() {
+        "it is a symbolic link".to_string()
+    } else if found.uid() != user {
+        format!("it belongs to user {}, not to user {user}", found.uid())
+    } else if found.mode() & 0o022 != 0 {
+        format!("others may write it (mode {:04o})", found.mode() & 0o7777)
+    } else {
+        return Ok(());
+    };
+    bail!("{} is not used: {refused}; see who made it, then remove it", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::unistd::{Uid, chown};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn check_refused(folder: &Path, words: &str) {
+        let error = make_folder(folder).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("is not used"), "{words:?} is not in {error:?}");
+    }
+
+    #[test]
+    fn a_folder_is_made_for_its_owner_alone() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("ctxprof/go");
+        make_folder(&folder).unwrap();
+        make_folder(&folder).unwrap();
+        for made in [folder.as_path(), folder.parent().unwrap()] {
+            assert_eq!(fs::metadata(made).unwrap().mode() & 0o777, 0o700);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("ctxprof/go");
+        make_folder(&folder).unwrap();
+        for (open, mode) in [(folder.as_path(), 0o770), (folder.parent().unwrap(), 0o707)] {
+            fs::set_permissions(open, fs::Permissions::from_mode(mode)).unwrap();
+            check_refused(&folder, &format!("others may write it (mode {mode:04o})"));
+            fs::set_permissions(open, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        make_folder(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_link_is_refused_wherever_it_leads() {
+        let base = tempfile::tempdir().unwrap();
+        let (target, link) = (base.path().join("target"), base.path().join("link"));
+        make_folder(&target).unwrap();
+        symlink(&target, &link).unwrap();
+        check_refused(&link, "it is a symbolic link");
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_refused() {
+        if !geteuid().is_root() {
+            eprintln!("skipped: only root may give a folder away");
+            return;
+        }
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("go");
+        make_folder(&folder).unwrap();
+        chown(&folder, Some(Uid::from_raw(12345)), None).unwrap();
+        check_refused(&folder, "it belongs to user 12345, not to user 0");
+    }
+}
