@@ -1,17 +1,20 @@
 //! The command line: parsed by clap, with every list of values from its registry.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::bench::plan::{Effort, Plan};
+use crate::bench::plan::Effort;
 use crate::counter::ladder::CounterChoice;
+use crate::host::placement::PlaceChoice;
 use crate::render::{self, FORMATS};
+use crate::sample::Kind;
+use crate::sys::policy::Policy;
 use crate::workload::{self, WORKLOADS, Workload};
 
 /// What a context switch costs on this machine, with the switches counted and never assumed.
@@ -71,7 +74,8 @@ const GROUPS: &[(&str, &[&str])] =
     &[("Measure this machine", &["run"]), ("Results", &["report"]), ("Host and tool", &["list", "completions", "man"])];
 
 const EXAMPLES: &str = "Examples:
-  sudo ctxprof run                         the price list of this machine
+  sudo ctxprof run                         what a switch costs on this machine
+  sudo ctxprof run all --sort price        the whole price list
   sudo ctxprof run thread-pipe --cpu 1     one workload, on CPU 1
   sudo ctxprof run -o prices.json          the table, and a file for later
   ctxprof report prices.json --wide        show it again, with more columns
@@ -82,23 +86,43 @@ Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 130 interrupted (143 by 
 
 const RUN_EXAMPLES: &str = "Examples:
   sudo ctxprof run                                  the default workloads, 10 incarnations each
+  sudo ctxprof run all --sort price                 every way to switch, the cheapest first
+  sudo ctxprof run thread 'task-*'                  a kind, and a glob
+  sudo ctxprof run thread-pipe --place all          the price by distance
+  sudo ctxprof run thread-pipe --policy fifo:50     under another scheduling policy
   sudo ctxprof run task-channel --time 5            one workload, for 5 s
   taskset -c 3 ctxprof run                          on a CPU that the mask allows
   sudo ctxprof run --format json --quiet            JSON on stdout and nothing else
   sudo ctxprof run -o run.json -o run.md            two files, and the table on stdout
   sudo ctxprof run --samples-out raw.json           raw samples too, for `ctxprof report raw.json`
 
-One op is one round trip. Every run is kept (`ctxprof report` shows the last one) unless --no-save.";
+One op is one round trip, unless `ctxprof list` says otherwise. Every run is kept (`ctxprof report` shows the last one) unless --no-save.";
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// What to measure [default: those marked * in `ctxprof list`]
-    #[arg(value_name = "WORKLOAD", value_parser = PossibleValuesParser::new(WORKLOADS.iter().map(|workload| workload.name)), hide_possible_values = true)]
+    /// What to measure: names, kinds, globs, or `all` [default: those marked * in `ctxprof list`]
+    #[arg(value_name = "WORKLOAD", value_parser = WorkloadWord, hide_possible_values = true)]
     pub workloads: Vec<String>,
 
-    /// Run all parties on this CPU [default: the strongest and quietest that is allowed]
+    /// Run the parties on this CPU, with --place the first of them [default: the strongest and quietest that is allowed]
     #[arg(long, value_name = "N")]
     pub cpu: Option<usize>,
+
+    /// Where the parties run: same CPU, smt, llc, socket or cross, by what two CPUs share; two CPUs, as 0,1; or all
+    #[arg(long, value_name = "WHERE", default_value = "same")]
+    pub place: PlaceChoice,
+
+    /// Scheduling policy of the parties: other, batch, idle, fifo:PRIORITY, rr:PRIORITY [default: as inherited]
+    #[arg(long, value_name = "POLICY")]
+    pub policy: Option<Policy>,
+
+    /// Nice value of the parties, -20 to 19 [default: as inherited]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-20..=19))]
+    pub nice: Option<i32>,
+
+    /// Worker threads of task-multi
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: u16,
 
     /// How often the parties are made anew; intervals are over these
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -122,6 +146,10 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+
+    /// The order of the rows
+    #[arg(long, value_enum, default_value_t = SortKey::List, value_name = "KEY")]
+    pub sort: SortKey,
 
     /// Also write the raw samples to this file, as JSON
     #[arg(long, value_name = "FILE")]
@@ -147,6 +175,19 @@ pub struct ReportArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+
+    /// The order of the rows
+    #[arg(long, value_enum, default_value_t = SortKey::List, value_name = "KEY")]
+    pub sort: SortKey,
+}
+
+/// By what rows are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SortKey {
+    /// As `ctxprof list` has them
+    List,
+    /// The cheapest switch first; then what makes none
+    Price,
 }
 
 /// Where a report goes, and in which form.
@@ -166,25 +207,66 @@ pub struct OutputArgs {
 }
 
 impl RunArgs {
-    /// The plan that these arguments ask for.
-    pub fn plan(&self) -> Plan {
-        let named: Vec<&'static Workload> = self.workloads.iter().filter_map(|name| workload::find(name)).collect();
-        let mut workloads = if named.is_empty() { workload::defaults().collect() } else { named };
-        let mut seen = Vec::new();
-        workloads.retain(|workload| {
-            !seen.contains(&workload.name) && {
-                seen.push(workload.name);
-                true
+    /// The workloads that were asked for, each once, in the order of the first words that mean them; none if nothing was
+    /// asked for by name.
+    pub fn selected(&self) -> Vec<&'static Workload> {
+        let mut selected: Vec<&'static Workload> = Vec::new();
+        for workload in self.workloads.iter().flat_map(|word| workload::meant_by(word)) {
+            if selected.iter().all(|other| other.name != workload.name) {
+                selected.push(workload);
             }
-        });
+        }
+        selected
+    }
+
+    pub fn effort(&self) -> Effort {
         let time = self.time.or_else(|| self.samples.is_none().then_some(Duration::from_secs(1)));
-        let effort = Effort { time, samples: self.samples };
-        Plan { workloads, incarnations: self.incarnations, effort, ops_per_sample: self.ops_per_sample }
+        Effort { time, samples: self.samples }
     }
 
     /// The way of counting that was asked for.
     pub fn counter_choice(&self) -> CounterChoice {
         CounterChoice::ALL.into_iter().find(|choice| choice.name() == self.counters).unwrap_or(CounterChoice::Auto)
+    }
+}
+
+/// A word that means one or more workloads; its values, for completions, are the names.
+#[derive(Clone)]
+struct WorkloadWord;
+
+impl WorkloadWord {
+    fn names() -> PossibleValuesParser {
+        PossibleValuesParser::new(WORKLOADS.iter().map(|workload| workload.name))
+    }
+}
+
+impl TypedValueParser for WorkloadWord {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        match value.to_str().filter(|word| !workload::meant_by(word).is_empty()) {
+            Some(word) => Ok(word.to_string()),
+            // Its words for a name that is none.
+            None => Self::names().parse_ref(command, argument, value),
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let words = Kind::ALL.map(Kind::name).into_iter().chain([workload::ALL]);
+        let names = WORKLOADS.iter().map(|workload| workload.name);
+        let mut known = Vec::new();
+        let unique = names.chain(words).filter(move |word| {
+            !known.contains(word) && {
+                known.push(*word);
+                true
+            }
+        });
+        Some(Box::new(unique.map(PossibleValue::new)))
     }
 }
 
@@ -264,6 +346,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::Placement;
 
     fn run_args(line: &str) -> Result<RunArgs, clap::Error> {
         let cli = parse_from(line.split_whitespace())?;
@@ -290,31 +373,30 @@ mod tests {
 
     #[test]
     fn nothing_said_means_the_defaults_for_a_second_each() {
-        let plan = run_args("ctxprof run").unwrap().plan();
+        let args = run_args("ctxprof run").unwrap();
+        assert!(args.selected().is_empty());
         assert_eq!(
-            plan.workloads.iter().map(|workload| workload.name).collect::<Vec<_>>(),
-            ["thread-pipe", "process-pipe", "task-channel"]
-        );
-        assert_eq!(
-            (plan.incarnations, plan.effort),
-            (10, Effort { time: Some(Duration::from_secs(1)), samples: None })
+            (args.incarnations, args.effort(), args.place),
+            (10, Effort { time: Some(Duration::from_secs(1)), samples: None }, PlaceChoice::At(Placement::Same))
         );
     }
 
     #[test]
     fn a_number_of_samples_lifts_the_time_limit_unless_both_are_given() {
-        assert_eq!(run_args("ctxprof run --samples 7").unwrap().plan().effort, Effort { time: None, samples: Some(7) });
-        let both = run_args("ctxprof run --samples 7 --time 0.5").unwrap().plan().effort;
+        assert_eq!(run_args("ctxprof run --samples 7").unwrap().effort(), Effort { time: None, samples: Some(7) });
+        let both = run_args("ctxprof run --samples 7 --time 0.5").unwrap().effort();
         assert_eq!(both, Effort { time: Some(Duration::from_millis(500)), samples: Some(7) });
     }
 
     #[test]
-    fn a_workload_named_twice_is_measured_once() {
-        let plan = run_args("ctxprof run task-channel thread-pipe task-channel").unwrap().plan();
-        assert_eq!(
-            plan.workloads.iter().map(|workload| workload.name).collect::<Vec<_>>(),
-            ["task-channel", "thread-pipe"]
-        );
+    fn a_workload_meant_twice_is_measured_once() {
+        let names = |line: &str| {
+            let selected = run_args(line).unwrap().selected();
+            selected.iter().map(|workload| workload.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("ctxprof run task-channel thread-pipe task-channel"), ["task-channel", "thread-pipe"]);
+        assert_eq!(names("ctxprof run process-futex process"), ["process-futex", "process-pipe", "process-yield"]);
+        assert_eq!(names("ctxprof run all").len(), WORKLOADS.len());
     }
 
     #[test]
@@ -335,6 +417,17 @@ mod tests {
             ("ctxprof run --time 1e99", "between"),
             ("ctxprof run --cpu x", "invalid"),
             ("ctxprof run --cpu -1", "-1"),
+            ("ctxprof run zzz-*", "similar value"),
+            ("ctxprof run --place near", "none of same"),
+            ("ctxprof run --place 0,x", "none of same"),
+            ("ctxprof run --policy fifo", "priority from 1 to 99"),
+            ("ctxprof run --policy rr:100", "priority from 1 to 99"),
+            ("ctxprof run --policy other:1", "no priority"),
+            ("ctxprof run --policy deadline", "none of other"),
+            ("ctxprof run --nice -21", "-20..=19"),
+            ("ctxprof run --nice x", "invalid"),
+            ("ctxprof run --workers 0", "1..=1024"),
+            ("ctxprof run --sort name", "price"),
             ("ctxprof run --counters gpu", "cpu"),
             ("ctxprof run --format xml", "markdown"),
             ("ctxprof run -o prices", "suffix"),

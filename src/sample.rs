@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! RunSamples ─ counters (name, scope), how they were attached
-//! └ WorkloadSamples ─ one per workload, in the order asked for
-//!   └ Pass ─ what was attached: the main one, or one that prices the counters themselves
+//! └ WorkloadSamples ─ one per workload and placement, in the order asked for
+//!   └ pass ─ what was attached: the main one, one that prices the counters themselves, those that count at a cost
 //!     └ Incarnation ─ one set of parties from creation to end
 //!       └ Sample ─ a batch of ops, timed once, counters read around it
 //! ```
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,9 @@ use crate::unit::MonotonicNs;
 pub struct RunSamples {
     pub counting: Counting,
     pub workloads: Vec<WorkloadSamples>,
+    /// What was meant to be measured and cannot be here.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     pub ending: Ending,
     /// When the first op of all was played, on the monotonic clock; `None` if none was.
     pub first_op_at_ns: Option<MonotonicNs>,
@@ -28,9 +33,6 @@ pub struct Counting {
     pub mode: CountingMode,
     /// What each sample's `counts` are, in their order.
     pub counters: Vec<CounterInfo>,
-    /// What each sample's `counts` are in the pass of the user-mode counters.
-    #[serde(default)]
-    pub user_counters: Vec<CounterInfo>,
     /// Counters that this system does not offer, with what it answered.
     pub absent: Vec<AbsentCounter>,
     /// Better modes that were tried before this one, with what the system answered.
@@ -42,14 +44,7 @@ pub struct Counting {
 impl Counting {
     /// No counters, and nothing said about them.
     pub fn without_counters(mode: CountingMode) -> Counting {
-        Counting {
-            mode,
-            counters: Vec::new(),
-            user_counters: Vec::new(),
-            absent: Vec::new(),
-            refused: Vec::new(),
-            remarks: Vec::new(),
-        }
+        Counting { mode, counters: Vec::new(), absent: Vec::new(), refused: Vec::new(), remarks: Vec::new() }
     }
 }
 
@@ -92,6 +87,23 @@ pub struct AbsentCounter {
     pub reason: String,
 }
 
+/// A workload that cannot be measured here, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub workload: String,
+    pub placement: Placement,
+    pub reason: String,
+    /// What would help, as a command.
+    pub remedy: Option<String>,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.workload, self.reason)?;
+        self.remedy.iter().try_for_each(|remedy| write!(out, " ({remedy})"))
+    }
+}
+
 /// How a run came to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -109,13 +121,63 @@ pub struct WorkloadSamples {
     pub kind: Kind,
     pub switch_source: SwitchSource,
     pub expected_switches_per_op: Option<f64>,
+    /// What one op is.
+    #[serde(default)]
+    pub op: String,
+    /// Where the parties ran, relative to each other.
+    #[serde(default)]
+    pub placement: Placement,
+    /// The CPUs they ran on: one, or the leader's and the other parties'.
+    #[serde(default)]
+    pub cpus: Vec<usize>,
     pub incarnations: Vec<Incarnation>,
     /// The same loops with nothing attached, where the counters themselves slow them; else empty.
     pub uncounted: Vec<Incarnation>,
-    /// The same loops with the counters of [`Counting::user_counters`] attached to the threads, after everything else,
-    /// since they slow what follows as well; empty where there are none.
+    /// The same loops with counters that slow them, each in a pass of its own.
     #[serde(default)]
-    pub user_counted: Vec<Incarnation>,
+    pub passes: Vec<PassSamples>,
+}
+
+/// What was seen in a pass of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PassSamples {
+    /// What each sample's `counts` are, in their order.
+    pub counters: Vec<CounterInfo>,
+    pub incarnations: Vec<Incarnation>,
+}
+
+/// Where two parties run, relative to each other: by what their CPUs share, nearest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Placement {
+    /// One CPU.
+    #[default]
+    Same,
+    /// Two hardware threads of one core.
+    Smt,
+    /// Two cores with a last-level cache in common.
+    Llc,
+    /// Two cores of one socket, each with a last-level cache of its own or an unknown one.
+    Socket,
+    /// Two sockets.
+    Cross,
+}
+
+impl Placement {
+    /// Every placement, nearest first.
+    pub const ALL: [Placement; 5] =
+        [Placement::Same, Placement::Smt, Placement::Llc, Placement::Socket, Placement::Cross];
+
+    /// The name on the command line and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Placement::Same => "same",
+            Placement::Smt => "smt",
+            Placement::Llc => "llc",
+            Placement::Socket => "socket",
+            Placement::Cross => "cross",
+        }
+    }
 }
 
 /// What the parties of a workload are.
@@ -126,14 +188,25 @@ pub enum Kind {
     Process,
     /// A tokio task, never a Linux thread.
     Task,
+    Coroutine,
+    Goroutine,
+    /// Something to compare with, in which nothing switches.
+    Reference,
 }
 
 impl Kind {
+    /// Every kind, in the order in which their workloads are listed.
+    pub const ALL: [Kind; 6] =
+        [Kind::Thread, Kind::Process, Kind::Task, Kind::Coroutine, Kind::Goroutine, Kind::Reference];
+
     pub fn name(self) -> &'static str {
         match self {
             Kind::Thread => "thread",
             Kind::Process => "process",
             Kind::Task => "task",
+            Kind::Coroutine => "coroutine",
+            Kind::Goroutine => "goroutine",
+            Kind::Reference => "reference",
         }
     }
 }
@@ -146,6 +219,10 @@ pub enum SwitchSource {
     Kernel,
     /// The workload, at every poll of a task.
     Polls,
+    /// The workload, at every resume of a coroutine.
+    Resumes,
+    /// The kernel, by a probe on the function of a runtime that switches, in a pass of its own.
+    Uprobe,
 }
 
 /// One set of parties from creation to end.
@@ -162,6 +239,13 @@ pub struct Incarnation {
     pub times: Vec<CounterTimes>,
     pub surroundings: Surroundings,
 }
+
+/// Threads woken, counted in a pass of its own.
+pub const WAKE_UPS: &str = "sched:sched_waking";
+/// Switches to the idle thread, counted in a pass of its own where the parties run on two CPUs.
+pub const TO_IDLE: &str = "sched:sched_switch/next_pid==0/";
+/// Calls of the function by which a program's runtime switches, counted in a pass of its own.
+pub const PROBE: &str = "uprobe";
 
 /// perf's `time_enabled` and `time_running`: equal unless the event had to share its hardware with others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,19 +18,22 @@ mod yardstick;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-use crate::bench::plan::{Plan, Quota};
-use crate::bench::sampler::Sampler;
-use crate::counter::meter::{Attach, Attached, Reading};
+use crate::bench::plan::{Effort, Entry, Plan, Quota};
+use crate::bench::sampler::{Length, Sampler};
+use crate::counter::meter::{Attach, Attached, Extra, Reading, Refused};
 use crate::host::limits;
 use crate::host::surroundings::Surveyor;
-use crate::sample::{CounterTimes, CountingMode, Ending, Incarnation, RunSamples, Sample, WorkloadSamples};
-use crate::sys::affinity::Pinned;
+use crate::sample::{
+    CounterTimes, CountingMode, Ending, Incarnation, PROBE, PassSamples, RunSamples, Sample, SwitchSource,
+    WorkloadSamples,
+};
+use crate::sys::affinity::{self, Pinned};
 use crate::sys::clock::monotonic_ns;
+use crate::sys::policy::Applied;
 use crate::sys::signal::{self, Watchdog};
-use crate::workload::Workload;
 
 /// How far a run has come, told after every incarnation.
 #[derive(Debug, Clone, Copy)]
@@ -44,44 +47,53 @@ pub struct Progress {
 const USER_MODE_INCARNATIONS: u32 = 3;
 /// Incarnations that run without counters to learn what the counters cost.
 const UNCOUNTED_INCARNATIONS: u32 = 5;
+/// Incarnations of a pass that only counts something.
+const COUNTING_INCARNATIONS: u32 = 2;
+/// Samples of such a pass.
+const COUNTING_SAMPLES: u32 = 10;
+/// A probe costs its function 10 µs a hit, so that a sample has a fixed number of ops: enough for the few hits around a
+/// play to vanish.
+const PROBED_OPS: u64 = 5_000;
+const PROBED_SAMPLES: u32 = 2;
 /// The kernel goes on treating every switch as counted for about a second after the last per-thread event is closed
 /// (`perf_sched_events` in kernel/events/core.c).
 const PERF_SETTLES: Duration = Duration::from_millis(1200);
 
-/// Runs a plan with every party on `cpu`, where the surveyor watches too.
+/// Runs a plan with every party where its entry says.
 ///
 /// # Errors
-/// The CPU cannot be pinned to, or the counters that were asked for by name are refused. A workload that fails, a
-/// signal and a stall end the run early; what was seen until then is returned.
-pub fn run(
-    plan: &Plan,
-    cpu: usize,
-    surveyor: &Surveyor,
-    attach: &mut dyn Attach,
-    on_progress: &mut dyn FnMut(Progress),
-) -> Result<RunSamples> {
-    let _pinned = Pinned::to(cpu)?;
+/// The CPU cannot be pinned to, the policy is refused, or so are the counters that were asked for by name. A workload that
+/// fails, a signal and a stall end the run early; what was seen until then is returned.
+pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Progress)) -> Result<RunSamples> {
+    let first = plan.entries.first().context("there is nothing to measure")?;
+    let _pinned = Pinned::to(first.setting.leader_cpu)?;
+    let _applied =
+        Applied::to(plan.policy, plan.nice).map_err(|errno| limits::explain_policy(errno, plan.policy, plan.nice))?;
     let watchdog = Watchdog::start()?;
-    let mut attached = attach.attach()?;
+    let cpus = first.setting.cpus();
+    let attached = attach.attach(&cpus)?;
     let mut engine = Engine {
         plan,
-        surveyor,
+        surveyors: plan.entries.iter().map(|entry| Surveyor::new(&entry.setting.cpus())).collect(),
         watchdog: &watchdog,
+        attach,
+        attached,
+        attached_to: cpus,
         on_progress,
         total: 0,
         done: 0,
-        sizes: vec![Sizes::default(); plan.workloads.len()],
+        sizes: vec![Sizes::default(); plan.entries.len()],
         first_op_at_ns: None,
-        workloads: plan.workloads.iter().map(|workload| nothing_yet(workload)).collect(),
+        workloads: plan.entries.iter().map(nothing_yet).collect(),
     };
-    let outcome = engine.all_passes(&mut attached, attach);
+    let outcome = engine.all_passes();
     let ending = match outcome {
         Ok(()) => Ending::Complete,
         Err(Stop::Signal(signal)) => Ending::Interrupted(signal as i32),
         Err(Stop::Failure(error)) => Ending::Failed(format!("{error:#}")),
     };
-    let Engine { workloads, first_op_at_ns, .. } = engine;
-    Ok(RunSamples { counting: attached.counting, workloads, ending, first_op_at_ns })
+    let Engine { workloads, first_op_at_ns, attached, .. } = engine;
+    Ok(RunSamples { counting: attached.counting, workloads, left_out: plan.left_out.clone(), ending, first_op_at_ns })
 }
 
 /// Why a run ends early.
@@ -98,12 +110,15 @@ impl From<anyhow::Error> for Stop {
 
 struct Engine<'a> {
     plan: &'a Plan,
-    surveyor: &'a Surveyor,
+    /// One per entry of the plan, as are `sizes` and `workloads`.
+    surveyors: Vec<Surveyor>,
     watchdog: &'a Watchdog,
+    attach: &'a mut dyn Attach,
+    attached: Attached,
+    attached_to: Vec<usize>,
     on_progress: &'a mut dyn FnMut(Progress),
     total: u32,
     done: u32,
-    /// One per workload of the plan, as are `workloads`.
     sizes: Vec<Sizes>,
     workloads: Vec<WorkloadSamples>,
     first_op_at_ns: Option<u64>,
@@ -116,58 +131,135 @@ struct Sizes {
     floor: Option<u64>,
 }
 
+/// What an incarnation of a pass is to take, and where it is kept.
+struct Pass {
+    rounds: u32,
+    /// Numbers of the plan's entries.
+    entries: Vec<usize>,
+    samples: Quota,
+    /// `None` for what only the main pass takes.
+    counted: Option<Quota>,
+    floor: Option<Quota>,
+    /// Instead of the calibrated number.
+    ops: Option<u64>,
+    into: fn(&mut WorkloadSamples) -> &mut Vec<Incarnation>,
+}
+
 impl Engine<'_> {
     /// The main pass, and what goes before and after it where counting slows the parties.
-    fn all_passes(&mut self, attached: &mut Attached, attach: &mut dyn Attach) -> Result<(), Stop> {
+    fn all_passes(&mut self) -> Result<(), Stop> {
         let rounds = self.plan.incarnations;
-        self.expect(rounds);
-        if attached.counting.mode == CountingMode::Thread {
-            let uncounted = rounds.min(UNCOUNTED_INCARNATIONS);
-            self.expect(uncounted);
-            *attached = Attached::without_events(CountingMode::None, Vec::new());
+        let priced = |rounds, into| Pass {
+            rounds,
+            entries: (0..self.plan.entries.len()).collect(),
+            samples: self.plan.effort.of_samples(self.plan.incarnations),
+            counted: Some(self.plan.effort.of_counted(self.plan.incarnations)),
+            floor: Some(self.plan.effort.of_floor(self.plan.incarnations)),
+            ops: None,
+            into,
+        };
+        let main = priced(rounds, |samples: &mut WorkloadSamples| &mut samples.incarnations);
+        self.expect(&main);
+        if self.attached.counting.mode == CountingMode::Thread {
+            let uncounted = priced(rounds.min(UNCOUNTED_INCARNATIONS), |samples| &mut samples.uncounted);
+            self.expect(&uncounted);
+            self.attached = Attached::without_events(CountingMode::None, Vec::new());
             thread::sleep(PERF_SETTLES);
-            let outcome = self.pass(uncounted, attached, |samples| &mut samples.uncounted);
-            *attached = attach.attach()?;
+            let outcome = self.pass(&uncounted);
+            self.attached = self.attach.attach(&self.attached_to)?;
             outcome?;
         }
-        self.pass(rounds, attached, |samples| &mut samples.incarnations)?;
-        if let Some(mut user_mode) = attach.attach_user_mode() {
-            attached.counting.user_counters = user_mode.counting.counters.clone();
-            attached.counting.remarks.append(&mut user_mode.counting.remarks);
-            let rounds = rounds.min(USER_MODE_INCARNATIONS);
-            self.expect(rounds);
-            self.pass(rounds, &mut user_mode, |samples| &mut samples.user_counted)?;
+        self.pass(&main)?;
+        let entries = || self.plan.entries.iter().enumerate();
+        let probed = entries().filter(|(_, entry)| entry.workload.switch_source == SwitchSource::Uprobe);
+        let probed: Vec<usize> = probed.map(|(at, _)| at).collect();
+        let apart = entries().filter(|(_, entry)| entry.setting.is_apart()).map(|(at, _)| at).collect();
+        let all: Vec<usize> = (0..self.plan.entries.len()).collect();
+        for at in probed {
+            self.counting_pass(ExtraPass::Probe, vec![at])?;
+        }
+        self.counting_pass(ExtraPass::WakeUps, all.clone())?;
+        self.counting_pass(ExtraPass::ToIdle, apart)?;
+        // Last, since it slows what follows as well.
+        self.counting_pass(ExtraPass::UserMode, all)
+    }
+
+    /// A pass in which something is counted that is not counted otherwise, if this system lets it.
+    fn counting_pass(&mut self, extra: ExtraPass, entries: Vec<usize>) -> Result<(), Stop> {
+        let mut by_cpus: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
+        for at in entries {
+            let cpus = self.plan.entries[at].setting.cpus();
+            match by_cpus.iter_mut().find(|(known, _)| *known == cpus) {
+                Some((_, entries)) => entries.push(at),
+                None => by_cpus.push((cpus, vec![at])),
+            }
+        }
+        for (cpus, entries) in by_cpus {
+            let attached = match self.attach_extra(extra, &cpus, entries[0]) {
+                Ok(attached) => attached,
+                Err(Refused::NotNeeded) => continue,
+                Err(Refused::Absent(absent)) => {
+                    let known = &mut self.attached.counting.absent;
+                    if known.iter().all(|other| other.name != absent.name) {
+                        known.push(absent);
+                    }
+                    continue;
+                }
+            };
+            for &at in &entries {
+                let counters = attached.counting.counters.clone();
+                self.workloads[at].passes.push(PassSamples { counters, incarnations: Vec::new() });
+            }
+            let pass = extra.pass(self.plan, entries);
+            self.expect(&pass);
+            let mut remarks = attached.counting.remarks.clone();
+            let main = std::mem::replace(&mut self.attached, attached);
+            let main_cpus = std::mem::replace(&mut self.attached_to, cpus);
+            let outcome = self.pass(&pass);
+            self.attached = main;
+            self.attached_to = main_cpus;
+            self.attached.counting.remarks.append(&mut remarks);
+            outcome?;
         }
         Ok(())
     }
 
-    /// So many rounds more are to come.
-    fn expect(&mut self, rounds: u32) {
-        self.total += rounds * self.workloads.len() as u32;
+    fn attach_extra(&mut self, extra: ExtraPass, cpus: &[usize], entry: usize) -> Result<Attached, Refused> {
+        match extra {
+            ExtraPass::UserMode => self.attach.attach_extra(&Extra::UserMode, cpus),
+            ExtraPass::WakeUps => self.attach.attach_extra(&Extra::WakeUps, cpus),
+            ExtraPass::ToIdle => self.attach.attach_extra(&Extra::ToIdle, cpus),
+            ExtraPass::Probe => {
+                let find = self.plan.entries[entry].workload.probe_point.ok_or(Refused::NotNeeded)?;
+                let point = find().map_err(|error| Refused::absent(PROBE, format!("{error:#}")))?;
+                self.attach.attach_extra(&Extra::Probe { program: &point.program, function: point.function }, cpus)
+            }
+        }
     }
 
-    fn pass(
-        &mut self,
-        rounds: u32,
-        attached: &mut Attached,
-        into: fn(&mut WorkloadSamples) -> &mut Vec<Incarnation>,
-    ) -> Result<(), Stop> {
-        let workloads = self.plan.workloads.len();
-        let deadline = self.plan.effort.deadline(workloads);
+    /// So many incarnations more are to come.
+    fn expect(&mut self, pass: &Pass) {
+        self.total += pass.rounds * pass.entries.len() as u32;
+    }
+
+    fn pass(&mut self, pass: &Pass) -> Result<(), Stop> {
+        let entries = pass.entries.len();
+        let deadline = self.plan.effort.deadline(entries);
         let began = Instant::now();
-        for round in 0..rounds as usize {
+        for round in 0..pass.rounds as usize {
             if round > 0 && deadline.is_some_and(|deadline| began.elapsed() > deadline) {
                 return Ok(());
             }
-            for at in (0..workloads).map(|step| (round + step) % workloads) {
-                let workload = self.plan.workloads[at];
+            for at in (0..entries).map(|step| pass.entries[(round + step) % entries]) {
+                let workload = self.plan.entries[at].workload;
                 self.watchdog.begin(&workload.name);
+                self.watch(at)?;
                 let mut incarnation = Incarnation::default();
-                let outcome = luck::shuffled(|| self.incarnation(at, attached, &mut incarnation));
+                let outcome = luck::shuffled(|| self.incarnation(at, pass, &mut incarnation));
                 if !incarnation.samples.is_empty() {
-                    into(&mut self.workloads[at]).push(incarnation);
+                    (pass.into)(&mut self.workloads[at]).push(incarnation);
                 }
-                outcome.map_err(|stop| within(stop, workload, round))?;
+                outcome.map_err(|stop| self.within(stop, at, round))?;
                 self.done += 1;
                 (self.on_progress)(Progress { workload: workload.name, done: self.done, of: self.total });
             }
@@ -175,54 +267,123 @@ impl Engine<'_> {
         Ok(())
     }
 
+    /// Has the meter watch the CPUs of this entry.
+    fn watch(&mut self, at: usize) -> Result<()> {
+        let cpus = self.plan.entries[at].setting.cpus();
+        if self.attached.counting.mode == CountingMode::Cpu && cpus != self.attached_to {
+            let refused = std::mem::take(&mut self.attached.counting.absent);
+            self.attached = self.attach.attach(&cpus)?;
+            self.attached.counting.absent = refused;
+            self.attached_to = cpus;
+        }
+        Ok(())
+    }
+
     /// One set of parties, then one floor. What was taken is in `incarnation` even if it ends early.
-    fn incarnation(&mut self, at: usize, attached: &mut Attached, incarnation: &mut Incarnation) -> Result<(), Stop> {
-        let workload = self.plan.workloads[at];
-        let effort = self.plan.effort;
-        let rounds = self.plan.incarnations;
-        let before = self.surveyor.look();
-        let outcome = self.parties(at, attached, incarnation);
-        incarnation.surroundings = self.surveyor.look().since(&before);
+    fn incarnation(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
+        let Entry { workload, setting, .. } = self.plan.entries[at];
+        let length = Length::of(&self.plan.entries[at]);
+        let before = self.surveyors[at].look();
+        let outcome = self.parties(at, pass, incarnation);
+        incarnation.surroundings = self.surveyors[at].look().since(&before);
         outcome?;
-        if let Some(floor) = &workload.floor {
-            let mut session = (floor.prepare)().map_err(limits::explain)?;
-            let mut sampler = Sampler::new(session.as_mut(), attached, self.watchdog);
-            let ops = size(&mut self.sizes[at].floor, self.plan, &mut sampler)?;
+        if let (Some(floor), Some(quota)) = (&workload.floor, pass.floor) {
+            let mut session = (floor.prepare)(&setting).map_err(limits::explain)?;
+            let mut sampler = Sampler::new(session.as_mut(), &mut self.attached, self.watchdog);
+            let ops = size(&mut self.sizes[at].floor, self.plan.ops_per_sample, &mut sampler, length)?;
             sampler.warm_up(ops)?;
-            take(&mut sampler, ops, effort.of_floor(rounds), &mut incarnation.floor)?;
+            take(&mut sampler, ops, quota, &mut incarnation.floor)?;
             session.end()?;
         }
         Ok(())
     }
 
     /// The parties' part of an incarnation.
-    fn parties(&mut self, at: usize, attached: &mut Attached, incarnation: &mut Incarnation) -> Result<(), Stop> {
-        let effort = self.plan.effort;
-        let rounds = self.plan.incarnations;
-        let mut session = (self.plan.workloads[at].prepare)().map_err(limits::explain)?;
-        let mut sampler = Sampler::new(session.as_mut(), attached, self.watchdog);
+    fn parties(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
+        let Entry { workload, setting, .. } = self.plan.entries[at];
+        let mut session = (workload.prepare)(&setting).map_err(limits::explain)?;
+        let mut sampler = Sampler::new(session.as_mut(), &mut self.attached, self.watchdog);
         self.first_op_at_ns.get_or_insert_with(monotonic_ns);
-        let ops = size(&mut self.sizes[at].sample, self.plan, &mut sampler)?;
-        sampler.warm_up(ops)?;
+        let ops = match pass.ops {
+            Some(ops) => ops,
+            None => {
+                let (fixed, length) = (self.plan.ops_per_sample, Length::of(&self.plan.entries[at]));
+                let ops = size(&mut self.sizes[at].sample, fixed, &mut sampler, length)?;
+                sampler.warm_up(ops)?;
+                ops
+            }
+        };
         let before = sampler.readings()?;
-        let outcome = take(&mut sampler, ops, effort.of_samples(rounds), &mut incarnation.samples);
+        let outcome = take(&mut sampler, ops, pass.samples, &mut incarnation.samples);
         incarnation.times = elapsed(&before, &sampler.readings()?);
         outcome?;
-        if sampler.switches_on_demand() {
+        if let Some(quota) = pass.counted.filter(|_| sampler.switches_on_demand()) {
             sampler.count_switches(true)?;
-            let outcome = take(&mut sampler, ops, effort.of_counted(rounds), &mut incarnation.counted);
+            let outcome = take(&mut sampler, ops, quota, &mut incarnation.counted);
             sampler.count_switches(false)?;
             outcome?;
         }
         Ok(session.end()?)
     }
+
+    /// The same stop, with what it happened in; for a CPU that has gone, that as the cause.
+    fn within(&self, stop: Stop, at: usize, round: usize) -> Stop {
+        let entry = self.plan.entries[at];
+        let Stop::Failure(error) = stop else { return stop };
+        let gone = entry.setting.cpus().into_iter().find(|&cpu| !affinity::is_online(cpu));
+        let error = match gone {
+            Some(cpu) => error.context(format!("CPU {cpu} went offline in the middle of the measurement")),
+            None => error,
+        };
+        Stop::Failure(error.context(format!("{}, incarnation {}", entry.workload.name, round + 1)))
+    }
+}
+
+/// What is counted in a pass of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ExtraPass {
+    /// What may be counted of user mode where the kernel may not be observed.
+    UserMode,
+    /// Threads woken.
+    WakeUps,
+    /// Switches to the idle thread.
+    ToIdle,
+    /// Calls of the function by which a runtime switches.
+    Probe,
+}
+
+impl ExtraPass {
+    fn pass(self, plan: &Plan, entries: Vec<usize>) -> Pass {
+        let counting = |rounds: u32, samples, ops| Pass {
+            rounds: plan.incarnations.min(rounds),
+            entries,
+            samples,
+            counted: None,
+            floor: None,
+            ops,
+            into: last_pass,
+        };
+        match self {
+            ExtraPass::UserMode => counting(USER_MODE_INCARNATIONS, plan.effort.of_samples(plan.incarnations), None),
+            ExtraPass::WakeUps | ExtraPass::ToIdle => {
+                counting(COUNTING_INCARNATIONS, Effort::of_pass(COUNTING_SAMPLES), None)
+            }
+            ExtraPass::Probe => counting(COUNTING_INCARNATIONS, Effort::of_pass(PROBED_SAMPLES), Some(PROBED_OPS)),
+        }
+    }
+}
+
+/// Where the incarnations of a counting pass go.
+fn last_pass(samples: &mut WorkloadSamples) -> &mut Vec<Incarnation> {
+    let last = samples.passes.last_mut().expect("a counting pass has its place before it begins");
+    &mut last.incarnations
 }
 
 /// The number of ops in a sample: known, fixed by the plan, or found out now and known from now on.
-fn size(known: &mut Option<u64>, plan: &Plan, sampler: &mut Sampler<'_>) -> Result<u64> {
-    let ops = match known.or(plan.ops_per_sample) {
+fn size(known: &mut Option<u64>, fixed: Option<u64>, sampler: &mut Sampler<'_>, length: Length) -> Result<u64> {
+    let ops = match known.or(fixed) {
         Some(ops) => ops,
-        None => sampler.calibrate()?,
+        None => sampler.calibrate(length)?,
     };
     Ok(*known.insert(ops))
 }
@@ -251,21 +412,18 @@ fn elapsed(before: &[Option<Reading>], after: &[Option<Reading>]) -> Vec<Counter
     before.iter().zip(after).map(grown).collect()
 }
 
-fn within(stop: Stop, workload: &Workload, round: usize) -> Stop {
-    match stop {
-        Stop::Failure(error) => Stop::Failure(error.context(format!("{}, incarnation {}", workload.name, round + 1))),
-        signal => signal,
-    }
-}
-
-fn nothing_yet(workload: &Workload) -> WorkloadSamples {
+fn nothing_yet(entry: &Entry) -> WorkloadSamples {
+    let Entry { workload, placement, setting } = entry;
     WorkloadSamples {
         workload: workload.name.to_string(),
         kind: workload.kind,
         switch_source: workload.switch_source,
         expected_switches_per_op: workload.expected_switches_per_op,
+        op: workload.op.to_string(),
+        placement: *placement,
+        cpus: setting.cpus(),
         incarnations: Vec::new(),
         uncounted: Vec::new(),
-        user_counted: Vec::new(),
+        passes: Vec::new(),
     }
 }

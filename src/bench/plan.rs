@@ -2,18 +2,57 @@
 
 use std::time::Duration;
 
+use crate::sample::{LeftOut, Placement};
+use crate::sys::policy::Policy;
 use crate::workload::Workload;
+use crate::workload::session::Setting;
 
 /// A measurement, fixed beforehand: it never goes on until an interval looks tight.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// In the order of the report.
-    pub workloads: Vec<&'static Workload>,
-    /// How often the parties of each workload are made anew.
+    pub entries: Vec<Entry>,
+    /// What was asked for and cannot be measured here.
+    pub left_out: Vec<LeftOut>,
+    /// How often the parties of each entry are made anew.
     pub incarnations: u32,
     pub effort: Effort,
     /// Instead of the calibrated number.
     pub ops_per_sample: Option<u64>,
+    /// The scheduling policy of the parties, and their nice value, where not as they are inherited.
+    pub policy: Option<Policy>,
+    pub nice: Option<i32>,
+}
+
+/// A workload at a placement: what becomes a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    pub workload: &'static Workload,
+    pub placement: Placement,
+    /// All of a plan have the same leader's CPU.
+    pub setting: Setting,
+}
+
+/// These workloads at each of these places, as far as each can be measured there, and why the others cannot.
+pub fn lay_out(workloads: &[&'static Workload], places: &[(Placement, Setting)]) -> (Vec<Entry>, Vec<LeftOut>) {
+    let (mut entries, mut left_out) = (Vec::new(), Vec::new());
+    // What can be measured at one CPU of several placements asked for is not missed at the others.
+    let somewhere_on_one_cpu = places.iter().any(|(_, setting)| !setting.is_apart());
+    for &(placement, setting) in places {
+        for &workload in workloads {
+            let mut leave_out = |reason: String, remedy| {
+                left_out.push(LeftOut { workload: workload.name.to_string(), placement, reason, remedy });
+            };
+            match (workload.available)() {
+                Err(_) if placement != places[0].0 => {}
+                Err(missing) => leave_out(missing.reason, missing.remedy),
+                Ok(()) if workload.apart || !setting.is_apart() => entries.push(Entry { workload, placement, setting }),
+                Ok(()) if somewhere_on_one_cpu => {}
+                Ok(()) => leave_out("all of it runs on one CPU".to_string(), None),
+            }
+        }
+    }
+    (entries, left_out)
 }
 
 /// When an incarnation has taken samples enough.
@@ -48,6 +87,11 @@ impl Effort {
     /// The part of one incarnation's floor.
     pub(super) fn of_floor(self, incarnations: u32) -> Quota {
         self.quota(incarnations, FLOOR_SHARE, self.fewer(FLOOR_SHARE))
+    }
+
+    /// A pass that asks what work an op is, not what it costs: so many samples of each incarnation, no fewer.
+    pub(super) fn of_pass(samples: u32) -> Quota {
+        Quota { nanoseconds: None, samples: Some(samples), fewest: samples }
     }
 
     /// When so many workloads should long have been through, whatever the number of incarnations: each has a least

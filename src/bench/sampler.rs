@@ -2,17 +2,28 @@
 
 use anyhow::Result;
 
+use crate::bench::plan::Entry;
 use crate::bench::yardstick;
 use crate::counter::books::Books;
 use crate::counter::meter::{Attached, Edge, Meter, Reading, Ring};
 use crate::sample::{CountingMode, Sample};
 use crate::sys::clock::monotonic_ns;
 use crate::sys::signal::Watchdog;
-use crate::workload::session::Session;
+use crate::workload::session::{PlayTimes, Session};
 
-/// How long a sample should be: short enough to fall between a busy neighbour's time slices (3 ms), long enough for the
-/// clock's two reads (50 ns) and the calls around it to vanish.
-const SAMPLE_NS: f64 = 250_000.0;
+/// How long a sample should be, in ns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Length(f64);
+
+impl Length {
+    pub(super) fn of(entry: &Entry) -> Length {
+        /// Across CPUs an op may take a tenth of a millisecond by itself.
+        const APART_NS: f64 = 1_000_000.0;
+        let together_ns = f64::from(entry.workload.sample_ns);
+        Length(if entry.setting.is_apart() { together_ns.max(APART_NS) } else { together_ns })
+    }
+}
+
 /// Time spent before an incarnation's first sample: first touches, caches, branch predictors.
 const WARM_UP_NS: u64 = 2_000_000;
 
@@ -48,7 +59,7 @@ impl<'a> Sampler<'a> {
     /// How many ops fill a sample.
     ///
     /// The best of three tries counts at each step, so that a neighbour's time slice is not taken for the price.
-    pub(super) fn calibrate(&mut self) -> Result<u64> {
+    pub(super) fn calibrate(&mut self, Length(sample_ns): Length) -> Result<u64> {
         let mut ops = 1;
         loop {
             let mut best_ns = f64::INFINITY;
@@ -56,8 +67,8 @@ impl<'a> Sampler<'a> {
                 best_ns = best_ns.min(self.session.play(ops)?.elapsed_ns as f64);
                 self.watchdog.progress();
             }
-            if best_ns >= SAMPLE_NS / 4.0 {
-                return Ok(((ops as f64 * SAMPLE_NS / best_ns) as u64).max(1));
+            if best_ns >= sample_ns / 4.0 {
+                return Ok(((ops as f64 * sample_ns / best_ns) as u64).max(1));
             }
             ops *= 2;
         }
@@ -82,7 +93,10 @@ impl<'a> Sampler<'a> {
         let started_at_ns = monotonic_ns();
         let played = self.session.play(ops)?;
         self.meter.read(Ring::Inner, Edge::End, &mut self.end)?;
-        let parties = self.books.read().since(booked);
+        let mut parties = self.books.read().since(booked);
+        if let Some(PlayTimes { wall_ns, cpu_ns }) = played.times {
+            (parties.wall_ns, parties.cpu_ns) = (wall_ns, Some(cpu_ns));
+        }
         self.meter.read(Ring::Outer, Edge::End, &mut self.end)?;
         let yardstick_after_ns = yardstick::measure();
         self.watchdog.progress();

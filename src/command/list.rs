@@ -9,12 +9,12 @@ use crate::cli::{ColorChoice, OutputArgs};
 use crate::command::output::deliver;
 use crate::command::place;
 use crate::counter::ladder::{CounterChoice, Ladder};
-use crate::counter::meter::Attach;
+use crate::counter::meter::{Attach, Extra, Refused};
 use crate::counter::{self, Counter};
 use crate::host::probe;
 use crate::record::list::{CounterEntry, ListBody, ListDocument, ListSettings, SCHEMA, WorkloadEntry};
 use crate::record::{Tool, timestamp};
-use crate::sample::Counting;
+use crate::sample::{Counting, CountingMode, PROBE, TO_IDLE, WAKE_UPS};
 use crate::sys::affinity::Pinned;
 use crate::workload::{WORKLOADS, Workload};
 
@@ -23,12 +23,14 @@ pub(super) fn execute(output: &OutputArgs, color: ColorChoice) -> Result<()> {
     let (place, processors) = place(None)?;
     // The meter is tried out by a switch of this thread, which must happen where it is attached.
     let pinned = Pinned::to(place.cpu)?;
-    let counting = Ladder::new(CounterChoice::Auto, place.cpu).attach()?.counting;
+    let mut ladder = Ladder::new(CounterChoice::Auto);
+    let counting = ladder.attach(&[place.cpu])?.counting;
+    let extras = extra_entries(&mut ladder, place.cpu);
     drop(pinned);
     let body = ListBody {
         workloads: WORKLOADS.iter().map(workload_entry).collect(),
         counting: counting.mode,
-        counters: counter::all().map(|counter| counter_entry(counter, &counting)).collect(),
+        counters: counter::all().map(|counter| counter_entry(counter, &counting)).chain(extras).collect(),
     };
     let host = probe::facts(Path::new("/"), &place, &processors);
     let document = ListDocument {
@@ -43,7 +45,34 @@ pub(super) fn execute(output: &OutputArgs, color: ColorChoice) -> Result<()> {
     deliver(&document, output, color)
 }
 
+/// What is counted in passes of their own, each tried out.
+fn extra_entries(ladder: &mut Ladder, cpu: usize) -> Vec<CounterEntry> {
+    // Any function of any program shows whether a probe can be had.
+    let program = std::env::current_exe().unwrap_or_default();
+    let probe = Extra::Probe { program: &program, function: "main" };
+    let extras = [
+        (WAKE_UPS, "threads woken, in a pass of its own", Extra::WakeUps),
+        (TO_IDLE, "switches to the idle thread, in a pass of its own where parties run on two CPUs", Extra::ToIdle),
+        (PROBE, "calls of a runtime's function that switches (goroutines), in a pass of its own", probe),
+    ];
+    let entry = |(name, summary, extra): (&str, &str, Extra<'_>)| {
+        let refused = ladder.attach_extra(&extra, &[cpu]).err();
+        CounterEntry {
+            name: name.to_string(),
+            summary: summary.to_string(),
+            available: refused.is_none(),
+            source: refused.is_none().then_some(CountingMode::Cpu),
+            reason: refused.map(|refused| match refused {
+                Refused::NotNeeded => "it is for another way of counting".to_string(),
+                Refused::Absent(absent) => absent.reason,
+            }),
+        }
+    };
+    extras.into_iter().map(entry).collect()
+}
+
 fn workload_entry(workload: &Workload) -> WorkloadEntry {
+    let missing = (workload.available)().err();
     WorkloadEntry {
         name: workload.name.to_string(),
         kind: workload.kind,
@@ -52,8 +81,11 @@ fn workload_entry(workload: &Workload) -> WorkloadEntry {
         floor: workload.floor.as_ref().map(|floor| floor.summary.to_string()),
         expected_switches_per_op: workload.expected_switches_per_op,
         default: workload.default,
-        available: true,
-        reason: None,
+        available: missing.is_none(),
+        reason: missing.map(|missing| match missing.remedy {
+            Some(remedy) => format!("{} ({remedy})", missing.reason),
+            None => missing.reason,
+        }),
     }
 }
 

@@ -12,9 +12,10 @@ use anyhow::{Context, Result};
 use clap::CommandFactory;
 use nix::sys::signal::Signal;
 
-use crate::cli::{self, Cli, Command};
+use crate::cli::{self, Cli, Command, SortKey};
 use crate::host::placement::{self, Place, Processors};
 use crate::host::probe;
+use crate::record::run::{RunDocument, RunResult};
 
 /// How a command ended, other than by an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,15 @@ fn manual(of: Option<&str>) -> Result<()> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command).render(&mut page).context("writing the manual page")?;
     output::print(&page)
+}
+
+/// Puts a run's rows in the order that was asked for.
+fn sort(document: &mut RunDocument, key: SortKey) {
+    let price = |result: &RunResult| result.ns_per_switch.map_or(f64::INFINITY, |price| price.median);
+    match key {
+        SortKey::List => {}
+        SortKey::Price => document.body.results.sort_by(|one, other| price(one).total_cmp(&price(other))),
+    }
 }
 
 /// The CPU that was asked for, or the best of those allowed.

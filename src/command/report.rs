@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::cli::{ColorChoice, ReportArgs};
 use crate::command::output::deliver;
+use crate::command::sort;
 use crate::record::{reader, store};
 
 pub(super) fn execute(arguments: &ReportArgs, color: ColorChoice) -> Result<()> {
@@ -11,5 +12,7 @@ pub(super) fn execute(arguments: &ReportArgs, color: ColorChoice) -> Result<()> 
         Some(path) => path.clone(),
         None => store::newest(&store::folder()?)?,
     };
-    deliver(&reader::read_run(&path)?, &arguments.output, color)
+    let mut document = reader::read_run(&path)?;
+    sort(&mut document, arguments.sort);
+    deliver(&document, &arguments.output, color)
 }

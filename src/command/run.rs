@@ -7,20 +7,23 @@ use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
 
 use crate::bench;
+use crate::bench::plan::{Plan, lay_out};
 use crate::cli::{ColorChoice, RunArgs};
 use crate::command::output::{self, deliver};
 use crate::command::progress::Bar;
-use crate::command::{Outcome, place};
+use crate::command::{Outcome, place, sort};
 use crate::counter::ladder::Ladder;
+use crate::host::placement::{self, PlaceChoice, Processors};
 use crate::host::probe;
-use crate::host::surroundings::Surveyor;
 use crate::record::run::{RunDocument, from_samples};
 use crate::record::samples::{self, SamplesBody, SamplesDocument};
 use crate::record::settings::RunSettings;
 use crate::record::{Tool, store, timestamp};
 use crate::render::Report;
-use crate::sample::Ending;
+use crate::sample::{Ending, LeftOut};
 use crate::sys::signal;
+use crate::workload;
+use crate::workload::session::Setting;
 
 pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome> {
     signal::catch_stops()?;
@@ -28,9 +31,10 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
         store::check_writable(path)?;
     }
     let samples = measure(arguments)?;
-    let document = from_samples(&samples);
+    let mut document = from_samples(&samples);
     let delivered = if document.body.results.iter().any(|result| result.samples.taken > 0) {
         keep(&document, arguments);
+        sort(&mut document, arguments.sort);
         let delivered = deliver(&document, &arguments.output, color);
         delivered.and(write_samples(&samples, arguments))
     } else {
@@ -47,23 +51,38 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
 
 fn measure(arguments: &RunArgs) -> Result<SamplesDocument> {
     let started_at = timestamp(SystemTime::now());
-    let plan = arguments.plan();
     let root = Path::new("/");
-    let (place, processors) = place(arguments.cpu)?;
+    let leader = match (arguments.place, arguments.cpu) {
+        (PlaceChoice::Cpus(..), Some(_)) => {
+            bail!("--place {} names the CPUs already: leave out --cpu", arguments.place)
+        }
+        (PlaceChoice::Cpus(leader, follower), None) => {
+            place(Some(follower))?;
+            Some(leader)
+        }
+        (_, cpu) => cpu,
+    };
+    let (place, processors) = place(leader)?;
+    let plan = plan(arguments, place.cpu, &processors)?;
     let host = probe::facts(root, &place, &processors);
-    let surveyor = Surveyor::new(place.cpu, probe::smt_siblings(root, place.cpu).unwrap_or_default());
     let choice = arguments.counter_choice();
-    let mut ladder = Ladder::new(choice, place.cpu);
+    let mut ladder = Ladder::new(choice);
     let mut bar = Bar::new(!arguments.quiet && !arguments.no_progress);
-    let seen = bench::run(&plan, place.cpu, &surveyor, &mut ladder, &mut |progress| bar.show(progress))?;
+    let seen = bench::run(&plan, &mut ladder, &mut |progress| bar.show(progress))?;
     bar.finish();
+    let mut names: Vec<String> = plan.entries.iter().map(|entry| entry.workload.name.to_string()).collect();
+    names.dedup();
     let settings = RunSettings {
-        workloads: plan.workloads.iter().map(|workload| workload.name.to_string()).collect(),
+        workloads: names,
         incarnations: plan.incarnations,
         time_s: plan.effort.time.map(|time| time.as_secs_f64()),
         samples: plan.effort.samples,
         ops_per_sample: plan.ops_per_sample,
         counters: choice.name().to_string(),
+        place: Some(arguments.place.to_string()),
+        policy: plan.policy.map(|policy| policy.to_string()),
+        nice: plan.nice,
+        workers: Some(arguments.workers.into()),
     };
     let schema = samples::SCHEMA.to_string();
     Ok(SamplesDocument {
@@ -74,6 +93,51 @@ fn measure(arguments: &RunArgs) -> Result<SamplesDocument> {
         settings,
         body: SamplesBody { seen },
         warnings: Vec::new(),
+    })
+}
+
+/// What is to be measured, with all that takes long made beforehand.
+fn plan(arguments: &RunArgs, leader: usize, processors: &Processors) -> Result<Plan> {
+    let root = Path::new("/");
+    let candidates = probe::candidates(root, &processors.allowed);
+    let followers = placement::followers(arguments.place, leader, &probe::neighbourhood(root, leader), &candidates)?;
+    let spare_cpu = processors.allowed.cpus().iter().copied().find(|&cpu| cpu != leader);
+    let workers = usize::from(arguments.workers);
+    let setting = |follower_cpu| Setting { leader_cpu: leader, follower_cpu, workers, spare_cpu };
+    let places: Vec<_> = followers.into_iter().map(|(placement, cpu)| (placement, setting(cpu))).collect();
+    let selected = arguments.selected();
+    let workloads = if selected.is_empty() { workload::defaults().collect() } else { selected };
+    let (mut entries, mut left_out) = lay_out(&workloads, &places);
+    let mut provided: Vec<(&str, Result<(), String>)> = Vec::new();
+    entries.retain(|entry| {
+        let name = entry.workload.name;
+        if provided.iter().all(|(known, _)| *known != name) {
+            let outcome = (entry.workload.provide)(&|what| {
+                if !arguments.quiet {
+                    output::say(what)
+                }
+            });
+            provided.push((name, outcome.map_err(|error| format!("{error:#}"))));
+        }
+        let outcome = provided.iter().find(|(known, _)| *known == name).map(|(_, outcome)| outcome);
+        if let Some(Err(reason)) = outcome {
+            let (workload, placement, reason) = (name.to_string(), entry.placement, reason.clone());
+            left_out.push(LeftOut { workload, placement, reason, remedy: None });
+        }
+        !matches!(outcome, Some(Err(_)))
+    });
+    if entries.is_empty() {
+        let reasons: Vec<String> = left_out.iter().map(|left_out| left_out.to_string()).collect();
+        bail!("nothing of this can be measured here: {}", reasons.join("; "));
+    }
+    Ok(Plan {
+        entries,
+        left_out,
+        incarnations: arguments.incarnations,
+        effort: arguments.effort(),
+        ops_per_sample: arguments.ops_per_sample,
+        policy: arguments.policy,
+        nice: arguments.nice,
     })
 }
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use nix::unistd::gettid;
 
-use crate::counter::meter::{Attach, Attached, Meter};
+use crate::counter::extra;
+use crate::counter::meter::{Attach, Attached, Extra, Meter, Refused};
 use crate::counter::open::{OpenCounter, PerfMeter, Target};
 use crate::counter::{CONTEXT_SWITCHES, Counter, HARDWARE, SOFTWARE, TIME_STAMP_COUNTER, USER_MODE, refusal};
 use crate::sample::{AbsentCounter, Counting, CountingMode};
@@ -46,55 +47,62 @@ impl CounterChoice {
     }
 }
 
-/// Attaches the real meter for parties pinned to one CPU.
+/// Attaches the real meter.
 #[derive(Debug, Clone)]
 pub struct Ladder {
     choice: CounterChoice,
-    cpu: usize,
     /// What was refused on the way to the rung that `choice` has become.
     refused: Vec<String>,
 }
 
 impl Ladder {
-    pub fn new(choice: CounterChoice, cpu: usize) -> Ladder {
-        Ladder { choice, cpu, refused: Vec::new() }
+    pub fn new(choice: CounterChoice) -> Ladder {
+        Ladder { choice, refused: Vec::new() }
     }
 }
 
 impl Attach for Ladder {
-    fn attach(&mut self) -> Result<Attached> {
+    fn attach(&mut self, cpus: &[usize]) -> Result<Attached> {
         match self.choice {
-            CounterChoice::Auto => Ok(self.climb_down()),
+            CounterChoice::Auto => Ok(self.climb_down(cpus)),
             CounterChoice::Only(mode) => {
-                self.step(mode).map_err(|reason| anyhow!("--counters {} is refused: {reason}", mode.name()))
+                self.step(mode, cpus).map_err(|reason| anyhow!("--counters {} is refused: {reason}", mode.name()))
             }
         }
     }
 
-    fn attach_user_mode(&mut self) -> Option<Attached> {
-        if self.choice != CounterChoice::Only(CountingMode::Rusage) || self.refused.is_empty() {
-            return None;
+    fn attach_extra(&mut self, extra: &Extra<'_>, cpus: &[usize]) -> Result<Attached, Refused> {
+        match (extra, self.choice) {
+            (Extra::UserMode, CounterChoice::Only(CountingMode::Rusage)) if !self.refused.is_empty() => {
+                attach_user_mode().ok_or(Refused::NotNeeded)
+            }
+            (Extra::UserMode, _) => Err(Refused::NotNeeded),
+            (_, CounterChoice::Only(CountingMode::None)) => Err(Refused::NotNeeded),
+            (extra, _) => extra::attach(extra, cpus),
         }
-        let (cycles, others) = USER_MODE.split_last()?;
-        let mut cycles = OpenCounter::open(cycles, Target::CallingThread).ok()?;
-        let remark = check_cycles(&mut cycles).ok()?;
-        let others = others.iter().filter_map(|counter| OpenCounter::open(counter, Target::CallingThread).ok());
-        let meter = PerfMeter::new(Target::CallingThread, others.chain([cycles]).collect());
-        let counters = meter.counters().to_vec();
-        let counting = Counting {
-            counters,
-            remarks: remark.into_iter().collect(),
-            ..Counting::without_counters(CountingMode::Thread)
-        };
-        Some(Attached { meter: Box::new(meter), counting })
     }
+}
+
+/// User-mode cycles of the calling thread and those that it makes; `None` where they are not to be had.
+fn attach_user_mode() -> Option<Attached> {
+    let (cycles, others) = USER_MODE.split_last()?;
+    let mut cycles = OpenCounter::open(cycles, Target::CallingThread).ok()?;
+    let remark = check_cycles(&mut cycles).ok()?;
+    let others = others.iter().filter_map(|counter| OpenCounter::open(counter, Target::CallingThread).ok());
+    let meter = PerfMeter::new(others.chain([cycles]).collect());
+    let counting = Counting {
+        counters: meter.counters().to_vec(),
+        remarks: remark.into_iter().collect(),
+        ..Counting::without_counters(CountingMode::Thread)
+    };
+    Some(Attached { meter: Box::new(meter), counting })
 }
 
 impl Ladder {
     /// Takes the highest rung that the system allows, and stays there if asked again.
-    fn climb_down(&mut self) -> Attached {
+    fn climb_down(&mut self, cpus: &[usize]) -> Attached {
         for mode in [CountingMode::Cpu, CountingMode::Thread] {
-            match self.step(mode) {
+            match self.step(mode, cpus) {
                 Ok(attached) => {
                     self.choice = CounterChoice::Only(mode);
                     return attached;
@@ -107,9 +115,9 @@ impl Ladder {
     }
 
     /// Takes one rung; the error is a sentence for the user.
-    fn step(&self, mode: CountingMode) -> Result<Attached, String> {
+    fn step(&self, mode: CountingMode, cpus: &[usize]) -> Result<Attached, String> {
         let target = match mode {
-            CountingMode::Cpu => Target::Cpu(self.cpu),
+            CountingMode::Cpu => Target::Cpu(cpus[0]),
             CountingMode::Thread => Target::CallingThread,
             CountingMode::Rusage | CountingMode::None => {
                 return Ok(Attached::without_events(mode, self.refused.clone()));
@@ -144,7 +152,12 @@ impl Ladder {
                 }
             }
         }
-        let meter = PerfMeter::new(target, counters);
+        let meter = PerfMeter::new(counters);
+        let meter = match (mode, cpus) {
+            (CountingMode::Cpu, [cpu]) => meter.on_demand(*cpu),
+            (CountingMode::Cpu, [_, other, ..]) => meter.and_on(*other).map_err(|error| explain(&error))?,
+            _ => meter,
+        };
         let (counters, refused) = (meter.counters().to_vec(), self.refused.clone());
         let counting = Counting { counters, absent, refused, remarks, ..Counting::without_counters(mode) };
         Ok(Attached { meter: Box::new(meter), counting })
@@ -234,7 +247,7 @@ mod tests {
     #[test]
     fn an_unmetered_rung_has_no_counters_and_always_works() {
         for mode in [CountingMode::Rusage, CountingMode::None] {
-            let attached = Ladder::new(CounterChoice::Only(mode), 0).attach().unwrap();
+            let attached = Ladder::new(CounterChoice::Only(mode)).attach(&[0]).unwrap();
             assert_eq!(attached.counting.mode, mode);
             assert!(attached.meter.counters().is_empty());
         }

@@ -1,8 +1,10 @@
 //! What counts while a sample is played. A meter never knows which workload it watches.
 
+use std::path::Path;
+
 use anyhow::Result;
 
-use crate::sample::{CounterInfo, Counting, CountingMode};
+use crate::sample::{AbsentCounter, CounterInfo, Counting, CountingMode};
 
 /// Reads a fixed set of counters around each sample.
 ///
@@ -89,18 +91,47 @@ impl Meter for NoMeter {
     }
 }
 
-/// Attaches meters; the engine does so once, or twice when it must first run without.
+/// Attaches meters; the engine does so once, and again when it must first run without or goes to other CPUs.
 pub trait Attach {
-    /// Attaches one; called again, in the same mode.
+    /// Attaches one to parties that run on these CPUs, the calling thread's first; called again, in the same mode.
     ///
     /// # Errors
     /// The mode that was asked for by name is refused.
-    fn attach(&mut self) -> Result<Attached>;
+    fn attach(&mut self, cpus: &[usize]) -> Result<Attached>;
 
-    /// Attaches what may be counted of user mode where the kernel may not be observed, if there is anything: for a pass
-    /// of its own at the very end, since it slows the parties and, for a second, what follows.
-    fn attach_user_mode(&mut self) -> Option<Attached> {
-        None
+    /// Attaches what is counted in a pass of its own, since it slows the parties.
+    ///
+    /// # Errors
+    /// It is not needed, or not to be had.
+    fn attach_extra(&mut self, extra: &Extra<'_>, cpus: &[usize]) -> Result<Attached, Refused>;
+}
+
+/// What is counted in a pass of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extra<'a> {
+    /// What may be counted of user mode where the kernel may not be observed. To be the last pass: it slows, for a second,
+    /// what follows.
+    UserMode,
+    /// Threads woken from these CPUs.
+    WakeUps,
+    /// Switches to the idle thread on these CPUs.
+    ToIdle,
+    /// Calls of a function of a program, on these CPUs.
+    Probe { program: &'a Path, function: &'a str },
+}
+
+/// Why something is not counted in a pass of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The way of counting that was chosen has no use for it.
+    NotNeeded,
+    /// This system does not offer it.
+    Absent(AbsentCounter),
+}
+
+impl Refused {
+    pub fn absent(name: &str, reason: impl Into<String>) -> Refused {
+        Refused::Absent(AbsentCounter { name: name.to_string(), reason: reason.into() })
     }
 }
 
@@ -115,6 +146,7 @@ pub mod scripted {
         script: Vec<(Ring, u64)>,
         now: Vec<Reading>,
         counts_switches: bool,
+        on_demand: bool,
     }
 
     impl Scripted {
@@ -125,7 +157,13 @@ pub mod scripted {
                 script: counters.iter().map(|&(_, ring, step)| (ring, step)).collect(),
                 now: vec![Reading::default(); counters.len()],
                 counts_switches: false,
+                on_demand: true,
             }
+        }
+
+        /// The same script with nothing on demand.
+        pub fn always_on(self) -> Scripted {
+            Scripted { counts_switches: true, on_demand: false, ..self }
         }
     }
 
@@ -135,7 +173,7 @@ pub mod scripted {
         }
 
         fn switches_on_demand(&self) -> bool {
-            !self.counters.is_empty()
+            self.on_demand && !self.counters.is_empty()
         }
 
         fn count_switches(&mut self, on: bool) -> Result<()> {

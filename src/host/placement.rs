@@ -1,7 +1,11 @@
-//! Which CPU the parties run on.
+//! Which CPUs the parties run on.
+
+use std::fmt;
+use std::str::FromStr;
 
 use anyhow::{Result, bail};
 
+use crate::sample::Placement;
 use crate::sys::affinity::CpuList;
 
 /// What is known of a CPU before it is chosen.
@@ -31,14 +35,129 @@ pub struct Place {
     pub because: String,
 }
 
+/// What `--place` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceChoice {
+    At(Placement),
+    /// The leader on the first CPU, the other parties on the second.
+    Cpus(usize, usize),
+    /// Every placement that this host has.
+    All,
+}
+
+impl fmt::Display for PlaceChoice {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PlaceChoice::At(placement) => write!(out, "{}", placement.name()),
+            PlaceChoice::Cpus(leader, follower) => write!(out, "{leader},{follower}"),
+            PlaceChoice::All => write!(out, "all"),
+        }
+    }
+}
+
+impl FromStr for PlaceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<PlaceChoice, String> {
+        if let Some(placement) = Placement::ALL.into_iter().find(|placement| placement.name() == text) {
+            return Ok(PlaceChoice::At(placement));
+        }
+        let cpus = || {
+            let (leader, follower) = text.split_once(',')?;
+            Some(PlaceChoice::Cpus(leader.parse().ok()?, follower.parse().ok()?))
+        };
+        match text {
+            "all" => Ok(PlaceChoice::All),
+            _ => cpus().ok_or_else(|| {
+                let names = Placement::ALL.map(Placement::name).join(", ");
+                format!("is none of {names}, all, and no pair of CPUs as in 0,1")
+            }),
+        }
+    }
+}
+
+/// What a CPU shares with which others, itself among them; empty where the kernel does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Neighbourhood {
+    pub core: CpuList,
+    pub last_level_cache: CpuList,
+    pub socket: CpuList,
+}
+
+impl Neighbourhood {
+    /// How far another CPU is from the one that this is of.
+    pub fn placement_of(&self, own: usize, other: usize) -> Placement {
+        match other {
+            other if other == own => Placement::Same,
+            other if self.core.contains(other) => Placement::Smt,
+            other if self.last_level_cache.contains(other) => Placement::Llc,
+            // A kernel that does not tell the sockets apart has one.
+            other if self.socket.cpus().is_empty() || self.socket.contains(other) => Placement::Socket,
+            _ => Placement::Cross,
+        }
+    }
+}
+
+/// For each placement asked for, the CPU of the parties that do not lead, nearest first.
+///
+/// # Errors
+/// This host has no such pair of CPUs; why.
+pub fn followers(
+    choice: PlaceChoice,
+    leader: usize,
+    neighbourhood: &Neighbourhood,
+    candidates: &[Candidate],
+) -> Result<Vec<(Placement, usize)>> {
+    let place = |other: usize| neighbourhood.placement_of(leader, other);
+    let best_at = |placement: Placement| {
+        let there = candidates.iter().filter(|candidate| place(candidate.cpu) == placement);
+        there.min_by_key(|candidate| rank(candidate)).map(|candidate| (placement, candidate.cpu))
+    };
+    match choice {
+        PlaceChoice::At(Placement::Same) => Ok(vec![(Placement::Same, leader)]),
+        PlaceChoice::Cpus(_, follower) => Ok(vec![(place(follower), follower)]),
+        PlaceChoice::All => Ok(Placement::ALL.into_iter().filter_map(best_at).collect()),
+        PlaceChoice::At(placement) => match best_at(placement) {
+            Some(found) => Ok(vec![found]),
+            None => bail!(
+                "--place {} is not to be had: {}",
+                placement.name(),
+                lacking(placement, leader, neighbourhood, candidates)
+            ),
+        },
+    }
+}
+
+/// Why there is no CPU at a placement.
+fn lacking(placement: Placement, leader: usize, neighbourhood: &Neighbourhood, candidates: &[Candidate]) -> String {
+    let allowed: CpuList = candidates.iter().map(|candidate| candidate.cpu).collect();
+    if allowed.cpus().len() < 2 {
+        return format!("this process may run on CPU {allowed} only");
+    }
+    let exists = |group: &CpuList| group.cpus().iter().any(|&cpu| neighbourhood.placement_of(leader, cpu) == placement);
+    let elsewhere =
+        [&neighbourhood.core, &neighbourhood.last_level_cache, &neighbourhood.socket].into_iter().any(exists);
+    if elsewhere {
+        return format!("the CPUs that CPU {leader} has there are not allowed to this process, only {allowed}");
+    }
+    match placement {
+        Placement::Same => "it always is".to_string(),
+        Placement::Smt => format!("the core of CPU {leader} has no second hardware thread (no SMT, or switched off)"),
+        Placement::Llc => format!("no other core shares CPU {leader}'s last-level cache, as far as the kernel knows"),
+        Placement::Socket => format!("all allowed cores of CPU {leader}'s socket share its last-level cache"),
+        Placement::Cross => "this host has one socket, or only one is allowed".to_string(),
+    }
+}
+
+fn rank(candidate: &Candidate) -> impl Ord + use<> {
+    (candidate.nohz_full, std::cmp::Reverse(candidate.capacity), candidate.interrupts, candidate.cpu)
+}
+
 /// Of the allowed CPUs one of the highest capacity, not `nohz_full`, with the fewest interrupts.
 ///
 /// # Errors
 /// No CPU is allowed.
 pub fn choose(candidates: &[Candidate]) -> Result<Place> {
-    let rank = |candidate: &Candidate| {
-        (candidate.nohz_full, std::cmp::Reverse(candidate.capacity), candidate.interrupts, candidate.cpu)
-    };
     let Some(best) = candidates.iter().min_by_key(|candidate| rank(candidate)) else {
         bail!("no CPU is allowed to this process")
     };
@@ -103,6 +222,57 @@ mod tests {
         check(&[candidate(0, None, false, 9), candidate(1, None, true, 0)], 0, "fewest interrupts of 2 allowed");
         check(&[candidate(0, None, true, 9), candidate(1, None, true, 0)], 1, "all 2 allowed are nohz_full");
         assert!(choose(&[]).is_err());
+    }
+
+    /// CPUs 0 and 4 are a core; 0, 1, 4, 5 share a cache; 0 to 7 a socket; 8 to 15 are another.
+    fn server() -> (Neighbourhood, Vec<Candidate>) {
+        let list = |text: &str| text.parse::<CpuList>().unwrap();
+        let neighbourhood = Neighbourhood { core: list("0,4"), last_level_cache: list("0-1,4-5"), socket: list("0-7") };
+        (neighbourhood, (0..16).map(|cpu| candidate(cpu, None, false, 100 - cpu as u64)).collect())
+    }
+
+    #[test]
+    fn placements_are_told_by_what_two_cpus_share() {
+        let (neighbourhood, candidates) = server();
+        let found = |choice| followers(choice, 0, &neighbourhood, &candidates).unwrap();
+        assert_eq!(
+            found(PlaceChoice::All),
+            [
+                (Placement::Same, 0),
+                (Placement::Smt, 4),
+                (Placement::Llc, 5),
+                (Placement::Socket, 7),
+                (Placement::Cross, 15)
+            ]
+        );
+        assert_eq!(found(PlaceChoice::At(Placement::Cross)), [(Placement::Cross, 15)]);
+        assert_eq!(found(PlaceChoice::Cpus(0, 2)), [(Placement::Socket, 2)]);
+        assert_eq!(found(PlaceChoice::Cpus(0, 0)), [(Placement::Same, 0)]);
+    }
+
+    #[test]
+    fn a_placement_that_a_host_lacks_is_refused_with_the_reason() {
+        let (neighbourhood, candidates) = server();
+        let lacking = |placement, neighbourhood: &Neighbourhood, candidates: &[Candidate]| {
+            followers(PlaceChoice::At(placement), 0, neighbourhood, candidates).unwrap_err().to_string()
+        };
+        assert!(lacking(Placement::Smt, &neighbourhood, &candidates[..4]).contains("not allowed"));
+        assert!(lacking(Placement::Smt, &neighbourhood, &candidates[..1]).contains("CPU 0 only"));
+        let without_smt = Neighbourhood { core: "0".parse().unwrap(), ..neighbourhood };
+        assert!(lacking(Placement::Smt, &without_smt, &candidates).contains("no SMT"));
+        assert!(lacking(Placement::Cross, &without_smt, &candidates[..8]).contains("one socket"));
+        let unknown = Neighbourhood::default();
+        assert_eq!(unknown.placement_of(0, 1), Placement::Socket);
+    }
+
+    #[test]
+    fn a_choice_of_places_is_read_as_it_is_written() {
+        for text in ["same", "smt", "llc", "socket", "cross", "all", "0,1", "3,3"] {
+            assert_eq!(text.parse::<PlaceChoice>().unwrap().to_string(), text);
+        }
+        for text in ["", "near", "0", "0,", "0,1,2", "-1,0", "0;1"] {
+            assert!(text.parse::<PlaceChoice>().unwrap_err().contains("none of same"), "{text}");
+        }
     }
 
     #[test]

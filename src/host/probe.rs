@@ -7,7 +7,7 @@ use nix::sys::utsname::uname;
 use nix::unistd::geteuid;
 
 use crate::host::facts::Facts;
-use crate::host::placement::{Candidate, Place, Processors};
+use crate::host::placement::{Candidate, Neighbourhood, Place, Processors};
 use crate::sys::affinity::{self, CpuList};
 use crate::sys::cpuid;
 
@@ -62,6 +62,28 @@ pub fn candidates(root: &Path, cpus: &CpuList) -> Vec<Candidate> {
         interrupts: interrupts_of(&interrupts, cpu).map_or(0, |counts| counts.devices),
     };
     cpus.cpus().iter().map(candidate).collect()
+}
+
+/// What a CPU shares with which others.
+pub fn neighbourhood(root: &Path, cpu: usize) -> Neighbourhood {
+    let list = |name: &str| {
+        let list = text(root, &format!("sys/devices/system/cpu/cpu{cpu}/{name}"));
+        list.and_then(|list| list.parse::<CpuList>().ok()).unwrap_or_default()
+    };
+    // A level of the hierarchy may have two caches, of data and of instructions; the last has one.
+    let levels = (0..8).filter_map(|index| {
+        let level: u32 =
+            text(root, &format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}/level"))?.parse().ok()?;
+        Some((level, list(&format!("cache/index{index}/shared_cpu_list"))))
+    });
+    let last = levels.max_by_key(|(level, _)| *level).map(|(_, sharers)| sharers).unwrap_or_default();
+    let siblings =
+        |new: &str, old: &str| Some(list(new)).filter(|list| !list.cpus().is_empty()).unwrap_or_else(|| list(old));
+    Neighbourhood {
+        core: siblings("topology/core_cpus_list", "topology/thread_siblings_list"),
+        last_level_cache: last,
+        socket: siblings("topology/package_cpus_list", "topology/core_siblings_list"),
+    }
 }
 
 /// The other hardware threads of a CPU's core; `None` where the kernel does not say.

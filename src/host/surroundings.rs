@@ -1,4 +1,4 @@
-//! What else happens to the pinned CPU while something is measured there.
+//! What else happens to the parties' CPUs while something is measured there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::sample::Surroundings;
 use crate::sys::affinity::CpuList;
 use crate::sys::clock::monotonic_ns;
 
-/// Watches one CPU, its SMT siblings, and the cgroup that the parties run in.
+/// Watches the parties' CPUs, their SMT siblings, and the cgroup that the parties run in.
 #[derive(Debug)]
 pub struct Surveyor {
-    cpu: usize,
+    cpus: Vec<usize>,
     siblings: CpuList,
     /// The cgroup's `cpu.stat`, where it has a CPU controller.
     cpu_stat: Option<PathBuf>,
@@ -26,12 +26,15 @@ pub struct Surveyor {
 pub struct Look(Surroundings);
 
 impl Surveyor {
-    pub fn new(cpu: usize, siblings: CpuList) -> Surveyor {
+    pub fn new(cpus: &[usize]) -> Surveyor {
+        let root = Path::new("/");
+        let siblings_of = |&cpu: &usize| probe::smt_siblings(root, cpu).unwrap_or_default().cpus().to_vec();
+        let siblings = cpus.iter().flat_map(siblings_of).filter(|sibling| !cpus.contains(sibling)).collect();
         let ticks_per_second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100).max(1);
         Surveyor {
-            cpu,
+            cpus: cpus.to_vec(),
             siblings,
-            cpu_stat: probe::cgroup_cpu_stat(Path::new("/")),
+            cpu_stat: probe::cgroup_cpu_stat(root),
             ns_per_tick: 1_000_000_000 / ticks_per_second as u64,
         }
     }
@@ -40,13 +43,14 @@ impl Surveyor {
         let stats = KernelStats::current().ok();
         let times = |cpu: usize| stats.as_ref().and_then(|stats| stats.cpu_time.get(cpu));
         let busy = |cpu: usize| times(cpu).map(|time| (time.user + time.nice + time.system) * self.ns_per_tick);
+        let stolen = |cpu: usize| times(cpu).and_then(|time| time.steal).map(|ticks| ticks * self.ns_per_tick);
         let throttled = self.cpu_stat.as_ref().and_then(|path| throttled_in(&fs::read_to_string(path).ok()?));
-        let interrupts =
-            fs::read_to_string("/proc/interrupts").ok().and_then(|text| probe::interrupts_of(&text, self.cpu));
+        let interrupts = fs::read_to_string("/proc/interrupts").ok();
+        let taken = |cpu: usize| Some(probe::interrupts_of(interrupts.as_ref()?, cpu)?.all);
         Look(Surroundings {
             elapsed_ns: monotonic_ns(),
-            steal_ns: times(self.cpu).and_then(|time| time.steal).map(|ticks| ticks * self.ns_per_tick),
-            interrupts: interrupts.map(|counts| counts.all),
+            steal_ns: self.cpus.iter().map(|&cpu| stolen(cpu)).sum(),
+            interrupts: self.cpus.iter().map(|&cpu| taken(cpu)).sum(),
             throttled,
             siblings_busy_ns: if self.siblings.cpus().is_empty() {
                 None
@@ -89,12 +93,11 @@ mod tests {
 
     #[test]
     fn time_passes_and_interrupts_come() {
-        let surveyor = Surveyor::new(0, CpuList::default());
+        let surveyor = Surveyor::new(&[0]);
         let before = surveyor.look();
         std::thread::sleep(std::time::Duration::from_millis(30));
         let seen = surveyor.look().since(&before);
         assert!(seen.elapsed_ns >= 30_000_000);
         assert!(seen.interrupts.is_some());
-        assert_eq!(seen.siblings_busy_ns, None);
     }
 }

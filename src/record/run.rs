@@ -6,7 +6,7 @@ use crate::host::checks;
 use crate::record::Document;
 use crate::record::samples::{SamplesBody, SamplesDocument};
 use crate::record::settings::RunSettings;
-use crate::sample::{AbsentCounter, Counting, CountingMode, Ending, Kind, RunSamples};
+use crate::sample::{AbsentCounter, Counting, CountingMode, Ending, Kind, LeftOut, Placement, RunSamples};
 use crate::summary::{self, Confidence, CountSource, Estimate, Ratio, Row, Warning, Yardstick};
 
 pub const SCHEMA: &str = "ctxprof.run/1";
@@ -20,6 +20,12 @@ pub struct RunBody {
     pub results: Vec<RunResult>,
     #[serde(default)]
     pub ratio: Option<Ratio>,
+    /// Further ratios of the same sort.
+    #[serde(default)]
+    pub ratios: Vec<Ratio>,
+    /// What was meant to be measured and cannot be here.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     pub ending: Ending,
 }
 
@@ -37,9 +43,18 @@ pub struct CountingSummary {
 pub struct RunResult {
     pub workload: String,
     pub kind: Kind,
-    /// Where the parties ran, relative to each other: `same` CPU.
-    pub placement: String,
+    /// What one op is.
+    #[serde(default)]
+    pub op: String,
+    /// Where the parties ran, relative to each other.
+    #[serde(default)]
+    pub placement: Placement,
+    #[serde(default)]
+    pub cpus: Vec<usize>,
     pub ns_per_op: Option<Estimate>,
+    /// CPU time of all parties.
+    #[serde(default)]
+    pub cpu_ns_per_op: Option<Estimate>,
     /// Of all samples, disturbed ones included.
     pub mean_ns_per_op: Option<f64>,
     pub switches_per_op: Option<f64>,
@@ -95,7 +110,7 @@ pub struct SampleCounts {
 
 /// Works a run's samples out: the same samples give the same document, now or read from a file.
 pub fn from_samples(document: &SamplesDocument) -> RunDocument {
-    let RunSamples { counting, workloads, ending, .. } = &document.body.seen;
+    let RunSamples { counting, workloads, left_out, ending, .. } = &document.body.seen;
     let timed =
         workloads.iter().flat_map(|workload| &workload.incarnations).flat_map(|incarnation| &incarnation.samples);
     let yardstick = Yardstick::of(timed);
@@ -107,7 +122,9 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
             refused: counting.refused.clone(),
         },
         results: rows.iter().map(|row| result(row, counting)).collect(),
-        ratio: summary::ratio(&rows),
+        ratio: summary::ratio(&rows, Kind::Task),
+        ratios: summary::ratio(&rows, Kind::Goroutine).into_iter().collect(),
+        left_out: left_out.clone(),
         ending: ending.clone(),
     };
     RunDocument {
@@ -122,11 +139,14 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
 }
 
 fn result(row: &Row, counting: &Counting) -> RunResult {
-    let measured = row.rounds.iter().flatten().count();
+    let measured = row.incarnations_priced;
     RunResult {
         workload: row.workload.clone(),
         kind: row.kind,
-        placement: "same".to_string(),
+        op: row.op.clone(),
+        placement: row.placement,
+        cpus: row.cpus.clone(),
+        cpu_ns_per_op: row.cpu_ns_per_op,
         ns_per_op: row.ns_per_op,
         mean_ns_per_op: row.mean_ns_per_op,
         switches_per_op: row.switches.counted_per_op,
@@ -180,7 +200,7 @@ fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
     let elapsed_ns = incarnations().map(|incarnation| incarnation.surroundings.elapsed_ns).sum();
     let steal_ns: Option<u64> = rows.iter().map(|row| row.steal_ns).sum();
     warnings.extend(steal_ns.and_then(|steal_ns| summary::of_steal(steal_ns, elapsed_ns)));
-    let fewest = rows.iter().map(|row| row.rounds.iter().flatten().count()).min();
+    let fewest = rows.iter().map(|row| row.incarnations_priced).min();
     if let Some(few) =
         fewest.filter(|&few| Confidence::of(few).is_none_or(|confidence| confidence.level < Confidence::AIM))
     {

@@ -13,4 +13,14 @@ pub struct RunSettings {
     pub ops_per_sample: Option<u64>,
     /// As asked for: `auto`, or a mode's name.
     pub counters: String,
+    /// As asked for: a placement's name, `0,1`, or `all`.
+    #[serde(default)]
+    pub place: Option<String>,
+    /// As asked for: `fifo:50`; null as inherited.
+    #[serde(default)]
+    pub policy: Option<String>,
+    #[serde(default)]
+    pub nice: Option<i32>,
+    #[serde(default)]
+    pub workers: Option<u32>,
 }

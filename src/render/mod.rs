@@ -3,7 +3,8 @@
 mod csv;
 pub mod list;
 mod markdown;
-pub mod run;
+pub mod prices;
+mod run;
 mod table;
 pub mod view;
 

@@ -2,12 +2,16 @@
 
 use anyhow::{Context, Result};
 
-use crate::record::run::{RunBody, RunDocument, RunResult};
+use crate::record::run::RunDocument;
 use crate::render::Report;
-use crate::render::view::{Align, Cell, Column, Table, View};
-use crate::sample::CountingMode;
-use crate::summary::{CountSource, Ratio};
-use crate::unit::{Count, Nanoseconds, Share};
+use crate::render::prices::{CycleSource, cycle_source, price_table};
+use crate::render::view::View;
+use crate::sample::{CountingMode, LeftOut, Placement};
+use crate::summary::Ratio;
+use crate::unit::Share;
+
+/// The op of most workloads, and of all in documents that do not say.
+const ROUND_TRIP: &str = "round trip";
 
 impl Report for RunDocument {
     fn json(&self) -> Result<String> {
@@ -15,12 +19,17 @@ impl Report for RunDocument {
     }
 
     fn view(&self, wide: bool) -> View {
-        let ratio = self.body.ratio.iter().map(ratio_sentence);
+        let ratio = self.body.ratio.iter().chain(&self.body.ratios).map(ratio_sentence);
         let cost = self.counting_cost_sentence();
         View {
             heading: vec![self.machine_line(), self.counting_line()],
             tables: vec![price_table(&self.body, wide)],
-            notes: ratio.chain([self.explanation()]).chain(cost).chain([next_steps(wide)]).collect(),
+            notes: ratio
+                .chain(self.left_out_sentences())
+                .chain([self.explanation()])
+                .chain(cost)
+                .chain([next_steps(wide)])
+                .collect(),
             warnings: self.all_warnings(),
         }
     }
@@ -48,7 +57,62 @@ impl RunDocument {
             Some(CycleSource::TscTicks) => "TSC ticks, no PMU",
             None => "no cycles",
         };
-        format!("CPU {} ({}); {switches}; {cycles}", self.host.pinned_cpu, self.host.pinned_because)
+        let places = if self.body.results.iter().any(|result| result.placement != Placement::Same) {
+            "the other party as placed below; ".to_string()
+        } else {
+            String::new()
+        };
+        let policy = self.settings.policy.iter().map(|policy| format!("policy {policy}"));
+        let nice = self.settings.nice.iter().map(|nice| format!("nice {nice}"));
+        let policy: String = policy.chain(nice).map(|asked| format!("; {asked}")).collect();
+        format!("CPU {} ({}); {places}{switches}; {cycles}{policy}", self.host.pinned_cpu, self.host.pinned_because)
+    }
+
+    /// What one op is, for each sort of it.
+    fn op_sentence(&self) -> String {
+        let mut sorts: Vec<(&str, Vec<&str>)> = Vec::new();
+        for result in &self.body.results {
+            let op = if result.op.is_empty() { ROUND_TRIP } else { result.op.as_str() };
+            match sorts.iter_mut().find(|(known, _)| *known == op) {
+                Some((_, workloads)) if workloads.contains(&result.workload.as_str()) => {}
+                Some((_, workloads)) => workloads.push(&result.workload),
+                None => sorts.push((op, vec![&result.workload])),
+            }
+        }
+        let others: Vec<String> = sorts
+            .iter()
+            .filter(|(op, _)| *op != ROUND_TRIP)
+            .map(|(op, workloads)| format!("{op} ({})", workloads.join(", ")))
+            .collect();
+        let round_trip = "one round trip A → B → A";
+        match (sorts.iter().any(|(op, _)| *op == ROUND_TRIP), others.as_slice()) {
+            (true, []) => round_trip.to_string(),
+            (true, others) => format!("{round_trip}, or {}", others.join(", ")),
+            (false, others) => others.join(", "),
+        }
+    }
+
+    /// What was asked for and is not in the table, told once per reason.
+    fn left_out_sentences(&self) -> Vec<String> {
+        let mut reasons: Vec<(&LeftOut, Vec<String>)> = Vec::new();
+        for left_out in &self.body.left_out {
+            let title = match left_out.placement {
+                Placement::Same => left_out.workload.clone(),
+                placement => format!("{} ({})", left_out.workload, placement.name()),
+            };
+            match reasons
+                .iter_mut()
+                .find(|(known, _)| (&known.reason, &known.remedy) == (&left_out.reason, &left_out.remedy))
+            {
+                Some((_, titles)) => titles.push(title),
+                None => reasons.push((left_out, vec![title])),
+            }
+        }
+        let sentence = |(left_out, titles): (&LeftOut, Vec<String>)| {
+            let remedy = left_out.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
+            format!("Not measured: {}: {}{remedy}.", titles.join(", "), left_out.reason)
+        };
+        reasons.into_iter().map(sentence).collect()
     }
 
     fn explanation(&self) -> String {
@@ -58,7 +122,8 @@ impl RunDocument {
             format!(" ±: {} interval of the median over {incarnations} incarnations (parties made anew).", Share(level))
         });
         format!(
-            "op: one round trip A → B → A. ns/switch: ns/op ÷ counted switches. floor: the same calls where nothing switches. net: without the floor. kernel switches: voluntary + involuntary. clean: samples without other threads, steal, throttling or a slowed core; prices are their medians.{interval}"
+            "op: {}. ns/switch: ns/op ÷ counted switches. floor: the same calls where nothing switches. net: without the floor. kernel switches: voluntary + involuntary. clean: samples without other threads, steal, throttling or a slowed core; prices are their medians.{interval}",
+            self.op_sentence()
         )
     }
 
@@ -83,125 +148,6 @@ impl RunDocument {
             .map(|warning| warning.message.clone())
             .collect()
     }
-}
-
-/// What stands in the cycles column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CycleSource {
-    Cycles,
-    /// Of user mode only: the kernel may not be observed.
-    UserCycles,
-    TscTicks,
-}
-
-impl CycleSource {
-    fn counter(self) -> &'static str {
-        match self {
-            CycleSource::Cycles => "cycles",
-            CycleSource::UserCycles => "cycles:u",
-            CycleSource::TscTicks => "msr/tsc/",
-        }
-    }
-}
-
-fn cycle_source(body: &RunBody) -> Option<CycleSource> {
-    let has =
-        |source: &CycleSource| body.results.iter().any(|result| counter_per_op(result, source.counter()).is_some());
-    [CycleSource::Cycles, CycleSource::UserCycles, CycleSource::TscTicks].into_iter().find(has)
-}
-
-fn counter_per_op(result: &RunResult, name: &str) -> Option<f64> {
-    result.counters.iter().find(|counter| counter.name == name).map(|counter| counter.per_op)
-}
-
-/// One column of the price list: how it is headed, and what of a result it shows.
-struct PriceColumn {
-    column: Column,
-    cell: Box<dyn Fn(&RunResult) -> Cell>,
-}
-
-fn price_column(
-    key: &'static str,
-    heading: &[&str],
-    expendable: u8,
-    cell: impl Fn(&RunResult) -> Cell + 'static,
-) -> PriceColumn {
-    let align = if key == "workload" { Align::Left } else { Align::Right };
-    PriceColumn {
-        column: Column {
-            key,
-            heading: heading.iter().map(|line| line.to_string()).collect(),
-            align,
-            expendable,
-            wraps: false,
-        },
-        cell: Box::new(cell),
-    }
-}
-
-fn price_table(body: &RunBody, wide: bool) -> Table {
-    let mut columns = vec![
-        price_column("workload", &["workload"], 0, |result| Cell::text(&result.workload)),
-        price_column("ns_per_op", &["ns/op"], 0, |result| Cell::estimate(result.ns_per_op, true, nanoseconds)),
-        price_column("switches_per_op", &["switches", "per op"], 0, switches_cell),
-        price_column("kernel_switches_per_op", &["kernel switches", "per op, v + i"], 3, kernel_switches_cell),
-        price_column("ns_per_switch", &["ns per", "switch"], 0, |result| {
-            Cell::estimate(result.ns_per_switch, false, nanoseconds)
-        }),
-        price_column("floor_ns_per_op", &["floor", "ns/op"], 4, |result| {
-            Cell::estimate(result.floor_ns_per_op, false, nanoseconds)
-        }),
-        price_column("net_ns_per_switch", &["net ns", "per switch"], 0, |result| {
-            Cell::estimate(result.net_ns_per_switch, true, nanoseconds)
-        }),
-    ];
-    if let Some(source) = cycle_source(body) {
-        let (key, heading) = match source {
-            CycleSource::Cycles => ("cycles_per_op", "cycles"),
-            CycleSource::UserCycles => ("user_cycles_per_op", "user cycles"),
-            CycleSource::TscTicks => ("tsc_ticks_per_op", "TSC ticks"),
-        };
-        columns.push(price_column(key, &[heading, "per op"], 5, move |result| cycles_cell(result, source)));
-    }
-    columns.push(price_column("clean_share", &["clean"], 2, clean_cell));
-    if wide {
-        columns.push(price_column("ops_per_second", &["ops/s"], 6, |result| {
-            Cell::number(result.ns_per_op.map(|ns| 1e9 / ns.median), |ops| format!("{ops:.0}"))
-        }));
-        columns.push(price_column("mean_ns_per_op", &["mean of all", "ns/op"], 7, |result| {
-            Cell::number(result.mean_ns_per_op, nanoseconds)
-        }));
-    }
-    let rows = body.results.iter().map(|result| columns.iter().map(|column| (column.cell)(result)).collect()).collect();
-    Table { columns: columns.into_iter().map(|column| column.column).collect(), rows }
-}
-
-fn nanoseconds(value: f64) -> String {
-    Nanoseconds(value).to_string()
-}
-
-fn switches_cell(result: &RunResult) -> Cell {
-    match result.switches_source {
-        CountSource::Expected => Cell::number(result.expected_switches_per_op, |per_op| format!("~{per_op}")),
-        CountSource::Kernel | CountSource::Polls => {
-            Cell::number(result.switches_per_op, |per_op| format!("{per_op:.3}"))
-        }
-    }
-}
-
-fn kernel_switches_cell(result: &RunResult) -> Cell {
-    let split =
-        result.kernel_switches.map(|switches| format!("{:.2} + {:.2}", switches.voluntary, switches.involuntary));
-    Cell::number(result.kernel_switches_per_op, |per_op| split.unwrap_or_else(|| format!("{per_op:.2}")))
-}
-
-fn cycles_cell(result: &RunResult, source: CycleSource) -> Cell {
-    Cell::number(counter_per_op(result, source.counter()), |per_op| Count(per_op).to_string())
-}
-
-fn clean_cell(result: &RunResult) -> Cell {
-    let share = (result.samples.taken > 0).then(|| result.samples.clean as f64 / result.samples.taken as f64);
-    Cell::number(share, |share| Share(share).to_string())
 }
 
 /// The sentence that people come for.

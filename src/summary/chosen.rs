@@ -1,12 +1,15 @@
 //! Which of a workload's samples its figures are taken from.
 
-use crate::sample::{Incarnation, Sample};
+use crate::sample::{Counting, CountingMode, Incarnation, Sample, WorkloadSamples};
 use crate::summary::estimate::median;
 
 /// A sample is disturbed when its wall time exceeds the parties' CPU time by this factor.
 ///
 /// A foreign thread that runs for 5 µs does that to the usual sample of 250 µs; the undisturbed lie within 50 ns.
 const DISTURBED: f64 = 1.02;
+/// Across CPUs a foreign thread shows as two switches or more that pair with none of the parties'; readings at the two
+/// ends may miss one.
+const UNPAIRED: i64 = 3;
 /// Fewer clean samples than this say nothing about an incarnation.
 const FEWEST_CLEAN: usize = 3;
 
@@ -17,7 +20,7 @@ const SLOWED: f64 = 1.1;
 /// The core's full speed is that of the quickest samples; not of the very quickest, which may be a misread clock.
 const QUICKEST: f64 = 0.1;
 
-/// What tells a clean sample of a run.
+/// What a core's speed is judged by: all samples of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Yardstick {
     /// What the stretch takes at full speed; `None` where there is nothing to judge by.
@@ -38,56 +41,128 @@ impl Yardstick {
     pub(super) fn is_slowed(self, sample: &Sample) -> bool {
         self.full_speed_ns.is_some_and(|full_speed_ns| sample.yardstick_ns as f64 > SLOWED * full_speed_ns)
     }
+}
+
+/// What tells a clean sample of one workload.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Judge {
+    yardstick: Yardstick,
+    rule: Rule,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Rule {
+    /// On one CPU: one party or the other runs all the time.
+    WallIsCpuTime,
+    /// Across CPUs, where parties wait: every switch of a party to or from the idle thread is two of the CPU's, and there
+    /// are no others. With the place of that counter.
+    SwitchesArePaired { switches_at: usize },
+    /// Across CPUs without a CPU-wide counter nothing is known against any sample.
+    None,
+}
+
+impl Judge {
+    pub(super) fn of(samples: &WorkloadSamples, counting: &Counting, yardstick: Yardstick) -> Judge {
+        let switches_at = position(counting, "context-switches").filter(|_| counting.mode == CountingMode::Cpu);
+        let rule = match (samples.cpus.len(), switches_at) {
+            (0 | 1, _) => Rule::WallIsCpuTime,
+            (_, Some(switches_at)) => Rule::SwitchesArePaired { switches_at },
+            _ => Rule::None,
+        };
+        Judge { yardstick, rule }
+    }
+
+    /// The same judge for a pass with other counters.
+    fn of_pass(self) -> Judge {
+        let rule = match self.rule {
+            Rule::SwitchesArePaired { .. } => Rule::None,
+            rule => rule,
+        };
+        Judge { rule, ..self }
+    }
+
+    /// Whether it can tell a disturbed sample at all.
+    pub(super) fn can_tell(self) -> bool {
+        !matches!(self.rule, Rule::None)
+    }
 
     /// Whether nothing took the parties' time: no other thread, steal or throttling, and no slowed core.
     pub(super) fn is_clean(self, sample: &Sample) -> bool {
-        let undisturbed = match sample.parties.cpu_ns {
-            Some(cpu_ns) => sample.parties.wall_ns as f64 <= DISTURBED * cpu_ns as f64,
-            // Nothing is known against it.
-            None => true,
+        let undisturbed = match self.rule {
+            Rule::WallIsCpuTime => {
+                // Nothing is known against a sample without CPU time.
+                sample.parties.cpu_ns.is_none_or(|cpu_ns| sample.parties.wall_ns as f64 <= DISTURBED * cpu_ns as f64)
+            }
+            Rule::SwitchesArePaired { switches_at } => {
+                let unpaired = sample.counts[switches_at]
+                    .zip(sample.parties.switches())
+                    .map(|(all, own)| all as i64 - 2 * own as i64);
+                unpaired.is_none_or(|unpaired| unpaired.abs() <= UNPAIRED)
+            }
+            Rule::None => true,
         };
         undisturbed && !self.is_slowed(sample)
     }
 
+    /// Whether the core ran slower than it can. Across CPUs it comes out of idle again and again, which slows it for a
+    /// while: that belongs to the price.
+    pub(super) fn is_slowed(self, sample: &Sample) -> bool {
+        matches!(self.rule, Rule::WallIsCpuTime) && self.yardstick.is_slowed(sample)
+    }
+
     /// How many of these samples are clean.
-    pub(super) fn count_clean(self, samples: &[Sample]) -> usize {
+    fn count_clean(self, samples: &[Sample]) -> usize {
         samples.iter().filter(|sample| self.is_clean(sample)).count()
     }
+}
+
+/// The place of a counter among a sample's counts.
+pub(super) fn position(counting: &Counting, name: &str) -> Option<usize> {
+    counting.counters.iter().position(|counter| counter.name == name)
 }
 
 /// Which samples the figures are of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chosen {
     pub(super) clean_only: bool,
-    yardstick: Yardstick,
+    judge: Judge,
 }
 
 impl Chosen {
     /// The clean ones, unless fewer than half of the incarnations have enough of them: what is left would be luck.
-    pub(super) fn of_incarnations(incarnations: &[Incarnation], yardstick: Yardstick) -> Chosen {
-        let is_usable = |incarnation: &&Incarnation| yardstick.count_clean(&incarnation.samples) >= FEWEST_CLEAN;
+    pub(super) fn of_incarnations(incarnations: &[Incarnation], judge: Judge) -> Chosen {
+        let is_usable = |incarnation: &&Incarnation| judge.count_clean(&incarnation.samples) >= FEWEST_CLEAN;
         let usable = incarnations.iter().filter(is_usable).count();
-        Chosen { clean_only: usable > 0 && usable * 2 >= incarnations.len(), yardstick }
+        Chosen { clean_only: usable > 0 && usable * 2 >= incarnations.len(), judge }
     }
 
     /// The choice among the incarnations of another pass of the same run.
     pub(super) fn of_pass(self, incarnations: &[Incarnation]) -> Chosen {
-        Chosen::of_incarnations(incarnations, self.yardstick)
+        Chosen::of_incarnations(incarnations, self.judge.of_pass())
     }
 
     /// Those of these samples.
     pub(super) fn of(self, samples: &[Sample]) -> impl Iterator<Item = &Sample> {
-        samples.iter().filter(move |sample| !self.clean_only || self.yardstick.is_clean(sample))
+        samples.iter().filter(move |sample| !self.clean_only || self.judge.is_clean(sample))
     }
 
     /// `None` of an incarnation with too few samples to say anything.
     pub(super) fn prices(self, incarnation: &Incarnation) -> Option<Prices> {
-        let of = |samples| -> Vec<f64> { self.of(samples).map(ns_per_op).collect() };
-        let values = of(&incarnation.samples);
-        if self.clean_only && values.len() < FEWEST_CLEAN {
+        // The floor is always played on one CPU.
+        let floor_judge = Judge { rule: Rule::WallIsCpuTime, ..self.judge };
+        let clean_floor = incarnation.floor.iter().filter(|sample| !self.clean_only || floor_judge.is_clean(sample));
+        let floor = median(clean_floor.map(ns_per_op).collect());
+        let used: Vec<&Sample> = self.of(&incarnation.samples).collect();
+        if self.clean_only && used.len() < FEWEST_CLEAN {
             return None;
         }
-        Some(Prices { ns_per_op: median(values)?, floor: median(of(&incarnation.floor)) })
+        let cpu_ns_per_op = |sample: &&Sample| Some(sample.parties.cpu_ns? as f64 / sample.ops as f64);
+        let cpu_ns_per_op: Option<Vec<f64>> = used.iter().map(cpu_ns_per_op).collect();
+        Some(Prices {
+            ns_per_op: median(used.iter().map(|sample| ns_per_op(sample)).collect())?,
+            cpu_ns_per_op: cpu_ns_per_op.and_then(median),
+            floor,
+        })
     }
 }
 
@@ -95,6 +170,8 @@ impl Chosen {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Prices {
     pub(super) ns_per_op: f64,
+    /// CPU time of all parties, which across CPUs is not wall time.
+    pub(super) cpu_ns_per_op: Option<f64>,
     pub(super) floor: Option<f64>,
 }
 

@@ -1,7 +1,7 @@
 //! What the counters of a workload counted, and what counting cost it.
 
 use crate::sample::{CounterInfo, Counting, CountingMode, Incarnation, Sample, WorkloadSamples};
-use crate::summary::chosen::{Chosen, counted_samples, ns_per_op, per_op};
+use crate::summary::chosen::{Chosen, counted_samples, ns_per_op, per_op, position};
 use crate::summary::estimate::{Estimate, median};
 
 /// What one counter counted.
@@ -17,10 +17,15 @@ pub struct CounterTotal {
 
 /// The parties' kernel switches per op, by the kernel's counter where it counted them and no others.
 pub(super) fn kernel_switches<'s>(
+    samples: &WorkloadSamples,
     counting: &Counting,
     chosen: Chosen,
     counted: impl Iterator<Item = &'s Sample>,
 ) -> Option<f64> {
+    if samples.cpus.len() > 1 {
+        // The CPUs' counters have the switches to and to idle as well.
+        return None;
+    }
     let at = position(counting, "context-switches")?;
     // A CPU's counter has everybody's switches: in clean samples the parties', in others the neighbours' too.
     let own_only = match counting.mode {
@@ -37,10 +42,6 @@ pub(super) fn kernel_switches<'s>(
     None
 }
 
-fn position(counting: &Counting, name: &str) -> Option<usize> {
-    counting.counters.iter().position(|counter| counter.name == name)
-}
-
 /// CPU-wide switches less the parties' own. Never below 0, unless the two are read in the wrong order.
 fn foreign(sample: &Sample, switches_at: usize) -> Option<i64> {
     Some(sample.counts[switches_at]? as i64 - sample.parties.switches()? as i64)
@@ -51,7 +52,8 @@ pub(super) fn foreign_switches<'s>(
     samples: &'s WorkloadSamples,
     counting: &Counting,
 ) -> impl Iterator<Item = i64> + use<'s> {
-    let at = position(counting, "context-switches").filter(|_| counting.mode == CountingMode::Cpu);
+    let on_one_cpu = samples.cpus.len() < 2;
+    let at = position(counting, "context-switches").filter(|_| counting.mode == CountingMode::Cpu && on_one_cpu);
     let counted = samples.incarnations.iter().flat_map(counted_samples);
     counted.filter_map(move |sample| foreign(sample, at?))
 }
@@ -79,9 +81,20 @@ fn counter_totals(incarnations: &[Incarnation], counters: &[CounterInfo], chosen
 pub(super) fn all_counters(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Vec<CounterTotal> {
     let mut counters = counter_totals(&samples.incarnations, &counting.counters, chosen);
     counters.extend(booked_switches(samples, counting, chosen));
-    let user_mode = chosen.of_pass(&samples.user_counted);
-    counters.extend(counter_totals(&samples.user_counted, &counting.user_counters, user_mode));
+    for pass in &samples.passes {
+        let counted = counter_totals(&pass.incarnations, &pass.counters, chosen.of_pass(&pass.incarnations));
+        // What stands beside the prices already is not said a second time.
+        counters
+            .extend(counted.into_iter().filter(|new| counting.counters.iter().all(|old| old.name != new.counter.name)));
+    }
     counters
+}
+
+/// What a pass of its own counted per op, in all of its samples; `None` where there was no such pass.
+pub(super) fn counted_in_pass(samples: &WorkloadSamples, name: &str) -> Option<f64> {
+    let pass = samples.passes.iter().find(|pass| pass.counters.iter().any(|counter| counter.name == name))?;
+    let at = pass.counters.iter().position(|counter| counter.name == name)?;
+    per_op(pass.incarnations.iter().flat_map(|incarnation| &incarnation.samples), |sample| sample.counts[at])
 }
 
 /// The kernel's books as a counter, where they are the only one.

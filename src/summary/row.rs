@@ -1,7 +1,9 @@
 //! One workload's samples as one row of figures.
 
-use crate::sample::{Counting, CountingMode, Incarnation, Kind, Sample, SwitchSource, WorkloadSamples};
-use crate::summary::chosen::{Chosen, Prices, Yardstick, counted_samples, per_op};
+use crate::sample::{
+    Counting, CountingMode, Incarnation, Kind, PROBE, Placement, Sample, SwitchSource, WorkloadSamples,
+};
+use crate::summary::chosen::{Chosen, Judge, Prices, Yardstick, counted_samples, per_op};
 use crate::summary::counters::{self, CounterTotal};
 use crate::summary::estimate::Estimate;
 
@@ -10,7 +12,12 @@ use crate::summary::estimate::Estimate;
 pub struct Row {
     pub workload: String,
     pub kind: Kind,
+    pub op: String,
+    pub placement: Placement,
+    pub cpus: Vec<usize>,
     pub ns_per_op: Option<Estimate>,
+    /// CPU time of all parties: what an op costs, where `ns_per_op` is how long it takes.
+    pub cpu_ns_per_op: Option<Estimate>,
     /// Over all samples, the disturbed and the timer tick's among them.
     pub mean_ns_per_op: Option<f64>,
     pub switches: Switches,
@@ -23,11 +30,15 @@ pub struct Row {
     pub net_ns_per_switch: Option<Estimate>,
     /// One per incarnation, in order, `None` of one that says nothing; what is compared is compared within a round.
     pub rounds: Vec<Option<Round>>,
+    /// Incarnations that say something.
+    pub incarnations_priced: usize,
     pub counters: Vec<CounterTotal>,
     pub samples_taken: usize,
     pub samples_clean: usize,
     /// Those during which the core itself ran slower than it can.
     pub samples_slowed: usize,
+    /// Whether a disturbed sample can be told at all.
+    pub tells_disturbed: bool,
     /// Whether the figures are of the clean samples only, or of all for want of clean ones.
     pub clean_only: bool,
     pub samples_counted: usize,
@@ -54,20 +65,35 @@ pub struct Switches {
     pub source: CountSource,
 }
 
+/// Fewer switches per op than this are no price: a neighbour's that fell into a loop that makes none.
+const BY_CHANCE: f64 = 0.01;
+
 /// Where a number of switches comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CountSource {
     Kernel,
     Polls,
+    Resumes,
+    Uprobe,
     /// Nobody counted: what the workload's author expects.
     Expected,
 }
 
+impl Row {
+    /// The workload, and where it ran if that is not one CPU.
+    pub fn title(&self) -> String {
+        match self.placement {
+            Placement::Same => self.workload.clone(),
+            placement => format!("{} ({})", self.workload, placement.name()),
+        }
+    }
+}
+
 impl Switches {
-    /// What to divide by: the count, else the expectation.
+    /// What to divide by: the count, else the expectation; `None` where nothing switches but for a chance.
     pub fn per_op(&self) -> Option<f64> {
-        self.counted_per_op.or(self.expected_per_op).filter(|&per_op| per_op > 0.0)
+        self.counted_per_op.or(self.expected_per_op).filter(|&per_op| per_op >= BY_CHANCE)
     }
 }
 
@@ -80,23 +106,27 @@ pub struct Round {
 
 /// Works out a workload's row; the yardstick is the whole run's.
 pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yardstick) -> Row {
-    let chosen = Chosen::of_incarnations(&samples.incarnations, yardstick);
+    let judge = Judge::of(samples, counting, yardstick);
+    let chosen = Chosen::of_incarnations(&samples.incarnations, judge);
     let used = || samples.incarnations.iter().flat_map(|incarnation| chosen.of(&incarnation.samples));
     let timed = || samples.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
     let counted = || samples.incarnations.iter().flat_map(|incarnation| chosen.of(counted_samples(incarnation)));
 
     let voluntary_per_op = per_op(used(), |sample| sample.parties.voluntary);
     let involuntary_per_op = per_op(used(), |sample| sample.parties.involuntary);
-    let kernel_switches_per_op = counters::kernel_switches(counting, chosen, counted())
+    let kernel_switches_per_op = counters::kernel_switches(samples, counting, chosen, counted())
         .or_else(|| Some(voluntary_per_op? + involuntary_per_op?));
     let counted_per_op = match samples.switch_source {
         SwitchSource::Kernel => kernel_switches_per_op,
-        SwitchSource::Polls => per_op(used(), |sample| sample.own_switches),
+        SwitchSource::Polls | SwitchSource::Resumes => per_op(used(), |sample| sample.own_switches),
+        SwitchSource::Uprobe => counters::counted_in_pass(samples, PROBE),
     };
     let source = match (counted_per_op, samples.switch_source) {
         (None, _) => CountSource::Expected,
         (_, SwitchSource::Kernel) => CountSource::Kernel,
         (_, SwitchSource::Polls) => CountSource::Polls,
+        (_, SwitchSource::Resumes) => CountSource::Resumes,
+        (_, SwitchSource::Uprobe) => CountSource::Uprobe,
     };
     let switches = Switches { counted_per_op, expected_per_op: samples.expected_switches_per_op, source };
     let prices: Vec<Option<Prices>> =
@@ -107,6 +137,10 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
     Row {
         workload: samples.workload.clone(),
         kind: samples.kind,
+        op: samples.op.clone(),
+        placement: samples.placement,
+        cpus: samples.cpus.clone(),
+        cpu_ns_per_op: Estimate::over(each_price().filter_map(|prices| prices.cpu_ns_per_op)),
         ns_per_op: Estimate::over(each_price().map(|prices| prices.ns_per_op)),
         mean_ns_per_op: mean_ns_per_op(timed()),
         switches,
@@ -116,11 +150,13 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         ns_per_switch: Estimate::over(each_round().map(|round| round.ns_per_switch)),
         floor_ns_per_op: Estimate::over(each_price().filter_map(|prices| prices.floor)),
         net_ns_per_switch: Estimate::over(each_round().filter_map(|round| round.net_ns_per_switch)),
+        incarnations_priced: prices.iter().flatten().count(),
         rounds,
         counters: counters::all_counters(samples, counting, chosen),
         samples_taken: timed().count(),
-        samples_clean: timed().filter(|sample| yardstick.is_clean(sample)).count(),
-        samples_slowed: timed().filter(|sample| yardstick.is_slowed(sample)).count(),
+        samples_clean: timed().filter(|sample| judge.is_clean(sample)).count(),
+        samples_slowed: timed().filter(|sample| judge.is_slowed(sample)).count(),
+        tells_disturbed: judge.can_tell(),
         clean_only: chosen.clean_only,
         samples_counted: samples.incarnations.iter().map(|incarnation| counted_samples(incarnation).len()).sum(),
         ops_per_sample: used().map(|sample| sample.ops).next().unwrap_or_default(),

@@ -1,8 +1,8 @@
 //! Rows from made-up samples.
 
 use crate::sample::{
-    CounterInfo, CounterTimes, Counting, CountingMode, Incarnation, Kind, PartyUsage, Sample, SwitchSource,
-    WorkloadSamples,
+    CounterInfo, CounterTimes, Counting, CountingMode, Incarnation, Kind, PROBE, PartyUsage, PassSamples, Placement,
+    Sample, SwitchSource, WorkloadSamples,
 };
 use crate::summary::chosen::Yardstick;
 use crate::summary::counters::running_ratio;
@@ -64,9 +64,12 @@ fn workload(incarnations: Vec<Incarnation>) -> WorkloadSamples {
         kind: Kind::Thread,
         switch_source: SwitchSource::Kernel,
         expected_switches_per_op: Some(2.0),
+        op: "round trip".to_string(),
+        placement: Placement::Same,
+        cpus: vec![0],
         incarnations,
         uncounted: Vec::new(),
-        user_counted: Vec::new(),
+        passes: Vec::new(),
     }
 }
 
@@ -176,12 +179,67 @@ fn user_mode_is_counted_in_a_pass_of_its_own() {
     pass.samples.iter_mut().for_each(|sample| sample.counts = vec![Some(OPS * 90)]);
     pass.counted.clear();
     pass.times = vec![CounterTimes { enabled_ns: 10, running_ns: 10 }];
-    workload.user_counted = vec![pass];
-    let user_counters = vec![CounterInfo { name: "cycles:u".to_string(), scope: CountingMode::Thread }];
-    let row = summarize(&workload, &Counting { user_counters, ..counting(CountingMode::Cpu) });
+    let counters = vec![CounterInfo { name: "cycles:u".to_string(), scope: CountingMode::Thread }];
+    workload.passes = vec![PassSamples { counters, incarnations: vec![pass] }];
+    let row = summarize(&workload, &counting(CountingMode::Cpu));
     let cycles = row.counters.last().unwrap();
     assert_eq!((cycles.counter.name.as_str(), cycles.per_op), ("cycles:u", 90.0));
     assert_eq!(row.ns_per_op.unwrap().median, 1000.0, "and its time is in no price");
+}
+
+#[test]
+fn across_cpus_a_sample_is_clean_when_every_switch_pairs_with_one_of_idle() {
+    // The parties wait for each other: CPU time is half of the wall time, and every switch of theirs is two of the CPUs'.
+    let apart = |foreign: u64| {
+        let mut sample = sample(1000);
+        sample.parties.cpu_ns = Some(OPS * 500);
+        sample.counts[0] = Some(4 * OPS + foreign);
+        sample
+    };
+    let of = || incarnation(vec![apart(0), apart(1), apart(3), apart(40)], 200);
+    let mut workload = workload(vec![of(), of(), of()]);
+    (workload.placement, workload.cpus) = (Placement::Llc, vec![0, 1]);
+    let row = summarize(&workload, &counting(CountingMode::Cpu));
+    assert_eq!((row.samples_taken, row.samples_clean, row.clean_only), (12, 9, true));
+    assert_eq!(row.cpu_ns_per_op.unwrap().median, 500.0);
+    assert_eq!(row.switches.counted_per_op, Some(2.0), "the parties' own, without those of idle");
+    assert_eq!((row.foreign_switches, row.tells_disturbed), (None, true));
+    let blind = summarize(&workload, &counting(CountingMode::Rusage));
+    assert_eq!((blind.samples_clean, blind.tells_disturbed), (12, false));
+}
+
+#[test]
+fn goroutine_switches_are_what_the_probe_counted_and_else_expected() {
+    let mut goroutines = WorkloadSamples {
+        kind: Kind::Goroutine,
+        switch_source: SwitchSource::Uprobe,
+        ..workload(vec![incarnation(vec![sample(200); 4], 20); 3])
+    };
+    let row = summarize(&goroutines, &counting(CountingMode::Cpu));
+    assert_eq!((row.switches.source, row.switches.per_op()), (CountSource::Expected, Some(2.0)));
+    assert_eq!(ratio(&[row], Kind::Goroutine), None, "what nobody counted is in no verdict");
+    let mut hits = sample(10_000);
+    hits.counts = vec![Some(3 * OPS)];
+    let pass = Incarnation { samples: vec![hits; 2], ..Incarnation::default() };
+    let counters = vec![CounterInfo { name: PROBE.to_string(), scope: CountingMode::Cpu }];
+    goroutines.passes = vec![PassSamples { counters, incarnations: vec![pass] }];
+    let row = summarize(&goroutines, &counting(CountingMode::Cpu));
+    assert_eq!((row.switches.source, row.switches.counted_per_op), (CountSource::Uprobe, Some(3.0)));
+    assert_eq!(row.ns_per_op.unwrap().median, 200.0);
+}
+
+#[test]
+fn what_switches_by_chance_only_has_no_price_per_switch() {
+    let mut quiet = sample(100);
+    (quiet.parties.voluntary, quiet.parties.involuntary) = (Some(0), Some(0));
+    let references = WorkloadSamples {
+        kind: Kind::Reference,
+        expected_switches_per_op: None,
+        ..workload(vec![Incarnation { samples: vec![quiet; 4], ..Incarnation::default() }; 3])
+    };
+    let row = summarize(&references, &Counting::without_counters(CountingMode::Rusage));
+    assert_eq!((row.switches.counted_per_op, row.ns_per_switch), (Some(0.0), None));
+    assert_eq!(row.ns_per_op.unwrap().median, 100.0);
 }
 
 #[test]
@@ -210,7 +268,8 @@ fn a_task_is_set_beside_a_thread_round_by_round() {
     let threads =
         workload(vec![incarnation(vec![sample(1000); 4], 200), incarnation(vec![sample(1200); 4], 200), interrupted]);
     let rows = [summarize(&tasks, &counting(CountingMode::Cpu)), summarize(&threads, &counting(CountingMode::Cpu))];
-    let ratio = ratio(&rows).unwrap();
+    assert_eq!(ratio(&rows, Kind::Goroutine), None);
+    let ratio = ratio(&rows, Kind::Task).unwrap();
     assert_eq!((ratio.cheaper.as_str(), ratio.dearer.as_str()), ("task-channel", "thread-pipe"));
     assert_eq!(ratio.gross.median, 10.0);
     assert_eq!(ratio.net.unwrap().median, 10.0);

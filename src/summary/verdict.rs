@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sample::Kind;
+use crate::sample::{Kind, Placement};
 use crate::summary::estimate::Estimate;
-use crate::summary::row::Row;
+use crate::summary::row::{CountSource, Row};
 
 /// How many times cheaper one workload's switch is than another's, with intervals over the rounds in which both were measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,10 +20,12 @@ pub struct Ratio {
     pub dearer_ns: f64,
 }
 
-/// The ratio that people come for: a task's switch against a thread's, or else a process's. `None` where one is missing.
-pub fn ratio(rows: &[Row]) -> Option<Ratio> {
-    let first = |kind| rows.iter().find(|row| row.kind == kind && row.ns_per_switch.is_some());
-    let task = first(Kind::Task)?;
+/// The ratio that people come for: the switch of a kind that needs no kernel against a thread's, or else a process's, on one
+/// CPU. `None` where one is missing, or was not counted.
+pub fn ratio(rows: &[Row], kind: Kind) -> Option<Ratio> {
+    let is_priced = |row: &&Row| row.ns_per_switch.is_some() && row.placement == Placement::Same;
+    let first = |kind| rows.iter().filter(is_priced).find(|row| row.kind == kind);
+    let task = first(kind).filter(|row| row.switches.source != CountSource::Expected)?;
     let kernel = first(Kind::Thread).or_else(|| first(Kind::Process))?;
     let pairs = || task.rounds.iter().zip(&kernel.rounds).filter_map(|(task, kernel)| task.zip(*kernel));
     let gross = Estimate::over(pairs().map(|(task, kernel)| kernel.ns_per_switch / task.ns_per_switch))?;

@@ -32,7 +32,7 @@ const STEAL: f64 = 0.01;
 
 /// What to know about one row.
 pub fn of_row(row: &Row) -> Vec<Warning> {
-    let about = |(code, message): (&str, String)| Warning::new(code, format!("{}: {message}", row.workload));
+    let about = |(code, message): (&str, String)| Warning::new(code, format!("{}: {message}", row.title()));
     of_counts(row).into_iter().chain(of_samples(row)).chain(of_surroundings(row)).map(about).collect()
 }
 
@@ -76,6 +76,10 @@ fn of_counts(row: &Row) -> Vec<Remark> {
 fn of_samples(row: &Row) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let (clean, taken) = (row.samples_clean, row.samples_taken);
+    if !row.tells_disturbed {
+        let message = "across CPUs, disturbed samples cannot be told without CPU-wide counters; its figures are of all samples but those of a slowed core".to_string();
+        remarks.push(("disturbance-unknown", message));
+    }
     if !row.clean_only && taken > 0 {
         let message = format!(
             "only {clean} of {taken} samples were clean, too few; its figures are of all samples, the neighbours' time in them"
@@ -144,7 +148,7 @@ pub fn of_counting(counting: &Counting) -> Vec<Warning> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{CounterInfo, Counting, Kind, SwitchSource, WorkloadSamples};
+    use crate::sample::{CounterInfo, Counting, Kind, Placement, SwitchSource, WorkloadSamples};
     use crate::summary::chosen::Yardstick;
     use crate::summary::counters::CounterTotal;
     use crate::summary::estimate::Estimate;
@@ -156,9 +160,12 @@ mod tests {
             kind: Kind::Thread,
             switch_source: SwitchSource::Kernel,
             expected_switches_per_op: Some(2.0),
+            op: "round trip".to_string(),
+            placement: Placement::Same,
+            cpus: vec![0],
             incarnations: Vec::new(),
             uncounted: Vec::new(),
-            user_counted: Vec::new(),
+            passes: Vec::new(),
         };
         let counting = Counting::without_counters(CountingMode::Cpu);
         let mut row = summarize(&samples, &counting, Yardstick::of(std::iter::empty()));
@@ -181,6 +188,7 @@ mod tests {
         check(|row| row.switches.counted_per_op = Some(6.0), &["count-differs"]);
         check(|row| row.samples_clean = 30, &["few-clean-samples"]);
         check(|row| (row.samples_clean, row.clean_only) = (0, false), &["no-clean-samples"]);
+        check(|row| row.tells_disturbed = false, &["disturbance-unknown"]);
         check(|row| row.samples_slowed = 5, &[]);
         check(|row| row.samples_slowed = 6, &["core-slowed"]);
         check(|row| row.fewest_foreign_switches = Some(-1), &["counts-disagree"]);

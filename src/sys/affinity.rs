@@ -90,6 +90,12 @@ pub fn restrict_to(cpus: &CpuList) -> Result<()> {
     sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("sched_setaffinity to CPU {cpus}"))
 }
 
+/// Whether a CPU is there to run on; one that the kernel does not say this of is.
+pub fn is_online(cpu: usize) -> bool {
+    // A CPU that cannot be taken offline has no such file.
+    std::fs::read_to_string(format!("/sys/devices/system/cpu/cpu{cpu}/online")).map_or(true, |text| text.trim() != "0")
+}
+
 /// The calling thread on one CPU, until dropped; then it goes back to where it was allowed before.
 #[derive(Debug)]
 pub struct Pinned {

@@ -46,6 +46,7 @@ impl Partner {
     /// `EAGAIN` when `RLIMIT_NPROC` or the cgroup's `pids.max` is reached, `ENOMEM`.
     pub fn fork(body: impl FnOnce() -> i32) -> Result<Partner> {
         let parent = getpid();
+        signal::watch_children()?;
         // SAFETY: the caller's process has one thread, so the child finds no lock taken and no state half changed; it
         // leaves through _exit, so that no destructor or exit handler of the parent runs twice.
         match unsafe { fork() }.context("fork")? {
@@ -98,6 +99,7 @@ impl Partner {
             Err(errno) => bail!("waiting for partner process {}: {errno}", self.pid),
         };
         self.reaped = true;
+        signal::forget_ended_children();
         Ok(Some(ended))
     }
 }
@@ -108,6 +110,7 @@ impl Drop for Partner {
             // It may have ended already; until it is reaped its pid is nobody else's.
             let _ = kill(self.pid, Signal::SIGKILL);
             while let Err(Errno::EINTR) = waitpid(self.pid, None) {}
+            signal::forget_ended_children();
         }
     }
 }

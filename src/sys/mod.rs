@@ -1,4 +1,4 @@
-//! The kernel's calls as this crate needs them: processors, clocks, pipes, processes, signals.
+//! The kernel's calls as this crate needs them: processors, clocks, tokens, processes, signals.
 //!
 //! All of the crate's `unsafe` is here. Nothing here knows what a workload or a counter is.
 
@@ -7,7 +7,11 @@ pub mod child;
 pub mod clock;
 pub mod cpuid;
 pub mod fork;
-pub mod pipe;
+pub mod futex;
+pub mod perf;
+pub mod policy;
+pub mod shared;
 pub mod signal;
 pub mod sysctl;
+pub mod token;
 pub mod usage;

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! SIGINT, SIGTERM   first: remembered, the sample under way is finished      half a second later: the process ends
+//! SIGCHLD           a partner process has ended: who waits for it gives up
 //! SIGALRM           every 2 s: a tick; progress sets the ticks back to 0
 //!                   tick 5 (10 s without progress): waiting calls give up    tick 7: the process ends at once
 //! ```
 //!
-//! The handlers are installed without `SA_RESTART`: a call that waits returns `EINTR`, asks [`check_not_stalled`], and
-//! waits again. Ticks are counted, not time, so that a process stopped by Ctrl-Z for an hour has missed one tick.
+//! The handlers are installed without `SA_RESTART`: a call that waits returns `EINTR`, asks [`check_in_order`], and waits
+//! again. Ticks are counted, not time, so that a process stopped by Ctrl-Z for an hour has missed one tick.
 #![allow(unsafe_code)]
 
 use std::io;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use nix::libc::c_int;
@@ -34,6 +35,7 @@ const SAME_WISH_NS: u64 = 500_000_000;
 static STOP_SIGNAL: AtomicI32 = AtomicI32::new(0);
 static STOPPED_AT_NS: AtomicU64 = AtomicU64::new(0);
 static TICKS: AtomicU32 = AtomicU32::new(0);
+static CHILD_ENDED: AtomicBool = AtomicBool::new(false);
 /// What is being done, for the last words: always a `&'static` place, so that a handler may read it at any time.
 static ACTIVITY: AtomicPtr<&'static str> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -59,6 +61,15 @@ pub fn block_all() -> Result<()> {
     SigSet::all().thread_block().context("blocking signals")
 }
 
+/// An error of kind `TimedOut` once the watchdog has given up, or `BrokenPipe` once a partner process has ended; for
+/// calls that were interrupted while they waited for a party.
+pub fn check_in_order() -> io::Result<()> {
+    if CHILD_ENDED.load(Ordering::Relaxed) {
+        return Err(io::Error::new(io::ErrorKind::BrokenPipe, "a partner process has ended"));
+    }
+    check_not_stalled()
+}
+
 /// An error of kind `TimedOut` once the watchdog has given up; for calls that were interrupted.
 pub fn check_not_stalled() -> io::Result<()> {
     if TICKS.load(Ordering::Relaxed) < TICKS_UNTIL_STALLED {
@@ -70,6 +81,17 @@ pub fn check_not_stalled() -> io::Result<()> {
 /// Says that there was progress, where a wait has a limit of its own and knows no watchdog.
 pub fn progress() {
     TICKS.store(0, Ordering::Relaxed);
+}
+
+/// Notices from now on when a child ends, so that nobody waits for it: [`check_in_order`] says so.
+pub fn watch_children() -> Result<()> {
+    forget_ended_children();
+    install_with(Signal::SIGCHLD, SigHandler::Handler(on_child), SaFlags::SA_NOCLDSTOP)
+}
+
+/// Forgets that a child has ended: it has been waited for, and nobody waits for it any more.
+pub fn forget_ended_children() {
+    CHILD_ENDED.store(false, Ordering::Relaxed);
 }
 
 /// Watches for progress until dropped. One at a time.
@@ -104,7 +126,11 @@ impl Drop for Watchdog {
 }
 
 fn install(signal: Signal, handler: SigHandler) -> Result<()> {
-    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    install_with(signal, handler, SaFlags::empty())
+}
+
+fn install_with(signal: Signal, handler: SigHandler, flags: SaFlags) -> Result<()> {
+    let action = SigAction::new(handler, flags, SigSet::empty());
     // SAFETY: the handlers of this file touch atomics and call async-signal-safe functions only (clock_gettime is one).
     unsafe { sigaction(signal, &action) }.with_context(|| format!("sigaction({signal})"))?;
     Ok(())
@@ -121,6 +147,10 @@ extern "C" fn on_stop(signal: c_int) {
         }
         Err(_) => {}
     }
+}
+
+extern "C" fn on_child(_: c_int) {
+    CHILD_ENDED.store(true, Ordering::Relaxed);
 }
 
 extern "C" fn on_tick(_: c_int) {

@@ -3,15 +3,21 @@
 //! A workload counts its own switches where the kernel cannot (polls of a task), and reads no kernel counter. Adding
 //! one is a file and a row here.
 
-mod process_pipe;
+mod coroutine;
+mod goroutine;
+mod hand;
+mod process;
+mod reference;
 pub mod session;
-mod task_channel;
-mod thread_pipe;
+mod task;
+mod thread;
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
 
 use crate::sample::{Kind, SwitchSource};
-use crate::workload::session::Session;
+use crate::workload::session::{Session, Setting};
 
 /// One way of passing control between parties.
 #[derive(Debug)]
@@ -21,29 +27,111 @@ pub struct Workload {
     pub summary: &'static str,
     /// What one op is.
     pub op: &'static str,
-    /// Switches per op that its author expects; what is divided by is the count.
+    /// Switches per op that its author expects; what is divided by is the count. `None` where nothing is promised.
     pub expected_switches_per_op: Option<f64>,
     pub switch_source: SwitchSource,
     /// Whether `run` measures it without being told.
     pub default: bool,
-    pub prepare: fn() -> Result<Box<dyn Session>>,
+    /// Whether its parties can run on different CPUs.
+    pub apart: bool,
+    /// How long a sample should be, in ns, with all parties on one CPU.
+    pub sample_ns: u32,
+    /// Whether this system has what it takes, found out without starting anything.
+    pub available: fn() -> Result<(), Unavailable>,
+    /// Makes what takes long to make and is kept, before anything is measured. The callback is told what, if anything is.
+    pub provide: fn(Say<'_>) -> Result<()>,
+    pub prepare: fn(&Setting) -> Result<Box<dyn Session>>,
     /// The same calls where nothing switches, and what they are.
     pub floor: Option<Floor>,
+    /// Where its switches can be counted from outside, for one with [`SwitchSource::Uprobe`].
+    pub probe_point: Option<fn() -> Result<ProbePoint>>,
 }
+
+/// Tells the user what is about to take a while.
+pub type Say<'a> = &'a dyn Fn(&str);
 
 /// What an op costs without its switches.
 #[derive(Debug)]
 pub struct Floor {
     pub summary: &'static str,
-    pub prepare: fn() -> Result<Box<dyn Session>>,
+    pub prepare: fn(&Setting) -> Result<Box<dyn Session>>,
+}
+
+/// Why a workload cannot be measured here, and what would help.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable {
+    pub reason: String,
+    pub remedy: Option<String>,
+}
+
+/// A function of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbePoint {
+    pub program: PathBuf,
+    pub function: &'static str,
+}
+
+/// The op of a ping-pong.
+const ROUND_TRIP: &str = "round trip";
+
+impl Workload {
+    /// What a row need not say.
+    const EMPTY: Workload = Workload {
+        name: "",
+        kind: Kind::Reference,
+        summary: "",
+        op: ROUND_TRIP,
+        expected_switches_per_op: None,
+        switch_source: SwitchSource::Kernel,
+        default: false,
+        apart: false,
+        // Short enough to fall between a busy neighbour's time slices (3 ms), long enough for the clock's two reads
+        // (50 ns) and the calls around it to vanish.
+        sample_ns: 250_000,
+        available: || Ok(()),
+        provide: |_| Ok(()),
+        prepare: |_| bail!("a workload without parties"),
+        floor: None,
+        probe_point: None,
+    };
 }
 
 /// Every workload, in the order in which they are listed and shown.
-pub static WORKLOADS: &[Workload] = &[thread_pipe::WORKLOAD, process_pipe::WORKLOAD, task_channel::WORKLOAD];
+pub static WORKLOADS: &[Workload] = &[
+    thread::pipe::WORKLOAD,
+    thread::eventfd::WORKLOAD,
+    thread::socketpair::WORKLOAD,
+    thread::futex::WORKLOAD,
+    thread::condvar::WORKLOAD,
+    thread::park::WORKLOAD,
+    thread::channel::WORKLOAD,
+    thread::yields::WORKLOAD,
+    process::pipe::WORKLOAD,
+    process::futex::WORKLOAD,
+    process::yields::WORKLOAD,
+    task::channel::WORKLOAD,
+    task::oneway::WORKLOAD,
+    task::notify::WORKLOAD,
+    task::yields::WORKLOAD,
+    task::multi::WORKLOAD,
+    task::pipe::WORKLOAD,
+    coroutine::WORKLOAD,
+    goroutine::CHANNEL,
+    goroutine::ONEWAY,
+    reference::SYSCALL,
+    reference::CALL,
+];
 
-/// The workload of this name.
-pub fn find(name: &str) -> Option<&'static Workload> {
-    WORKLOADS.iter().find(|workload| workload.name == name)
+/// Stands for every workload.
+pub const ALL: &str = "all";
+
+/// The workloads that a word means, in the registry's order: `all`, a kind, a glob, or a name. None if it means nothing.
+pub fn meant_by(word: &str) -> Vec<&'static Workload> {
+    let glob = glob::Pattern::new(word).ok();
+    let is_meant = |workload: &&Workload| {
+        word == ALL || word == workload.kind.name() || glob.as_ref().is_some_and(|glob| glob.matches(workload.name))
+    };
+    WORKLOADS.iter().filter(is_meant).collect()
 }
 
 /// What `run` measures when it is not told what.
@@ -73,22 +161,23 @@ mod tests {
         (count("/proc/self/fd"), count("/proc/self/task"), children)
     }
 
-    fn check_session(name: &str, prepare: fn() -> Result<Box<dyn Session>>, own_switches_per_op: Option<f64>) {
+    fn check_session(name: &str, prepare: fn(&Setting) -> Result<Box<dyn Session>>, own_switches_per_op: Option<f64>) {
+        let setting = Setting::on(0);
         let before = left_overs();
-        let mut session = prepare().unwrap();
+        let mut session = prepare(&setting).unwrap();
         assert!(!session.parties().is_empty(), "{name}");
+        // A reactor learns only by the first that its pipes are empty.
+        session.play(1).unwrap();
         for ops in [1, 2, 100] {
             let played = session.play(ops).unwrap();
             assert!(played.elapsed_ns > 0, "{name}");
-            assert_eq!(
-                played.own_switches,
-                own_switches_per_op.map(|per_op| (per_op * ops as f64) as u64),
-                "{name}, {ops} ops"
-            );
+            if let Some(per_op) = own_switches_per_op {
+                assert_eq!(played.own_switches, Some((per_op * ops as f64) as u64), "{name}, {ops} ops");
+            }
         }
         session.end().unwrap();
         assert_eq!(left_overs(), before, "{name} left files, threads or children behind");
-        drop(prepare().unwrap());
+        drop(prepare(&setting).unwrap());
         let settled = (0..1000).any(|_| {
             std::thread::sleep(std::time::Duration::from_millis(1));
             left_overs() == before
@@ -96,13 +185,33 @@ mod tests {
         assert!(settled, "{name} left something behind when dropped: {:?}, before {before:?}", left_overs());
     }
 
+    /// In a process of its own: other tests of this one open files and start threads as they please.
     #[test]
     fn every_workload_plays_ends_and_leaves_nothing_behind() {
+        const ALONE: &str = "CTXPROF_TEST_ALONE";
         let _alone = test_lock();
+        if std::env::var_os(ALONE).is_none() {
+            let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+            test.args([
+                "--exact",
+                "workload::tests::every_workload_plays_ends_and_leaves_nothing_behind",
+                "--nocapture",
+            ]);
+            let output = test.env(ALONE, "1").output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+            return;
+        }
         for workload in WORKLOADS {
+            if let Err(missing) = (workload.available)() {
+                let required = std::env::var("CTXPROF_TEST_REQUIRE").unwrap_or_default();
+                assert!(!required.contains("go"), "{}: {missing:?}", workload.name);
+                eprintln!("skipped: {}: {missing:?}", workload.name);
+                continue;
+            }
             let own = match workload.switch_source {
-                SwitchSource::Polls => workload.expected_switches_per_op,
-                SwitchSource::Kernel => None,
+                SwitchSource::Polls | SwitchSource::Resumes => workload.expected_switches_per_op,
+                SwitchSource::Kernel | SwitchSource::Uprobe => None,
             };
             check_session(workload.name, workload.prepare, own);
             if let Some(floor) = &workload.floor {
@@ -114,8 +223,23 @@ mod tests {
     #[test]
     fn names_are_unique_and_begin_with_their_kind() {
         for (at, workload) in WORKLOADS.iter().enumerate() {
-            assert!(workload.name.starts_with(workload.kind.name()), "{}", workload.name);
+            let is_reference = workload.kind == Kind::Reference;
+            assert!(is_reference || workload.name.starts_with(workload.kind.name()), "{}", workload.name);
+            assert!(workload.name != ALL && !workload.name.contains(['*', '?', '[']), "{}", workload.name);
             assert!(WORKLOADS[..at].iter().all(|earlier| earlier.name != workload.name), "{}", workload.name);
+        }
+    }
+
+    #[test]
+    fn a_word_means_all_or_a_kind_or_a_glob_or_a_name() {
+        let names = |word: &str| meant_by(word).iter().map(|workload| workload.name).collect::<Vec<_>>();
+        assert_eq!(names("all").len(), WORKLOADS.len());
+        assert_eq!(names("process"), ["process-pipe", "process-futex", "process-yield"]);
+        assert_eq!(names("*-pipe"), ["thread-pipe", "process-pipe", "task-pipe"]);
+        assert_eq!(names("coroutine"), ["coroutine"]);
+        assert_eq!(names("call"), ["call"]);
+        for nothing in ["", "thread-", "zzz*", "[", "Thread"] {
+            assert!(names(nothing).is_empty(), "{nothing:?}");
         }
     }
 }

@@ -1,9 +1,53 @@
 //! What every way of switching must be able to do: make its parties, play, end.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use nix::unistd::{Pid, getpid, gettid};
 
-/// One set of parties, alive and waiting between plays. Made pinned: its parties run where the maker runs.
+use crate::sys::affinity;
+
+/// Where a session's parties are to run, and how many there are where that can be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The calling thread's CPU, to which it is pinned already.
+    pub leader_cpu: usize,
+    /// The CPU of the party that it plays with.
+    pub follower_cpu: usize,
+    /// Worker threads of a multi-thread runtime.
+    pub workers: usize,
+    /// A CPU that no party runs on, for what must keep out of their way; `None` where none is allowed.
+    pub spare_cpu: Option<usize>,
+}
+
+impl Setting {
+    /// All parties on one CPU.
+    pub fn on(cpu: usize) -> Setting {
+        Setting { leader_cpu: cpu, follower_cpu: cpu, workers: 2, spare_cpu: None }
+    }
+
+    /// Whether the parties run on two CPUs.
+    pub fn is_apart(&self) -> bool {
+        self.leader_cpu != self.follower_cpu
+    }
+
+    /// The CPUs in use: one, or two.
+    pub fn cpus(&self) -> Vec<usize> {
+        if self.is_apart() { vec![self.leader_cpu, self.follower_cpu] } else { vec![self.leader_cpu] }
+    }
+
+    /// Takes the calling thread, a follower that has inherited the leader's CPU, to its own.
+    ///
+    /// # Errors
+    /// That CPU is offline or not allowed.
+    pub fn seat_follower(&self) -> Result<()> {
+        if !self.is_apart() {
+            return Ok(());
+        }
+        let cpu = self.follower_cpu;
+        affinity::restrict_to(&[cpu].into_iter().collect()).with_context(|| format!("pinning a party to CPU {cpu}"))
+    }
+}
+
+/// One set of parties, alive and waiting between plays. Made pinned: its parties run where its [`Setting`] says.
 pub trait Session {
     /// The Linux threads that take part, the calling one included if it does.
     fn parties(&self) -> Vec<Party>;
@@ -27,6 +71,27 @@ pub struct Played {
     pub elapsed_ns: u64,
     /// Switches between the parties, where the workload counts them itself.
     pub own_switches: Option<u64>,
+    /// Wall and CPU time as parties in another process read them around their play; `None` where this process can.
+    pub times: Option<PlayTimes>,
+}
+
+/// Wall and CPU time of a play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlayTimes {
+    pub wall_ns: u64,
+    pub cpu_ns: u64,
+}
+
+impl Played {
+    /// A play whose switches are for the kernel to count.
+    pub fn timed(elapsed_ns: u64) -> Played {
+        Played { elapsed_ns, own_switches: None, times: None }
+    }
+
+    /// A play that counted its own switches.
+    pub fn counted(elapsed_ns: u64, switches: u64) -> Played {
+        Played { elapsed_ns, own_switches: Some(switches), times: None }
+    }
 }
 
 /// A Linux thread that takes part in a session.
@@ -44,5 +109,10 @@ impl Party {
     /// A process with a single thread.
     pub fn process(pid: Pid) -> Party {
         Party { process: pid, thread: pid }
+    }
+
+    /// Another thread of this process.
+    pub fn thread(thread: Pid) -> Party {
+        Party { process: getpid(), thread }
     }
 }

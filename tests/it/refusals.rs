@@ -4,8 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use serde_json::Value;
-
 use crate::support::{CTXPROF, Done, SHORT, can, result, run, warned};
 
 /// Runs ctxprof with perf_event_open tampered with.
@@ -74,7 +72,9 @@ fn single_counters_refused_are_absent_with_the_reason() {
     let document =
         with_perf("error=EBUSY:when=2..6", &format!("run thread-pipe --format json {SHORT}")).expect(0, &[]).json();
     let pipe = result(&document, "thread-pipe");
-    let names: Vec<&Value> = pipe["counters"].as_array().unwrap().iter().map(|counter| &counter["name"]).collect();
+    let names = pipe["counters"].as_array().unwrap().iter().map(|counter| counter["name"].as_str().unwrap());
+    // Where tracefs is mounted, wake-ups are counted in a later pass.
+    let names: Vec<&str> = names.filter(|name| !name.starts_with("sched:")).collect();
     assert_eq!(names, ["context-switches"]);
     let absent = document["counting"]["absent"].as_array().unwrap();
     assert!(

@@ -1,0 +1,186 @@
+//! The columns of the price list.
+
+use crate::record::run::{RunBody, RunResult};
+use crate::render::view::{Align, Cell, Column, Table};
+use crate::sample::{Placement, TO_IDLE, WAKE_UPS};
+use crate::summary::CountSource;
+use crate::unit::{Count, Nanoseconds, Share};
+
+/// What stands in the cycles column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CycleSource {
+    Cycles,
+    /// Of user mode only: the kernel may not be observed.
+    UserCycles,
+    TscTicks,
+}
+
+impl CycleSource {
+    fn counter(self) -> &'static str {
+        match self {
+            CycleSource::Cycles => "cycles",
+            CycleSource::UserCycles => "cycles:u",
+            CycleSource::TscTicks => "msr/tsc/",
+        }
+    }
+}
+
+pub(super) fn cycle_source(body: &RunBody) -> Option<CycleSource> {
+    let has =
+        |source: &CycleSource| body.results.iter().any(|result| counter_per_op(result, source.counter()).is_some());
+    [CycleSource::Cycles, CycleSource::UserCycles, CycleSource::TscTicks].into_iter().find(has)
+}
+
+fn counter_per_op(result: &RunResult, name: &str) -> Option<f64> {
+    result.counters.iter().find(|counter| counter.name == name).map(|counter| counter.per_op)
+}
+
+/// One column of the price list: how it is headed, and what of a result it shows.
+struct PriceColumn {
+    column: Column,
+    cell: Box<dyn Fn(&RunResult) -> Cell>,
+}
+
+fn price_column(
+    key: &'static str,
+    heading: &[&str],
+    expendable: u8,
+    cell: impl Fn(&RunResult) -> Cell + 'static,
+) -> PriceColumn {
+    let align = if matches!(key, "workload" | "placement") { Align::Left } else { Align::Right };
+    PriceColumn {
+        column: Column {
+            key,
+            heading: heading.iter().map(|line| line.to_string()).collect(),
+            align,
+            expendable,
+            wraps: false,
+        },
+        cell: Box::new(cell),
+    }
+}
+
+pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
+    let mut columns = vec![
+        price_column("workload", &["workload"], 0, |result| Cell::text(&result.workload)),
+        price_column("placement", &["placement"], 0, |result| Cell::text(result.placement.name())),
+        price_column("cpus", &["CPUs"], 8, cpus_cell),
+        price_column("ns_per_op", &["ns/op"], 0, |result| Cell::estimate(result.ns_per_op, true, nanoseconds)),
+        price_column("switches_per_op", &["switches", "per op"], 0, switches_cell),
+        price_column("kernel_switches_per_op", &["kernel switches", "per op, v + i"], 3, kernel_switches_cell),
+        price_column("ns_per_switch", &["ns per", "switch"], 0, |result| {
+            Cell::estimate(result.ns_per_switch, false, nanoseconds)
+        }),
+        price_column("floor_ns_per_op", &["floor", "ns/op"], 4, |result| {
+            Cell::estimate(result.floor_ns_per_op, false, nanoseconds)
+        }),
+        price_column("net_ns_per_switch", &["net ns", "per switch"], 0, |result| {
+            Cell::estimate(result.net_ns_per_switch, true, nanoseconds)
+        }),
+    ];
+    if let Some(source) = cycle_source(body) {
+        let (key, heading) = match source {
+            CycleSource::Cycles => ("cycles_per_op", "cycles"),
+            CycleSource::UserCycles => ("user_cycles_per_op", "user cycles"),
+            CycleSource::TscTicks => ("tsc_ticks_per_op", "TSC ticks"),
+        };
+        columns.push(price_column(key, &[heading, "per op"], 5, move |result| cycles_cell(result, source)));
+    }
+    columns.push(price_column("clean_share", &["clean"], 2, clean_cell));
+    let is_apart = |result: &RunResult| result.placement != Placement::Same;
+    let some_apart = body.results.iter().any(is_apart);
+    if some_apart {
+        columns.push(price_column("cpu_ns_per_op", &["CPU", "ns/op"], 6, |result| {
+            Cell::estimate(result.cpu_ns_per_op, false, nanoseconds)
+        }));
+    } else {
+        columns.retain(|column| !["placement", "cpus"].contains(&column.column.key));
+    }
+    if wide {
+        columns.extend(wide_columns(some_apart));
+    }
+    // What this system does not count, or no workload does, takes no column.
+    let is_optional = |column: &PriceColumn| column.column.expendable > OPTIONAL;
+    let says_something = |cell: &Cell| match cell {
+        Cell::Absent => false,
+        Cell::Number { value, .. } => *value >= SELDOM,
+        Cell::Text(_) | Cell::Estimate { .. } => true,
+    };
+    columns.retain(|column| {
+        !is_optional(column) || body.results.iter().any(|result| says_something(&(column.cell)(result)))
+    });
+    let rows = body.results.iter().map(|result| columns.iter().map(|column| (column.cell)(result)).collect()).collect();
+    Table { columns: columns.into_iter().map(|column| column.column).collect(), rows }
+}
+
+/// From here on a column is shown only if it has something in it, and the narrowest terminal does without.
+const OPTIONAL: u8 = 8;
+
+/// What happens less than once in a thousand ops takes no column; the JSON has it.
+const SELDOM: f64 = 0.001;
+
+/// What `--wide` adds.
+fn wide_columns(some_apart: bool) -> Vec<PriceColumn> {
+    let mut columns = vec![
+        price_column("ops_per_second", &["ops/s"], 6, |result| {
+            Cell::number(result.ns_per_op.map(|ns| 1e9 / ns.median), |ops| format!("{ops:.0}"))
+        }),
+        price_column("mean_ns_per_op", &["mean of all", "ns/op"], 7, |result| {
+            Cell::number(result.mean_ns_per_op, nanoseconds)
+        }),
+    ];
+    if !some_apart {
+        columns.push(price_column("cpu_ns_per_op", &["CPU", "ns/op"], 9, |result| {
+            Cell::estimate(result.cpu_ns_per_op, false, nanoseconds)
+        }));
+    }
+    let counted = |key, heading: &[&str], name: &'static str| {
+        price_column(key, heading, 9, move |result| {
+            Cell::number(counter_per_op(result, name), |per_op| Count(per_op).to_string())
+        })
+    };
+    columns.extend([
+        counted("wake_ups_per_op", &["wake-ups", "per op"], WAKE_UPS),
+        counted("to_idle_per_op", &["to idle", "per op"], TO_IDLE),
+        counted("migrations_per_op", &["migrations", "per op"], "cpu-migrations"),
+        counted("page_faults_per_op", &["page faults", "per op"], "page-faults"),
+        counted("instructions_per_op", &["instructions", "per op"], "instructions"),
+        counted("user_instructions_per_op", &["user instr.", "per op"], "instructions:u"),
+        counted("user_cycles_per_op", &["user cycles", "per op"], "cycles:u"),
+        counted("kernel_cycles_per_op", &["kernel cycles", "per op"], "cycles:k"),
+    ]);
+    columns
+}
+
+fn cpus_cell(result: &RunResult) -> Cell {
+    let cpus: Vec<String> = result.cpus.iter().map(usize::to_string).collect();
+    if cpus.is_empty() { Cell::Absent } else { Cell::text(cpus.join(",")) }
+}
+
+fn nanoseconds(value: f64) -> String {
+    Nanoseconds(value).to_string()
+}
+
+fn switches_cell(result: &RunResult) -> Cell {
+    match result.switches_source {
+        CountSource::Expected => Cell::number(result.expected_switches_per_op, |per_op| format!("~{per_op}")),
+        CountSource::Kernel | CountSource::Polls | CountSource::Resumes | CountSource::Uprobe => {
+            Cell::number(result.switches_per_op, |per_op| format!("{per_op:.3}"))
+        }
+    }
+}
+
+fn kernel_switches_cell(result: &RunResult) -> Cell {
+    let split =
+        result.kernel_switches.map(|switches| format!("{:.2} + {:.2}", switches.voluntary, switches.involuntary));
+    Cell::number(result.kernel_switches_per_op, |per_op| split.unwrap_or_else(|| format!("{per_op:.2}")))
+}
+
+fn cycles_cell(result: &RunResult, source: CycleSource) -> Cell {
+    Cell::number(counter_per_op(result, source.counter()), |per_op| Count(per_op).to_string())
+}
+
+fn clean_cell(result: &RunResult) -> Cell {
+    let share = (result.samples.taken > 0).then(|| result.samples.clean as f64 / result.samples.taken as f64);
+    Cell::number(share, |share| Share(share).to_string())
+}

@@ -1,0 +1,156 @@
+//! Two goroutines of a Go program that is built here once, kept, and asked to play.
+//!
+//! ```text
+//! this process   on a spare CPU:  "play 1000" ─ read(2) waits ──────────────────── back to the parties' CPU
+//! the program    on the parties' CPU:          reads ─ clock ─ ops ─ clock ─ answers
+//! ```
+//!
+//! The program times its own loop, and its own CPU time around it: this process could not tell the way there and back from
+//! the play. Its switches are counted by the kernel, with a probe on the function by which Go's runtime runs a goroutine,
+//! in a pass of its own. Kernel switches are those of all its threads.
+//!
+//! The floor: one goroutine makes the same sends and receives by itself, through channels that hold one message.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::Pid;
+
+use crate::sample::{Kind, SwitchSource};
+use crate::sys::affinity::Pinned;
+use crate::sys::child::Child;
+use crate::sys::fork::Ended;
+use crate::tool::go;
+use crate::workload::session::{Party, PlayTimes, Played, Session, Setting};
+use crate::workload::{Floor, ProbePoint, ROUND_TRIP, Say, Unavailable, Workload};
+
+pub(crate) const CHANNEL: Workload = Workload {
+    name: "goroutine-channel",
+    summary: "two goroutines hand a number to and fro through two unbuffered channels (Go, GOMAXPROCS=1)",
+    op: ROUND_TRIP,
+    expected_switches_per_op: Some(2.0),
+    default: true,
+    prepare: |setting| Goroutines::prepare("channel", setting),
+    floor: Some(Floor {
+        summary: "one goroutine sends and receives through two channels that hold one message: no switch",
+        prepare: |setting| Goroutines::prepare("channel-floor", setting),
+    }),
+    ..FAMILY
+};
+
+pub(crate) const ONEWAY: Workload = Workload {
+    name: "goroutine-oneway",
+    summary: "one goroutine sends to another through an unbuffered channel: the classic benchmark of goroutines (Go, GOMAXPROCS=1)",
+    op: "one message",
+    expected_switches_per_op: Some(1.0),
+    prepare: |setting| Goroutines::prepare("oneway", setting),
+    floor: Some(Floor {
+        summary: "one goroutine sends and receives through a channel that holds one message: no switch",
+        prepare: |setting| Goroutines::prepare("oneway-floor", setting),
+    }),
+    ..FAMILY
+};
+
+const FAMILY: Workload = Workload {
+    kind: Kind::Goroutine,
+    switch_source: SwitchSource::Uprobe,
+    available: || {
+        let missing =
+            |missing: crate::tool::Missing| Unavailable { reason: missing.reason, remedy: Some(missing.remedy) };
+        go::find().map(drop).map_err(missing)
+    },
+    provide,
+    probe_point: Some(|| Ok(ProbePoint { program: program()?, function: "runtime.execute" })),
+    ..Workload::EMPTY
+};
+
+/// The module, by the names of its files.
+const SOURCES: [(&str, &str); 3] =
+    [("go.mod", include_str!("go.mod")), ("loops.go", include_str!("loops.go")), ("main.go", include_str!("main.go"))];
+
+fn program() -> Result<PathBuf> {
+    go::find()?.build(&SOURCES)
+}
+
+/// Builds the program if it is not there yet, and has it play once: what it answers shows whether it works here.
+fn provide(say: Say<'_>) -> Result<()> {
+    let go = go::find()?;
+    if !go.is_built(&SOURCES) {
+        say(&format!("building the goroutines' program with {} (once)", go.path().display()));
+    }
+    let program = go.build(&SOURCES)?;
+    let mut goroutines = Goroutines::start(program, "channel", None)?;
+    goroutines.play(2)?;
+    Box::new(goroutines).end()
+}
+
+/// The program, waiting to be asked.
+struct Goroutines {
+    program: Child,
+    spare_cpu: Option<usize>,
+}
+
+impl Goroutines {
+    fn prepare(name: &str, setting: &Setting) -> Result<Box<dyn Session>> {
+        Ok(Box::new(Goroutines::start(program()?, name, setting.spare_cpu)?))
+    }
+
+    fn start(path: PathBuf, name: &str, spare_cpu: Option<usize>) -> Result<Goroutines> {
+        let mut program = Child::start(&path, &[name])?;
+        let ready = program.listen()?;
+        if ready != format!("ready {}", program.pid()) {
+            bail!("{} said {ready:?} instead of being ready", path.display());
+        }
+        Ok(Goroutines { program, spare_cpu })
+    }
+}
+
+impl Session for Goroutines {
+    /// All threads that it has by now: it has warmed up.
+    fn parties(&self) -> Vec<Party> {
+        let process = self.program.pid();
+        let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+        let ids = threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+        ids.map(|id| Party { process, thread: Pid::from_raw(id) }).collect()
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        // Woken by the answer on the parties' CPU, this thread could take it before the clock has stopped.
+        let _away = self.spare_cpu.map(Pinned::to).transpose()?;
+        let answer = self.program.ask(&format!("play {ops}"))?;
+        parse(&answer).with_context(|| format!("the goroutines' program answered {answer:?}"))
+    }
+
+    fn end(self: Box<Self>) -> Result<()> {
+        match self.program.end()? {
+            Ended::Exited(0) => Ok(()),
+            ended => bail!("the goroutines' program {ended}"),
+        }
+    }
+}
+
+/// `<elapsed ns> <wall ns> <CPU ns>`
+fn parse(answer: &str) -> Result<Played> {
+    let numbers = answer.split(' ').map(str::parse::<u64>).collect::<Result<Vec<u64>, _>>()?;
+    match numbers[..] {
+        [elapsed_ns, wall_ns, cpu_ns] if elapsed_ns > 0 => {
+            Ok(Played { times: Some(PlayTimes { wall_ns, cpu_ns }), ..Played::timed(elapsed_ns) })
+        }
+        _ => bail!("three times were expected, the first above 0"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_three_times_and_nothing_else() {
+        let played = parse("1000 1200 1150").unwrap();
+        assert_eq!((played.elapsed_ns, played.times), (1000, Some(PlayTimes { wall_ns: 1200, cpu_ns: 1150 })));
+        for garbage in ["", "1000", "1000 1200", "0 1 1", "1 2 3 4", "a b c", "1  2 3", "-1 2 3", "1.5 2 3"] {
+            assert!(parse(garbage).is_err(), "{garbage:?}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Two processes, one word in shared memory that says whose turn it is, and futex(2) to wait for it.
+//!
+//! The floor: one thread changes the word and wakes nobody, twice.
+
+use crate::sample::{Kind, SwitchSource};
+use crate::sys::futex::Scope;
+use crate::workload::hand::Alone;
+use crate::workload::process::ProcessPair;
+use crate::workload::thread::futex::FutexHand;
+use crate::workload::{Floor, ROUND_TRIP, Workload};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "process-futex",
+    kind: Kind::Process,
+    summary: "two processes wait with futex(2) for a word in shared memory to say that it is their turn",
+    op: ROUND_TRIP,
+    expected_switches_per_op: Some(2.0),
+    switch_source: SwitchSource::Kernel,
+    apart: true,
+    prepare: |setting| ProcessPair::prepare(setting, || FutexHand::pair(Scope::Shared)),
+    floor: Some(Floor {
+        summary: "one thread changes the word by itself: two wakes that find nobody, no switch",
+        prepare: |_| Alone::prepare(|| FutexHand::pair(Scope::Shared)),
+    }),
+    ..Workload::EMPTY
+};

@@ -1,0 +1,22 @@
+//! Two processes, two pipes: the round trip that `perf bench sched pipe` times.
+//!
+//! The floor is that of the threads: one thread writes and reads both pipes by itself.
+
+use crate::sample::{Kind, SwitchSource};
+use crate::workload::process::ProcessPair;
+use crate::workload::thread::pipe::{FLOOR, PipeHand};
+use crate::workload::{ROUND_TRIP, Workload};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "process-pipe",
+    kind: Kind::Process,
+    summary: "two processes hand a token to and fro through two pipes, as `perf bench sched pipe` does",
+    op: ROUND_TRIP,
+    expected_switches_per_op: Some(2.0),
+    switch_source: SwitchSource::Kernel,
+    default: true,
+    apart: true,
+    prepare: |setting| ProcessPair::prepare(setting, PipeHand::pair),
+    floor: Some(FLOOR),
+    ..Workload::EMPTY
+};

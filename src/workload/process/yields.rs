@@ -1,0 +1,56 @@
+//! Two processes on one CPU that give way to each other with sched_yield(2), as the threads of `thread-yield` do.
+//!
+//! The floor: one thread yields twice, with nobody to give way to.
+
+use anyhow::{Context, Result};
+
+use crate::sample::{Kind, SwitchSource};
+use crate::sys::fork::Partner;
+use crate::sys::futex::Scope;
+use crate::sys::shared::Shared;
+use crate::workload::Workload;
+use crate::workload::process::{explain, fork_follower, wait_for};
+use crate::workload::session::{Party, Played, Session, Setting};
+use crate::workload::thread::yields::{FLOOR, ONE_YIELD_EACH, Track, YIELDS_NS};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "process-yield",
+    kind: Kind::Process,
+    summary: "two processes give way to each other with sched_yield(2); how often that switches is counted, not promised",
+    op: ONE_YIELD_EACH,
+    switch_source: SwitchSource::Kernel,
+    apart: true,
+    sample_ns: YIELDS_NS,
+    prepare: |setting| ProcessYield::prepare(setting),
+    floor: Some(FLOOR),
+    ..Workload::EMPTY
+};
+
+struct ProcessYield {
+    track: Shared<Track>,
+    follower: Partner,
+}
+
+impl ProcessYield {
+    fn prepare(setting: &Setting) -> Result<Box<dyn Session>> {
+        let track = Shared::new(Track::default()).context("mapping a page")?;
+        let follower = fork_follower(setting, || track.follow(Scope::Shared))?;
+        Ok(Box::new(ProcessYield { track, follower }))
+    }
+}
+
+impl Session for ProcessYield {
+    fn parties(&self) -> Vec<Party> {
+        vec![Party::calling_thread(), Party::process(self.follower.pid())]
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        self.track.lead(ops, Scope::Shared).map_err(|error| explain(&mut self.follower, error))
+    }
+
+    fn end(self: Box<Self>) -> Result<()> {
+        let ProcessYield { track, follower } = *self;
+        track.call_off(Scope::Shared);
+        wait_for(follower)
+    }
+}

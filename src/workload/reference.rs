@@ -1,0 +1,71 @@
+//! The ends of the scale: what a call costs that switches nothing.
+//!
+//! One op is one call. Neither has a floor: they are floors themselves.
+
+use std::hint::black_box;
+
+use anyhow::Result;
+use nix::unistd::getppid;
+
+use crate::sample::{Kind, SwitchSource};
+use crate::sys::clock::monotonic_ns;
+use crate::workload::Workload;
+use crate::workload::session::{Party, Played, Session};
+
+pub(crate) const SYSCALL: Workload = Workload {
+    name: "syscall",
+    kind: Kind::Reference,
+    summary: "one thread asks for its parent's id, one of the cheapest system calls; nothing switches",
+    op: ONE_CALL,
+    switch_source: SwitchSource::Kernel,
+    prepare: |_| Ok(Box::new(Calls(enter_kernel))),
+    ..Workload::EMPTY
+};
+
+pub(crate) const CALL: Workload = Workload {
+    name: "call",
+    kind: Kind::Reference,
+    summary: "one thread calls a function that is not inlined; nothing switches",
+    op: ONE_CALL,
+    switch_source: SwitchSource::Kernel,
+    prepare: |_| Ok(Box::new(Calls(call_function))),
+    ..Workload::EMPTY
+};
+
+const ONE_CALL: &str = "one call";
+
+/// A loop of calls. The loop is behind the pointer, so that the pointer costs nothing per op.
+struct Calls(fn(u64));
+
+fn enter_kernel(ops: u64) {
+    for _ in 0..ops {
+        black_box(getppid());
+    }
+}
+
+fn call_function(ops: u64) {
+    for op in 0..ops {
+        black_box(callee(black_box(op)));
+    }
+}
+
+#[inline(never)]
+fn callee(argument: u64) -> u64 {
+    black_box(argument)
+}
+
+impl Session for Calls {
+    fn parties(&self) -> Vec<Party> {
+        vec![Party::calling_thread()]
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        let started_ns = monotonic_ns();
+        (self.0)(ops);
+        Ok(Played::timed(monotonic_ns() - started_ns))
+    }
+
+    fn end(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}

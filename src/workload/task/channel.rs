@@ -1,0 +1,74 @@
+//! Two tokio tasks on one thread, two channels.
+//!
+//! The floor: one task sends and receives through both channels by itself, which leaves out waking the other, the
+//! scheduler's queue and its polls.
+
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::channel;
+use tokio::task::unconstrained;
+
+use crate::sample::{Kind, SwitchSource};
+use crate::workload::task::{Counted, Orders, Switches, TOKEN, Tally, TaskSession};
+use crate::workload::{Floor, ROUND_TRIP, Workload};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "task-channel",
+    kind: Kind::Task,
+    summary: "two tokio tasks on one thread hand a token to and fro through two channels of capacity 1 (both spawned on a current-thread runtime, no driver)",
+    op: ROUND_TRIP,
+    expected_switches_per_op: Some(2.0),
+    switch_source: SwitchSource::Polls,
+    default: true,
+    prepare: |_| TaskSession::prepare(ping_pong),
+    floor: Some(Floor {
+        summary: "one task sends and receives through the same two channels by itself: two sends, two receives, no other task polled",
+        prepare: |_| TaskSession::prepare(alone),
+    }),
+    ..Workload::EMPTY
+};
+
+pub(super) fn ping_pong<S: Tally>(runtime: &Runtime, mut orders: Orders<S>) {
+    let switches = Arc::clone(&orders.switches);
+    let (to_follower, mut from_leader) = channel(1);
+    let (to_leader, mut from_follower) = channel(1);
+    let leader = async move {
+        while let Some(ops) = orders.next().await {
+            for _ in 0..ops {
+                to_follower.send(TOKEN).await.ok()?;
+                from_follower.recv().await?;
+            }
+            orders.finish().await?;
+        }
+        Some(())
+    };
+    let follower = async move {
+        while let Some(token) = from_leader.recv().await {
+            to_leader.send(token).await.ok()?;
+        }
+        Some(())
+    };
+    runtime.spawn(Counted::new(1, &switches, leader));
+    runtime.spawn(Counted::new(2, &switches, follower));
+}
+
+pub(super) fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
+    let switches = Arc::clone(&orders.switches);
+    let (to_there, mut from_there) = channel(1);
+    let (to_back, mut from_back) = channel(1);
+    let task = async move {
+        while let Some(ops) = orders.next().await {
+            for _ in 0..ops {
+                to_there.send(TOKEN).await.ok()?;
+                from_there.recv().await?;
+                to_back.send(TOKEN).await.ok()?;
+                from_back.recv().await?;
+            }
+            orders.finish().await?;
+        }
+        Some(())
+    };
+    // Unconstrained: these channels are always ready, and tokio makes a task that never waits yield every 128 times.
+    runtime.spawn(Counted::new(1, &switches, unconstrained(task)));
+}

@@ -1,0 +1,86 @@
+//! Two tokio tasks on a multi-thread runtime, two channels.
+//!
+//! What is measured is that scheduler, with its LIFO slot: a task that is woken is handed straight to the worker that woke
+//! it, so that two tasks that take turns tend to stay on one worker, and the others look for work now and then. The kernel
+//! switches of all workers are counted beside the polls.
+//!
+//! There is no floor of its own: a single task on these workers is the floor of `task-channel` with more expensive wakes.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::gettid;
+use tokio::runtime::Builder;
+
+use crate::sample::{Kind, SwitchSource};
+use crate::sys::signal;
+use crate::workload::session::{Party, Session, Setting};
+use crate::workload::task::channel::ping_pong;
+use crate::workload::task::{Tally, TaskSession};
+use crate::workload::{ROUND_TRIP, Workload};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "task-multi",
+    kind: Kind::Task,
+    summary: "two tokio tasks on a multi-thread runtime (--workers, 2 by default) hand a token to and fro through two channels of capacity 1; its LIFO slot hands a woken task to the worker that woke it",
+    op: ROUND_TRIP,
+    expected_switches_per_op: Some(2.0),
+    switch_source: SwitchSource::Polls,
+    apart: true,
+    prepare: |setting| prepare(setting),
+    ..Workload::EMPTY
+};
+
+fn prepare(setting: &Setting) -> Result<Box<dyn Session>> {
+    let workers = Arc::<Mutex<Vec<Party>>>::default();
+    let (started, seats) = (Arc::clone(&workers), *setting);
+    let turn = AtomicUsize::new(0);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(setting.workers)
+        .thread_name("ctxprof-worker")
+        .on_thread_start(move || {
+            // Signals are the main thread's. A worker that cannot be seated is not entered, and missed below.
+            let odd = turn.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+            let seated = signal::block_all().and_then(|()| if odd { seats.seat_follower() } else { Ok(()) });
+            if seated.is_ok() {
+                started.lock().unwrap_or_else(PoisonError::into_inner).push(Party::thread(gettid()));
+            }
+        })
+        .build()
+        .context("starting a tokio runtime")?;
+    let all_started = || workers.lock().unwrap_or_else(PoisonError::into_inner).len() == setting.workers;
+    if !(0..1000).any(|_| {
+        all_started() || {
+            thread::sleep(Duration::from_millis(1));
+            false
+        }
+    }) {
+        bail!("the runtime's {} workers did not all start on their CPUs", setting.workers);
+    }
+    let workers = workers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    TaskSession::on(runtime, workers, ping_pong::<SharedSwitches>)
+}
+
+/// The tally of tasks that may run on any worker: one at a time, since they take turns, but not on one thread.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct SharedSwitches {
+    polled_last: AtomicU64,
+    switches: AtomicU64,
+}
+
+impl Tally for SharedSwitches {
+    fn count(&self) -> u64 {
+        self.switches.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn polled(&self, party: u64) {
+        if self.polled_last.swap(party, Ordering::Relaxed) != party {
+            self.switches.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

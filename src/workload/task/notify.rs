@@ -1,0 +1,72 @@
+//! Two tokio tasks on one thread, two `Notify`s: what waking a task costs without a channel.
+//!
+//! The floor: one task notifies itself and finds that it need not wait.
+
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+use tokio::task::unconstrained;
+
+use crate::sample::{Kind, SwitchSource};
+use crate::workload::task::{Counted, Orders, Switches, TaskSession};
+use crate::workload::{Floor, ROUND_TRIP, Workload};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "task-notify",
+    kind: Kind::Task,
+    summary: "two tokio tasks on one thread notify each other (tokio::sync::Notify)",
+    op: ROUND_TRIP,
+    expected_switches_per_op: Some(2.0),
+    switch_source: SwitchSource::Polls,
+    prepare: |_| TaskSession::prepare(ping_pong),
+    floor: Some(Floor {
+        summary: "one task notifies itself and does not wait, twice: no other task polled",
+        prepare: |_| TaskSession::prepare(alone),
+    }),
+    ..Workload::EMPTY
+};
+
+fn ping_pong(runtime: &Runtime, mut orders: Orders<Switches>) {
+    let switches = Arc::clone(&orders.switches);
+    let (there, back) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (follower_there, follower_back) = (Arc::clone(&there), Arc::clone(&back));
+    let leader = async move {
+        while let Some(ops) = orders.next().await {
+            for _ in 0..ops {
+                there.notify_one();
+                back.notified().await;
+            }
+            orders.finish().await?;
+        }
+        Some(())
+    };
+    // Ends with its runtime.
+    let follower = async move {
+        loop {
+            follower_there.notified().await;
+            follower_back.notify_one();
+        }
+    };
+    runtime.spawn(Counted::new(1, &switches, leader));
+    runtime.spawn(Counted::new(2, &switches, follower));
+}
+
+fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
+    let switches = Arc::clone(&orders.switches);
+    let (there, back) = (Notify::new(), Notify::new());
+    let task = async move {
+        while let Some(ops) = orders.next().await {
+            for _ in 0..ops {
+                there.notify_one();
+                there.notified().await;
+                back.notify_one();
+                back.notified().await;
+            }
+            orders.finish().await?;
+        }
+        Some(())
+    };
+    // Unconstrained, as a task that is always ready is made to yield.
+    runtime.spawn(Counted::new(1, &switches, unconstrained(task)));
+}

@@ -1,0 +1,74 @@
+//! Two tokio tasks on one thread, one channel in one direction: nearest to the classic goroutine benchmark.
+//!
+//! Not the same: tokio has no unbuffered channel. With a capacity of 1 the sender runs on until it finds the channel full,
+//! so that both tasks are polled once per message, where an unbuffered channel of Go's takes one switch per message.
+//!
+//! One op is one message. The floor: one task sends and receives each message by itself.
+
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::channel;
+use tokio::task::unconstrained;
+
+use crate::sample::{Kind, SwitchSource};
+use crate::workload::task::{Counted, Orders, Switches, TOKEN, TaskSession};
+use crate::workload::{Floor, Workload};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "task-oneway",
+    kind: Kind::Task,
+    summary: "one tokio task sends to another through a channel of capacity 1; tokio has no unbuffered one, so a message takes 2 polls where Go's takes 1 switch (goroutine-oneway)",
+    op: "one message",
+    expected_switches_per_op: Some(2.0),
+    switch_source: SwitchSource::Polls,
+    prepare: |_| TaskSession::prepare(stream),
+    floor: Some(Floor {
+        summary: "one task sends and receives by itself: one send, one receive, no other task polled",
+        prepare: |_| TaskSession::prepare(alone),
+    }),
+    ..Workload::EMPTY
+};
+
+fn stream(runtime: &Runtime, mut orders: Orders<Switches>) {
+    let switches = Arc::clone(&orders.switches);
+    let (to_receiver, mut from_sender) = channel(1);
+    let (say_received, mut all_received) = channel(1);
+    let sender = async move {
+        while let Some(ops) = orders.next().await {
+            for left in (0..ops).rev() {
+                to_receiver.send(left).await.ok()?;
+            }
+            all_received.recv().await?;
+            orders.finish().await?;
+        }
+        Some(())
+    };
+    let receiver = async move {
+        while let Some(left) = from_sender.recv().await {
+            if left == 0 {
+                say_received.send(TOKEN).await.ok()?;
+            }
+        }
+        Some(())
+    };
+    runtime.spawn(Counted::new(1, &switches, sender));
+    runtime.spawn(Counted::new(2, &switches, receiver));
+}
+
+fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
+    let switches = Arc::clone(&orders.switches);
+    let (to_self, mut from_self) = channel(1);
+    let task = async move {
+        while let Some(ops) = orders.next().await {
+            for left in (0..ops).rev() {
+                to_self.send(left).await.ok()?;
+                from_self.recv().await?;
+            }
+            orders.finish().await?;
+        }
+        Some(())
+    };
+    // Unconstrained, as a task that is always ready is made to yield.
+    runtime.spawn(Counted::new(1, &switches, unconstrained(task)));
+}

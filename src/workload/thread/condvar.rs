@@ -1,0 +1,83 @@
+//! Two threads, a `Mutex` and a `Condvar` of std, used as its documentation shows: notified while the lock is held.
+//!
+//! The thread that is woken runs into the lock that its waker still holds, so that a round trip takes more than two
+//! switches; that is the discovery, and not corrected.
+//!
+//! The floor: one thread locks, changes whose turn it is, notifies nobody and unlocks; then locks again and need not wait.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::sample::{Kind, SwitchSource};
+use crate::workload::hand::{Alone, Hand};
+use crate::workload::thread::ThreadPair;
+use crate::workload::{Floor, ROUND_TRIP, Workload};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "thread-condvar",
+    kind: Kind::Thread,
+    summary: "two threads wait on a Condvar under a Mutex for their turn (std, notified while locked)",
+    op: ROUND_TRIP,
+    expected_switches_per_op: Some(2.0),
+    switch_source: SwitchSource::Kernel,
+    apart: true,
+    prepare: |setting| ThreadPair::prepare(setting, CondvarHand::pair),
+    floor: Some(Floor {
+        summary: "one thread locks, notifies nobody and unlocks: atomics only, no switch",
+        prepare: |_| Alone::prepare(CondvarHand::pair),
+    }),
+    ..Workload::EMPTY
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Of(u8),
+    Over,
+}
+
+struct CondvarHand {
+    table: Arc<(Mutex<Turn>, Condvar)>,
+    party: u8,
+}
+
+impl CondvarHand {
+    fn pair() -> io::Result<(CondvarHand, CondvarHand)> {
+        let table = Arc::new((Mutex::new(Turn::Of(0)), Condvar::new()));
+        Ok((CondvarHand { table: Arc::clone(&table), party: 0 }, CondvarHand { table, party: 1 }))
+    }
+
+    /// The turn is a plain value: a party that panicked while holding the lock has not left it half changed.
+    fn lock(&self) -> MutexGuard<'_, Turn> {
+        self.table.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, turn: Turn) {
+        let mut whose = self.lock();
+        *whose = turn;
+        self.table.1.notify_one();
+    }
+}
+
+impl Hand for CondvarHand {
+    #[inline]
+    fn give(&mut self) -> io::Result<()> {
+        self.set(Turn::Of(1 - self.party));
+        Ok(())
+    }
+
+    #[inline]
+    fn take(&mut self) -> io::Result<()> {
+        let mut whose = self.lock();
+        loop {
+            match *whose {
+                Turn::Of(party) if party == self.party => return Ok(()),
+                Turn::Over => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Turn::Of(_) => whose = self.table.1.wait(whose).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    fn let_go(self) {
+        self.set(Turn::Over);
+    }
+}

@@ -1,0 +1,98 @@
+//! Two threads of this process: the calling one leads, another one follows.
+
+pub(super) mod channel;
+pub(super) mod condvar;
+pub(super) mod eventfd;
+pub(super) mod futex;
+pub(super) mod park;
+pub(super) mod pipe;
+pub(super) mod socketpair;
+pub(super) mod yields;
+
+use std::io;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, Result, anyhow};
+use nix::unistd::{Pid, gettid};
+
+use crate::sys::signal;
+use crate::workload::hand::{self, Hand};
+use crate::workload::session::{Party, Played, Session, Setting};
+
+/// A thread that follows the calling one.
+pub(super) struct Follower {
+    thread: Pid,
+    handle: JoinHandle<Result<()>>,
+}
+
+impl Follower {
+    /// Starts a thread that goes to its CPU and runs `life`.
+    ///
+    /// # Errors
+    /// `EAGAIN` when `RLIMIT_NPROC` or the cgroup's `pids.max` is reached; its CPU cannot be had.
+    pub(super) fn start(setting: &Setting, life: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<Follower> {
+        let (introduce, introduced) = mpsc::channel();
+        let setting = *setting;
+        let handle = thread::Builder::new()
+            .name("ctxprof-follow".to_string())
+            .spawn(move || {
+                // Signals are the main thread's: one caught here would be a switch of a party.
+                let ready = signal::block_all().and_then(|()| setting.seat_follower());
+                let is_ready = ready.is_ok();
+                let _ = introduce.send(ready.map(|()| gettid()));
+                if is_ready { life().context("the partner thread") } else { Ok(()) }
+            })
+            .context("starting a thread")?;
+        let thread = introduced.recv().context("the partner thread ended before it began")??;
+        Ok(Follower { thread, handle })
+    }
+
+    pub(super) fn party(&self) -> Party {
+        Party::thread(self.thread)
+    }
+
+    /// Waits until it has ended, which it must have been told to.
+    pub(super) fn join(self) -> Result<()> {
+        self.handle.join().map_err(|_| anyhow!("the partner thread panicked"))?
+    }
+}
+
+/// A ping-pong between the calling thread and another.
+pub(super) struct ThreadPair<H: Hand> {
+    /// `None` once let go.
+    hand: Option<H>,
+    /// `None` once joined.
+    follower: Option<Follower>,
+}
+
+impl<H: Hand + Send + 'static> ThreadPair<H> {
+    pub(super) fn prepare(setting: &Setting, pair: impl FnOnce() -> io::Result<(H, H)>) -> Result<Box<dyn Session>> {
+        let (mine, theirs) = pair().context("making what the threads pass control through")?;
+        let follower = Follower::start(setting, || hand::follow(theirs))?;
+        Ok(Box::new(ThreadPair { hand: Some(mine), follower: Some(follower) }))
+    }
+}
+
+impl<H: Hand + Send + 'static> Session for ThreadPair<H> {
+    fn parties(&self) -> Vec<Party> {
+        self.follower.iter().map(Follower::party).chain([Party::calling_thread()]).collect()
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        let hand = self.hand.as_mut().context("the session has ended")?;
+        hand::lead(hand, ops).context("passing control to the partner thread and back")
+    }
+
+    fn end(mut self: Box<Self>) -> Result<()> {
+        self.hand.take().into_iter().for_each(Hand::let_go);
+        self.follower.take().map_or(Ok(()), Follower::join)
+    }
+}
+
+impl<H: Hand> Drop for ThreadPair<H> {
+    fn drop(&mut self) {
+        // Not joined: a follower that is stuck would be waited for without end.
+        self.hand.take().into_iter().for_each(Hand::let_go);
+    }
+}

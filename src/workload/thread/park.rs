@@ -1,0 +1,84 @@
+//! Two threads, `std::thread::park` and `unpark`.
+//!
+//! The floor: one thread unparks itself and finds that it need not park.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Thread};
+
+use crate::sample::{Kind, SwitchSource};
+use crate::workload::hand::{Alone, Hand};
+use crate::workload::thread::ThreadPair;
+use crate::workload::{Floor, ROUND_TRIP, Workload};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "thread-park",
+    kind: Kind::Thread,
+    summary: "two threads park until the other unparks them (std::thread)",
+    op: ROUND_TRIP,
+    expected_switches_per_op: Some(2.0),
+    switch_source: SwitchSource::Kernel,
+    apart: true,
+    prepare: |setting| ThreadPair::prepare(setting, ParkHand::pair),
+    floor: Some(Floor {
+        summary: "one thread unparks itself and does not park: atomics only, no switch",
+        prepare: |_| Alone::prepare(ParkHand::pair),
+    }),
+    ..Workload::EMPTY
+};
+
+const OVER: usize = 2;
+
+#[derive(Default)]
+#[repr(align(128))]
+struct Table {
+    /// Whose turn it is, or [`OVER`].
+    turn: AtomicUsize,
+    /// Who is to be unparked; entered by each when it first takes.
+    parties: [OnceLock<Thread>; 2],
+}
+
+struct ParkHand {
+    table: Arc<Table>,
+    party: usize,
+}
+
+impl ParkHand {
+    fn pair() -> io::Result<(ParkHand, ParkHand)> {
+        let table = Arc::<Table>::default();
+        Ok((ParkHand { table: Arc::clone(&table), party: 0 }, ParkHand { table, party: 1 }))
+    }
+
+    fn set(&self, turn: usize) {
+        self.table.turn.store(turn, Ordering::SeqCst);
+        // One that has not entered its name yet will look at the turn before it parks.
+        if let Some(other) = self.table.parties[1 - self.party].get() {
+            other.unpark();
+        }
+    }
+}
+
+impl Hand for ParkHand {
+    #[inline]
+    fn give(&mut self) -> io::Result<()> {
+        self.set(1 - self.party);
+        Ok(())
+    }
+
+    #[inline]
+    fn take(&mut self) -> io::Result<()> {
+        self.table.parties[self.party].get_or_init(thread::current);
+        loop {
+            match self.table.turn.load(Ordering::SeqCst) {
+                turn if turn == self.party => return Ok(()),
+                OVER => return Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => thread::park(),
+            }
+        }
+    }
+
+    fn let_go(self) {
+        self.set(OVER);
+    }
+}

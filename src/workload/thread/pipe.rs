@@ -1,0 +1,62 @@
+//! Two threads, two pipes: the round trip that `perf bench sched pipe -T` times.
+//!
+//! The floor: one thread writes and reads both pipes by itself, which leaves out waking the other, the switches, and
+//! the second thread's stack and caches.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use crate::sample::{Kind, SwitchSource};
+use crate::sys::token::{self, Line, WORD};
+use crate::workload::hand::{Alone, Hand};
+use crate::workload::thread::ThreadPair;
+use crate::workload::{Floor, ROUND_TRIP, Workload};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "thread-pipe",
+    kind: Kind::Thread,
+    summary: "two threads hand a token to and fro through two pipes, as `perf bench sched pipe -T` does",
+    op: ROUND_TRIP,
+    expected_switches_per_op: Some(2.0),
+    switch_source: SwitchSource::Kernel,
+    default: true,
+    apart: true,
+    prepare: |setting| ThreadPair::prepare(setting, PipeHand::pair),
+    floor: Some(FLOOR),
+    ..Workload::EMPTY
+};
+
+/// What remains of a pipe round trip when nothing switches.
+pub(in crate::workload) const FLOOR: Floor = Floor {
+    summary: "one thread writes and reads the same two pipes by itself: two writes, two reads, no switch",
+    prepare: |_| Alone::prepare(PipeHand::pair),
+};
+
+/// The writing end of one pipe and the reading end of the other.
+pub(in crate::workload) struct PipeHand {
+    to_other: OwnedFd,
+    from_other: OwnedFd,
+}
+
+impl PipeHand {
+    pub(in crate::workload) fn pair() -> io::Result<(PipeHand, PipeHand)> {
+        let (there, back) = (Line::pipe()?, Line::pipe()?);
+        let leader = PipeHand { to_other: there.writer, from_other: back.reader };
+        Ok((leader, PipeHand { to_other: back.writer, from_other: there.reader }))
+    }
+}
+
+impl Hand for PipeHand {
+    #[inline]
+    fn give(&mut self) -> io::Result<()> {
+        token::send(&self.to_other, WORD)
+    }
+
+    #[inline]
+    fn take(&mut self) -> io::Result<()> {
+        token::receive::<{ WORD.len() }>(&self.from_other)
+    }
+
+    /// Closes both ends, which the other party sees as the end of its pipe.
+    fn let_go(self) {}
+}

@@ -1,0 +1,52 @@
+//! Two threads, one pair of connected UNIX stream sockets.
+//!
+//! The floor: one thread writes and reads both sockets by itself.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use crate::sample::{Kind, SwitchSource};
+use crate::sys::token::{self, WORD};
+use crate::workload::hand::{Alone, Hand};
+use crate::workload::thread::ThreadPair;
+use crate::workload::{Floor, ROUND_TRIP, Workload};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "thread-socketpair",
+    kind: Kind::Thread,
+    summary: "two threads hand a token to and fro through a pair of UNIX stream sockets",
+    op: ROUND_TRIP,
+    expected_switches_per_op: Some(2.0),
+    switch_source: SwitchSource::Kernel,
+    apart: true,
+    prepare: |setting| ThreadPair::prepare(setting, SocketHand::pair),
+    floor: Some(Floor {
+        summary: "one thread writes and reads both sockets by itself: two writes, two reads, no switch",
+        prepare: |_| Alone::prepare(SocketHand::pair),
+    }),
+    ..Workload::EMPTY
+};
+
+struct SocketHand(OwnedFd);
+
+impl SocketHand {
+    fn pair() -> io::Result<(SocketHand, SocketHand)> {
+        let (here, there) = token::socket_pair()?;
+        Ok((SocketHand(here), SocketHand(there)))
+    }
+}
+
+impl Hand for SocketHand {
+    #[inline]
+    fn give(&mut self) -> io::Result<()> {
+        token::send(&self.0, WORD)
+    }
+
+    #[inline]
+    fn take(&mut self) -> io::Result<()> {
+        token::receive::<{ WORD.len() }>(&self.0)
+    }
+
+    /// Closes the socket, which the other party sees.
+    fn let_go(self) {}
+}

@@ -1,0 +1,183 @@
+//! Two parties on one CPU that give way to each other with sched_yield(2).
+//!
+//! How many switches that makes is the scheduler's affair: a party that yields may be chosen again. So none is promised,
+//! and they are counted only; across CPUs there are none at all.
+//!
+//! ```text
+//! leader    wake ─ yield until the other is there ─ clock ─ yield × ops ─ yield until the other is through ─ clock
+//! follower  woken ─ yield until the start ─────────────── yield × ops ─ sleep until the next play
+//! ```
+//!
+//! The two or three switches before the clock starts are counted with the others: one in some hundreds.
+//!
+//! The floor: one thread yields twice, with nobody to give way to.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::thread::yield_now;
+
+use anyhow::{Context, Result};
+
+use crate::sample::{Kind, SwitchSource};
+use crate::sys::clock::monotonic_ns;
+use crate::sys::futex::{self, Scope};
+use crate::sys::shared::Shared;
+use crate::sys::signal;
+use crate::workload::session::{Party, Played, Session, Setting};
+use crate::workload::thread::Follower;
+use crate::workload::{Floor, Workload};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "thread-yield",
+    kind: Kind::Thread,
+    summary: "two threads give way to each other with sched_yield(2); how often that switches is counted, not promised",
+    op: ONE_YIELD_EACH,
+    switch_source: SwitchSource::Kernel,
+    apart: true,
+    sample_ns: YIELDS_NS,
+    prepare: |setting| ThreadYield::prepare(setting),
+    floor: Some(FLOOR),
+    ..Workload::EMPTY
+};
+
+/// Samples long enough for the switches before their clock starts not to count.
+pub(in crate::workload) const YIELDS_NS: u32 = 1_000_000;
+
+pub(in crate::workload) const ONE_YIELD_EACH: &str = "one yield each";
+
+pub(in crate::workload) const FLOOR: Floor = Floor {
+    summary: "one thread yields twice with nobody to give way to: two system calls, no switch",
+    prepare: |_| Ok(Box::new(YieldAlone)),
+};
+
+/// What the parties of a yield workload tell each other.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(in crate::workload) struct Track {
+    /// How many plays have been announced; what the follower sleeps on.
+    announced: AtomicU32,
+    /// The play for which the follower has come to the start.
+    arrived: AtomicU32,
+    /// The play that has been started.
+    started: AtomicU32,
+    /// The play that the follower is through with.
+    finished: AtomicU32,
+    ops: AtomicU64,
+}
+
+/// Announced instead of a play: there will be no more.
+const OVER: u32 = u32::MAX;
+
+impl Track {
+    pub(in crate::workload) fn lead(&self, ops: u64, scope: Scope) -> io::Result<Played> {
+        let play = self.announced.load(Ordering::Relaxed) + 1;
+        self.ops.store(ops, Ordering::Relaxed);
+        self.announced.store(play, Ordering::Release);
+        futex::wake(&self.announced, scope);
+        yield_until(&self.arrived, play)?;
+        let started_ns = monotonic_ns();
+        self.started.store(play, Ordering::Release);
+        (0..ops).for_each(|_| yield_now());
+        yield_until(&self.finished, play)?;
+        Ok(Played::timed(monotonic_ns() - started_ns))
+    }
+
+    pub(in crate::workload) fn follow(&self, scope: Scope) -> io::Result<()> {
+        let mut last = 0;
+        loop {
+            let play = self.announced.load(Ordering::Acquire);
+            if play == last {
+                futex::wait(&self.announced, last, scope)?;
+                continue;
+            }
+            if play == OVER {
+                return Ok(());
+            }
+            self.arrived.store(play, Ordering::Release);
+            yield_until(&self.started, play)?;
+            (0..self.ops.load(Ordering::Relaxed)).for_each(|_| yield_now());
+            self.finished.store(play, Ordering::Release);
+            last = play;
+        }
+    }
+
+    /// Ends the follower's life, also one that waits at the start.
+    pub(in crate::workload) fn call_off(&self, scope: Scope) {
+        self.announced.store(OVER, Ordering::Release);
+        self.started.store(OVER, Ordering::Release);
+        futex::wake(&self.announced, scope);
+    }
+}
+
+/// Gives way until the other party has come to this play.
+fn yield_until(reached: &AtomicU32, play: u32) -> io::Result<()> {
+    /// Asking whether all is in order costs a few loads: now and then is enough.
+    const BETWEEN_LOOKS: u32 = 1024;
+    let mut yields: u32 = 0;
+    while reached.load(Ordering::Acquire) < play {
+        yield_now();
+        yields = yields.wrapping_add(1);
+        if yields % BETWEEN_LOOKS == 0 {
+            signal::check_in_order()?;
+        }
+    }
+    Ok(())
+}
+
+struct ThreadYield {
+    track: Arc<Shared<Track>>,
+    /// `None` once joined.
+    follower: Option<Follower>,
+}
+
+impl ThreadYield {
+    fn prepare(setting: &Setting) -> Result<Box<dyn Session>> {
+        let track = Arc::new(Shared::new(Track::default()).context("mapping a page")?);
+        let theirs = Arc::clone(&track);
+        let follower = Follower::start(setting, move || theirs.follow(Scope::Process))?;
+        Ok(Box::new(ThreadYield { track, follower: Some(follower) }))
+    }
+}
+
+impl Session for ThreadYield {
+    fn parties(&self) -> Vec<Party> {
+        self.follower.iter().map(Follower::party).chain([Party::calling_thread()]).collect()
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        self.track.lead(ops, Scope::Process).context("yielding to the partner thread")
+    }
+
+    fn end(mut self: Box<Self>) -> Result<()> {
+        self.track.call_off(Scope::Process);
+        self.follower.take().map_or(Ok(()), Follower::join)
+    }
+}
+
+impl Drop for ThreadYield {
+    fn drop(&mut self) {
+        self.track.call_off(Scope::Process);
+    }
+}
+
+struct YieldAlone;
+
+impl Session for YieldAlone {
+    fn parties(&self) -> Vec<Party> {
+        vec![Party::calling_thread()]
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        let started_ns = monotonic_ns();
+        for _ in 0..ops {
+            yield_now();
+            yield_now();
+        }
+        Ok(Played::timed(monotonic_ns() - started_ns))
+    }
+
+    fn end(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
