@@ -26,6 +26,17 @@ pub fn of_facts(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// What the facts say about parties under a real-time policy.
+pub fn of_realtime(facts: &Facts) -> Option<Finding> {
+    let runtime_us: i64 = facts.sched_rt_runtime_us.as_deref()?.parse().ok()?;
+    (runtime_us >= 0).then(|| Finding {
+        code: "rt-throttling",
+        message: format!(
+            "real-time parties may be stopped when they have had {runtime_us} µs of a second (kernel.sched_rt_runtime_us); samples that it falls into are not clean"
+        ),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +48,15 @@ mod tests {
             ..Facts::default()
         };
         assert_eq!(of_facts(&facts).iter().map(|finding| finding.code).collect::<Vec<_>>(), codes);
+    }
+
+    #[test]
+    fn a_limit_on_real_time_is_found() {
+        let limited = |limit: Option<&str>| {
+            of_realtime(&Facts { sched_rt_runtime_us: limit.map(String::from), ..Facts::default() })
+        };
+        assert!(limited(Some("950000")).unwrap().message.contains("950000 µs"));
+        assert_eq!((limited(Some("-1")), limited(None)), (None, None));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Facts {
     pub smt_siblings: Option<String>,
     /// `kernel.sched_autogroup_enabled`.
     pub autogroup: Option<String>,
+    /// `kernel.sched_rt_runtime_us`: of every period (a second), what real-time threads may have; -1 is all of it.
+    pub sched_rt_runtime_us: Option<String>,
     /// `kernel.perf_event_paranoid`.
     pub perf_event_paranoid: Option<String>,
     pub user_id: u32,

@@ -31,6 +31,7 @@ pub fn facts(root: &Path, place: &Place, processors: &Processors) -> Facts {
             .map(|siblings| siblings.to_string())
             .filter(|list| !list.is_empty()),
         autogroup: text(root, "proc/sys/kernel/sched_autogroup_enabled"),
+        sched_rt_runtime_us: text(root, "proc/sys/kernel/sched_rt_runtime_us"),
         perf_event_paranoid: text(root, "proc/sys/kernel/perf_event_paranoid"),
         user_id: geteuid().as_raw(),
         pinned_cpu: place.cpu,

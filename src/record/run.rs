@@ -195,7 +195,10 @@ fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
             "this is a debug build, whose loops are slow by themselves; build with --release",
         ));
     }
-    warnings.extend(checks::of_facts(host).into_iter().map(|finding| Warning::new(finding.code, finding.message)));
+    let of_policy = checks::of_realtime(host).filter(|_| settings.is_realtime());
+    warnings.extend(
+        checks::of_facts(host).into_iter().chain(of_policy).map(|finding| Warning::new(finding.code, finding.message)),
+    );
     let incarnations = || seen.workloads.iter().flat_map(|workload| &workload.incarnations);
     let elapsed_ns = incarnations().map(|incarnation| incarnation.surroundings.elapsed_ns).sum();
     let steal_ns: Option<u64> = rows.iter().map(|row| row.steal_ns).sum();

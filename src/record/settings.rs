@@ -24,3 +24,10 @@ pub struct RunSettings {
     #[serde(default)]
     pub workers: Option<u32>,
 }
+
+impl RunSettings {
+    /// Whether the parties ran under a real-time policy.
+    pub fn is_realtime(&self) -> bool {
+        self.policy.as_deref().is_some_and(|policy| policy.starts_with("fifo:") || policy.starts_with("rr:"))
+    }
+}

@@ -3,7 +3,7 @@
 //! One op is a resume and a suspend, two switches of stacks. There is no floor: without the switch nothing is left but a
 //! loop.
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use corosensei::{Coroutine, CoroutineResult};
 
 use crate::sample::{Kind, SwitchSource};
@@ -22,18 +22,16 @@ pub(crate) const WORKLOAD: Workload = Workload {
     ..Workload::EMPTY
 };
 
-/// A coroutine between two plays. It hands out how often it was resumed; resumed with `false`, it ends.
-struct Suspended(Coroutine<bool, u64, ()>);
+/// A coroutine between two plays; resumed with `false`, it ends. `None` after one that failed.
+struct Suspended(Option<Coroutine<bool, (), ()>>);
 
 impl Suspended {
     fn new() -> Suspended {
-        Suspended(Coroutine::new(|suspender, mut go_on| {
-            let mut resumed = 0;
+        Suspended(Some(Coroutine::new(|suspender, mut go_on| {
             while go_on {
-                resumed += 1;
-                go_on = suspender.suspend(resumed);
+                go_on = suspender.suspend(());
             }
-        }))
+        })))
     }
 }
 
@@ -43,28 +41,24 @@ impl Session for Suspended {
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        let resumed_before = resume(&mut self.0)?;
-        let mut resumed = resumed_before;
+        // A local one's stack pointer stays in a register, as it does in a program that uses coroutines.
+        let mut coroutine = self.0.take().context("the coroutine has ended")?;
+        let mut suspended = 0;
         let started_ns = monotonic_ns();
         for _ in 0..ops {
-            resumed = resume(&mut self.0)?;
+            // Counted where it has come back by a suspend, and for nothing: it is the loop's own count as well.
+            match coroutine.resume(true) {
+                CoroutineResult::Yield(()) => suspended += 1,
+                CoroutineResult::Return(()) => bail!("the coroutine ended in the middle of the measurement"),
+            }
         }
         let elapsed_ns = monotonic_ns() - started_ns;
-        // Each resume that was counted has come back by a suspend, or the loop would not have gone on.
-        Ok(Played::counted(elapsed_ns, 2 * (resumed - resumed_before)))
+        self.0 = Some(coroutine);
+        Ok(Played::counted(elapsed_ns, 2 * suspended))
     }
 
     fn end(mut self: Box<Self>) -> Result<()> {
-        self.0.resume(false);
+        self.0.as_mut().map(|coroutine| coroutine.resume(false));
         Ok(())
-    }
-}
-
-/// One round trip; how often the coroutine says that it has been resumed.
-#[inline]
-fn resume(coroutine: &mut Coroutine<bool, u64, ()>) -> Result<u64> {
-    match coroutine.resume(true) {
-        CoroutineResult::Yield(resumed) => Ok(resumed),
-        CoroutineResult::Return(()) => anyhow::bail!("the coroutine ended in the middle of the measurement"),
     }
 }

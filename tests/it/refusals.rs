@@ -1,10 +1,8 @@
 //! Systems that refuse: each a clear message and a right exit code, by injecting the refusal into the real binary.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
-use crate::support::{CTXPROF, Done, SHORT, can, result, run, warned};
+use crate::support::{Done, Nobody, SHORT, can, result, run, warned};
 
 /// Runs ctxprof with perf_event_open tampered with.
 fn with_perf(tampering: &str, arguments: &str) -> Done {
@@ -140,36 +138,6 @@ fn limits_too_small_are_named_with_their_value_and_remedy() {
             let done = nobody.run_under("prlimit --nproc=0", &format!("run {workload} {SHORT}"));
             done.expect(1, &[workload, "RLIMIT_NPROC is 0"]);
         }
-    }
-}
-
-/// A user without rights, and a copy of the binary where that user can reach it.
-struct Nobody {
-    folder: tempfile::TempDir,
-}
-
-impl Nobody {
-    fn new() -> Nobody {
-        let folder = tempfile::tempdir_in("/tmp").unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        fs::copy(CTXPROF, folder.path().join("ctxprof-copy")).unwrap();
-        Nobody { folder }
-    }
-
-    fn binary(&self) -> PathBuf {
-        self.folder.path().join("ctxprof-copy")
-    }
-
-    fn run(&self, arguments: &str) -> Done {
-        self.run_under("env", arguments)
-    }
-
-    fn run_under(&self, wrapper: &str, arguments: &str) -> Done {
-        let state = self.folder.path().display();
-        run(&format!(
-            "setpriv --reuid=65534 --regid=65534 --clear-groups env XDG_STATE_HOME={state} {wrapper} {} {arguments}",
-            self.binary().display()
-        ))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Running the built binary, and knowing what this machine must be able to test.
 
 use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -66,6 +69,7 @@ pub fn can(what: &str) -> bool {
     let able = match what {
         "root" => nix::unistd::geteuid().is_root(),
         "perf" => run(&format!("ctxprof run thread-pipe --counters cpu {SHORT}")).code == Some(0),
+        "go" => run("go version").code == Some(0),
         "strace" => run("strace --version").code == Some(0),
         other => panic!("nobody knows how to look for {other:?}"),
     };
@@ -92,4 +96,34 @@ pub fn warned(document: &Value, code: &str) -> bool {
     let has =
         |warnings: &Value| warnings.as_array().is_some_and(|all| all.iter().any(|warning| warning["code"] == code));
     has(&document["warnings"]) || document["results"].as_array().unwrap().iter().any(|result| has(&result["warnings"]))
+}
+
+/// A user without rights, and a copy of the binary where that user can reach it.
+pub struct Nobody {
+    pub folder: tempfile::TempDir,
+}
+
+impl Nobody {
+    pub fn new() -> Nobody {
+        let folder = tempfile::tempdir_in("/tmp").unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::copy(CTXPROF, folder.path().join("ctxprof-copy")).unwrap();
+        Nobody { folder }
+    }
+
+    pub fn binary(&self) -> PathBuf {
+        self.folder.path().join("ctxprof-copy")
+    }
+
+    pub fn run(&self, arguments: &str) -> Done {
+        self.run_under("env", arguments)
+    }
+
+    pub fn run_under(&self, wrapper: &str, arguments: &str) -> Done {
+        let state = self.folder.path().display();
+        run(&format!(
+            "setpriv --reuid=65534 --regid=65534 --clear-groups env XDG_STATE_HOME={state} {wrapper} {} {arguments}",
+            self.binary().display()
+        ))
+    }
 }

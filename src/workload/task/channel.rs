@@ -49,8 +49,8 @@ pub(super) fn ping_pong<S: Tally>(runtime: &Runtime, mut orders: Orders<S>) {
         }
         Some(())
     };
-    runtime.spawn(Counted::new(1, &switches, leader));
-    runtime.spawn(Counted::new(2, &switches, follower));
+    runtime.spawn(Counted::<1, _, _>::new(&switches, leader));
+    runtime.spawn(Counted::<2, _, _>::new(&switches, follower));
 }
 
 pub(super) fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
@@ -70,5 +70,5 @@ pub(super) fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
         Some(())
     };
     // Unconstrained: these channels are always ready, and tokio makes a task that never waits yield every 128 times.
-    runtime.spawn(Counted::new(1, &switches, unconstrained(task)));
+    runtime.spawn(Counted::<1, _, _>::new(&switches, unconstrained(task)));
 }

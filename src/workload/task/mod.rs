@@ -9,10 +9,10 @@ pub(super) mod oneway;
 pub(super) mod pipe;
 pub(super) mod yields;
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context as TaskContext, Poll};
 
 use anyhow::{Context, Result, anyhow};
@@ -104,48 +104,49 @@ trait Tally: Default + Send + Sync + 'static {
     fn polled(&self, party: u64);
 }
 
-/// The tally of tasks on one thread: plain loads and stores.
+/// The tally of tasks on one thread, which is that thread's: reached without a pointer, since a poll takes some 30 ns and
+/// every load of it shows.
 #[derive(Debug, Default)]
-#[repr(align(128))]
-struct Switches {
-    polled_last: AtomicU64,
-    switches: AtomicU64,
+struct Switches;
+
+thread_local! {
+    static POLLED_LAST: Cell<u64> = const { Cell::new(0) };
+    static SWITCHES: Cell<u64> = const { Cell::new(0) };
 }
 
 impl Tally for Switches {
     fn count(&self) -> u64 {
-        self.switches.load(Ordering::Relaxed)
+        SWITCHES.get()
     }
 
     #[inline]
     fn polled(&self, party: u64) {
-        if self.polled_last.load(Ordering::Relaxed) != party {
-            self.polled_last.store(party, Ordering::Relaxed);
-            self.switches.store(self.switches.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        }
+        // Without a branch: which task is polled next may be hard to foresee.
+        let switched = u64::from(POLLED_LAST.replace(party) != party);
+        SWITCHES.set(SWITCHES.get() + switched);
     }
 }
 
-/// A task whose polls are counted.
+/// A task whose polls are counted as this party's.
 #[repr(align(128))]
-struct Counted<F, S> {
-    party: u64,
+struct Counted<const PARTY: u64, F, S> {
     switches: Arc<S>,
+    // Boxed: within tokio's own cell the same loop took 5 to 12 % longer where this was written.
     task: Pin<Box<F>>,
 }
 
-impl<F: Future, S: Tally> Counted<F, S> {
-    fn new(party: u64, switches: &Arc<S>, task: F) -> Counted<F, S> {
-        Counted { party, switches: Arc::clone(switches), task: Box::pin(task) }
+impl<const PARTY: u64, F: Future, S: Tally> Counted<PARTY, F, S> {
+    fn new(switches: &Arc<S>, task: F) -> Self {
+        Counted { switches: Arc::clone(switches), task: Box::pin(task) }
     }
 }
 
-impl<F: Future, S: Tally> Future for Counted<F, S> {
+impl<const PARTY: u64, F: Future, S: Tally> Future for Counted<PARTY, F, S> {
     type Output = F::Output;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<F::Output> {
-        self.switches.polled(self.party);
+        self.switches.polled(PARTY);
         self.task.as_mut().poll(context)
     }
 }

@@ -52,8 +52,8 @@ fn stream(runtime: &Runtime, mut orders: Orders<Switches>) {
         }
         Some(())
     };
-    runtime.spawn(Counted::new(1, &switches, sender));
-    runtime.spawn(Counted::new(2, &switches, receiver));
+    runtime.spawn(Counted::<1, _, _>::new(&switches, sender));
+    runtime.spawn(Counted::<2, _, _>::new(&switches, receiver));
 }
 
 fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
@@ -70,5 +70,5 @@ fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
         Some(())
     };
     // Unconstrained, as a task that is always ready is made to yield.
-    runtime.spawn(Counted::new(1, &switches, unconstrained(task)));
+    runtime.spawn(Counted::<1, _, _>::new(&switches, unconstrained(task)));
 }

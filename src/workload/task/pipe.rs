@@ -85,8 +85,8 @@ fn ping_pong(runtime: &Runtime, mut orders: Orders<Switches>, [there, back]: [Li
         }
         Some(())
     };
-    runtime.spawn(Counted::new(1, &switches, leader));
-    runtime.spawn(Counted::new(2, &switches, follower));
+    runtime.spawn(Counted::<1, _, _>::new(&switches, leader));
+    runtime.spawn(Counted::<2, _, _>::new(&switches, follower));
 }
 
 fn alone(runtime: &Runtime, mut orders: Orders<Switches>, [there, back]: [Line; 2]) {
@@ -104,5 +104,5 @@ fn alone(runtime: &Runtime, mut orders: Orders<Switches>, [there, back]: [Line; 
         Some(())
     };
     // Unconstrained, as a task that is always ready is made to yield.
-    runtime.spawn(Counted::new(1, &switches, unconstrained(task)));
+    runtime.spawn(Counted::<1, _, _>::new(&switches, unconstrained(task)));
 }

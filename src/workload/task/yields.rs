@@ -61,6 +61,6 @@ fn take_turns(runtime: &Runtime, mut orders: Orders<Switches>) {
             follower_track.through.notify_one();
         }
     };
-    runtime.spawn(Counted::new(1, &switches, leader));
-    runtime.spawn(Counted::new(2, &switches, follower));
+    runtime.spawn(Counted::<1, _, _>::new(&switches, leader));
+    runtime.spawn(Counted::<2, _, _>::new(&switches, follower));
 }

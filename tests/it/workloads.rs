@@ -1,0 +1,210 @@
+//! Which workloads are measured, and what each finds.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+
+use crate::support::{Done, Nobody, SHORT, can, result, run, warned};
+
+fn measured(document: &Value) -> Vec<&str> {
+    document["results"].as_array().unwrap().iter().map(|result| result["workload"].as_str().unwrap()).collect()
+}
+
+#[track_caller]
+fn switches(document: &Value, workload: &str) -> f64 {
+    let row = result(document, workload);
+    row["switches_per_op"].as_f64().unwrap_or_else(|| panic!("{row}"))
+}
+
+#[test]
+fn names_kinds_and_globs_choose_and_each_is_measured_once() {
+    for (words, expected) in [
+        ("coroutine call", vec!["coroutine", "call"]),
+        ("process", vec!["process-pipe", "process-futex", "process-yield"]),
+        ("task-n* *-notify reference", vec!["task-notify", "syscall", "call"]),
+    ] {
+        let document = run(&format!("ctxprof run {words} --format json {SHORT}")).expect(0, &[]).json();
+        assert_eq!(measured(&document), expected, "{words}");
+    }
+    run("ctxprof run thread-pip").expect(2, &["thread-pipe"]);
+    run("ctxprof run nothing-*").expect(2, &["WORKLOAD"]);
+}
+
+#[test]
+fn every_workload_is_measured_by_all_and_counted_as_it_should() {
+    let document = run(&format!("ctxprof run all --format json {SHORT}")).expect(0, &[]).json();
+    let rows = document["results"].as_array().unwrap().len() + document["left_out"].as_array().unwrap().len();
+    let listed = run("ctxprof list --format json").expect(0, &[]).json();
+    assert_eq!(rows, listed["workloads"].as_array().unwrap().len(), "none is dropped in silence");
+    for workload in ["thread-eventfd", "thread-futex", "thread-park", "process-futex"] {
+        assert!((switches(&document, workload) - 2.0).abs() < 0.02, "{workload}");
+    }
+    for workload in ["task-oneway", "task-notify", "task-pipe", "task-multi", "coroutine"] {
+        assert!((switches(&document, workload) - 2.0).abs() < 0.005, "{workload}");
+    }
+    // What std's rendezvous channel and its Condvar make more is what the note is for.
+    for workload in ["thread-channel", "thread-condvar"] {
+        assert!(switches(&document, workload) > 3.0, "{workload}");
+        let note = &result(&document, workload)["warnings"][0];
+        assert_eq!(note["code"], "count-differs");
+    }
+    for reference in ["syscall", "call"] {
+        assert_eq!(result(&document, reference)["ns_per_switch"], Value::Null);
+        assert_eq!(result(&document, reference)["op"], "one call");
+    }
+    let ns = |workload: &str| result(&document, workload)["ns_per_op"]["median"].as_f64().unwrap();
+    assert!(ns("call") < ns("syscall") && ns("syscall") < ns("thread-pipe"));
+    assert!(ns("coroutine") < ns("task-channel"));
+}
+
+#[test]
+fn rows_are_sorted_by_price_on_request_and_what_has_none_comes_last() {
+    let document = run(&format!("ctxprof run thread-pipe coroutine call --sort price --format json {SHORT}"))
+        .expect(0, &[])
+        .json();
+    assert_eq!(measured(&document), ["coroutine", "thread-pipe", "call"]);
+}
+
+#[test]
+fn wake_ups_are_counted_where_tracefs_is_mounted() {
+    if !can("root") || !can("perf") {
+        return;
+    }
+    // In a mount namespace of its own: what is mounted there is not this machine's.
+    let arguments = format!("run thread-pipe --format json {SHORT}");
+    let script = format!(
+        "mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing; {} {arguments}",
+        crate::support::CTXPROF
+    );
+    let output = std::process::Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
+    let document = Done::from(output).expect(0, &[]).json();
+    let counters = result(&document, "thread-pipe")["counters"].as_array().unwrap().clone();
+    let wake_ups = counters.iter().find(|counter| counter["name"] == "sched:sched_waking").expect("wake-ups");
+    // Between one for both hand-overs, as wake-up preemption has it, and one for each.
+    assert!((0.9..2.5).contains(&wake_ups["per_op"].as_f64().unwrap()), "{wake_ups}");
+}
+
+#[test]
+fn goroutine_switches_are_counted_by_a_probe() {
+    if !can("go") || !can("root") || !can("perf") {
+        return;
+    }
+    let document = run(&format!("ctxprof run goroutine --format json {SHORT}")).expect(0, &[]).json();
+    for (workload, expected) in [("goroutine-channel", 2.0), ("goroutine-oneway", 1.0)] {
+        assert_eq!(result(&document, workload)["switches_source"], "uprobe");
+        assert!((switches(&document, workload) - expected).abs() < 0.005, "{workload}");
+    }
+    assert!(document["host"]["pinned_cpu"].is_u64());
+}
+
+/// A user whose go is a script, which makes programs that are scripts.
+struct FakeGo {
+    nobody: Nobody,
+}
+
+impl FakeGo {
+    /// `build` is what go does besides finding the place of its output in `$out`.
+    fn new(build: &str) -> FakeGo {
+        let nobody = Nobody::new();
+        let go = nobody.folder.path().join("go");
+        let find = "while [ $# -gt 0 ]; do [ \"$1\" = -o ] && out=$2; shift; done";
+        fs::write(&go, format!("#!/bin/sh\n{find}\n{build}\n")).unwrap();
+        fs::set_permissions(&go, fs::Permissions::from_mode(0o755)).unwrap();
+        FakeGo { nobody }
+    }
+
+    /// One whose program is this script.
+    fn making(program: &str) -> FakeGo {
+        FakeGo::new(&format!("cat > \"$out\" <<'END'\n#!/bin/sh\n{program}\nEND\nchmod 700 \"$out\""))
+    }
+
+    fn run(&self, arguments: &str) -> Done {
+        let folder = self.nobody.folder.path().display();
+        let wrapper = format!("env PATH={folder}:/usr/bin:/bin XDG_CACHE_HOME={folder}/cache");
+        self.nobody.run_under(&wrapper, arguments)
+    }
+}
+
+#[test]
+fn a_go_that_cannot_build_leaves_its_workloads_out_with_its_words() {
+    if !can("root") {
+        return;
+    }
+    let go = FakeGo::new("echo 'package os is not in std' >&2; exit 1");
+    go.run(&format!("run goroutine-oneway {SHORT}")).expect(1, &["nothing of this", "package os is not in std"]);
+    let document = go.run(&format!("run task-channel goroutine --format json {SHORT}")).expect(0, &[]).json();
+    assert_eq!(measured(&document), ["task-channel"]);
+    let left_out = document["left_out"].as_array().unwrap();
+    assert_eq!(left_out.len(), 2, "{left_out:?}");
+    assert!(left_out[0]["reason"].as_str().unwrap().contains("package os is not in std"), "{left_out:?}");
+    let table = go.run(&format!("run task-channel goroutine {SHORT}")).expect(0, &[]).stdout;
+    assert!(table.contains("Not measured: goroutine-channel, goroutine-oneway"), "{table}");
+}
+
+#[test]
+fn a_goroutine_program_that_answers_garbage_is_left_out() {
+    if !can("root") {
+        return;
+    }
+    for (program, words) in [
+        ("echo hello; cat", "instead of being ready"),
+        ("echo ready $$; while read -r line; do echo 12; done", "three times were expected"),
+        ("exit 3", "exited with code 3"),
+        ("echo ready $$; read -r line; kill -9 $$", "was killed by SIGKILL"),
+    ] {
+        FakeGo::making(program).run(&format!("run goroutine-oneway {SHORT}")).expect(1, &[words]);
+    }
+}
+
+#[test]
+fn a_goroutine_program_that_dies_in_the_middle_keeps_the_rows_before_it() {
+    if !can("root") {
+        return;
+    }
+    let program = "echo ready $$; plays=0; while read -r verb ops; do\nplays=$((plays + 1))\n\
+                   [ $plays -gt 40 ] && exit 7\necho $((ops * 100)) $((ops * 100)) $((ops * 100))\ndone";
+    let done = FakeGo::making(program).run(&format!("run task-channel goroutine-channel {SHORT}"));
+    let done = done.expect(1, &["goroutine-channel, incarnation 1", "exited with code 7"]);
+    assert!(done.stdout.contains("task-channel") && done.stdout.contains("ended by an error"), "{done:?}");
+}
+
+#[test]
+fn without_go_there_is_one_line_with_the_command_that_installs_it() {
+    if !can("root") || ["/usr/local/go", "/usr/lib/go", "/snap/go"].iter().any(|path| fs::exists(path).unwrap()) {
+        eprintln!("skipped: go is where it is found without $PATH");
+        return;
+    }
+    let nobody = Nobody::new();
+    // Debian's go is a link into /usr/lib/go-<version>, which is looked at as well: out of sight in a namespace.
+    let hide = "mount -t tmpfs none /usr/share/go-* 2>/dev/null; for go in /usr/lib/go-*; do [ -d $go ] && mount -t tmpfs none $go; done; exec \"$@\"";
+    let output = std::process::Command::new("unshare")
+        .args(["--mount", "sh", "-c", hide, "sh", "env", "PATH=/nowhere"])
+        .arg(nobody.binary())
+        .args("run --time 0.1 --incarnations 6 --no-save --quiet".split(' '))
+        .output()
+        .unwrap();
+    let done = Done::from(output).expect(0, &[]);
+    let lines: Vec<&str> = done.stdout.lines().filter(|line| line.contains("Not measured")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("goroutine-channel"), "{done:?}");
+    assert!(done.stdout.contains("install"), "{done:?}");
+}
+
+#[test]
+fn a_probe_that_is_refused_leaves_the_number_expected_and_out_of_the_verdict() {
+    if !can("go") || !can("strace") || !can("root") {
+        return;
+    }
+    let trace =
+        "strace -f --seccomp-bpf -qq -o /dev/null -e trace=perf_event_open -e inject=perf_event_open:error=EACCES";
+    let document =
+        run(&format!("{trace} ctxprof run thread-pipe goroutine-channel --format json {SHORT}")).expect(0, &[]).json();
+    let row = result(&document, "goroutine-channel");
+    assert_eq!((&row["switches_source"], &row["switches_per_op"]), (&Value::from("expected"), &Value::Null));
+    assert!(warned(&document, "not-counted"));
+    assert_eq!(document["ratios"], serde_json::json!([]));
+    let absent = document["counting"]["absent"].as_array().unwrap();
+    assert!(absent.iter().any(|counter| counter["name"] == "uprobe"), "{absent:?}");
+    let table = run(&format!("{trace} ctxprof run goroutine-channel {SHORT}")).expect(0, &[]).stdout;
+    assert!(table.contains("~2"), "{table}");
+}
