@@ -58,5 +58,39 @@ if [ -e /sys/devices/system/cpu/cpu1/online ]; then
   check "--cpu 1: exit code" 1 $?
   check "--cpu 1: the reason" yes "$(has 'CPU 1 is offline' "$refusal")"
   echo 1 > /sys/devices/system/cpu/cpu1/online
+
+  echo "# a CPU that goes offline in the middle ends the run, which keeps its earlier rows and leaves nothing running"
+  for place in '--cpu 1' '--place 0,1'; do
+    # The first workload is through with its incarnation when the second's CPU goes.
+    # shellcheck disable=SC2086 # these are options, to be split
+    ctxprof run thread-futex process-pipe $place --incarnations 1 --time 6 --no-save --quiet > /tmp/report 2> /tmp/words &
+    run=$!
+    sleep 9
+    echo 0 > /sys/devices/system/cpu/cpu1/online
+    wait $run
+    check "$place: exit code" 1 $?
+    check "$place: the reason" yes "$(has 'CPU 1 went offline in the middle' "$(cat /tmp/words)")"
+    check "$place: the earlier row" yes "$(has thread-futex "$(cat /tmp/report)")"
+    check "$place: the report says that it is not whole" yes "$(has 'ended by an error' "$(cat /tmp/report)")"
+    check "$place: processes left" 0 "$(pidof ctxprof | wc -w)"
+    echo 1 > /sys/devices/system/cpu/cpu1/online
+  done
+
+  echo "# placements are those of the guest's topology"
+  # shellcheck disable=SC2086 # these are options, to be split
+  document=$(ctxprof run thread-pipe --place all $short --format json)
+  check "--place all: more than one" yes "$([ "$(echo "$document" | grep -c '"placement": "')" -gt 1 ] && echo yes)"
+fi
+
+echo "# wake-ups are counted where tracefs is mounted, and absent with the command where it is not"
+# shellcheck disable=SC2086 # these are options, to be split
+document=$(ctxprof run thread-pipe $short --format json)
+if [ -e /sys/kernel/tracing/events ]; then check "wake-ups" yes "$(has '"name": "sched:sched_waking"' "$document")"; else
+  check "no tracefs: what would help" yes "$(has 'mount -t tracefs' "$document")"
+  if mount -t tracefs nodev /sys/kernel/tracing 2> /dev/null; then
+    # shellcheck disable=SC2086 # these are options, to be split
+    document=$(ctxprof run thread-pipe $short --format json)
+    check "wake-ups" yes "$(has '"name": "sched:sched_waking"' "$document")"
+  fi
 fi
 exit $failed

@@ -23,6 +23,9 @@ pub struct RunSamples {
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
     pub ending: Ending,
+    /// What reading the clock costs: a sample's time is not known better.
+    #[serde(default)]
+    pub clock_read_ns: Option<u64>,
     /// When the first op of all was played, on the monotonic clock; `None` if none was.
     pub first_op_at_ns: Option<MonotonicNs>,
 }

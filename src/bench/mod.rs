@@ -18,7 +18,7 @@ mod yardstick;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use nix::sys::signal::Signal;
 
 use crate::bench::plan::{Effort, Entry, Plan, Quota};
@@ -31,9 +31,10 @@ use crate::sample::{
     WorkloadSamples,
 };
 use crate::sys::affinity::{self, Pinned};
-use crate::sys::clock::monotonic_ns;
+use crate::sys::clock::{monotonic_ns, read_cost_ns};
 use crate::sys::policy::Applied;
 use crate::sys::signal::{self, Watchdog};
+use crate::workload::session::Setting;
 
 /// How far a run has come, told after every incarnation.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +94,14 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
         Err(Stop::Failure(error)) => Ending::Failed(format!("{error:#}")),
     };
     let Engine { workloads, first_op_at_ns, attached, .. } = engine;
-    Ok(RunSamples { counting: attached.counting, workloads, left_out: plan.left_out.clone(), ending, first_op_at_ns })
+    Ok(RunSamples {
+        counting: attached.counting,
+        workloads,
+        left_out: plan.left_out.clone(),
+        ending,
+        clock_read_ns: Some(read_cost_ns()),
+        first_op_at_ns,
+    })
 }
 
 /// Why a run ends early.
@@ -292,7 +300,7 @@ impl Engine<'_> {
             let mut sampler = Sampler::new(session.as_mut(), &mut self.attached, self.watchdog);
             let ops = size(&mut self.sizes[at].floor, self.plan.ops_per_sample, &mut sampler, length)?;
             sampler.warm_up(ops)?;
-            take(&mut sampler, ops, quota, &mut incarnation.floor)?;
+            take(&mut sampler, ops, quota, &setting, &mut incarnation.floor)?;
             session.end()?;
         }
         Ok(())
@@ -314,16 +322,22 @@ impl Engine<'_> {
             }
         };
         let before = sampler.readings()?;
-        let outcome = take(&mut sampler, ops, pass.samples, &mut incarnation.samples);
+        let outcome = take(&mut sampler, ops, pass.samples, &setting, &mut incarnation.samples);
         incarnation.times = elapsed(&before, &sampler.readings()?);
         outcome?;
         if let Some(quota) = pass.counted.filter(|_| sampler.switches_on_demand()) {
             sampler.count_switches(true)?;
-            let outcome = take(&mut sampler, ops, quota, &mut incarnation.counted);
+            let outcome = take(&mut sampler, ops, quota, &setting, &mut incarnation.counted);
             sampler.count_switches(false)?;
             outcome?;
         }
-        Ok(session.end()?)
+        session.end()?;
+        // The parties on the other CPU cannot be asked where they are.
+        if let Some(cpu) = setting.cpus().into_iter().find(|&cpu| !affinity::is_online(cpu)) {
+            incarnation.samples.clear();
+            return Err(Stop::Failure(anyhow!("the parties of CPU {cpu} were moved away")));
+        }
+        Ok(())
     }
 
     /// The same stop, with what it happened in; for a CPU that has gone, that as the cause.
@@ -389,10 +403,21 @@ fn size(known: &mut Option<u64>, fixed: Option<u64>, sampler: &mut Sampler<'_>, 
 }
 
 /// Takes samples until the quota is met or a signal asks to stop.
-fn take(sampler: &mut Sampler<'_>, ops: u64, quota: Quota, samples: &mut Vec<Sample>) -> Result<(), Stop> {
+fn take(
+    sampler: &mut Sampler<'_>,
+    ops: u64,
+    quota: Quota,
+    setting: &Setting,
+    samples: &mut Vec<Sample>,
+) -> Result<(), Stop> {
     let began_ns = monotonic_ns();
     while !quota.is_met(samples.len(), monotonic_ns() - began_ns) {
-        samples.push(sampler.sample(ops)?);
+        let sample = sampler.sample(ops)?;
+        // A thread whose CPU goes offline is moved without a word, and the CPU's counters stand still.
+        if let Some(cpu) = affinity::current_cpu().filter(|&cpu| cpu != setting.leader_cpu) {
+            return Err(Stop::Failure(anyhow!("the parties were moved from CPU {} to CPU {cpu}", setting.leader_cpu)));
+        }
+        samples.push(sample);
         if let Some(signal) = signal::stop_requested() {
             return Err(Stop::Signal(signal));
         }

@@ -110,10 +110,10 @@ pub struct SampleCounts {
 
 /// Works a run's samples out: the same samples give the same document, now or read from a file.
 pub fn from_samples(document: &SamplesDocument) -> RunDocument {
-    let RunSamples { counting, workloads, left_out, ending, .. } = &document.body.seen;
+    let RunSamples { counting, workloads, left_out, ending, clock_read_ns, .. } = &document.body.seen;
     let timed =
         workloads.iter().flat_map(|workload| &workload.incarnations).flat_map(|incarnation| &incarnation.samples);
-    let yardstick = Yardstick::of(timed);
+    let yardstick = Yardstick::of(timed).with_clock(*clock_read_ns);
     let rows: Vec<Row> = workloads.iter().map(|samples| summary::summarize(samples, counting, yardstick)).collect();
     let body = RunBody {
         counting: CountingSummary {

@@ -20,9 +20,11 @@ const SLOWED: f64 = 1.1;
 /// The core's full speed is that of the quickest samples; not of the very quickest, which may be a misread clock.
 const QUICKEST: f64 = 0.1;
 
-/// What a core's speed is judged by: all samples of a run.
+/// What a run's samples are measured by: the core's full speed, and the clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Yardstick {
+    /// What a reading of the clock costs; 0 where nobody measured it.
+    clock_read_ns: u64,
     /// What the stretch takes at full speed; `None` where there is nothing to judge by.
     full_speed_ns: Option<f64>,
 }
@@ -33,7 +35,17 @@ impl Yardstick {
         let mut stretches: Vec<u64> = samples.map(|sample| sample.yardstick_ns).filter(|&ns| ns > 0).collect();
         stretches.sort_unstable();
         let at = (stretches.len() as f64 * QUICKEST) as usize;
-        Yardstick { full_speed_ns: stretches.get(at).map(|&ns| ns as f64) }
+        Yardstick { clock_read_ns: 0, full_speed_ns: stretches.get(at).map(|&ns| ns as f64) }
+    }
+
+    /// The same, with what a reading of the clock costs.
+    pub fn with_clock(self, clock_read_ns: Option<u64>) -> Yardstick {
+        Yardstick { clock_read_ns: clock_read_ns.unwrap_or_default(), ..self }
+    }
+
+    /// The share of a sample's time to which it is known at best.
+    pub(super) fn resolution(self, sample: &Sample) -> f64 {
+        self.clock_read_ns as f64 / sample.elapsed_ns.max(1) as f64
     }
 
     /// Whether the core ran slower than it can: a hardware thread was busy beside it, here or on the host, or its

@@ -27,6 +27,12 @@ impl Estimate {
         Some(Estimate { median, low: ends.map(|ends| ends.0), high: ends.map(|ends| ends.1) })
     }
 
+    /// The same median, known no better than to this share of it.
+    pub fn blurred(self, share: f64) -> Estimate {
+        let blur = share * self.median.abs();
+        Estimate { low: self.low.map(|low| low - blur), high: self.high.map(|high| high + blur), ..self }
+    }
+
     /// The larger of the interval's two halves, as a share of the median.
     pub fn relative_half_width(&self) -> Option<f64> {
         let half = (self.high? - self.median).max(self.median - self.low?);
@@ -120,6 +126,13 @@ mod tests {
         let estimate = Estimate::over([9.0, 1.0, 5.0, 3.0, 7.0, 2.0, 8.0, 4.0, 6.0, 100.0]).unwrap();
         assert_eq!(estimate, Estimate { median: 5.5, low: Some(2.0), high: Some(9.0) });
         assert!((estimate.relative_half_width().unwrap() - 3.5 / 5.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_interval_is_no_narrower_than_the_clock_allows() {
+        let estimate = Estimate::over([100.0; 10]).unwrap().blurred(0.01);
+        assert_eq!(estimate, Estimate { median: 100.0, low: Some(99.0), high: Some(101.0) });
+        assert_eq!(Estimate::over([3.0]).unwrap().blurred(0.01).low, None);
     }
 
     #[test]

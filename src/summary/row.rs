@@ -132,6 +132,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
     let prices: Vec<Option<Prices>> =
         samples.incarnations.iter().map(|incarnation| chosen.prices(incarnation)).collect();
     let rounds: Vec<Option<Round>> = prices.iter().map(|prices| prices.as_ref()?.per_switch(&switches)).collect();
+    let resolution = used().next().map_or(0.0, |sample| yardstick.resolution(sample));
     let each_price = || prices.iter().flatten();
     let each_round = || rounds.iter().flatten();
     Row {
@@ -141,13 +142,14 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         placement: samples.placement,
         cpus: samples.cpus.clone(),
         cpu_ns_per_op: Estimate::over(each_price().filter_map(|prices| prices.cpu_ns_per_op)),
-        ns_per_op: Estimate::over(each_price().map(|prices| prices.ns_per_op)),
+        ns_per_op: Estimate::over(each_price().map(|prices| prices.ns_per_op)).map(|price| price.blurred(resolution)),
         mean_ns_per_op: mean_ns_per_op(timed()),
         switches,
         kernel_switches_per_op,
         voluntary_per_op,
         involuntary_per_op,
-        ns_per_switch: Estimate::over(each_round().map(|round| round.ns_per_switch)),
+        ns_per_switch: Estimate::over(each_round().map(|round| round.ns_per_switch))
+            .map(|price| price.blurred(resolution)),
         floor_ns_per_op: Estimate::over(each_price().filter_map(|prices| prices.floor)),
         net_ns_per_switch: Estimate::over(each_round().filter_map(|round| round.net_ns_per_switch)),
         incarnations_priced: prices.iter().flatten().count(),

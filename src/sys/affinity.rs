@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 
 /// A set of CPU numbers, ascending, written and read as the kernel does: `0-3,8`.
@@ -88,6 +88,12 @@ pub fn restrict_to(cpus: &CpuList) -> Result<()> {
         set.set(cpu).with_context(|| format!("CPU {cpu} is beyond what sched_setaffinity takes"))?;
     }
     sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("sched_setaffinity to CPU {cpus}"))
+}
+
+/// The CPU that the calling thread is on; where it is pinned, another one only if its own has gone offline or its mask was
+/// changed from outside. `None` where the kernel does not say.
+pub fn current_cpu() -> Option<usize> {
+    sched_getcpu().ok()
 }
 
 /// Whether a CPU is there to run on; one that the kernel does not say this of is.
