@@ -12,6 +12,7 @@ use clap_complete::Shell;
 use crate::bench::plan::Effort;
 use crate::counter::ladder::CounterChoice;
 use crate::host::placement::PlaceChoice;
+use crate::record::diff;
 use crate::render::{self, FORMATS};
 use crate::sample::Kind;
 use crate::sys::policy::Policy;
@@ -52,6 +53,9 @@ pub enum Command {
     Run(RunArgs),
     /// List workloads and counters, each available here or not, and why
     List(OutputArgs),
+    /// Compare two saved runs: faster, slower or the same, and what else differs
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(DiffArgs),
     /// Show a saved run again, or raw samples worked out again
     Report(ReportArgs),
     /// Print a completion script for a shell
@@ -70,8 +74,11 @@ pub enum Command {
 const MOST_OPS: u64 = 1_000_000;
 
 /// Commands by what people want, in the order of `--help`.
-const GROUPS: &[(&str, &[&str])] =
-    &[("Measure this machine", &["run"]), ("Results", &["report"]), ("Host and tool", &["list", "completions", "man"])];
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Measure this machine", &["run"]),
+    ("Results", &["report", "diff"]),
+    ("Host and tool", &["list", "completions", "man"]),
+];
 
 const EXAMPLES: &str = "Examples:
   sudo ctxprof run                         what a switch costs on this machine
@@ -79,10 +86,11 @@ const EXAMPLES: &str = "Examples:
   sudo ctxprof run thread-pipe --cpu 1     one workload, on CPU 1
   sudo ctxprof run -o prices.json          the table, and a file for later
   ctxprof report prices.json --wide        show it again, with more columns
+  ctxprof diff prices.json later.json      what has changed since
   ctxprof list                             what can be measured here, and why the rest cannot
 
 Without sudo ctxprof counts what the system lets it count, and says so.
-Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 130 interrupted (143 by SIGTERM) after printing what there is.";
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a regression was found, 130 interrupted (143 by SIGTERM) after printing what there is.";
 
 const RUN_EXAMPLES: &str = "Examples:
   sudo ctxprof run                                  the default workloads, 10 incarnations each
@@ -151,6 +159,14 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = SortKey::List, value_name = "KEY")]
     pub sort: SortKey,
 
+    /// Compare with this saved run when done, as `ctxprof diff` does
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+
+    /// With --baseline: exit with 3 if a row is slower by more than this, beyond its interval
+    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "baseline")]
+    pub fail_above: Option<f64>,
+
     /// Also write the raw samples to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub samples_out: Option<PathBuf>,
@@ -166,6 +182,41 @@ pub struct RunArgs {
     /// Show no progress
     #[arg(long)]
     pub no_progress: bool,
+}
+
+const DIFF_EXAMPLES: &str = "Examples:
+  ctxprof diff                                      the last two runs that were kept
+  ctxprof diff monday.json today.json
+  ctxprof diff before.json after.json --fail-above 5       exit code 3 if a row is surely slower by more than 5 %
+  ctxprof diff --old a*.json --new b*.json          several runs a side: their own spread counts
+  ctxprof diff host1.json host2.json --require-same kernel,policy
+
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a row is slower than --fail-above allows.";
+
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The earlier run and the later one [default: the last two that were kept]
+    #[arg(value_name = "FILE", num_args = 0..=2, conflicts_with_all = ["old", "new"])]
+    pub files: Vec<PathBuf>,
+
+    /// The earlier runs
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "new")]
+    pub old: Vec<PathBuf>,
+
+    /// The later runs
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "old")]
+    pub new: Vec<PathBuf>,
+
+    /// Exit with 3 if a row is slower by more than this, beyond its interval
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub fail_above: Option<f64>,
+
+    /// Refuse to compare what differs in these
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', value_parser = PossibleValuesParser::new(diff::keys()))]
+    pub require_same: Vec<String>,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -281,7 +332,14 @@ pub fn parse() -> Result<Cli, clap::Error> {
 fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
     let mut command = command();
     let parsed = command.try_get_matches_from_mut(words).and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.map_err(|error| with_suggestion(error, &command))
+    let cli = parsed.map_err(|error| with_suggestion(error, &command))?;
+    match &cli.command {
+        Command::Diff(arguments) if arguments.files.len() == 1 => {
+            let message = "name two files, or none for the last two runs that were kept";
+            Err(command.error(ErrorKind::WrongNumberOfValues, message))
+        }
+        _ => Ok(cli),
+    }
 }
 
 /// The same error with the nearest name, where clap found none near enough: `rnu` is two letters from everything to it.
@@ -332,6 +390,15 @@ fn output_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     render::format_of(&path).map_err(|error| error.to_string())?;
     Ok(path)
+}
+
+/// A share, from a number of per cent.
+fn percent(text: &str) -> Result<f64, String> {
+    let percent: f64 = text.trim_end_matches('%').parse().map_err(|_| "not a number of per cent".to_string())?;
+    if !(0.0..=1000.0).contains(&percent) {
+        return Err("must be between 0 and 1000 per cent".to_string());
+    }
+    Ok(percent / 100.0)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -428,6 +495,13 @@ mod tests {
             ("ctxprof run --nice x", "invalid"),
             ("ctxprof run --workers 0", "1..=1024"),
             ("ctxprof run --sort name", "price"),
+            ("ctxprof run --fail-above 5", "--baseline"),
+            ("ctxprof diff a b c", "unexpected"),
+            ("ctxprof diff a b --fail-above x", "per cent"),
+            ("ctxprof diff a b --fail-above -1", "-1"),
+            ("ctxprof diff a b --require-same weather", "kernel"),
+            ("ctxprof diff --old a", "--new"),
+            ("ctxprof diff a --old b --new c", "cannot be used"),
             ("ctxprof run --counters gpu", "cpu"),
             ("ctxprof run --format xml", "markdown"),
             ("ctxprof run -o prices", "suffix"),

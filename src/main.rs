@@ -8,6 +8,8 @@ use ctxprof::command::{self, Outcome};
 
 /// The command failed or was refused.
 const FAILED: u8 = 1;
+/// A regression was found.
+const REGRESSION: u8 = 3;
 /// A shell's way of saying that a signal ended a program.
 const SIGNALLED: u8 = 128;
 
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
     };
     match command::execute(&cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Regression) => ExitCode::from(REGRESSION),
         Ok(Outcome::Interrupted(signal)) => ExitCode::from(SIGNALLED + signal as u8),
         Err(error) => {
             // Not eprintln, which panics where stderr is closed.

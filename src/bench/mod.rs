@@ -8,6 +8,7 @@
 //! What is compared is compared within a round, so that drift hits all alike; the order turns from round to round.
 //! The engine prints nothing and works nothing out: it returns samples.
 
+pub mod handicap;
 mod luck;
 pub mod plan;
 mod sampler;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use nix::sys::signal::Signal;
 
+use crate::bench::handicap::Handicapped;
 use crate::bench::plan::{Effort, Entry, Plan, Quota};
 use crate::bench::sampler::{Length, Sampler};
 use crate::counter::meter::{Attach, Attached, Extra, Reading, Refused};
@@ -310,6 +312,9 @@ impl Engine<'_> {
     fn parties(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
         let Entry { workload, setting, .. } = self.plan.entries[at];
         let mut session = (workload.prepare)(&setting).map_err(limits::explain)?;
+        if let Some(handicap) = self.plan.handicap.as_ref().filter(|handicap| handicap.workload == workload.name) {
+            session = Box::new(Handicapped { session, share: handicap.share });
+        }
         let mut sampler = Sampler::new(session.as_mut(), &mut self.attached, self.watchdog);
         self.first_op_at_ns.get_or_insert_with(monotonic_ns);
         let ops = match pass.ops {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::bench::handicap::Handicap;
 use crate::sample::{LeftOut, Placement};
 use crate::sys::policy::Policy;
 use crate::workload::Workload;
@@ -22,6 +23,8 @@ pub struct Plan {
     /// The scheduling policy of the parties, and their nice value, where not as they are inherited.
     pub policy: Option<Policy>,
     pub nice: Option<i32>,
+    /// For tests.
+    pub handicap: Option<Handicap>,
 }
 
 /// A workload at a placement: what becomes a row.

@@ -1,5 +1,6 @@
 //! The commands: each reads as plan → engine → summary → record → render.
 
+mod diff;
 mod list;
 mod output;
 mod progress;
@@ -21,6 +22,8 @@ use crate::record::run::{RunDocument, RunResult};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Done,
+    /// A row has become slower by more than was allowed, as was to be found out.
+    Regression,
     /// A signal ended it, after what there was had been printed.
     Interrupted(Signal),
 }
@@ -34,6 +37,7 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
     match &cli.command {
         Command::Run(arguments) => run::execute(arguments, color),
         Command::List(arguments) => list::execute(arguments, color).map(|()| Outcome::Done),
+        Command::Diff(arguments) => diff::execute(arguments, color),
         Command::Report(arguments) => report::execute(arguments, color).map(|()| Outcome::Done),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use nix::sys::signal::Signal;
 
 use crate::bench;
+use crate::bench::handicap::Handicap;
 use crate::bench::plan::{Plan, lay_out};
-use crate::cli::{ColorChoice, RunArgs};
+use crate::cli::{ColorChoice, OutputArgs, RunArgs};
+use crate::command::diff;
 use crate::command::output::{self, deliver};
 use crate::command::progress::Bar;
 use crate::command::{Outcome, place, sort};
@@ -18,7 +20,7 @@ use crate::host::probe;
 use crate::record::run::{RunDocument, from_samples};
 use crate::record::samples::{self, SamplesBody, SamplesDocument};
 use crate::record::settings::RunSettings;
-use crate::record::{Tool, store, timestamp};
+use crate::record::{Tool, reader, store, timestamp};
 use crate::render::Report;
 use crate::sample::{Ending, LeftOut};
 use crate::sys::signal;
@@ -30,13 +32,19 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
     for path in arguments.output.output.iter().chain(&arguments.samples_out) {
         store::check_writable(path)?;
     }
+    if let Some(baseline) = &arguments.baseline {
+        // Before minutes are spent on what could then not be compared.
+        reader::read_run(baseline)?;
+    }
     let samples = measure(arguments)?;
     let mut document = from_samples(&samples);
+    let mut outcome = Outcome::Done;
     let delivered = if document.body.results.iter().any(|result| result.samples.taken > 0) {
         keep(&document, arguments);
         sort(&mut document, arguments.sort);
         let delivered = deliver(&document, &arguments.output, color);
-        delivered.and(write_samples(&samples, arguments))
+        let compared = against_baseline(&document, arguments, color).map(|of_baseline| outcome = of_baseline);
+        delivered.and(write_samples(&samples, arguments)).and(compared)
     } else {
         Ok(())
     };
@@ -45,8 +53,25 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
         Ending::Interrupted(number) => {
             delivered.map(|()| Outcome::Interrupted(Signal::try_from(number).unwrap_or(Signal::SIGINT)))
         }
-        Ending::Complete => delivered.map(|()| Outcome::Done),
+        Ending::Complete => delivered.map(|()| outcome),
     }
+}
+
+/// Sets the run beside its baseline: below the report, where people read it, else on stderr.
+fn against_baseline(document: &RunDocument, arguments: &RunArgs, color: ColorChoice) -> Result<Outcome> {
+    let Some(baseline) = &arguments.baseline else { return Ok(Outcome::Done) };
+    let diff = diff::with_baseline(document, baseline, arguments.fail_above)?;
+    if ["table", "markdown"].contains(&arguments.output.format.as_str()) {
+        let below = OutputArgs { format: arguments.output.format.clone(), output: Vec::new(), wide: false };
+        deliver(&diff, &below, color)?;
+    } else {
+        diff.body
+            .rows
+            .iter()
+            .filter(|row| row.regression)
+            .for_each(|row| output::say(&format!("{} is slower than the baseline allows", row.workload)));
+    }
+    Ok(diff::outcome(&diff))
 }
 
 fn measure(arguments: &RunArgs) -> Result<SamplesDocument> {
@@ -83,6 +108,7 @@ fn measure(arguments: &RunArgs) -> Result<SamplesDocument> {
         policy: plan.policy.map(|policy| policy.to_string()),
         nice: plan.nice,
         workers: Some(arguments.workers.into()),
+        handicap: plan.handicap.map(|handicap| format!("{}:{}", handicap.workload, handicap.share)),
     };
     let schema = samples::SCHEMA.to_string();
     Ok(SamplesDocument {
@@ -138,7 +164,15 @@ fn plan(arguments: &RunArgs, leader: usize, processors: &Processors) -> Result<P
         ops_per_sample: arguments.ops_per_sample,
         policy: arguments.policy,
         nice: arguments.nice,
+        handicap: handicap()?,
     })
+}
+
+/// What a test asks to be made slower. Every document of such a run says so.
+fn handicap() -> Result<Option<Handicap>> {
+    const HOOK: &str = "CTXPROF_TEST_HANDICAP";
+    let asked = std::env::var(HOOK).ok().map(|text| text.parse().map_err(|reason| anyhow!("{HOOK}: {reason}")));
+    asked.transpose()
 }
 
 /// Keeps the run for later. That it could not be kept is no reason to withhold it now.

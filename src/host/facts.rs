@@ -25,6 +25,12 @@ pub struct Facts {
     pub smt_siblings: Option<String>,
     /// `kernel.sched_autogroup_enabled`.
     pub autogroup: Option<String>,
+    /// What the kernel does about its processors' vulnerabilities, those that they have.
+    pub mitigations: Option<String>,
+    /// The preemption model in force, where debugfs says.
+    pub preemption: Option<String>,
+    /// The scheduler's base slice, where debugfs says.
+    pub base_slice_ns: Option<String>,
     /// `kernel.sched_rt_runtime_us`: of every period (a second), what real-time threads may have; -1 is all of it.
     pub sched_rt_runtime_us: Option<String>,
     /// `kernel.perf_event_paranoid`.

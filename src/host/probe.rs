@@ -31,6 +31,9 @@ pub fn facts(root: &Path, place: &Place, processors: &Processors) -> Facts {
             .map(|siblings| siblings.to_string())
             .filter(|list| !list.is_empty()),
         autogroup: text(root, "proc/sys/kernel/sched_autogroup_enabled"),
+        mitigations: mitigations(root),
+        preemption: text(root, "sys/kernel/debug/sched/preempt").map(|models| chosen_of(&models).to_string()),
+        base_slice_ns: text(root, "sys/kernel/debug/sched/base_slice_ns"),
         sched_rt_runtime_us: text(root, "proc/sys/kernel/sched_rt_runtime_us"),
         perf_event_paranoid: text(root, "proc/sys/kernel/perf_event_paranoid"),
         user_id: geteuid().as_raw(),
@@ -145,6 +148,26 @@ pub fn cgroup_cpu_stat(root: &Path) -> Option<PathBuf> {
             .map(|(_, mount)| root.join(mount).join(path.trim_start_matches('/')).join("cpu.stat"))
             .find(|stat| stat.exists())
     })
+}
+
+/// What is done about each vulnerability that the processors have, in the order of their names.
+fn mitigations(root: &Path) -> Option<String> {
+    let folder = "sys/devices/system/cpu/vulnerabilities";
+    let mut names: Vec<String> = fs::read_dir(root.join(folder))
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    let told = names.iter().filter_map(|name| Some((name, text(root, &format!("{folder}/{name}"))?)));
+    let affected = told.filter(|(_, state)| state != "Not affected");
+    Some(affected.map(|(name, state)| format!("{name}: {state}")).collect::<Vec<_>>().join("; "))
+}
+
+/// The one in brackets of a list such as `none voluntary (full)`.
+fn chosen_of(models: &str) -> &str {
+    let chosen = models.split_whitespace().find_map(|model| model.strip_prefix('(')?.strip_suffix(')'));
+    chosen.unwrap_or(models)
 }
 
 /// The processor's name, as x86 and most others give it, else its maker's and part's numbers, as arm64 does.

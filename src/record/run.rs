@@ -195,6 +195,9 @@ fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
             "this is a debug build, whose loops are slow by themselves; build with --release",
         ));
     }
+    warnings.extend(settings.handicap.as_ref().map(|handicap| {
+        Warning::new("handicap", format!("CTXPROF_TEST_HANDICAP={handicap} made a workload slower on purpose"))
+    }));
     let of_policy = checks::of_realtime(host).filter(|_| settings.is_realtime());
     warnings.extend(
         checks::of_facts(host).into_iter().chain(of_policy).map(|finding| Warning::new(finding.code, finding.message)),

@@ -23,6 +23,9 @@ pub struct RunSettings {
     pub nice: Option<i32>,
     #[serde(default)]
     pub workers: Option<u32>,
+    /// A workload that was made slower on purpose, for a test: `thread-pipe:0.06`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handicap: Option<String>,
 }
 
 impl RunSettings {

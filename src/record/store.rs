@@ -56,17 +56,36 @@ pub fn keep(folder: &Path, started_at: &str, content: &str) -> Result<PathBuf> {
 /// # Errors
 /// Nothing has been kept, or the folder cannot be read.
 pub fn newest(folder: &Path) -> Result<PathBuf> {
+    kept(folder)?.pop().with_context(|| format!("no run has been saved in {}", folder.display()))
+}
+
+/// The newest document that was kept in a folder, after the one before it.
+///
+/// # Errors
+/// Fewer than two have been kept, or the folder cannot be read.
+pub fn newest_two(folder: &Path) -> Result<[PathBuf; 2]> {
+    let mut kept = kept(folder)?;
+    match (kept.pop(), kept.pop()) {
+        (Some(new), Some(old)) => Ok([old, new]),
+        _ => bail!("there are not two saved runs in {} to compare; name two files", folder.display()),
+    }
+}
+
+/// All documents that were kept in a folder, the oldest first.
+fn kept(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("no run has been saved in {}", folder.display()),
         entries => entries.with_context(|| format!("reading {}", folder.display()))?,
     };
     let is_run = |name: &str| name.starts_with("run-") && name.ends_with(".json");
-    let names = entries
+    let mut paths: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_run));
-    // The names begin with the time, so the last is the newest.
-    names.max().with_context(|| format!("no run has been saved in {}", folder.display()))
+        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_run))
+        .collect();
+    // The names begin with the time.
+    paths.sort();
+    Ok(paths)
 }
 
 /// Looks whether a file could be written, before hours are spent on what is to go into it.

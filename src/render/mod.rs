@@ -1,6 +1,7 @@
 //! The registry of output formats. Tables, CSV and Markdown are drawn from one view; JSON is the document itself.
 
 mod csv;
+mod diff;
 pub mod list;
 mod markdown;
 pub mod prices;

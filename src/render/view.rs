@@ -20,6 +20,17 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
+impl Table {
+    /// The same table without the column of this key.
+    pub fn without(mut self, key: &str) -> Table {
+        if let Some(at) = self.columns.iter().position(|column| column.key == key) {
+            self.columns.remove(at);
+            self.rows.iter_mut().for_each(|row| drop(row.remove(at)));
+        }
+        self
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
     /// Its name in CSV, with the unit.
@@ -73,6 +84,16 @@ impl Cell {
         let text = match value.relative_half_width() {
             Some(share) if interval => format!("{median} ±{:.1}%", share * 100.0),
             _ => median,
+        };
+        Cell::Estimate { value, text }
+    }
+
+    /// An estimate and the ends of its interval, each shown by `show`; or nothing.
+    pub fn interval(value: Option<Estimate>, show: impl Fn(f64) -> String) -> Cell {
+        let Some(value) = value else { return Cell::Absent };
+        let text = match (value.low, value.high) {
+            (Some(low), Some(high)) => format!("{} [{}, {}]", show(value.median), show(low), show(high)),
+            _ => show(value.median),
         };
         Cell::Estimate { value, text }
     }

@@ -1,5 +1,6 @@
 //! From samples to figures: pure arithmetic, no kernel and no output.
 
+mod change;
 mod chosen;
 mod counters;
 mod estimate;
@@ -9,8 +10,9 @@ mod tests;
 mod verdict;
 mod warning;
 
+pub use change::{Change, Verdict, change};
 pub use chosen::Yardstick;
-pub use estimate::{Confidence, Estimate};
+pub use estimate::{Confidence, Estimate, median};
 pub use row::{CountSource, Row, summarize};
 pub use verdict::{Ratio, ratio};
 pub use warning::{Warning, of_counting, of_row, of_steal};

@@ -4,6 +4,7 @@
 
 mod command_line;
 mod counting;
+mod diffs;
 mod output;
 mod placement;
 mod policies;

@@ -1,0 +1,67 @@
+//! A test hook: makes one workload slower by a known share, so that what should find a regression can be tested.
+
+use std::str::FromStr;
+
+use anyhow::Result;
+
+use crate::sys::clock::monotonic_ns;
+use crate::workload::session::{Party, Played, Session};
+
+/// Which workload is made slower, and by how much of its time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Handicap {
+    pub workload: String,
+    pub share: f64,
+}
+
+impl FromStr for Handicap {
+    type Err = String;
+
+    /// Reads `thread-pipe:0.06`.
+    fn from_str(text: &str) -> Result<Handicap, String> {
+        let parts = text.split_once(':').and_then(|(workload, share)| Some((workload, share.parse().ok()?)));
+        match parts {
+            Some((workload, share)) if (0.0..=10.0).contains(&share) => {
+                Ok(Handicap { workload: workload.to_string(), share })
+            }
+            _ => Err(format!("{text:?} is not WORKLOAD:SHARE, as in thread-pipe:0.06")),
+        }
+    }
+}
+
+/// A session that spins for a share of its time after each play.
+pub(super) struct Handicapped {
+    pub(super) session: Box<dyn Session>,
+    pub(super) share: f64,
+}
+
+impl Session for Handicapped {
+    fn parties(&self) -> Vec<Party> {
+        self.session.parties()
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        let played = self.session.play(ops)?;
+        let extra_ns = (played.elapsed_ns as f64 * self.share) as u64;
+        let until = monotonic_ns() + extra_ns;
+        while monotonic_ns() < until {}
+        Ok(Played { elapsed_ns: played.elapsed_ns + extra_ns, ..played })
+    }
+
+    fn end(self: Box<Self>) -> Result<()> {
+        self.session.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handicap_is_a_workload_and_a_share() {
+        assert_eq!("a-b:0.5".parse(), Ok(Handicap { workload: "a-b".to_string(), share: 0.5 }));
+        for nonsense in ["", "a", "a:", "a:x", "a:-1", "a:nan", "a:11"] {
+            assert!(nonsense.parse::<Handicap>().is_err(), "{nonsense:?}");
+        }
+    }
+}

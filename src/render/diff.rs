@@ -1,0 +1,113 @@
+//! What people see of a diff.
+
+use anyhow::{Context, Result};
+
+use crate::record::diff::{DiffDocument, DiffRow, Difference};
+use crate::render::Report;
+use crate::render::view::{Align, Cell, Column, Table, View};
+use crate::sample::Placement;
+use crate::unit::{Nanoseconds, Share};
+
+impl Report for DiffDocument {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn view(&self, _wide: bool) -> View {
+        let body = &self.body;
+        let differs = match body.differences.as_slice() {
+            [] => vec!["Nothing else is known to differ between the two.".to_string()],
+            differences => std::iter::once("Differs too, the likely cause of a change first:".to_string())
+                .chain(differences.iter().map(difference_line))
+                .collect(),
+        };
+        let sides = format!(
+            "old: {} of {}; new: {} of {}",
+            runs(self.settings.old.len()),
+            body.old_started_at,
+            runs(self.settings.new.len()),
+            body.new_started_at
+        );
+        View {
+            heading: std::iter::once(sides).chain(differs).collect(),
+            tables: vec![table(&body.rows)],
+            notes: self.notes(),
+            warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
+        }
+    }
+}
+
+impl DiffDocument {
+    fn notes(&self) -> Vec<String> {
+        let at_once = match self.body.rows.len() {
+            0 | 1 => String::new(),
+            rows => format!(", wide enough for all {rows} rows at once"),
+        };
+        let mut notes = vec![format!(
+            "change: new ns/op ÷ old, less 1, with its interval{at_once}. same: below the larger of 3 % and what the runs leave open (needed)."
+        )];
+        for (side, rows) in [("old", &self.body.only_old), ("new", &self.body.only_new)] {
+            if !rows.is_empty() {
+                notes.push(format!("Only in {side}: {}.", rows.join(", ")));
+            }
+        }
+        if let Some(allowed) = self.settings.fail_above {
+            let regressions: Vec<&str> =
+                self.body.rows.iter().filter(|row| row.regression).map(|row| row.workload.as_str()).collect();
+            notes.push(match regressions.as_slice() {
+                [] => format!("No row is surely slower by more than {}.", Share(allowed)),
+                rows => format!("REGRESSION: surely slower by more than {}: {}.", Share(allowed), rows.join(", ")),
+            });
+        }
+        notes
+    }
+}
+
+fn runs(count: usize) -> String {
+    if count == 1 { "a run".to_string() } else { format!("{count} runs, the first") }
+}
+
+fn difference_line(difference: &Difference) -> String {
+    format!("  {}: {} → {}", difference.what, difference.old, difference.new)
+}
+
+fn table(rows: &[DiffRow]) -> Table {
+    let number = |value: Option<f64>| Cell::number(value, |value| Nanoseconds(value).to_string());
+    let row = |row: &DiffRow| {
+        let change = row.change;
+        vec![
+            Cell::text(&row.workload),
+            Cell::text(row.placement.name()),
+            number(row.old_ns_per_op),
+            number(row.new_ns_per_op),
+            Cell::interval(change.map(|change| change.relative), signed_percent),
+            Cell::number(change.map(|change| change.threshold), |share| Share(share).to_string()),
+            change.map_or(Cell::Absent, |change| {
+                Cell::text(if row.regression { "SLOWER" } else { change.verdict.name() })
+            }),
+        ]
+    };
+    let column = |key, heading: &[&str], align, expendable| Column {
+        key,
+        heading: heading.iter().map(|line| line.to_string()).collect(),
+        align,
+        expendable,
+        wraps: false,
+    };
+    let columns = vec![
+        column("workload", &["workload"], Align::Left, 0),
+        column("placement", &["placement"], Align::Left, 0),
+        column("old_ns_per_op", &["old", "ns/op"], Align::Right, 1),
+        column("new_ns_per_op", &["new", "ns/op"], Align::Right, 1),
+        column("change", &["change"], Align::Right, 0),
+        column("threshold", &["needed"], Align::Right, 2),
+        column("verdict", &["verdict"], Align::Left, 0),
+    ];
+    let table = Table { columns, rows: rows.iter().map(row).collect() };
+    if rows.iter().all(|row| row.placement == Placement::Same) { table.without("placement") } else { table }
+}
+
+/// `+3.2 %`, `-0.1 %`.
+fn signed_percent(share: f64) -> String {
+    format!("{:+.1}%", share * 100.0)
+}

@@ -1,0 +1,173 @@
+//! Comparing saved runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::support::{SHORT, command, run};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/run-1.json");
+
+/// A folder of documents made from the golden one.
+struct Documents(tempfile::TempDir);
+
+impl Documents {
+    fn new() -> Documents {
+        Documents(tempfile::tempdir().unwrap())
+    }
+
+    /// Writes the golden document, changed.
+    fn with(&self, name: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
+        let mut document: Value = serde_json::from_str(&fs::read_to_string(GOLDEN).unwrap()).unwrap();
+        change(&mut document);
+        let path = self.0.path().join(name);
+        fs::write(&path, document.to_string()).unwrap();
+        path
+    }
+}
+
+/// Makes a workload's op take this many times as long.
+fn slow(document: &mut Value, workload: &str, factor: f64) {
+    let results = document["results"].as_array_mut().unwrap();
+    let row = results.iter_mut().find(|result| result["workload"] == workload).unwrap();
+    for end in ["median", "low", "high"] {
+        row["ns_per_op"][end] = json!(row["ns_per_op"][end].as_f64().unwrap() * factor);
+    }
+}
+
+fn diff(old: &Path, new: &Path, options: &str) -> crate::support::Done {
+    run(&format!("ctxprof diff {} {} {options}", old.display(), new.display()))
+}
+
+fn verdicts(document: &Value) -> Vec<(&str, &str)> {
+    let rows = document["rows"].as_array().unwrap();
+    rows.iter().map(|row| (row["workload"].as_str().unwrap(), row["change"]["verdict"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn a_run_is_the_same_as_itself_and_nothing_else_differs() {
+    let document = run(&format!("ctxprof diff {GOLDEN} {GOLDEN} --format json --fail-above 0")).expect(0, &[]).json();
+    assert_eq!(document["schema"], "ctxprof.diff/1");
+    assert_eq!(document["differences"], json!([]));
+    assert!(verdicts(&document).iter().all(|(_, verdict)| *verdict == "same"), "{document}");
+}
+
+#[test]
+fn a_regression_is_found_and_has_an_exit_code_of_its_own() {
+    let documents = Documents::new();
+    let slower = documents.with("slower.json", |document| slow(document, "thread-pipe", 1.2));
+    let document = diff(Path::new(GOLDEN), &slower, "--format json").expect(0, &[]).json();
+    assert_eq!(verdicts(&document), [("thread-pipe", "slower"), ("process-pipe", "same"), ("task-channel", "same")]);
+    let shown = diff(Path::new(GOLDEN), &slower, "--fail-above 5").expect(3, &[]).stdout;
+    assert!(shown.contains("SLOWER") && shown.contains("REGRESSION"), "{shown}");
+    // 20 % slower is not surely more than 19.9 %.
+    diff(Path::new(GOLDEN), &slower, "--fail-above 19.9%").expect(0, &[]);
+    diff(&slower, Path::new(GOLDEN), "--fail-above 5").expect(0, &[]);
+    let faster = diff(&slower, Path::new(GOLDEN), "--format json").expect(0, &[]).json();
+    assert_eq!(verdicts(&faster)[0], ("thread-pipe", "faster"));
+}
+
+#[test]
+fn what_else_differs_stands_above_and_can_be_made_an_error() {
+    let documents = Documents::new();
+    let other = documents.with("other.json", |document| {
+        document["host"]["kernel"] = json!("7.0.0");
+        document["settings"]["policy"] = json!("batch");
+        document["results"][0]["kernel_switches"] = json!({"voluntary": 2.0, "involuntary": 0.0});
+    });
+    let document = diff(Path::new(GOLDEN), &other, "--format json").expect(0, &[]).json();
+    let keys: Vec<&str> = document["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|difference| difference["key"].as_str().unwrap())
+        .collect();
+    assert_eq!(keys, ["policy", "kernel", "mix"], "the likely cause first");
+    let shown = diff(Path::new(GOLDEN), &other, "").expect(0, &[]).stdout;
+    assert!(shown.find("scheduling policy").unwrap() < shown.find("thread-pipe ").unwrap(), "{shown}");
+    diff(Path::new(GOLDEN), &other, "--require-same host,kernel")
+        .expect(1, &["kernel", "--require-same kernel", "7.0.0"]);
+    diff(Path::new(GOLDEN), &other, "--require-same host").expect(0, &[]);
+}
+
+#[test]
+fn several_files_a_side_bring_their_own_spread() {
+    let documents = Documents::new();
+    let near: Vec<String> = [1.0, 1.1, 0.9]
+        .iter()
+        .map(|&factor| {
+            documents
+                .with(&format!("a{factor}.json"), |document| slow(document, "thread-pipe", factor))
+                .display()
+                .to_string()
+        })
+        .collect();
+    let slower = documents.with("b.json", |document| slow(document, "thread-pipe", 1.12));
+    let line = format!("ctxprof diff --old {} --new {} --format json", near.join(" "), slower.display());
+    let document = run(&line).expect(0, &[]).json();
+    assert_eq!(verdicts(&document)[0], ("thread-pipe", "same"), "12 % is within what the old ones differ by");
+    let document = diff(Path::new(&near[0]), &slower, "--format json").expect(0, &[]).json();
+    assert_eq!(verdicts(&document)[0], ("thread-pipe", "slower"));
+}
+
+#[test]
+fn another_op_or_schema_is_refused_and_so_is_what_is_no_document() {
+    let documents = Documents::new();
+    let golden = Path::new(GOLDEN);
+    let named = documents.with("named.json", |document| document["results"][0]["op"] = json!("round trip"));
+    let other = documents.with("other.json", |document| document["results"][0]["op"] = json!("one message"));
+    diff(&named, &other, "").expect(1, &["thread-pipe", "round trip", "one message"]);
+    diff(golden, &named, "").expect(0, &[]);
+    let schema = documents.with("schema.json", |document| document["schema"] = json!("ctxprof.run/2"));
+    diff(golden, &schema, "").expect(1, &["ctxprof.run/2"]);
+    let text = fs::read_to_string(GOLDEN).unwrap();
+    for (name, content, words) in [
+        ("truncated", &text[..text.len() / 2], "line"),
+        ("empty", "", "line 1"),
+        ("deep", &format!("{{\"schema\": \"ctxprof.run/1\", \"novelty\": {}", "[".repeat(100_000)), "line 1"),
+        ("binary", "\u{0}\u{1}", "line 1"),
+        ("numbers", &text.replacen("\"median\": ", "\"median\": 1e999, \"x\": ", 1), "number out of range"),
+    ] {
+        let path = documents.0.path().join(name);
+        fs::write(&path, content).unwrap();
+        diff(golden, &path, "").expect(1, &[name, words]);
+    }
+    diff(golden, Path::new("/nowhere"), "").expect(1, &["/nowhere"]);
+    diff(golden, Path::new("/tmp"), "").expect(1, &["/tmp"]);
+    // Impossible figures are no price, and no panic.
+    let hostile = documents.with("hostile.json", |document| {
+        document["results"][0]["ns_per_op"] = json!({"median": -5.0, "low": 1e308, "high": -1e308});
+        document["results"][1]["ns_per_op"] = json!({"median": 1e-320, "low": 0.0, "high": 1e308});
+    });
+    let shown = diff(golden, &hostile, "--fail-above 5").stdout;
+    assert!(shown.contains("task-channel"), "{shown}");
+}
+
+#[test]
+fn a_run_can_be_set_beside_a_baseline() {
+    let documents = Documents::new();
+    let baseline = documents.0.path().join("baseline.json");
+    run(&format!("ctxprof run thread-pipe {SHORT} -o {}", baseline.display())).expect(0, &[]);
+    let line = format!("ctxprof run thread-pipe {SHORT} --baseline {} --fail-above 30", baseline.display());
+    let shown = run(&line).expect(0, &[]).stdout;
+    assert!(shown.contains("verdict") && shown.contains("new: a run of"), "{shown}");
+    let slowed = command(&line).env("CTXPROF_TEST_HANDICAP", "thread-pipe:1.0").output().unwrap();
+    let slowed = crate::support::Done::from(slowed).expect(3, &[]);
+    assert!(slowed.stdout.contains("REGRESSION") && slowed.stdout.contains("on purpose"), "{slowed:?}");
+    let started = std::time::Instant::now();
+    run("ctxprof run --time 20 --baseline /nowhere.json").expect(1, &["/nowhere.json"]);
+    assert!(started.elapsed().as_secs() < 5, "known before measuring");
+}
+
+#[test]
+fn without_files_the_last_two_runs_are_compared_or_asked_for() {
+    let state = tempfile::tempdir().unwrap();
+    if !nix::unistd::geteuid().is_root() {
+        let output = command("ctxprof diff").env("XDG_STATE_HOME", state.path()).output().unwrap();
+        crate::support::Done::from(output).expect(1, &["no run has been saved"]);
+    }
+    run("ctxprof diff one.json").expect(2, &["two files"]);
+    run("ctxprof diff a b c").expect(2, &[]);
+    run("ctxprof diff a b --old c --new d").expect(2, &["cannot be used"]);
+}
