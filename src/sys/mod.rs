@@ -6,6 +6,7 @@ pub mod affinity;
 pub mod child;
 pub mod clock;
 pub mod cpuid;
+pub mod errand;
 pub mod fork;
 pub mod futex;
 pub mod perf;

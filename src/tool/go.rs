@@ -2,43 +2,51 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use nix::unistd::{AccessFlags, access};
+use anyhow::{Context, Result};
 
-use crate::sys::signal;
-use crate::tool::errand::{self, Outcome};
+use crate::sys::{errand, signal};
+use crate::tool::system::{self, System, is_program};
 use crate::tool::{Missing, private};
 
 /// A first build compiles Go's own library too, which takes some 5 s on an idle CPU.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How much of what go says is looked at, and how many lines of it are passed on.
-const WORDS_LIMIT: u64 = 4096;
-const WORDS_LINES: usize = 5;
 
 /// Where installers put go besides $PATH, of which sudo leaves out /usr/local/go/bin.
 const USUAL_PLACES: [&str; 3] = ["usr/local/go/bin/go", "usr/lib/go/bin/go", "snap/go/current/bin/go"];
 /// Debian's folders with versions, such as go-1.19.
 const VERSIONED: &str = "usr/lib";
 
-/// How each family of systems installs go, by `ID` and `ID_LIKE` of os-release(5).
-const INSTALLERS: [(&[&str], &str); 5] = [
-    (&["debian", "ubuntu"], "apt-get install golang-go"),
-    (&["fedora", "rhel", "centos", "amzn"], "dnf install golang"),
-    (&["alpine"], "apk add go"),
-    (&["arch"], "pacman -S go"),
-    (&["suse", "opensuse", "sles"], "zypper install go"),
-];
+/// What go is told to make of a module, besides where to put it. Symbols stay in it: its functions are to be found by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Product {
+    Program,
+    Test,
+}
 
-/// What go is told, besides where to put the program. Symbols stay in it: its functions are to be found by name.
-const ARGUMENTS: [&str; 3] = ["build", "-trimpath", "-buildvcs=false"];
+impl Product {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Product::Program => &["build", "-trimpath", "-buildvcs=false"],
+            Product::Test => &["test", "-c", "-trimpath", "-buildvcs=false"],
+        }
+    }
+
+    /// As error messages call the command.
+    fn verb(self) -> &'static str {
+        match self {
+            Product::Program => "build",
+            Product::Test => "test -c",
+        }
+    }
+}
+
 /// No other toolchain, module or setting than what is there; in particular, nothing from the network.
 const SETTINGS: [(&str, &str); 7] = [
     ("GOTOOLCHAIN", "local"),
@@ -82,8 +90,12 @@ impl Toolchain {
 
     /// Whether the program of these sources is there already, so that [`Toolchain::build`] will not take long.
     pub fn is_built(&self, sources: &[(&str, &str)]) -> bool {
-        let built = || Some(self.program(self.cache.as_ref()?, sources).ok()?.exists());
-        built().unwrap_or(false)
+        self.is_kept(Product::Program, sources)
+    }
+
+    /// Whether [`Toolchain::build_test`] will not take long either.
+    pub fn is_test_built(&self, sources: &[(&str, &str)]) -> bool {
+        self.is_kept(Product::Test, sources)
     }
 
     /// The program made of these sources, which are names and contents of all files of a module. Built unless it is there
@@ -93,30 +105,47 @@ impl Toolchain {
     /// go fails, in its own words, or takes too long; SIGINT or SIGTERM has come; the cache cannot be written, or
     /// someone else could have put something else in the program's place.
     pub fn build(&self, sources: &[(&str, &str)]) -> Result<PathBuf> {
+        self.provide(Product::Program, sources)
+    }
+
+    /// The program that runs the tests and benchmarks of a module, as `go test` would; otherwise as [`Toolchain::build`].
+    ///
+    /// # Errors
+    /// As [`Toolchain::build`].
+    pub fn build_test(&self, sources: &[(&str, &str)]) -> Result<PathBuf> {
+        self.provide(Product::Test, sources)
+    }
+
+    fn is_kept(&self, product: Product, sources: &[(&str, &str)]) -> bool {
+        let kept = || Some(self.program(product, self.cache.as_ref()?, sources).ok()?.exists());
+        kept().unwrap_or(false)
+    }
+
+    fn provide(&self, product: Product, sources: &[(&str, &str)]) -> Result<PathBuf> {
         let cache = self.cache.as_ref().context("neither XDG_CACHE_HOME nor HOME is an absolute path")?;
         private::make_folder(cache)?;
-        let program = self.program(cache, sources)?;
+        let program = self.program(product, cache, sources)?;
         if fs::symlink_metadata(&program).is_err() {
-            self.make(cache, sources, &program)?;
+            self.make(product, cache, sources, &program)?;
         }
         private::check(&program)?;
         Ok(program)
     }
 
     /// The name of a program: another one for other sources, another go, or other ways of building.
-    fn program(&self, cache: &Path, sources: &[(&str, &str)]) -> Result<PathBuf> {
+    fn program(&self, product: Product, cache: &Path, sources: &[(&str, &str)]) -> Result<PathBuf> {
         let looking = || format!("looking at {}", self.go.display());
         let go = fs::canonicalize(&self.go).with_context(looking)?;
         let found = fs::metadata(&go).with_context(looking)?;
         let mut hasher = DefaultHasher::new();
-        (ARGUMENTS, SETTINGS, sources).hash(&mut hasher);
+        (product.arguments(), SETTINGS, sources).hash(&mut hasher);
         (go, found.size(), found.mtime(), found.mtime_nsec()).hash(&mut hasher);
         Ok(cache.join(format!("ctxprof-go-{:016x}", hasher.finish())))
     }
 
     /// Builds in a folder of its own beside the program, which then takes its name: whole or not at all, and whoever
     /// does the same at the same time makes the same.
-    fn make(&self, cache: &Path, sources: &[(&str, &str)], program: &Path) -> Result<()> {
+    fn make(&self, product: Product, cache: &Path, sources: &[(&str, &str)], program: &Path) -> Result<()> {
         let writing = || format!("writing into {}", cache.display());
         let folder = tempfile::Builder::new().prefix("building-").tempdir_in(cache).with_context(writing)?;
         let (module, built) = (folder.path().join("module"), folder.path().join("program"));
@@ -127,75 +156,32 @@ impl Toolchain {
         // A go since 1.23 counts its uses in the user's folder, and has a second process look after the counts.
         fs::create_dir_all(folder.path().join("go/telemetry")).with_context(writing)?;
         fs::write(folder.path().join("go/telemetry/mode"), "off").with_context(writing)?;
-        let mut words = File::options()
-            .read(true)
-            .append(true)
-            .create_new(true)
-            .open(folder.path().join("words"))
-            .with_context(writing)?;
 
         let mut command = self.command(cache, folder.path());
-        command.arg("-o").arg(&built).arg(".").current_dir(&module);
-        command.stdout(words.try_clone().with_context(writing)?).stderr(words.try_clone().with_context(writing)?);
-        let outcome = errand::run(&mut command, self.patience, signal::stop_requested)?;
-        self.judge(outcome, &mut words)?;
+        command.args(product.arguments()).arg("-o").arg(&built).arg(".").current_dir(&module);
+        let name = format!("{} {}", self.go.display(), product.verb());
+        errand::run(&mut command, self.patience, signal::stop_requested)?.check(&name)?;
 
         // Whatever the umask is: a program that others may write is not used.
         fs::set_permissions(&built, fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("{} build succeeded and left no program", self.go.display()))?;
+            .with_context(|| format!("{name} succeeded and left no program"))?;
         fs::rename(&built, program).with_context(writing)
     }
 
     fn command(&self, cache: &Path, folder: &Path) -> Command {
         let mut command = Command::new(&self.go);
-        command.args(ARGUMENTS).stdin(Stdio::null()).env_clear().envs(SETTINGS);
-        // What a version manager's wrapper needs to find the real go.
-        command.envs(["PATH", "HOME"].into_iter().filter_map(|name| Some((name, env::var_os(name)?))));
+        system::clear_environment(&mut command);
+        command.envs(SETTINGS);
         command.env("GOCACHE", cache.join("build")).env("GOPATH", folder.join("path"));
         command.env("TMPDIR", folder).env("XDG_CONFIG_HOME", folder);
         command
-    }
-
-    fn judge(&self, outcome: Outcome, words: &mut File) -> Result<()> {
-        let go = self.go.display();
-        match outcome {
-            Outcome::Done(status) if status.success() => Ok(()),
-            Outcome::Done(status) => bail!("{go} build failed ({}){}", end_of(status), last_lines(words)),
-            Outcome::TookTooLong => bail!(
-                "{go} build took more than {} and was ended{}",
-                humantime::format_duration(self.patience),
-                last_lines(words)
-            ),
-            Outcome::Stopped(signal) => bail!("{go} build was ended, as {signal} came"),
-        }
-    }
-}
-
-fn end_of(status: ExitStatus) -> String {
-    // std's own words begin the same way as ours: "exit status: 1", "signal: 9 (SIGKILL)".
-    status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"))
-}
-
-/// The last lines of what go said, to follow a sentence.
-fn last_lines(words: &mut File) -> String {
-    let mut said = Vec::new();
-    let length = words.metadata().map_or(0, |found| found.len());
-    // What cannot be read is not said: the sentence before is the error.
-    let _ = words.seek(SeekFrom::Start(length.saturating_sub(WORDS_LIMIT)));
-    let _ = words.take(WORDS_LIMIT).read_to_end(&mut said);
-    let said = String::from_utf8_lossy(&said);
-    let lines: Vec<&str> = said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    match &lines[lines.len().saturating_sub(WORDS_LINES)..] {
-        [] => "; it said nothing".to_string(),
-        lines => format!("; it said:\n  {}", lines.join("\n  ")),
     }
 }
 
 /// The first go that can be executed, below a root that a test may bring.
 fn find_in(root: &Path, path: &OsStr) -> Option<PathBuf> {
-    let named = env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("go"));
     let usual = USUAL_PLACES.iter().map(|place| root.join(place));
-    named.chain(usual).chain(newest_version(root)).find(|go| is_program(go))
+    system::in_path("go", path).or_else(|| usual.chain(newest_version(root)).find(|go| is_program(go)))
 }
 
 /// The newest of the folders that carry their version in their name.
@@ -210,32 +196,21 @@ fn newest_version(root: &Path) -> Option<PathBuf> {
     versions.filter(|(_, go)| is_program(go)).max().map(|(_, go)| go)
 }
 
-fn is_program(path: &Path) -> bool {
-    path.is_file() && access(path, AccessFlags::X_OK).is_ok()
-}
-
 fn missing(root: &Path, path: &OsStr, by_sudo: bool) -> Missing {
     let mut reason = "no go in $PATH, /usr/local/go or another usual place".to_string();
     if by_sudo {
         reason = format!("{reason} (sudo sets PATH={}; yours may have it)", Path::new(path).display());
     }
-    let release =
-        ["etc/os-release", "usr/lib/os-release"].iter().find_map(|file| fs::read_to_string(root.join(file)).ok());
-    Missing { reason, remedy: format!("install it: {}", installer(&release.unwrap_or_default())) }
+    Missing { reason, remedy: remedy(root) }
 }
 
-/// How this system installs go, by its os-release(5).
-fn installer(release: &str) -> &'static str {
-    let value = |key: &str| {
-        let line = release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        line.unwrap_or_default().trim_matches(['"', '\'']).to_string()
+fn remedy(root: &Path) -> String {
+    let package = |system| match system {
+        System::Debian | System::Ubuntu => "golang-go",
+        System::Fedora => "golang",
+        System::Alpine | System::Arch | System::Suse => "go",
     };
-    let ids = format!("{} {}", value("ID"), value("ID_LIKE"));
-    ids.split_whitespace()
-        // openSUSE's are opensuse-leap and opensuse-tumbleweed.
-        .map(|id| id.split('-').next().unwrap_or(id))
-        .find_map(|id| INSTALLERS.iter().find(|(family, _)| family.contains(&id)))
-        .map_or("see https://go.dev/dl", |(_, command)| command)
+    system::remedy(root, package, "see https://go.dev/dl")
 }
 
 #[cfg(test)]
@@ -244,6 +219,7 @@ mod tests {
     use crate::sys::child::Child;
     use crate::sys::fork::Ended;
     use crate::test_lock;
+    use crate::tool::system::tests::{make_program, required_or_skipped, root_with};
     use tempfile::TempDir;
 
     const SOURCES: [(&str, &str); 2] = [("go.mod", "module ctxprof/fake"), ("main.go", "package main")];
@@ -284,12 +260,6 @@ mod tests {
         }
     }
 
-    fn make_program(path: &Path, script: &str) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
     #[test]
     fn a_program_is_built_once() {
         let _alone = test_lock();
@@ -302,6 +272,19 @@ mod tests {
         assert_eq!(fake.toolchain.build(&SOURCES).unwrap(), program);
         assert_eq!(fake.runs(), 1);
         assert_eq!(fs::read_dir(fake.cache()).unwrap().count(), 1, "nothing but the program is left");
+    }
+
+    #[test]
+    fn a_test_is_another_program_of_the_same_sources() {
+        let _alone = test_lock();
+        let fake = Fake::new(BUILDS);
+        let program = fake.toolchain.build(&SOURCES).unwrap();
+        assert!(!fake.toolchain.is_test_built(&SOURCES));
+        assert_ne!(fake.toolchain.build_test(&SOURCES).unwrap(), program);
+        assert!(fake.toolchain.is_test_built(&SOURCES));
+        let ran = fs::read_to_string(fake.here.path().join("ran")).unwrap();
+        let verbs: Vec<&str> = ran.lines().map(|line| line.split(" -trimpath").next().unwrap()).collect();
+        assert_eq!(verbs, ["build", "test -c"]);
     }
 
     #[test]
@@ -348,7 +331,7 @@ mod tests {
     fn a_build_that_fails_is_told_in_gos_words() {
         let _alone = test_lock();
         Fake::new("for line in 1 2 3 4 5 6; do echo word $line; done; echo the reason >&2; exit 4").check_refused(&[
-            "bin/go build failed (exit code 4)",
+            "bin/go build exited with code 4",
             "it said:\n  word 3\n",
             "\n  the reason",
         ]);
@@ -415,17 +398,16 @@ mod tests {
 
     #[test]
     fn the_remedy_fits_the_system() {
-        for (release, remedy) in [
-            ("NAME=Debian\nID=debian", "apt-get install golang-go"),
-            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"", "apt-get install golang-go"),
-            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"", "dnf install golang"),
-            ("ID=alpine", "apk add go"),
-            ("ID=manjaro\nID_LIKE=arch", "pacman -S go"),
-            ("ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"", "zypper install go"),
-            ("ID=nixos", "see https://go.dev/dl"),
-            ("", "see https://go.dev/dl"),
+        for (release, words) in [
+            ("ID=debian", "install it: apt-get install golang-go"),
+            ("ID=ubuntu\nID_LIKE=debian", "install it: apt-get install golang-go"),
+            ("ID=fedora", "install it: dnf install golang"),
+            ("ID=alpine", "install it: apk add go"),
+            ("ID=arch", "install it: pacman -S go"),
+            ("ID=sles\nID_LIKE=suse", "install it: zypper install go"),
+            ("ID=nixos", "install it: see https://go.dev/dl"),
         ] {
-            assert_eq!(installer(release), remedy, "{release:?}");
+            assert_eq!(remedy(root_with(release).path()), words, "{release:?}");
         }
     }
 
@@ -440,16 +422,7 @@ mod tests {
     #[test]
     fn the_goroutine_program_builds_answers_and_ends() {
         let _alone = test_lock();
-        let mut toolchain = match find() {
-            Ok(toolchain) => toolchain,
-            Err(missing) => {
-                let required =
-                    env::var("CTXPROF_TEST_REQUIRE").is_ok_and(|list| list.split(',').any(|each| each == "go"));
-                assert!(!required, "{missing}");
-                eprintln!("skipped: {missing}");
-                return;
-            }
-        };
+        let Some(mut toolchain) = required_or_skipped("go", find()) else { return };
         let sources = [
             ("go.mod", include_str!("../workload/goroutine/go.mod")),
             ("main.go", include_str!("../workload/goroutine/main.go")),

@@ -1,10 +1,10 @@
-//! Other languages' tools: found, and used to build programs that are kept.
+//! Other people's tools: found, started, used to build programs that are kept, and understood.
 //!
 //! Nothing here knows what is built, or what for.
 
-mod errand;
 pub mod go;
 mod private;
+mod system;
 
 use std::fmt;
 

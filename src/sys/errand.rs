@@ -1,0 +1,423 @@
+//! A command that is run to its end, or ended with all that it started: what it said, and what it cost.
+//!
+//! ```text
+//! this process   spawn ─ poll(2): reads, looks for its end, for a signal and at the clock ──────── wait4(2): its books
+//! the command      └ in a process group of its own ─ says something ─ says more ─ ends, or is killed with its group
+//! ```
+#![allow(unsafe_code)]
+
+use std::io::Read;
+use std::mem;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::str;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::WaitStatus;
+use nix::unistd::Pid;
+
+use crate::sys::child::tie_to_life;
+use crate::sys::fork::Ended;
+use crate::sys::signal;
+
+/// How much is kept of what a command writes to stdout, and as much of stderr.
+const SAID_LIMIT: usize = 64 * 1024;
+/// How much is read at once from one pipe: more than it usually holds (64 KiB), and not without end.
+const READ_LIMIT: u64 = 256 * 1024;
+/// How many lines of what a command said follow the sentence that it failed.
+const LAST_LINES: usize = 5;
+/// How often to look at the clock while nothing happens. Each time takes a switch, maybe on the CPU where the command runs.
+const GLANCE: Duration = Duration::from_millis(100);
+/// The first wait for a command that has closed its ends, as those that are about to end do.
+const FIRST_NAP: Duration = Duration::from_millis(1);
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    pub stdout: Said,
+    pub stderr: Said,
+    pub ended: Ended,
+    /// Why it was not left to end by itself; `None` if it was.
+    pub cut_short: Option<CutShort>,
+    pub usage: Usage,
+}
+
+/// Why a command was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CutShort {
+    /// It took longer than it was given.
+    TookTooLong(Duration),
+    /// This process was asked to stop.
+    Stopped(Signal),
+}
+
+/// The kernel's books of a command: all its threads, and all processes that it has waited for.
+///
+/// # References
+/// getrusage(2): what a process that nobody waited for has used is not in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Switches of threads that had to wait.
+    pub voluntary: u64,
+    /// Switches of threads that could have gone on.
+    pub involuntary: u64,
+    /// User and system time together, which the kernel keeps more exactly than either; to the microsecond.
+    pub cpu_ns: u64,
+}
+
+/// What a command wrote to stdout or stderr; the last 64 KiB of it.
+#[derive(Debug, Default)]
+pub struct Said {
+    tail: Vec<u8>,
+    left_out: usize,
+}
+
+/// Runs a command in a process group of its own, and kills the group when the command takes longer than `patience` or
+/// `stop_requested` says so: a Ctrl-C reaches this process only. It has no stdin. The watchdog is held off meanwhile.
+///
+/// The command inherits the CPUs and the scheduling policy of the calling thread. To be called from the main thread:
+/// the command dies with the *thread* that started it.
+///
+/// # Errors
+/// The command cannot be started. How it ended is no error here: see [`Finished::check`].
+pub fn run(command: &mut Command, patience: Duration, stop_requested: impl Fn() -> Option<Signal>) -> Result<Finished> {
+    let name = Path::new(command.get_program()).display().to_string();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    tie_to_life(command.process_group(0));
+    let begun = Instant::now();
+    let mut child = command.spawn().with_context(|| format!("starting {name}"))?;
+    let mut group = Group::led_by(&child)?;
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        unreachable!("two pipes were asked for");
+    };
+    let mut ends = [End::of(stdout.into())?, End::of(stderr.into())?];
+    let mut nap = FIRST_NAP;
+    let (reaped, cut_short) = loop {
+        signal::progress();
+        wait_for_words(&ends, &mut nap)?;
+        ends.iter_mut().for_each(End::gather);
+        if let Some(reaped) = group.reap(libc::WNOHANG)? {
+            break (reaped, None);
+        }
+        let cut_short = match stop_requested() {
+            Some(signal) => CutShort::Stopped(signal),
+            None if begun.elapsed() > patience => CutShort::TookTooLong(patience),
+            None => continue,
+        };
+        break (group.kill()?, Some(cut_short));
+    };
+    // What it wrote just before it ended.
+    ends.iter_mut().for_each(End::gather);
+    let [stdout, stderr] = ends.map(|end| end.said);
+    let Reaped { ended, usage } = reaped;
+    Ok(Finished { stdout, stderr, ended, cut_short, usage })
+}
+
+impl Finished {
+    /// Whether it did what it was to do; `what` names it at the beginning of a sentence.
+    ///
+    /// # Errors
+    /// It was ended or failed; with its last words.
+    pub fn check(&self, what: &str) -> Result<()> {
+        match self.cut_short {
+            Some(CutShort::TookTooLong(patience)) => {
+                let patience = humantime::format_duration(patience);
+                bail!("{what} took more than {patience} and was ended{}", self.last_words())
+            }
+            Some(CutShort::Stopped(signal)) => bail!("{what} was ended, as {signal} came"),
+            None if self.ended == Ended::Exited(0) => Ok(()),
+            None => bail!("{what} {}{}", self.ended, self.last_words()),
+        }
+    }
+
+    /// The last lines of what it said, to follow a sentence: what is on stderr, last.
+    pub fn last_words(&self) -> String {
+        let said = [&self.stdout, &self.stderr].map(|said| String::from_utf8_lossy(&said.tail));
+        let lines: Vec<String> = said
+            .iter()
+            .flat_map(|said| said.lines())
+            .map(|line| line.trim_end().chars().filter(|each| *each == '\t' || !each.is_control()).collect())
+            .filter(|line: &String| !line.is_empty())
+            .collect();
+        match &lines[lines.len().saturating_sub(LAST_LINES)..] {
+            [] => "; it said nothing".to_string(),
+            lines => format!("; it said:\n  {}", lines.join("\n  ")),
+        }
+    }
+}
+
+impl Said {
+    /// All of it.
+    ///
+    /// # Errors
+    /// It is more than 64 KiB, or not UTF-8.
+    pub fn text(&self) -> Result<&str> {
+        if self.left_out > 0 {
+            bail!("{} bytes of output were expected at most, and {} came", SAID_LIMIT, SAID_LIMIT + self.left_out);
+        }
+        str::from_utf8(&self.tail).context("the output is not UTF-8")
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        let surplus = self.tail.len().saturating_sub(SAID_LIMIT);
+        self.tail.drain(..surplus);
+        self.left_out += surplus;
+    }
+}
+
+/// Our end of a pipe that a command writes to.
+struct End {
+    pipe: Option<std::fs::File>,
+    said: Said,
+}
+
+impl End {
+    fn of(pipe: OwnedFd) -> Result<End> {
+        // Of this end only: the command's end of a pipe has flags of its own.
+        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("fcntl(O_NONBLOCK)")?;
+        Ok(End { pipe: Some(pipe.into()), said: Said::default() })
+    }
+
+    /// Takes what there is, without waiting.
+    fn gather(&mut self) {
+        let Some(pipe) = &self.pipe else { return };
+        let mut bytes = Vec::new();
+        // An error is that there is no more at the moment; what came before it counts.
+        let closed =
+            matches!(pipe.take(READ_LIMIT).read_to_end(&mut bytes), Ok(length) if (length as u64) < READ_LIMIT);
+        self.said.add(&bytes);
+        if closed {
+            self.pipe = None;
+        }
+    }
+}
+
+/// Waits until there is something to read, a signal comes, or it is time to look at the clock.
+fn wait_for_words(ends: &[End], nap: &mut Duration) -> Result<()> {
+    let open = ends.iter().filter_map(|end| end.pipe.as_ref());
+    let mut open: Vec<PollFd<'_>> = open.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)).collect();
+    if open.is_empty() {
+        thread::sleep(*nap);
+        *nap = (*nap * 2).min(GLANCE);
+        return Ok(());
+    }
+    let timeout = PollTimeout::try_from(GLANCE).context("a timeout")?;
+    match poll(&mut open, timeout) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno).context("poll"),
+    }
+}
+
+/// The leader of a process group; when dropped before it has ended, the whole group is killed.
+struct Group {
+    leader: Pid,
+    reaped: bool,
+}
+
+struct Reaped {
+    ended: Ended,
+    usage: Usage,
+}
+
+impl Group {
+    fn led_by(child: &Child) -> Result<Group> {
+        let leader = Pid::from_raw(child.id().try_into().context("a process id is positive")?);
+        Ok(Group { leader, reaped: false })
+    }
+
+    /// How the leader ended and what it has used, if it has ended.
+    fn reap(&mut self, flags: libc::c_int) -> Result<Option<Reaped>> {
+        let mut status = 0;
+        // SAFETY: rusage is plain integers, of which all may be 0.
+        let mut used: libc::rusage = unsafe { mem::zeroed() };
+        // SAFETY: wait4 writes the two places, which outlive the call; nobody else waits for this child.
+        let found = unsafe { libc::wait4(self.leader.as_raw(), &raw mut status, flags, &raw mut used) };
+        match Errno::result(found) {
+            Ok(0) | Err(Errno::EINTR) => return Ok(None),
+            Ok(_) => {}
+            Err(errno) => {
+                // No child of ours any more: what has its number now is somebody else's.
+                self.reaped = true;
+                return Err(errno).context("waiting for a command");
+            }
+        }
+        self.reaped = true;
+        signal::forget_ended_children();
+        let ended = match WaitStatus::from_raw(self.leader, status).context("waiting for a command")? {
+            WaitStatus::Exited(_, code) => Ended::Exited(code),
+            WaitStatus::Signaled(_, signal, _) => Ended::Killed(signal),
+            other => bail!("waiting for a command: {other:?}"),
+        };
+        Ok(Some(Reaped { ended, usage: Usage::from(used) }))
+    }
+
+    /// Kills the group and waits for its leader.
+    fn kill(&mut self) -> Result<Reaped> {
+        // Until its leader is reaped, the group's number is nobody else's.
+        let _ = killpg(self.leader, Signal::SIGKILL);
+        loop {
+            if let Some(reaped) = self.reap(0)? {
+                return Ok(reaped);
+            }
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.reaped {
+            let _ = self.kill();
+        }
+    }
+}
+
+impl From<libc::rusage> for Usage {
+    fn from(used: libc::rusage) -> Usage {
+        // None of these is ever negative; their C types are what differs between architectures.
+        let count = |value: i64| u64::try_from(value).unwrap_or(0);
+        #[allow(clippy::useless_conversion, reason = "time_t and suseconds_t are 32 bits wide on some architectures")]
+        let time_ns =
+            |time: libc::timeval| count(i64::from(time.tv_sec)) * 1_000_000_000 + count(i64::from(time.tv_usec)) * 1000;
+        #[allow(clippy::useless_conversion, reason = "c_long is 32 bits wide on some architectures")]
+        let (voluntary, involuntary) = (count(i64::from(used.ru_nvcsw)), count(i64::from(used.ru_nivcsw)));
+        Usage { voluntary, involuntary, cpu_ns: time_ns(used.ru_utime) + time_ns(used.ru_stime) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_lock;
+    use std::fs;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    fn finish(script: &str) -> Finished {
+        run(&mut shell(script), LONG, || None).unwrap()
+    }
+
+    /// Whether a process runs; one that has ended and waits to be reaped does not.
+    fn runs(pid: &str) -> bool {
+        fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
+    }
+
+    /// Runs a command that hangs together with one that it started, and returns what became of it.
+    fn hang(patience: Duration, stop: impl Fn(&Path) -> Option<Signal>) -> Finished {
+        let folder = tempfile::tempdir().unwrap();
+        let note = folder.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; echo hanging; wait", note.display());
+        let finished = run(&mut shell(&script), patience, || stop(&note)).unwrap();
+        let grandchild = fs::read_to_string(&note).unwrap();
+        let gone = (0..1000).any(|_| {
+            thread::sleep(Duration::from_millis(1));
+            !runs(grandchild.trim())
+        });
+        assert!(gone, "what the command had started is still running");
+        assert_eq!(finished.ended, Ended::Killed(Signal::SIGKILL));
+        finished
+    }
+
+    #[test]
+    fn what_a_command_says_and_how_it_ends_is_kept() {
+        let _alone = test_lock();
+        let finished = finish("echo out; echo no >&2; exit 3");
+        assert_eq!((finished.stdout.text().unwrap(), finished.stderr.text().unwrap()), ("out\n", "no\n"));
+        assert_eq!((finished.ended, finished.cut_short), (Ended::Exited(3), None));
+        let error = finished.check("the tool").unwrap_err().to_string();
+        assert_eq!(error, "the tool exited with code 3; it said:\n  out\n  no");
+        finish("exit 0").check("the tool").unwrap();
+        let error = finish("kill -TERM $$").check("the tool").unwrap_err().to_string();
+        assert_eq!(error, "the tool was killed by SIGTERM; it said nothing");
+    }
+
+    #[test]
+    fn a_command_has_no_stdin() {
+        let _alone = test_lock();
+        assert_eq!(finish("read -r line || echo none").stdout.text().unwrap(), "none\n");
+    }
+
+    #[test]
+    fn of_what_is_too_long_the_end_is_kept_and_that_is_known() {
+        let _alone = test_lock();
+        let exactly = finish("head -c 65536 /dev/zero; head -c 65536 /dev/zero >&2");
+        assert_eq!((exactly.stdout.text().unwrap().len(), exactly.stderr.text().unwrap().len()), (65536, 65536));
+        let finished = finish("head -c 1000000 /dev/zero; echo last");
+        assert!(finished.stdout.tail.ends_with(b"last\n"));
+        assert_eq!(finished.stdout.tail.len(), SAID_LIMIT);
+        let error = finished.stdout.text().unwrap_err().to_string();
+        assert_eq!(error, "65536 bytes of output were expected at most, and 1000005 came");
+        assert!(finish("printf '\\377'").stdout.text().unwrap_err().to_string().contains("not UTF-8"));
+    }
+
+    #[test]
+    fn a_command_that_takes_too_long_is_killed_with_what_it_started() {
+        let _alone = test_lock();
+        let patience = Duration::from_millis(500);
+        let finished = hang(patience, |_| None);
+        assert_eq!(finished.cut_short, Some(CutShort::TookTooLong(patience)));
+        let error = finished.check("the tool").unwrap_err().to_string();
+        assert_eq!(error, "the tool took more than 500ms and was ended; it said:\n  hanging");
+    }
+
+    #[test]
+    fn a_command_that_writes_without_end_takes_too_long_too() {
+        let _alone = test_lock();
+        let patience = Duration::from_millis(200);
+        let finished = run(&mut shell("yes; yes >&2"), patience, || None).unwrap();
+        assert_eq!(finished.cut_short, Some(CutShort::TookTooLong(patience)));
+        assert_eq!(finished.stdout.tail.len(), SAID_LIMIT);
+    }
+
+    #[test]
+    fn a_wish_to_stop_ends_a_command_with_what_it_started() {
+        let _alone = test_lock();
+        let finished = hang(LONG, |note| note.exists().then_some(Signal::SIGINT));
+        assert_eq!(finished.cut_short, Some(CutShort::Stopped(Signal::SIGINT)));
+        assert_eq!(finished.check("the tool").unwrap_err().to_string(), "the tool was ended, as SIGINT came");
+    }
+
+    #[test]
+    fn a_command_is_done_when_it_ends_whoever_holds_its_pipes() {
+        let _alone = test_lock();
+        let begun = Instant::now();
+        let finished = finish("sleep 30 & echo $!");
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        let left: i32 = finished.stdout.text().unwrap().trim().parse().unwrap();
+        nix::sys::signal::kill(Pid::from_raw(left), Signal::SIGKILL).unwrap();
+        finish("exec >&- 2>&-; sleep 0.1").check("the tool").unwrap();
+    }
+
+    #[test]
+    fn the_switches_and_the_time_of_a_command_and_of_what_it_waited_for_are_counted() {
+        let _alone = test_lock();
+        let idle = finish("exit 0").usage;
+        // A sleep each is a voluntary switch of a grandchild.
+        let sleeps = finish("for each in 1 2 3 4 5 6 7 8 9 10; do sleep 0.001; done").usage;
+        assert!(sleeps.voluntary >= idle.voluntary + 10, "{idle:?} {sleeps:?}");
+        let busy = finish("(number=0; while [ $number -lt 200000 ]; do number=$((number + 1)); done)").usage;
+        assert!(busy.cpu_ns > 2 * idle.cpu_ns, "{idle:?} {busy:?}");
+    }
+
+    #[test]
+    fn a_command_that_does_not_exist_is_named() {
+        let _alone = test_lock();
+        let error = run(&mut Command::new("/nonexistent/tool"), LONG, || None).unwrap_err();
+        assert!(format!("{error:#}").contains("starting /nonexistent/tool: No such file"), "{error:#}");
+    }
+}

@@ -1,0 +1,153 @@
+//! What this system has, and how it installs what it has not.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::unistd::{AccessFlags, access};
+
+/// A family of systems that install programs in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum System {
+    Debian,
+    /// Apart from Debian: some packages have other names.
+    Ubuntu,
+    Fedora,
+    Alpine,
+    Arch,
+    Suse,
+}
+
+/// Families by `ID` and `ID_LIKE` of os-release(5), with the command that takes a package's name.
+const FAMILIES: [(System, &[&str], &str); 6] = [
+    (System::Debian, &["debian"], "apt-get install"),
+    (System::Ubuntu, &["ubuntu"], "apt-get install"),
+    (System::Fedora, &["fedora", "rhel", "centos", "amzn"], "dnf install"),
+    (System::Alpine, &["alpine"], "apk add"),
+    (System::Arch, &["arch"], "pacman -S"),
+    (System::Suse, &["suse", "opensuse", "sles"], "zypper install"),
+];
+
+/// The first program of a name in a list of folders such as `$PATH`. What is relative there is passed over: what a run
+/// as root starts would depend on the folder it is started in.
+pub(super) fn in_path(name: &str, path: &OsStr) -> Option<PathBuf> {
+    let folders = env::split_paths(path).filter(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join(name)).find(|program| is_program(program))
+}
+
+pub(super) fn is_program(path: &Path) -> bool {
+    path.is_file() && access(path, AccessFlags::X_OK).is_ok()
+}
+
+/// How to install a program that the system below `root` calls `package`; `otherwise` where that is not known.
+pub(super) fn remedy(root: &Path, package: impl Fn(System) -> &'static str, otherwise: &str) -> String {
+    let release =
+        ["etc/os-release", "usr/lib/os-release"].iter().find_map(|file| fs::read_to_string(root.join(file)).ok());
+    match family(&release.unwrap_or_default()) {
+        Some((system, command)) => format!("install it: {command} {}", package(system)),
+        None => format!("install it: {otherwise}"),
+    }
+}
+
+/// The family that an os-release(5) names first: its own, or the nearest of those it is like.
+fn family(release: &str) -> Option<(System, &'static str)> {
+    let value = |key: &str| {
+        let line = release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_default().trim_matches(['"', '\'']).to_string()
+    };
+    let ids = format!("{} {}", value("ID"), value("ID_LIKE"));
+    ids.split_whitespace()
+        // openSUSE's are opensuse-leap and opensuse-tumbleweed.
+        .map(|id| id.split('-').next().unwrap_or(id))
+        .find_map(|id| FAMILIES.iter().find(|(_, family, _)| family.contains(&id)))
+        .map(|&(system, _, command)| (system, command))
+}
+
+/// Leaves a command nothing of the environment but what a wrapper needs to find the real program.
+///
+/// `LD_PRELOAD` or `GODEBUG` would change what is measured, and a locale how numbers are written.
+pub(super) fn clear_environment(command: &mut Command) {
+    command.env_clear().env("LC_ALL", "C");
+    command.envs(["PATH", "HOME"].into_iter().filter_map(|name| Some((name, env::var_os(name)?))));
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::tool::Missing;
+    use std::os::unix::fs::PermissionsExt;
+    use tempfile::TempDir;
+
+    /// A shell script that can be executed.
+    pub fn make_program(path: &Path, script: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// A root folder with an os-release.
+    pub fn root_with(release: &str) -> TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("etc")).unwrap();
+        fs::write(root.path().join("etc/os-release"), release).unwrap();
+        root
+    }
+
+    /// The tool, if it is there; where it must be, its absence fails the test.
+    pub fn required_or_skipped<T>(name: &str, found: Result<T, Missing>) -> Option<T> {
+        found
+            .map_err(|missing| {
+                let required =
+                    env::var("CTXPROF_TEST_REQUIRE").is_ok_and(|list| list.split(',').any(|each| each == name));
+                assert!(!required, "{missing}");
+                eprintln!("skipped: {missing}");
+            })
+            .ok()
+    }
+
+    #[test]
+    fn a_systems_family_is_known_by_its_release() {
+        for (release, system) in [
+            ("NAME=Debian\nID=debian", Some(System::Debian)),
+            ("ID=ubuntu\nID_LIKE=debian", Some(System::Ubuntu)),
+            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"", Some(System::Ubuntu)),
+            ("ID=raspbian\nID_LIKE=debian", Some(System::Debian)),
+            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"", Some(System::Fedora)),
+            ("ID=alpine", Some(System::Alpine)),
+            ("ID=manjaro\nID_LIKE=arch", Some(System::Arch)),
+            ("ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"", Some(System::Suse)),
+            ("ID=nixos", None),
+            ("", None),
+        ] {
+            assert_eq!(family(release).map(|(system, _)| system), system, "{release:?}");
+        }
+    }
+
+    #[test]
+    fn the_remedy_is_the_systems_command_or_a_general_word() {
+        let remedy = |root: &TempDir| remedy(root.path(), |_| "the-tool", "see the web");
+        assert_eq!(remedy(&root_with("ID=alpine")), "install it: apk add the-tool");
+        assert_eq!(remedy(&root_with("ID=haiku")), "install it: see the web");
+        assert_eq!(remedy(&tempfile::tempdir().unwrap()), "install it: see the web");
+        let usr = tempfile::tempdir().unwrap();
+        fs::create_dir_all(usr.path().join("usr/lib")).unwrap();
+        fs::write(usr.path().join("usr/lib/os-release"), "ID=arch").unwrap();
+        assert_eq!(remedy(&usr), "install it: pacman -S the-tool");
+    }
+
+    #[test]
+    fn the_first_program_in_path_is_found_and_relative_folders_are_passed_over() {
+        let here = tempfile::tempdir().unwrap();
+        let at = |place: &str| here.path().join(place);
+        let path = env::join_paths([PathBuf::from("relative"), at("empty"), at("one"), at("two")]).unwrap();
+        assert_eq!(in_path("tool", &path), None);
+        make_program(&at("two/tool"), "");
+        assert_eq!(in_path("tool", &path), Some(at("two/tool")));
+        make_program(&at("one/tool"), "");
+        assert_eq!(in_path("tool", &path), Some(at("one/tool")));
+        fs::set_permissions(at("one/tool"), fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(in_path("tool", &path), Some(at("two/tool")));
+    }
+}
