@@ -2,11 +2,15 @@
 //!
 //! Nothing here knows what is built, or what for.
 
+mod figures;
 pub mod go;
+pub mod gobench;
+pub mod perf;
 mod private;
 mod system;
 
 use std::fmt;
+use std::process::Command;
 
 /// Why a tool cannot be used here, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,3 +26,9 @@ impl fmt::Display for Missing {
 }
 
 impl std::error::Error for Missing {}
+
+/// A command as it would be typed, the program first; what is not UTF-8 is replaced.
+pub fn words(command: &Command) -> Vec<String> {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect()
+}
