@@ -219,6 +219,7 @@ mod tests {
     use crate::sys::child::Child;
     use crate::sys::fork::Ended;
     use crate::test_lock;
+    use crate::tool::gobench;
     use crate::tool::system::tests::{make_program, required_or_skipped, root_with};
     use tempfile::TempDir;
 
@@ -420,10 +421,10 @@ mod tests {
     }
 
     #[test]
-    fn the_goroutine_program_builds_answers_and_ends() {
+    fn the_goroutine_programs_build_answer_and_end() {
         let _alone = test_lock();
         let Some(mut toolchain) = required_or_skipped("go", find()) else { return };
-        let sources = [
+        let mut sources = vec![
             ("go.mod", include_str!("../workload/goroutine/go.mod")),
             ("main.go", include_str!("../workload/goroutine/main.go")),
             ("loops.go", include_str!("../workload/goroutine/loops.go")),
@@ -446,5 +447,16 @@ mod tests {
         child.listen().unwrap();
         let error = child.ask("plays 3").unwrap_err().to_string();
         assert!(error.contains("exited with code 2 instead of answering; it said: expected"), "{error}");
+
+        sources.push(("loops_test.go", include_str!("../workload/goroutine/loops_test.go")));
+        let test = toolchain.build_test(&sources).unwrap();
+        for name in ["BenchmarkContextSwitch", "BenchmarkContextSwitchPingPong"] {
+            let mut command = gobench::command(&test, name, "1000x", 3);
+            let finished = errand::run(&mut command, Duration::from_secs(60), || None).unwrap();
+            finished.check(name).unwrap();
+            let found = gobench::parse(finished.stdout.text().unwrap()).unwrap();
+            let found: Vec<_> = found.iter().map(|each| (each.name.as_str(), each.procs, each.iterations)).collect();
+            assert_eq!(found, [(name, None, 1000); 3]);
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! one is a file and a row here.
 
 mod coroutine;
-mod goroutine;
+pub mod goroutine;
 mod hand;
 mod process;
 mod reference;

@@ -9,8 +9,12 @@ func benchmark(b *testing.B, prepare func() loop) {
 	play(b.N)
 }
 
-func BenchmarkChannel(b *testing.B)      { benchmark(b, channelPingPong) }
-func BenchmarkOneway(b *testing.B)       { benchmark(b, oneway) }
+// The classic: one op is one message.
+func BenchmarkContextSwitch(b *testing.B) { benchmark(b, oneway) }
+
+// One op is a round trip.
+func BenchmarkContextSwitchPingPong(b *testing.B) { benchmark(b, channelPingPong) }
+
 func BenchmarkChannelFloor(b *testing.B) { benchmark(b, channelFloor) }
 func BenchmarkOnewayFloor(b *testing.B)  { benchmark(b, onewayFloor) }
 

@@ -69,8 +69,26 @@ const FAMILY: Workload = Workload {
 const SOURCES: [(&str, &str); 3] =
     [("go.mod", include_str!("go.mod")), ("loops.go", include_str!("loops.go")), ("main.go", include_str!("main.go"))];
 
+/// The module with its benchmarks. Other sources than the program's, which a changed benchmark would otherwise rebuild.
+const TEST_SOURCES: [(&str, &str); 4] =
+    [SOURCES[0], SOURCES[1], ("loops_test.go", include_str!("loops_test.go")), SOURCES[2]];
+
 fn program() -> Result<PathBuf> {
     go::find()?.build(&SOURCES)
+}
+
+/// The program that plays the same loops under Go's own benchmark driver: `BenchmarkContextSwitch` one way,
+/// `BenchmarkContextSwitchPingPong` to and fro, and their floors. Built unless it is there already, which takes seconds.
+///
+/// # Errors
+/// There is no go here, or the build fails.
+pub fn test_program() -> Result<PathBuf> {
+    go::find()?.build_test(&TEST_SOURCES)
+}
+
+/// Whether [`test_program`] will not take long.
+pub fn test_program_is_built() -> bool {
+    go::find().is_ok_and(|go| go.is_test_built(&TEST_SOURCES))
 }
 
 /// Builds the program if it is not there yet, and has it play once: what it answers shows whether it works here.
