@@ -53,6 +53,9 @@ pub enum Command {
     Run(RunArgs),
     /// List workloads and counters, each available here or not, and why
     List(OutputArgs),
+    /// Set perf bench and go test beside ctxprof, with their switches counted
+    #[command(after_help = COMPARE_EXAMPLES)]
+    Compare(CompareArgs),
     /// Compare two saved runs: faster, slower or the same, and what else differs
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
@@ -75,7 +78,7 @@ const MOST_OPS: u64 = 1_000_000;
 
 /// Commands by what people want, in the order of `--help`.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Measure this machine", &["run"]),
+    ("Measure this machine", &["run", "compare"]),
     ("Results", &["report", "diff"]),
     ("Host and tool", &["list", "completions", "man"]),
 ];
@@ -85,6 +88,7 @@ const EXAMPLES: &str = "Examples:
   sudo ctxprof run all --sort price        the whole price list
   sudo ctxprof run thread-pipe --cpu 1     one workload, on CPU 1
   sudo ctxprof run -o prices.json          the table, and a file for later
+  sudo ctxprof compare                     beside perf bench and go test, their switches counted
   ctxprof report prices.json --wide        show it again, with more columns
   ctxprof diff prices.json later.json      what has changed since
   ctxprof list                             what can be measured here, and why the rest cannot
@@ -182,6 +186,40 @@ pub struct RunArgs {
     /// Show no progress
     #[arg(long)]
     pub no_progress: bool,
+}
+
+const COMPARE_EXAMPLES: &str = "Examples:
+  sudo ctxprof compare                              the tools that are here, ten rounds
+  sudo ctxprof compare --rounds 3 --cpu 1
+  sudo ctxprof compare --with mac.txt               beside a saved output of go test -bench or perf bench sched pipe
+  sudo ctxprof compare --format markdown -o compare.json
+
+To compare two saved runs of ctxprof: ctxprof diff OLD.json NEW.json";
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// How often each tool and the workload beside it are run, in turn
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+
+    /// Run everything on this CPU [default: the strongest and quietest that is allowed]
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+
+    /// Also show what go test -bench or perf bench sched pipe printed elsewhere; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub with: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Print the report only
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// Two documents, for which there is `ctxprof diff`
+    #[arg(hide = true)]
+    pub documents: Vec<PathBuf>,
 }
 
 const DIFF_EXAMPLES: &str = "Examples:
@@ -337,6 +375,11 @@ fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> R
         Command::Diff(arguments) if arguments.files.len() == 1 => {
             let message = "name two files, or none for the last two runs that were kept";
             Err(command.error(ErrorKind::WrongNumberOfValues, message))
+        }
+        Command::Compare(arguments) if !arguments.documents.is_empty() => {
+            let files: Vec<String> = arguments.documents.iter().map(|file| file.display().to_string()).collect();
+            let message = format!("compare runs other tools; to compare saved runs: ctxprof diff {}", files.join(" "));
+            Err(command.error(ErrorKind::UnknownArgument, message))
         }
         _ => Ok(cli),
     }
@@ -496,6 +539,8 @@ mod tests {
             ("ctxprof run --workers 0", "1..=1024"),
             ("ctxprof run --sort name", "price"),
             ("ctxprof run --fail-above 5", "--baseline"),
+            ("ctxprof compare a.json b.json", "ctxprof diff a.json b.json"),
+            ("ctxprof compare --rounds 0", "1..=1000"),
             ("ctxprof diff a b c", "unexpected"),
             ("ctxprof diff a b --fail-above x", "per cent"),
             ("ctxprof diff a b --fail-above -1", "-1"),

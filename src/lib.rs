@@ -21,6 +21,8 @@ pub mod counter;
 #[cfg(target_os = "linux")]
 pub mod host;
 #[cfg(target_os = "linux")]
+pub mod peer;
+#[cfg(target_os = "linux")]
 pub mod record;
 #[cfg(target_os = "linux")]
 pub mod render;
@@ -34,6 +36,8 @@ pub mod sys;
 pub mod tool;
 #[cfg(target_os = "linux")]
 pub mod unit;
+#[cfg(target_os = "linux")]
+pub mod versus;
 #[cfg(target_os = "linux")]
 pub mod workload;
 

@@ -1,5 +1,6 @@
 //! The commands: each reads as plan → engine → summary → record → render.
 
+mod compare;
 mod diff;
 mod list;
 mod output;
@@ -37,6 +38,7 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
     match &cli.command {
         Command::Run(arguments) => run::execute(arguments, color),
         Command::List(arguments) => list::execute(arguments, color).map(|()| Outcome::Done),
+        Command::Compare(arguments) => compare::execute(arguments, color),
         Command::Diff(arguments) => diff::execute(arguments, color),
         Command::Report(arguments) => report::execute(arguments, color).map(|()| Outcome::Done),
         Command::Completions { shell } => {

@@ -3,6 +3,7 @@
 //! Every command's document has the same envelope. A new optional field keeps the version; a changed meaning raises
 //! it; readers ignore what they do not know.
 
+pub mod compare;
 pub mod diff;
 pub mod list;
 pub mod reader;

@@ -1,5 +1,6 @@
 //! The registry of output formats. Tables, CSV and Markdown are drawn from one view; JSON is the document itself.
 
+mod compare;
 mod csv;
 mod diff;
 pub mod list;

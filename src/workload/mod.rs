@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use crate::sample::{Kind, SwitchSource};
+use crate::tool::Missing;
 use crate::workload::session::{Session, Setting};
 
 /// One way of passing control between parties.
@@ -62,6 +63,12 @@ pub struct Floor {
 pub struct Unavailable {
     pub reason: String,
     pub remedy: Option<String>,
+}
+
+impl From<Missing> for Unavailable {
+    fn from(Missing { reason, remedy }: Missing) -> Unavailable {
+        Unavailable { reason, remedy: Some(remedy) }
+    }
 }
 
 /// A function of a program.

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod command_line;
+mod compares;
 mod counting;
 mod diffs;
 mod output;

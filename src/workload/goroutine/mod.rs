@@ -55,15 +55,14 @@ pub(crate) const ONEWAY: Workload = Workload {
 const FAMILY: Workload = Workload {
     kind: Kind::Goroutine,
     switch_source: SwitchSource::Uprobe,
-    available: || {
-        let missing =
-            |missing: crate::tool::Missing| Unavailable { reason: missing.reason, remedy: Some(missing.remedy) };
-        go::find().map(drop).map_err(missing)
-    },
+    available: || go::find().map(drop).map_err(Unavailable::from),
     provide,
-    probe_point: Some(|| Ok(ProbePoint { program: program()?, function: "runtime.execute" })),
+    probe_point: Some(|| Ok(ProbePoint { program: program()?, function: SWITCHES_IN })),
     ..Workload::EMPTY
 };
+
+/// The function of Go's runtime that runs a goroutine: one call per switch.
+pub const SWITCHES_IN: &str = "runtime.execute";
 
 /// The module, by the names of its files.
 const SOURCES: [(&str, &str); 3] =

@@ -1,0 +1,107 @@
+//! `ctxprof.compare/1`: what other tools say, what they did, and what ours says of the same.
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Document;
+use crate::sample::{Ending, LeftOut, OwnFigure, Pair, PeerSamples, PeerSwitches};
+use crate::summary::{self, Estimate, Yardstick, median};
+
+pub const SCHEMA: &str = "ctxprof.compare/1";
+
+pub type CompareDocument = Document<CompareSettings, CompareBody>;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompareSettings {
+    pub rounds: u32,
+    /// Files with other runs' output, as named.
+    pub with: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompareBody {
+    pub rows: Vec<CompareRow>,
+    /// From files: claims that nobody counted.
+    pub saved: Vec<SavedRow>,
+    /// Tools that are not here.
+    pub left_out: Vec<LeftOut>,
+    pub ending: Ending,
+}
+
+/// One tool's account of an op beside ours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompareRow {
+    pub tool: String,
+    pub command: String,
+    /// What it says an op takes, the median over rounds.
+    pub claimed_ns_per_op: Option<f64>,
+    /// What people divide that by.
+    pub assumed_switches_per_op: f64,
+    pub counted_switches_per_op: Option<f64>,
+    /// `wait4`, which counts a tool's kernel switches, or `uprobe`.
+    pub counted_by: Option<String>,
+    /// Why nothing was counted.
+    pub not_counted: Option<String>,
+    /// The claim ÷ the assumption, and ÷ the count.
+    pub claimed_ns_per_switch: Option<f64>,
+    pub true_ns_per_switch: Option<f64>,
+    pub own_workload: String,
+    /// The median over rounds of our own figure of that sort.
+    pub own_ns_per_op: Option<f64>,
+    /// The claim ÷ ours, over the rounds.
+    pub ratio: Option<Estimate>,
+    pub rounds: u32,
+}
+
+/// A claim from a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedRow {
+    pub file: String,
+    pub what: String,
+    pub claimed_ns_per_op: f64,
+}
+
+/// Works one peer's row out.
+pub fn row(samples: &PeerSamples) -> CompareRow {
+    let claimed = median(samples.pairs.iter().map(|pair| pair.claim.ns_per_op).collect());
+    let booked = || median(samples.pairs.iter().map(switches_per_op).collect());
+    let (counted, counted_by, not_counted) = match &samples.switches {
+        PeerSwitches::Booked => (booked(), Some("wait4".to_string()), None),
+        PeerSwitches::Probed(per_op) => (Some(*per_op), Some("uprobe".to_string()), None),
+        PeerSwitches::NotCounted(reason) => (None, None, Some(reason.clone())),
+    };
+    let own: Vec<Option<f64>> = samples.pairs.iter().map(|pair| own_figure(pair, samples.own_figure)).collect();
+    let ratios = samples.pairs.iter().zip(&own).filter_map(|(pair, own)| Some(pair.claim.ns_per_op / (*own)?));
+    CompareRow {
+        tool: samples.tool.clone(),
+        command: samples.command.clone(),
+        claimed_ns_per_op: claimed,
+        assumed_switches_per_op: samples.assumed_switches_per_op,
+        counted_switches_per_op: counted,
+        counted_by,
+        not_counted,
+        claimed_ns_per_switch: claimed.map(|claimed| claimed / samples.assumed_switches_per_op),
+        true_ns_per_switch: claimed
+            .zip(counted)
+            .filter(|(_, counted)| *counted > 0.0)
+            .map(|(claimed, counted)| claimed / counted),
+        own_workload: samples.own_workload.clone(),
+        own_ns_per_op: median(own.iter().copied().flatten().collect()),
+        ratio: Estimate::over(ratios),
+        rounds: samples.pairs.len() as u32,
+    }
+}
+
+fn switches_per_op(pair: &Pair) -> f64 {
+    pair.claim.kernel_switches as f64 / pair.claim.ops.max(1) as f64
+}
+
+fn own_figure(pair: &Pair, figure: OwnFigure) -> Option<f64> {
+    let workload = pair.own.workloads.first()?;
+    let timed = workload.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
+    let yardstick = Yardstick::of(timed).with_clock(pair.own.clock_read_ns);
+    let row = summary::summarize(workload, &pair.own.counting, yardstick);
+    match figure {
+        OwnFigure::Mean => row.mean_ns_per_op,
+        OwnFigure::Median => row.ns_per_op.map(|price| price.median),
+    }
+}

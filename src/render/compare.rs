@@ -1,0 +1,121 @@
+//! What people see of a comparison.
+
+use anyhow::{Context, Result};
+
+use crate::record::compare::{CompareDocument, CompareRow, SavedRow};
+use crate::render::Report;
+use crate::render::view::{Align, Cell, Column, Table, View};
+use crate::sample::Ending;
+use crate::unit::{Nanoseconds, Share};
+
+impl Report for CompareDocument {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn view(&self, _wide: bool) -> View {
+        let body = &self.body;
+        let host = &self.host;
+        let model = host.cpu_model.iter().map(|model| format!(", {model}")).collect::<String>();
+        let heading = format!(
+            "ctxprof {} on Linux {} {}{model}; CPU {} ({}), tools and workloads in turn, {} rounds",
+            self.tool.version,
+            host.kernel,
+            host.architecture,
+            host.pinned_cpu,
+            host.pinned_because,
+            self.settings.rounds
+        );
+        let verdicts = body.rows.iter().filter_map(verdict);
+        let left_out = body.left_out.iter().map(|left_out| format!("Not here: {left_out}."));
+        let meaning = "says: the tool's own ns/op, median of the rounds. people divide by: the usual assumption. counted: by the kernel (wait4) or a probe on Go's runtime. true: what it says ÷ counted. ÷ ours: what it says ÷ our workload's figure of the same sort, paired in each round.";
+        let partial = match &body.ending {
+            Ending::Complete => None,
+            Ending::Interrupted(_) => Some("partial: interrupted; these are the rounds until then".to_string()),
+            Ending::Failed(_) => Some("partial: ended by an error; these are the rounds until then".to_string()),
+        };
+        View {
+            heading: vec![heading],
+            tables: vec![table(&body.rows), saved_table(&body.saved)],
+            notes: verdicts.chain(left_out).chain([meaning.to_string()]).collect(),
+            warnings: partial.into_iter().chain(self.warnings.iter().map(|warning| warning.message.clone())).collect(),
+        }
+    }
+}
+
+/// How far the two may differ and still agree.
+const AGREE: f64 = 0.03;
+/// A count may differ from what is assumed by this share before it is worth a word.
+const COUNT_TOLERANCE: f64 = 0.01;
+
+/// One sentence on whether a tool and ours agree, or why not.
+fn verdict(row: &CompareRow) -> Option<String> {
+    let ratio = row.ratio?.median;
+    let (tool, own, apart) = (&row.command, &row.own_workload, Share((ratio - 1.0).abs()));
+    let counted = row.counted_switches_per_op;
+    let assumed = row.assumed_switches_per_op;
+    let miscounted = counted.filter(|counted| (counted - assumed).abs() > COUNT_TOLERANCE * assumed);
+    Some(match (miscounted, &row.not_counted) {
+        (Some(counted), _) => format!(
+            "{tool} makes {counted:.2} switches per op and not {assumed}: who divides by {assumed} is wrong, and the op is not that of {own}."
+        ),
+        (None, Some(reason)) => format!("{tool}: its switches were not counted ({reason}); {apart} from {own}."),
+        (None, None) if (ratio - 1.0).abs() <= AGREE => format!("{tool} and {own} agree within {apart}."),
+        (None, None) if ratio > 1.0 => format!(
+            "{tool} says {apart} more than {own}, at the same number of switches: what starts and ends its parties, and all that happened meanwhile, may be in it."
+        ),
+        (None, None) => format!("{tool} says {apart} less than {own}, at the same number of switches."),
+    })
+}
+
+fn column(key: &'static str, heading: &[&str], align: Align, expendable: u8) -> Column {
+    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
+}
+
+fn nanoseconds(value: Option<f64>) -> Cell {
+    Cell::number(value, |value| Nanoseconds(value).to_string())
+}
+
+fn table(rows: &[CompareRow]) -> Table {
+    let row = |row: &CompareRow| {
+        vec![
+            Cell::text(&row.tool),
+            nanoseconds(row.claimed_ns_per_op),
+            Cell::number(Some(row.assumed_switches_per_op), |per_op| per_op.to_string()),
+            Cell::number(row.counted_switches_per_op, |per_op| format!("{per_op:.3}")),
+            nanoseconds(row.true_ns_per_switch),
+            Cell::text(&row.own_workload),
+            nanoseconds(row.own_ns_per_op),
+            Cell::interval(row.ratio, |ratio| format!("{ratio:.3}")),
+        ]
+    };
+    let columns = vec![
+        column("tool", &["tool"], Align::Left, 0),
+        column("claimed_ns_per_op", &["says", "ns/op"], Align::Right, 0),
+        column("assumed_switches_per_op", &["people", "divide by"], Align::Right, 2),
+        column("counted_switches_per_op", &["switches", "counted"], Align::Right, 0),
+        column("true_ns_per_switch", &["true ns", "per switch"], Align::Right, 0),
+        column("own_workload", &["ours"], Align::Left, 3),
+        column("own_ns_per_op", &["ours", "ns/op"], Align::Right, 1),
+        column("ratio", &["÷ ours"], Align::Right, 0),
+    ];
+    Table { columns, rows: rows.iter().map(row).collect() }
+}
+
+fn saved_table(rows: &[SavedRow]) -> Table {
+    let row = |row: &SavedRow| {
+        vec![
+            Cell::text(&row.file),
+            Cell::text(&row.what),
+            nanoseconds(Some(row.claimed_ns_per_op)),
+            Cell::text("not counted"),
+        ]
+    };
+    let columns = vec![
+        column("file", &["from a file"], Align::Left, 0),
+        column("what", &["what"], Align::Left, 0),
+        column("claimed_ns_per_op", &["says", "ns/op"], Align::Right, 0),
+        column("counted_switches_per_op", &["switches"], Align::Right, 0),
+    ];
+    Table { columns, rows: rows.iter().map(row).collect() }
+}

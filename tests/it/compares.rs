@@ -1,0 +1,111 @@
+//! Other tools beside ours.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Done, can, command, run};
+
+/// A folder with a `perf` that is this script, to be first on `$PATH`.
+fn fake_perf(script: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let perf = folder.path().join("perf");
+    fs::write(&perf, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&perf, fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn compare_with(folder: &tempfile::TempDir, arguments: &str) -> Done {
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    command(&format!("ctxprof compare -q {arguments}")).env("PATH", path).output().unwrap().into()
+}
+
+#[test]
+fn the_tools_that_are_here_are_run_and_their_switches_counted() {
+    if !can("perf") || !can("go") || !can("root") {
+        return;
+    }
+    let document = run("ctxprof compare --rounds 1 -q --format json").expect(0, &[]).json();
+    assert_eq!(document["schema"], "ctxprof.compare/1");
+    let rows = document["rows"].as_array().unwrap();
+    let found: Vec<(&str, f64, &str)> = rows
+        .iter()
+        .map(|row| {
+            let counted = row["counted_switches_per_op"].as_f64().unwrap_or_else(|| panic!("{row}"));
+            (row["own_workload"].as_str().unwrap(), counted, row["counted_by"].as_str().unwrap())
+        })
+        .collect();
+    for ((workload, counted, by), (expected_workload, expected, expected_by)) in found.iter().zip([
+        ("thread-pipe", 2.0, "wait4"),
+        ("process-pipe", 2.0, "wait4"),
+        ("goroutine-oneway", 1.0, "uprobe"),
+        ("goroutine-channel", 2.0, "uprobe"),
+    ]) {
+        assert_eq!((*workload, *by), (expected_workload, expected_by));
+        // Newer versions of perf let both sides write first, and then say so.
+        assert!((counted - expected).abs() < 0.02 || workload.contains("pipe"), "{workload}: {counted}");
+    }
+    for row in rows {
+        let (claimed, counted) =
+            (row["claimed_ns_per_op"].as_f64().unwrap(), row["counted_switches_per_op"].as_f64().unwrap());
+        assert!((row["true_ns_per_switch"].as_f64().unwrap() - claimed / counted).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn output_that_is_not_understood_is_shown_and_no_zero() {
+    let answers = "[ \"$1\" = --version ] && echo 'perf version 9.9.9' && exit 0";
+    for (bench, words) in [
+        ("echo '5,07 usecs pro Durchgang'", "5,07 usecs pro Durchgang"),
+        ("true", "printed nothing"),
+        ("echo '     Total time: 0.5 [sec]'", "Total time: 0.5"),
+        ("echo broken >&2; exit 3", "broken"),
+    ] {
+        let folder = fake_perf(&format!("{answers}\n{bench}"));
+        compare_with(&folder, "--rounds 1").expect(1, &["perf bench sched pipe -T", words]);
+    }
+}
+
+#[test]
+fn a_tool_that_is_not_here_is_a_line_with_the_command_that_installs_it() {
+    // What Ubuntu's wrapper says when the tools of another kernel are installed.
+    let folder = fake_perf("echo 'WARNING: perf not found for kernel 6.18' >&2; exit 2");
+    let saved = folder.path().join("saved.txt");
+    fs::write(&saved, "BenchmarkContextSwitch \t 6843128\t 175.3 ns/op\nPASS\n").unwrap();
+    let arguments = format!("--rounds 1 --with {}", saved.display());
+    let done = compare_with(&folder, &arguments).expect(0, &[]);
+    assert!(done.stdout.contains("Not here: perf, threads"), "{done:?}");
+    assert!(done.stdout.contains("perf not found for kernel") && done.stdout.contains("install"), "{done:?}");
+    assert!(done.stdout.contains("175") && done.stdout.contains("not counted"), "{done:?}");
+}
+
+#[test]
+fn saved_output_that_is_none_is_refused_before_anything_is_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let garbage = folder.path().join("garbage.txt");
+    fs::write(&garbage, "BenchmarkContextSwitch 12 fast\n").unwrap();
+    let started = std::time::Instant::now();
+    run(&format!("ctxprof compare --with {}", garbage.display()))
+        .expect(1, &["garbage.txt", "BenchmarkContextSwitch 12 fast"]);
+    run("ctxprof compare --with /nowhere").expect(1, &["/nowhere"]);
+    run("ctxprof compare a.json b.json").expect(2, &["ctxprof diff a.json b.json"]);
+    assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn an_interrupted_comparison_ends_its_tool_and_shows_the_rounds_until_then() {
+    if !can("perf") {
+        return;
+    }
+    let compare =
+        command("ctxprof compare --rounds 100 -q").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    kill(Pid::from_raw(compare.id() as i32), Signal::SIGINT).unwrap();
+    let done: Done = compare.wait_with_output().unwrap().into();
+    let done = done.expect(130, &[]);
+    assert!(done.stdout.contains("partial: interrupted") && done.stdout.contains("perf, threads"), "{done:?}");
+}
