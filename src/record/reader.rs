@@ -18,7 +18,11 @@ pub fn read_run(path: &Path) -> Result<RunDocument> {
     parse_run(&text).with_context(|| path.display().to_string())
 }
 
-fn parse_run(text: &str) -> Result<RunDocument> {
+/// A run's document from its text, as [`read_run`].
+///
+/// # Errors
+/// As [`read_run`], of the text.
+pub fn parse_run(text: &str) -> Result<RunDocument> {
     #[derive(Deserialize)]
     struct Header {
         schema: String,
@@ -28,6 +32,7 @@ fn parse_run(text: &str) -> Result<RunDocument> {
         run::SCHEMA => serde_json::from_str(text).context("a damaged ctxprof.run document"),
         samples::SCHEMA => {
             let document: SamplesDocument = serde_json::from_str(text).context("a damaged ctxprof.samples document")?;
+            samples::check(&document.body.seen).context("a damaged ctxprof.samples document")?;
             Ok(run::from_samples(&document))
         }
         other => bail!("the schema is {other:?}; this version shows {} and {}", run::SCHEMA, samples::SCHEMA),
