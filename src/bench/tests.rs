@@ -7,8 +7,8 @@ use anyhow::bail;
 
 use super::*;
 use crate::bench::plan::{Effort, lay_out};
-use crate::counter::meter::Ring;
 use crate::counter::meter::scripted::Scripted;
+use crate::counter::meter::{Extra, Refused, Ring};
 use crate::sample::{Counting, Kind, Placement, SwitchSource, TO_IDLE, WAKE_UPS};
 use crate::test_lock;
 use crate::workload::session::{Party, Played, Session, Setting};

@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn either_tools_output_is_read() {
         let perf = "# Running 'sched/pipe' benchmark:\n# Executed 1000000 pipe operations between two threads\n\n     Total time: 5.760 [sec]\n\n       5.760123 usecs/op\n         173607 ops/sec\n";
-        assert_eq!(parse(perf).unwrap()[0].ns_per_op, 5760.123);
+        assert!((parse(perf).unwrap()[0].ns_per_op - 5760.123).abs() < 1e-6);
         let go = "goos: darwin\ngoarch: arm64\nBenchmarkContextSwitch-8 \t 6843128\t       175.3 ns/op\nPASS\nok  \tx\t1.5s\n";
         assert_eq!(parse(go).unwrap(), [SavedClaim { what: "BenchmarkContextSwitch".to_string(), ns_per_op: 175.3 }]);
         let error = parse("hello\nworld\n").unwrap_err().to_string();

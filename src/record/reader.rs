@@ -9,12 +9,20 @@ use serde::Deserialize;
 use crate::record::run::{self, RunDocument};
 use crate::record::samples::{self, SamplesDocument};
 
+/// Raw samples of an hour of every workload take a tenth of it. What is larger is read into memory for nothing.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// A run's document from a file: as saved, or worked out again from saved samples.
 ///
 /// # Errors
 /// The file cannot be read, is no JSON, or has a schema that this version does not read; each says where.
 pub fn read_run(path: &Path) -> Result<RunDocument> {
-    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let reading = || format!("reading {}", path.display());
+    let size = fs::metadata(path).with_context(reading)?.len();
+    if size > MOST_BYTES {
+        bail!("{} has {size} bytes, more than any document of ctxprof's", path.display());
+    }
+    let text = fs::read_to_string(path).with_context(reading)?;
     parse_run(&text).with_context(|| path.display().to_string())
 }
 
@@ -42,6 +50,8 @@ pub fn parse_run(text: &str) -> Result<RunDocument> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::diff;
+    use proptest::prelude::*;
 
     fn check(text: &str, words: &[&str]) {
         let error = format!("{:#}", parse_run(text).unwrap_err());
@@ -58,5 +68,38 @@ mod tests {
         check("{\"schema\": \"ctxprof.run/9\"}", &["ctxprof.run/9", "ctxprof.run/1"]);
         check("{\"schema\": \"ctxprof.run/1\",\n\"tool\": 5}", &["damaged", "line 2"]);
         check("{\"schema\": \"ctxprof.run/1\", \"tool\":", &["EOF"]);
+    }
+
+    const GOLDEN: &str = include_str!("../../tests/golden/run-1.json");
+
+    /// The golden document with a few of its bytes replaced, and cut off somewhere.
+    fn damaged(replaced: &[(usize, u8)], length: usize) -> String {
+        let mut bytes = GOLDEN.as_bytes().to_vec();
+        replaced.iter().for_each(|&(at, byte)| {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        });
+        bytes.truncate(length);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            let _ = parse_run(&text);
+        }
+
+        #[test]
+        fn a_damaged_document_is_refused_or_read_and_compared(
+            replaced in prop::collection::vec((any::<usize>(), prop::sample::select(b"0123456789eE+-.,:[]{}\"nul".to_vec())), 0..6),
+            whole in any::<bool>(),
+            length in 0..GOLDEN.len(),
+        ) {
+            let text = damaged(&replaced, if whole { GOLDEN.len() } else { length });
+            if let Ok(document) = parse_run(&text) {
+                let golden = parse_run(GOLDEN).expect("the golden document is sound");
+                let _ = diff::compare(&[golden], &[document], diff::DiffSettings::default(), String::new());
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use crate::record::compare::{CompareDocument, CompareRow, SavedRow};
 use crate::render::Report;
 use crate::render::view::{Align, Cell, Column, Table, View};
-use crate::sample::Ending;
+use crate::sample::{Ending, LeftOut};
 use crate::unit::{Nanoseconds, Share};
 
 impl Report for CompareDocument {
@@ -36,7 +36,7 @@ impl Report for CompareDocument {
         };
         View {
             heading: vec![heading],
-            tables: vec![table(&body.rows), saved_table(&body.saved)],
+            tables: vec![table(&body.rows, &body.left_out), saved_table(&body.saved)],
             notes: verdicts.chain(left_out).chain([meaning.to_string()]).collect(),
             warnings: partial.into_iter().chain(self.warnings.iter().map(|warning| warning.message.clone())).collect(),
         }
@@ -76,7 +76,7 @@ fn nanoseconds(value: Option<f64>) -> Cell {
     Cell::number(value, |value| Nanoseconds(value).to_string())
 }
 
-fn table(rows: &[CompareRow]) -> Table {
+fn table(rows: &[CompareRow], left_out: &[LeftOut]) -> Table {
     let row = |row: &CompareRow| {
         vec![
             Cell::text(&row.tool),
@@ -99,7 +99,14 @@ fn table(rows: &[CompareRow]) -> Table {
         column("own_ns_per_op", &["ours", "ns/op"], Align::Right, 1),
         column("ratio", &["÷ ours"], Align::Right, 0),
     ];
-    Table { columns, rows: rows.iter().map(row).collect() }
+    // What is not here has a row too; why, and what installs it, is told below.
+    let absent = |left_out: &LeftOut| {
+        let mut cells = vec![Cell::Absent; columns.len()];
+        cells[0] = Cell::text(&left_out.workload);
+        cells
+    };
+    let rows = rows.iter().map(row).chain(left_out.iter().map(absent)).collect();
+    Table { columns, rows }
 }
 
 fn saved_table(rows: &[SavedRow]) -> Table {

@@ -168,7 +168,12 @@ mod tests {
         (count("/proc/self/fd"), count("/proc/self/task"), children)
     }
 
-    fn check_session(name: &str, prepare: fn(&Setting) -> Result<Box<dyn Session>>, own_switches_per_op: Option<f64>) {
+    fn check_session(
+        name: &str,
+        prepare: fn(&Setting) -> Result<Box<dyn Session>>,
+        own_switches_per_op: Option<f64>,
+        may_overtake: bool,
+    ) {
         let setting = Setting::on(0);
         let before = left_overs();
         let mut session = prepare(&setting).unwrap();
@@ -179,7 +184,10 @@ mod tests {
             let played = session.play(ops).unwrap();
             assert!(played.elapsed_ns > 0, "{name}");
             if let Some(per_op) = own_switches_per_op {
-                assert_eq!(played.own_switches, Some((per_op * ops as f64) as u64), "{name}, {ops} ops");
+                let (counted, expected) = (played.own_switches.unwrap() as f64, per_op * ops as f64);
+                // Where parties run at the same time, one may find that the other has been quicker, and need not wait.
+                let missing = if may_overtake { 0.2 * expected + 2.0 } else { 0.0 };
+                assert!((0.0..=missing).contains(&(expected - counted)), "{name}, {ops} ops: {counted}");
             }
         }
         session.end().unwrap();
@@ -220,9 +228,9 @@ mod tests {
                 SwitchSource::Polls | SwitchSource::Resumes => workload.expected_switches_per_op,
                 SwitchSource::Kernel | SwitchSource::Uprobe => None,
             };
-            check_session(workload.name, workload.prepare, own);
+            check_session(workload.name, workload.prepare, own, workload.apart);
             if let Some(floor) = &workload.floor {
-                check_session(workload.name, floor.prepare, own.map(|_| 0.0));
+                check_session(workload.name, floor.prepare, own.map(|_| 0.0), false);
             }
         }
     }

@@ -133,6 +133,9 @@ fn another_op_or_schema_is_refused_and_so_is_what_is_no_document() {
         fs::write(&path, content).unwrap();
         diff(golden, &path, "").expect(1, &[name, words]);
     }
+    let huge = documents.0.path().join("huge.json");
+    fs::File::create(&huge).unwrap().set_len(2 << 30).unwrap();
+    diff(golden, &huge, "").expect(1, &["huge.json", "2147483648 bytes"]);
     diff(golden, Path::new("/nowhere"), "").expect(1, &["/nowhere"]);
     diff(golden, Path::new("/tmp"), "").expect(1, &["/tmp"]);
     // Impossible figures are no price, and no panic.

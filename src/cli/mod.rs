@@ -1,20 +1,24 @@
 //! The command line: parsed by clap, with every list of values from its registry.
 
-use std::ffi::{OsStr, OsString};
+mod help;
+mod word;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::bench::plan::Effort;
+use crate::cli::help::{COMPARE_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, GROUPS, RUN_EXAMPLES};
+use crate::cli::word::WorkloadWord;
 use crate::counter::ladder::CounterChoice;
 use crate::host::placement::PlaceChoice;
 use crate::record::diff;
 use crate::render::{self, FORMATS};
-use crate::sample::Kind;
 use crate::sys::policy::Policy;
 use crate::workload::{self, WORKLOADS, Workload};
 
@@ -75,40 +79,6 @@ pub enum Command {
 
 /// A sample of more would take seconds, in which nothing can be seen, stopped, or told from a stall.
 const MOST_OPS: u64 = 1_000_000;
-
-/// Commands by what people want, in the order of `--help`.
-const GROUPS: &[(&str, &[&str])] = &[
-    ("Measure this machine", &["run", "compare"]),
-    ("Results", &["report", "diff"]),
-    ("Host and tool", &["list", "completions", "man"]),
-];
-
-const EXAMPLES: &str = "Examples:
-  sudo ctxprof run                         what a switch costs on this machine
-  sudo ctxprof run all --sort price        the whole price list
-  sudo ctxprof run thread-pipe --cpu 1     one workload, on CPU 1
-  sudo ctxprof run -o prices.json          the table, and a file for later
-  sudo ctxprof compare                     beside perf bench and go test, their switches counted
-  ctxprof report prices.json --wide        show it again, with more columns
-  ctxprof diff prices.json later.json      what has changed since
-  ctxprof list                             what can be measured here, and why the rest cannot
-
-Without sudo ctxprof counts what the system lets it count, and says so.
-Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a regression was found, 130 interrupted (143 by SIGTERM) after printing what there is.";
-
-const RUN_EXAMPLES: &str = "Examples:
-  sudo ctxprof run                                  the default workloads, 10 incarnations each
-  sudo ctxprof run all --sort price                 every way to switch, the cheapest first
-  sudo ctxprof run thread 'task-*'                  a kind, and a glob
-  sudo ctxprof run thread-pipe --place all          the price by distance
-  sudo ctxprof run thread-pipe --policy fifo:50     under another scheduling policy
-  sudo ctxprof run task-channel --time 5            one workload, for 5 s
-  taskset -c 3 ctxprof run                          on a CPU that the mask allows
-  sudo ctxprof run --format json --quiet            JSON on stdout and nothing else
-  sudo ctxprof run -o run.json -o run.md            two files, and the table on stdout
-  sudo ctxprof run --samples-out raw.json           raw samples too, for `ctxprof report raw.json`
-
-One op is one round trip, unless `ctxprof list` says otherwise. Every run is kept (`ctxprof report` shows the last one) unless --no-save.";
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -188,14 +158,6 @@ pub struct RunArgs {
     pub no_progress: bool,
 }
 
-const COMPARE_EXAMPLES: &str = "Examples:
-  sudo ctxprof compare                              the tools that are here, ten rounds
-  sudo ctxprof compare --rounds 3 --cpu 1
-  sudo ctxprof compare --with mac.txt               beside a saved output of go test -bench or perf bench sched pipe
-  sudo ctxprof compare --format markdown -o compare.json
-
-To compare two saved runs of ctxprof: ctxprof diff OLD.json NEW.json";
-
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// How often each tool and the workload beside it are run, in turn
@@ -221,15 +183,6 @@ pub struct CompareArgs {
     #[arg(hide = true)]
     pub documents: Vec<PathBuf>,
 }
-
-const DIFF_EXAMPLES: &str = "Examples:
-  ctxprof diff                                      the last two runs that were kept
-  ctxprof diff monday.json today.json
-  ctxprof diff before.json after.json --fail-above 5       exit code 3 if a row is surely slower by more than 5 %
-  ctxprof diff --old a*.json --new b*.json          several runs a side: their own spread counts
-  ctxprof diff host1.json host2.json --require-same kernel,policy
-
-Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a row is slower than --fail-above allows.";
 
 #[derive(Debug, Args)]
 pub struct DiffArgs {
@@ -316,46 +269,6 @@ impl RunArgs {
     /// The way of counting that was asked for.
     pub fn counter_choice(&self) -> CounterChoice {
         CounterChoice::ALL.into_iter().find(|choice| choice.name() == self.counters).unwrap_or(CounterChoice::Auto)
-    }
-}
-
-/// A word that means one or more workloads; its values, for completions, are the names.
-#[derive(Clone)]
-struct WorkloadWord;
-
-impl WorkloadWord {
-    fn names() -> PossibleValuesParser {
-        PossibleValuesParser::new(WORKLOADS.iter().map(|workload| workload.name))
-    }
-}
-
-impl TypedValueParser for WorkloadWord {
-    type Value = String;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        argument: Option<&clap::Arg>,
-        value: &OsStr,
-    ) -> Result<String, clap::Error> {
-        match value.to_str().filter(|word| !workload::meant_by(word).is_empty()) {
-            Some(word) => Ok(word.to_string()),
-            // Its words for a name that is none.
-            None => Self::names().parse_ref(command, argument, value),
-        }
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let words = Kind::ALL.map(Kind::name).into_iter().chain([workload::ALL]);
-        let names = WORKLOADS.iter().map(|workload| workload.name);
-        let mut known = Vec::new();
-        let unique = names.chain(words).filter(move |word| {
-            !known.contains(word) && {
-                known.push(*word);
-                true
-            }
-        });
-        Some(Box::new(unique.map(PossibleValue::new)))
     }
 }
 

@@ -1,0 +1,52 @@
+//! What `--help` says besides the options.
+
+/// Commands by what people want, in the order of `--help`.
+pub(super) const GROUPS: &[(&str, &[&str])] = &[
+    ("Measure this machine", &["run", "compare"]),
+    ("Results", &["report", "diff"]),
+    ("Host and tool", &["list", "completions", "man"]),
+];
+
+pub(super) const EXAMPLES: &str = "Examples:
+  sudo ctxprof run                         what a switch costs on this machine
+  sudo ctxprof run all --sort price        the whole price list
+  sudo ctxprof run thread-pipe --cpu 1     one workload, on CPU 1
+  sudo ctxprof run -o prices.json          the table, and a file for later
+  sudo ctxprof compare                     beside perf bench and go test, their switches counted
+  ctxprof report prices.json --wide        show it again, with more columns
+  ctxprof diff prices.json later.json      what has changed since
+  ctxprof list                             what can be measured here, and why the rest cannot
+
+Without sudo ctxprof counts what the system lets it count, and says so.
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a regression was found, 130 interrupted (143 by SIGTERM) after printing what there is.";
+
+pub(super) const RUN_EXAMPLES: &str = "Examples:
+  sudo ctxprof run                                  the default workloads, 10 incarnations each
+  sudo ctxprof run all --sort price                 every way to switch, the cheapest first
+  sudo ctxprof run thread 'task-*'                  a kind, and a glob
+  sudo ctxprof run thread-pipe --place all          the price by distance
+  sudo ctxprof run thread-pipe --policy fifo:50     under another scheduling policy
+  sudo ctxprof run task-channel --time 5            one workload, for 5 s
+  taskset -c 3 ctxprof run                          on a CPU that the mask allows
+  sudo ctxprof run --format json --quiet            JSON on stdout and nothing else
+  sudo ctxprof run -o run.json -o run.md            two files, and the table on stdout
+  sudo ctxprof run --samples-out raw.json           raw samples too, for `ctxprof report raw.json`
+
+One op is one round trip, unless `ctxprof list` says otherwise. Every run is kept (`ctxprof report` shows the last one) unless --no-save.";
+
+pub(super) const COMPARE_EXAMPLES: &str = "Examples:
+  sudo ctxprof compare                              the tools that are here, ten rounds
+  sudo ctxprof compare --rounds 3 --cpu 1
+  sudo ctxprof compare --with mac.txt               beside a saved output of go test -bench or perf bench sched pipe
+  sudo ctxprof compare --format markdown -o compare.json
+
+To compare two saved runs of ctxprof: ctxprof diff OLD.json NEW.json";
+
+pub(super) const DIFF_EXAMPLES: &str = "Examples:
+  ctxprof diff                                      the last two runs that were kept
+  ctxprof diff monday.json today.json
+  ctxprof diff before.json after.json --fail-above 5       exit code 3 if a row is surely slower by more than 5 %
+  ctxprof diff --old a*.json --new b*.json          several runs a side: their own spread counts
+  ctxprof diff host1.json host2.json --require-same kernel,policy
+
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a row is slower than --fail-above allows.";
