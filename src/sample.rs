@@ -127,6 +127,9 @@ pub struct WorkloadSamples {
     /// What one op is.
     #[serde(default)]
     pub op: String,
+    /// What a reader of its row must know to compare it with another.
+    #[serde(default)]
+    pub remark: Option<String>,
     /// Where the parties ran, relative to each other.
     #[serde(default)]
     pub placement: Placement,

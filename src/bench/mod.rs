@@ -282,6 +282,7 @@ fn nothing_yet(entry: &Entry) -> WorkloadSamples {
         switch_source: workload.switch_source,
         expected_switches_per_op: workload.expected_switches_per_op,
         op: workload.op.to_string(),
+        remark: workload.remark.map(String::from),
         placement: *placement,
         cpus: setting.cpus(),
         incarnations: Vec::new(),

@@ -60,6 +60,7 @@ const fn fake(name: &'static str, prepare: Prepare, floor: Option<Floor>) -> Wor
         kind: Kind::Task,
         summary: "",
         op: "",
+        remark: None,
         expected_switches_per_op: Some(2.0),
         switch_source: SwitchSource::Polls,
         default: false,

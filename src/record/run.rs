@@ -46,6 +46,9 @@ pub struct RunResult {
     /// What one op is.
     #[serde(default)]
     pub op: String,
+    /// What a reader must know to compare it with another.
+    #[serde(default)]
+    pub remark: Option<String>,
     /// Where the parties ran, relative to each other.
     #[serde(default)]
     pub placement: Placement,
@@ -144,6 +147,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
         workload: row.workload.clone(),
         kind: row.kind,
         op: row.op.clone(),
+        remark: row.remark.clone(),
         placement: row.placement,
         cpus: row.cpus.clone(),
         cpu_ns_per_op: row.cpu_ns_per_op,

@@ -108,6 +108,7 @@ mod tests {
             switch_source: SwitchSource::Kernel,
             expected_switches_per_op: Some(2.0),
             op: "round trip".to_string(),
+            remark: None,
             placement: Placement::Same,
             cpus: vec![0],
             incarnations: vec![incarnation(vec![sample(&[None])], vec![sample(&[Some(100)])])],

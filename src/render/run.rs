@@ -25,6 +25,7 @@ impl Report for RunDocument {
             heading: vec![self.machine_line(), self.counting_line()],
             tables: vec![price_table(&self.body, wide)],
             notes: ratio
+                .chain(self.remarks())
                 .chain(self.left_out_sentences())
                 .chain([self.explanation()])
                 .chain(cost)
@@ -90,6 +91,16 @@ impl RunDocument {
             (true, others) => format!("{round_trip}, or {}", others.join(", ")),
             (false, others) => others.join(", "),
         }
+    }
+
+    /// What to know of a workload before it is compared with another, once each.
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks: Vec<String> = Vec::new();
+        for result in &self.body.results {
+            let remark = result.remark.as_ref().map(|remark| format!("{}: {remark}.", result.workload));
+            remarks.extend(remark.filter(|remark| !remarks.contains(remark)));
+        }
+        remarks
     }
 
     /// What was asked for and is not in the table, told once per reason.

@@ -65,6 +65,7 @@ fn workload(incarnations: Vec<Incarnation>) -> WorkloadSamples {
         switch_source: SwitchSource::Kernel,
         expected_switches_per_op: Some(2.0),
         op: "round trip".to_string(),
+        remark: None,
         placement: Placement::Same,
         cpus: vec![0],
         incarnations,

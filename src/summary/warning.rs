@@ -161,6 +161,7 @@ mod tests {
             switch_source: SwitchSource::Kernel,
             expected_switches_per_op: Some(2.0),
             op: "round trip".to_string(),
+            remark: None,
             placement: Placement::Same,
             cpus: vec![0],
             incarnations: Vec::new(),

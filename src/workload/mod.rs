@@ -31,6 +31,8 @@ pub struct Workload {
     /// Switches per op that its author expects; what is divided by is the count. `None` where nothing is promised.
     pub expected_switches_per_op: Option<f64>,
     pub switch_source: SwitchSource,
+    /// What a reader of its row must know to compare it with another.
+    pub remark: Option<&'static str>,
     /// Whether `run` measures it without being told.
     pub default: bool,
     /// Whether its parties can run on different CPUs.
@@ -90,6 +92,7 @@ impl Workload {
         op: ROUND_TRIP,
         expected_switches_per_op: None,
         switch_source: SwitchSource::Kernel,
+        remark: None,
         default: false,
         apart: false,
         // Short enough to fall between a busy neighbour's time slices (3 ms), long enough for the clock's two reads

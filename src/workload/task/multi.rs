@@ -25,11 +25,14 @@ use crate::workload::{ROUND_TRIP, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-multi",
     kind: Kind::Task,
-    summary: "two tokio tasks on a multi-thread runtime (--workers, 2 by default) hand a token to and fro through two channels of capacity 1; its LIFO slot hands a woken task to the worker that woke it",
+    summary: "two tokio tasks on a multi-thread runtime (--workers, 2 by default) hand a token to and fro through two channels of capacity 1",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Polls,
     apart: true,
+    remark: Some(
+        "part of what it measures is the LIFO slot, which hands a woken task straight to the worker that woke it",
+    ),
     prepare: |setting| prepare(setting),
     ..Workload::EMPTY
 };

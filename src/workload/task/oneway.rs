@@ -18,10 +18,13 @@ use crate::workload::{Floor, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-oneway",
     kind: Kind::Task,
-    summary: "one tokio task sends to another through a channel of capacity 1; tokio has no unbuffered one, so a message takes 2 polls where Go's takes 1 switch (goroutine-oneway)",
+    summary: "one tokio task sends to another through a channel of capacity 1",
     op: "one message",
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Polls,
+    remark: Some(
+        "its channel has a capacity of 1, since tokio has no unbuffered one: a message takes 2 polls, where Go's unbuffered channel (goroutine-oneway) takes 1 switch",
+    ),
     prepare: |_| TaskSession::prepare(stream),
     floor: Some(Floor {
         summary: "one task sends and receives by itself: one send, one receive, no other task polled",
