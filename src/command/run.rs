@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::bench;
 use crate::bench::handicap::Handicap;
-use crate::bench::plan::{Plan, lay_out};
+use crate::bench::plan::{Entry, Plan, lay_out};
 use crate::cli::{ColorChoice, OutputArgs, RunArgs};
 use crate::command::diff;
 use crate::command::output::{self, deliver};
@@ -95,10 +95,14 @@ fn measure(arguments: &RunArgs) -> Result<SamplesDocument> {
     let mut bar = Bar::new(!arguments.quiet && !arguments.no_progress);
     let seen = bench::run(&plan, &mut ladder, &mut |progress| bar.show(progress))?;
     bar.finish();
-    let mut names: Vec<String> = plan.entries.iter().map(|entry| entry.workload.name.to_string()).collect();
-    names.dedup();
+    let mut names: Vec<&str> = Vec::new();
+    for entry in &plan.entries {
+        if !names.contains(&entry.workload.name) {
+            names.push(entry.workload.name);
+        }
+    }
     let settings = RunSettings {
-        workloads: names,
+        workloads: names.into_iter().map(String::from).collect(),
         incarnations: plan.incarnations,
         time_s: plan.effort.time.map(|time| time.as_secs_f64()),
         samples: plan.effort.samples,
@@ -134,24 +138,7 @@ fn plan(arguments: &RunArgs, leader: usize, processors: &Processors) -> Result<P
     let selected = arguments.selected();
     let workloads = if selected.is_empty() { workload::defaults().collect() } else { selected };
     let (mut entries, mut left_out) = lay_out(&workloads, &places);
-    let mut provided: Vec<(&str, Result<(), String>)> = Vec::new();
-    entries.retain(|entry| {
-        let name = entry.workload.name;
-        if provided.iter().all(|(known, _)| *known != name) {
-            let outcome = (entry.workload.provide)(&|what| {
-                if !arguments.quiet {
-                    output::say(what)
-                }
-            });
-            provided.push((name, outcome.map_err(|error| format!("{error:#}"))));
-        }
-        let outcome = provided.iter().find(|(known, _)| *known == name).map(|(_, outcome)| outcome);
-        if let Some(Err(reason)) = outcome {
-            let (workload, placement, reason) = (name.to_string(), entry.placement, reason.clone());
-            left_out.push(LeftOut { workload, placement, reason, remedy: None });
-        }
-        !matches!(outcome, Some(Err(_)))
-    });
+    provide(&mut entries, &mut left_out, arguments.quiet);
     if entries.is_empty() {
         let reasons: Vec<String> = left_out.iter().map(|left_out| left_out.to_string()).collect();
         bail!("nothing of this can be measured here: {}", reasons.join("; "));
@@ -166,6 +153,29 @@ fn plan(arguments: &RunArgs, leader: usize, processors: &Processors) -> Result<P
         nice: arguments.nice,
         handicap: handicap()?,
     })
+}
+
+/// Makes what takes long to make; leaves out what cannot be made, with the reason.
+fn provide(entries: &mut Vec<Entry>, left_out: &mut Vec<LeftOut>, quiet: bool) {
+    let say = |what: &str| {
+        if !quiet {
+            output::say(what);
+        }
+    };
+    // A workload may be meant for several placements, and is made once.
+    let mut made: Vec<(&str, Result<()>)> = Vec::new();
+    for entry in entries.iter() {
+        if made.iter().all(|(name, _)| *name != entry.workload.name) {
+            made.push((entry.workload.name, (entry.workload.provide)(&say)));
+        }
+    }
+    entries.retain(|entry| {
+        let outcome = made.iter().find(|(name, _)| *name == entry.workload.name);
+        let Some((name, Err(error))) = outcome else { return true };
+        let (workload, reason) = (name.to_string(), format!("{error:#}"));
+        left_out.push(LeftOut { workload, placement: entry.placement, reason, remedy: None });
+        false
+    });
 }
 
 /// What a test asks to be made slower. Every document of such a run says so.
