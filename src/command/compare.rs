@@ -87,15 +87,8 @@ fn available(quiet: bool) -> (Vec<&'static Peer>, Vec<LeftOut>) {
             left_out.push(LeftOut { workload: peer.name.to_string(), placement: Placement::Same, reason, remedy });
         };
         let own = workload::meant_by(peer.own_workload);
-        let provided = || {
-            own.iter().try_for_each(|own| {
-                (own.provide)(&|what| {
-                    if !quiet {
-                        output::say(what)
-                    }
-                })
-            })
-        };
+        let say = |what: &str| output::say_unless(quiet, what);
+        let provided = || (peer.provide)(&say).and_then(|()| own.iter().try_for_each(|own| (own.provide)(&say)));
         match (peer.available)() {
             Err(missing) => leave_out(missing.reason, missing.remedy),
             Ok(()) => match provided() {

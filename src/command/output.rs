@@ -47,6 +47,13 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "ctxprof: {text}");
 }
 
+/// Says something that one may wish not to hear.
+pub(super) fn say_unless(quiet: bool, text: &str) {
+    if !quiet {
+        say(text);
+    }
+}
+
 fn look_of_stdout(wide: bool, color: ColorChoice) -> Look {
     let terminal = io::stdout().is_terminal();
     let columns = || Term::stdout().size_checked().map(|(_rows, columns)| usize::from(columns));

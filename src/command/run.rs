@@ -157,11 +157,7 @@ fn plan(arguments: &RunArgs, leader: usize, processors: &Processors) -> Result<P
 
 /// Makes what takes long to make; leaves out what cannot be made, with the reason.
 fn provide(entries: &mut Vec<Entry>, left_out: &mut Vec<LeftOut>, quiet: bool) {
-    let say = |what: &str| {
-        if !quiet {
-            output::say(what);
-        }
-    };
+    let say = |what: &str| output::say_unless(quiet, what);
     // A workload may be meant for several placements, and is made once.
     let mut made: Vec<(&str, Result<()>)> = Vec::new();
     for entry in entries.iter() {
