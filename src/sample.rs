@@ -184,6 +184,14 @@ impl Placement {
             Placement::Cross => "cross",
         }
     }
+
+    /// A workload by its name, and where it ran if that is not one CPU.
+    pub fn title(self, workload: &str) -> String {
+        match self {
+            Placement::Same => workload.to_string(),
+            placement => format!("{workload} ({})", placement.name()),
+        }
+    }
 }
 
 /// What the parties of a workload are.

@@ -153,9 +153,9 @@ impl Engine<'_> {
     fn watch(&mut self, at: usize) -> Result<()> {
         let cpus = self.plan.entries[at].setting.cpus();
         if self.attached.counting.mode == CountingMode::Cpu && cpus != self.attached_to {
-            let refused = std::mem::take(&mut self.attached.counting.absent);
+            let absent = std::mem::take(&mut self.attached.counting.absent);
             self.attached = self.attach.attach(&cpus)?;
-            self.attached.counting.absent = refused;
+            self.attached.counting.absent = absent;
             self.attached_to = cpus;
         }
         Ok(())
@@ -210,7 +210,7 @@ impl Engine<'_> {
         }
         session.end()?;
         // The parties on the other CPU cannot be asked where they are.
-        if let Some(cpu) = setting.cpus().into_iter().find(|&cpu| !affinity::is_online(cpu)) {
+        if let Some(cpu) = offline_cpu(&setting) {
             incarnation.samples.clear();
             return Err(Stop::Failure(anyhow!("the parties of CPU {cpu} were moved away")));
         }
@@ -221,13 +221,17 @@ impl Engine<'_> {
     fn within(&self, stop: Stop, at: usize, round: usize) -> Stop {
         let entry = self.plan.entries[at];
         let Stop::Failure(error) = stop else { return stop };
-        let gone = entry.setting.cpus().into_iter().find(|&cpu| !affinity::is_online(cpu));
-        let error = match gone {
+        let error = match offline_cpu(&entry.setting) {
             Some(cpu) => error.context(format!("CPU {cpu} went offline in the middle of the measurement")),
             None => error,
         };
         Stop::Failure(error.context(format!("{}, incarnation {}", entry.workload.name, round + 1)))
     }
+}
+
+/// One of the parties' CPUs that is not there any more.
+fn offline_cpu(setting: &Setting) -> Option<usize> {
+    setting.cpus().into_iter().find(|&cpu| !affinity::is_online(cpu))
 }
 
 /// The number of ops in a sample: known, fixed by the plan, or found out now and known from now on.

@@ -5,19 +5,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::Signal;
 
 use crate::bench::plan::Effort;
 use crate::cli::{ColorChoice, CompareArgs};
 use crate::command::output::{self, deliver};
 use crate::command::progress::Bar;
-use crate::command::{Outcome, place};
+use crate::command::{Outcome, ended, place};
 use crate::counter::ladder::{CounterChoice, Ladder};
 use crate::host::probe;
 use crate::peer::{PEERS, Peer, saved};
 use crate::record::compare::{CompareBody, CompareDocument, CompareSettings, SCHEMA, SavedRow, row};
 use crate::record::{Tool, store, timestamp};
-use crate::sample::{Ending, LeftOut, Placement};
+use crate::sample::{LeftOut, Placement};
 use crate::sys::signal;
 use crate::versus::{self, VersusPlan};
 use crate::workload;
@@ -38,8 +37,7 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
     let started_at = timestamp(SystemTime::now());
     let (place, processors) = place(arguments.cpu)?;
     let host = probe::facts(Path::new("/"), &place, &processors);
-    let spare_cpu = processors.allowed.cpus().iter().copied().find(|&cpu| cpu != place.cpu);
-    let setting = Setting { spare_cpu, ..Setting::on(place.cpu) };
+    let setting = Setting { spare_cpu: processors.spare(place.cpu), ..Setting::on(place.cpu) };
     let (peers, left_out) = available(arguments.quiet);
     if peers.is_empty() && saved.is_empty() {
         let reasons: Vec<String> = left_out.iter().map(ToString::to_string).collect();
@@ -70,13 +68,7 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
     };
     let something = document.body.rows.iter().any(|row| row.rounds > 0) || !document.body.saved.is_empty();
     let delivered = if something { deliver(&document, &arguments.output, color) } else { Ok(()) };
-    match seen.ending {
-        Ending::Failed(reason) => bail!(reason),
-        Ending::Interrupted(number) => {
-            delivered.map(|()| Outcome::Interrupted(Signal::try_from(number).unwrap_or(Signal::SIGINT)))
-        }
-        Ending::Complete => delivered.map(|()| Outcome::Done),
-    }
+    ended(seen.ending, delivered.map(|()| Outcome::Done))
 }
 
 /// The peers that are here and whose own workload can be measured, and why the others are not.

@@ -25,11 +25,15 @@ pub(super) fn execute(arguments: &DiffArgs, color: ColorChoice) -> Result<Outcom
     Ok(outcome(&document))
 }
 
-/// The diff of a run that has just ended with a saved one.
-pub(super) fn with_baseline(new: &RunDocument, baseline: &Path, fail_above: Option<f64>) -> Result<DiffDocument> {
-    let old = reader::read_run(baseline)?;
+/// The diff of a run that has just ended with one that was read from a file.
+pub(super) fn with_baseline(
+    new: &RunDocument,
+    old: RunDocument,
+    file: &Path,
+    fail_above: Option<f64>,
+) -> Result<DiffDocument> {
     let settings = DiffSettings {
-        old: vec![baseline.display().to_string()],
+        old: vec![file.display().to_string()],
         new: vec!["this run".to_string()],
         fail_above,
         require_same: Vec::new(),

@@ -82,10 +82,7 @@ fn workload_entry(workload: &Workload) -> WorkloadEntry {
         expected_switches_per_op: workload.expected_switches_per_op,
         default: workload.default,
         available: missing.is_none(),
-        reason: missing.map(|missing| match missing.remedy {
-            Some(remedy) => format!("{} ({remedy})", missing.reason),
-            None => missing.reason,
-        }),
+        reason: missing.map(|missing| missing.to_string()),
     }
 }
 

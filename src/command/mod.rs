@@ -10,7 +10,7 @@ mod run;
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use nix::sys::signal::Signal;
 
@@ -18,6 +18,7 @@ use crate::cli::{self, Cli, Command, SortKey};
 use crate::host::placement::{self, Place, Processors};
 use crate::host::probe;
 use crate::record::run::{RunDocument, RunResult};
+use crate::sample::Ending;
 
 /// How a command ended, other than by an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,17 @@ fn manual(of: Option<&str>) -> Result<()> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command).render(&mut page).context("writing the manual page")?;
     output::print(&page)
+}
+
+/// How a command ends whose measurement ended so, once what there was has been delivered.
+fn ended(ending: Ending, delivered: Result<Outcome>) -> Result<Outcome> {
+    match ending {
+        Ending::Failed(reason) => bail!(reason),
+        Ending::Interrupted(number) => {
+            delivered.map(|_| Outcome::Interrupted(Signal::try_from(number).unwrap_or(Signal::SIGINT)))
+        }
+        Ending::Complete => delivered,
+    }
 }
 
 /// Puts a run's rows in the order that was asked for.

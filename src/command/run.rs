@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Result, anyhow, bail};
-use nix::sys::signal::Signal;
 
 use crate::bench;
 use crate::bench::handicap::Handicap;
@@ -13,7 +12,7 @@ use crate::cli::{ColorChoice, OutputArgs, RunArgs};
 use crate::command::diff;
 use crate::command::output::{self, deliver};
 use crate::command::progress::Bar;
-use crate::command::{Outcome, place, sort};
+use crate::command::{Outcome, ended, place, sort};
 use crate::counter::ladder::Ladder;
 use crate::host::placement::{self, PlaceChoice, Processors};
 use crate::host::probe;
@@ -22,7 +21,7 @@ use crate::record::samples::{self, SamplesBody, SamplesDocument};
 use crate::record::settings::RunSettings;
 use crate::record::{Tool, reader, store, timestamp};
 use crate::render::Report;
-use crate::sample::{Ending, LeftOut};
+use crate::sample::LeftOut;
 use crate::sys::signal;
 use crate::workload;
 use crate::workload::session::Setting;
@@ -32,10 +31,8 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
     for path in arguments.output.output.iter().chain(&arguments.samples_out) {
         store::check_writable(path)?;
     }
-    if let Some(baseline) = &arguments.baseline {
-        // Before minutes are spent on what could then not be compared.
-        reader::read_run(baseline)?;
-    }
+    // Before minutes are spent on what could then not be compared.
+    let baseline = arguments.baseline.as_deref().map(reader::read_run).transpose()?;
     let samples = measure(arguments)?;
     let mut document = from_samples(&samples);
     let mut outcome = Outcome::Done;
@@ -43,24 +40,23 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
         keep(&document, arguments);
         sort(&mut document, arguments.sort);
         let delivered = deliver(&document, &arguments.output, color);
-        let compared = against_baseline(&document, arguments, color).map(|of_baseline| outcome = of_baseline);
+        let compared = against_baseline(&document, baseline, arguments, color).map(|of_baseline| outcome = of_baseline);
         delivered.and(write_samples(&samples, arguments)).and(compared)
     } else {
         Ok(())
     };
-    match samples.body.seen.ending {
-        Ending::Failed(reason) => bail!(reason),
-        Ending::Interrupted(number) => {
-            delivered.map(|()| Outcome::Interrupted(Signal::try_from(number).unwrap_or(Signal::SIGINT)))
-        }
-        Ending::Complete => delivered.map(|()| outcome),
-    }
+    ended(samples.body.seen.ending, delivered.map(|()| outcome))
 }
 
 /// Sets the run beside its baseline: below the report, where people read it, else on stderr.
-fn against_baseline(document: &RunDocument, arguments: &RunArgs, color: ColorChoice) -> Result<Outcome> {
-    let Some(baseline) = &arguments.baseline else { return Ok(Outcome::Done) };
-    let diff = diff::with_baseline(document, baseline, arguments.fail_above)?;
+fn against_baseline(
+    document: &RunDocument,
+    baseline: Option<RunDocument>,
+    arguments: &RunArgs,
+    color: ColorChoice,
+) -> Result<Outcome> {
+    let (Some(old), Some(file)) = (baseline, &arguments.baseline) else { return Ok(Outcome::Done) };
+    let diff = diff::with_baseline(document, old, file, arguments.fail_above)?;
     if ["table", "markdown"].contains(&arguments.output.format.as_str()) {
         let below = OutputArgs { format: arguments.output.format.clone(), output: Vec::new(), wide: false };
         deliver(&diff, &below, color)?;
@@ -131,7 +127,7 @@ fn plan(arguments: &RunArgs, leader: usize, processors: &Processors) -> Result<P
     let root = Path::new("/");
     let candidates = probe::candidates(root, &processors.allowed);
     let followers = placement::followers(arguments.place, leader, &probe::neighbourhood(root, leader), &candidates)?;
-    let spare_cpu = processors.allowed.cpus().iter().copied().find(|&cpu| cpu != leader);
+    let spare_cpu = processors.spare(leader);
     let workers = usize::from(arguments.workers);
     let setting = |follower_cpu| Setting { leader_cpu: leader, follower_cpu, workers, spare_cpu };
     let places: Vec<_> = followers.into_iter().map(|(placement, cpu)| (placement, setting(cpu))).collect();

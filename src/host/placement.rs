@@ -28,6 +28,13 @@ pub struct Processors {
     pub allowed: CpuList,
 }
 
+impl Processors {
+    /// A CPU that is allowed and not this one, for what must keep out of its way; `None` where there is none.
+    pub fn spare(&self, cpu: usize) -> Option<usize> {
+        self.allowed.cpus().iter().copied().find(|&other| other != cpu)
+    }
+}
+
 /// The chosen CPU, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {

@@ -169,10 +169,7 @@ struct Key {
 
 impl Key {
     fn title(&self) -> String {
-        match self.placement {
-            Placement::Same => self.workload.clone(),
-            placement => format!("{} ({})", self.workload, placement.name()),
-        }
+        self.placement.title(&self.workload)
     }
 }
 

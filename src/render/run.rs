@@ -107,10 +107,7 @@ impl RunDocument {
     fn left_out_sentences(&self) -> Vec<String> {
         let mut reasons: Vec<(&LeftOut, Vec<String>)> = Vec::new();
         for left_out in &self.body.left_out {
-            let title = match left_out.placement {
-                Placement::Same => left_out.workload.clone(),
-                placement => format!("{} ({})", left_out.workload, placement.name()),
-            };
+            let title = left_out.placement.title(&left_out.workload);
             match reasons
                 .iter_mut()
                 .find(|(known, _)| (&known.reason, &known.remedy) == (&left_out.reason, &left_out.remedy))

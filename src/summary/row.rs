@@ -81,16 +81,6 @@ pub enum CountSource {
     Expected,
 }
 
-impl Row {
-    /// The workload, and where it ran if that is not one CPU.
-    pub fn title(&self) -> String {
-        match self.placement {
-            Placement::Same => self.workload.clone(),
-            placement => format!("{} ({})", self.workload, placement.name()),
-        }
-    }
-}
-
 impl Switches {
     /// What to divide by: the count, else the expectation; `None` where nothing switches but for a chance.
     pub fn per_op(&self) -> Option<f64> {

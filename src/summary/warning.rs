@@ -32,7 +32,9 @@ const STEAL: f64 = 0.01;
 
 /// What to know about one row.
 pub fn of_row(row: &Row) -> Vec<Warning> {
-    let about = |(code, message): (&str, String)| Warning::new(code, format!("{}: {message}", row.title()));
+    let about = |(code, message): (&str, String)| {
+        Warning::new(code, format!("{}: {message}", row.placement.title(&row.workload)))
+    };
     of_counts(row).into_iter().chain(of_samples(row)).chain(of_surroundings(row)).map(about).collect()
 }
 

@@ -12,6 +12,7 @@ pub mod session;
 mod task;
 mod thread;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -65,6 +66,13 @@ pub struct Floor {
 pub struct Unavailable {
     pub reason: String,
     pub remedy: Option<String>,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.reason)?;
+        self.remedy.iter().try_for_each(|remedy| write!(out, " ({remedy})"))
+    }
 }
 
 impl From<Missing> for Unavailable {
