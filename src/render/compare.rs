@@ -18,13 +18,14 @@ impl Report for CompareDocument {
         let host = &self.host;
         let model = host.cpu_model.iter().map(|model| format!(", {model}")).collect::<String>();
         let heading = format!(
-            "ctxprof {} on Linux {} {}{model}; CPU {} ({}), tools and workloads in turn, {} rounds",
+            "ctxprof {} on Linux {} {}{model}; CPU {} ({}), tools and workloads in turn, {} {}",
             self.tool.version,
             host.kernel,
             host.architecture,
             host.pinned_cpu,
             host.pinned_because,
-            self.settings.rounds
+            self.settings.rounds,
+            if self.settings.rounds == 1 { "round" } else { "rounds" }
         );
         let verdicts = body.rows.iter().filter_map(verdict);
         let left_out = body.left_out.iter().map(|left_out| format!("Not here: {left_out}."));
