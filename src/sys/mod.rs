@@ -14,5 +14,6 @@ pub mod policy;
 pub mod shared;
 pub mod signal;
 pub mod sysctl;
+pub mod taskstats;
 pub mod token;
 pub mod usage;
