@@ -39,6 +39,8 @@ pub mod unit;
 #[cfg(target_os = "linux")]
 pub mod versus;
 #[cfg(target_os = "linux")]
+pub mod watch;
+#[cfg(target_os = "linux")]
 pub mod workload;
 
 /// Held by tests that fork, count this process's threads and files, or measure: they would see each other.

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use ctxprof::cli;
 use ctxprof::command::{self, Outcome};
+use ctxprof::sys::signal;
 
-/// The command failed or was refused.
-const FAILED: u8 = 1;
 /// A regression was found.
 const REGRESSION: u8 = 3;
 /// A shell's way of saying that a signal ended a program.
@@ -16,17 +15,25 @@ const SIGNALLED: u8 = 128;
 fn main() -> ExitCode {
     let cli = match cli::parse() {
         Ok(cli) => cli,
-        // Help and version are "errors" too; clap prints each where it belongs and exits with 0 or 2.
-        Err(error) => error.exit(),
+        // Help and version are "errors" too; clap prints each where it belongs.
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(cli::usage_code()) } else { ExitCode::SUCCESS };
+        }
     };
     match command::execute(&cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Regression) => ExitCode::from(REGRESSION),
+        Ok(Outcome::Passed(code)) => ExitCode::from(code),
+        Ok(Outcome::Killed(signal)) => {
+            signal::die_of(signal);
+            ExitCode::from(SIGNALLED + signal as u8)
+        }
         Ok(Outcome::Interrupted(signal)) => ExitCode::from(SIGNALLED + signal as u8),
         Err(error) => {
             // Not eprintln, which panics where stderr is closed.
             let _ = writeln!(std::io::stderr(), "ctxprof: {error:#}");
-            ExitCode::from(FAILED)
+            ExitCode::from(command::failure_code(&cli, &error))
         }
     }
 }

@@ -8,6 +8,8 @@
 //!       └ Sample ─ a batch of ops, timed once, counters read around it
 //! ```
 
+pub mod watched;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -38,6 +38,24 @@ impl fmt::Display for Share {
     }
 }
 
+/// A stretch of time in nanoseconds, printed with three significant digits and the unit that suits it.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Span(pub f64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // From 999.5 on, three digits are the next unit's 1.00.
+        let (value, unit) = match self.0.abs() {
+            size if size < 999.5 => (self.0, "ns"),
+            size if size < 999.5e3 => (self.0 / 1e3, "µs"),
+            size if size < 999.5e6 => (self.0 / 1e6, "ms"),
+            _ => (self.0 / 1e9, "s"),
+        };
+        significant(value, out)?;
+        write!(out, " {unit}")
+    }
+}
+
 /// A moment of a clock, in whole nanoseconds since that clock's start.
 pub type MonotonicNs = u64;
 
@@ -69,6 +87,16 @@ mod tests {
         check(Nanoseconds(0.3084), "0.308");
         check(Nanoseconds(-12.34), "-12.3");
         check(Count(0.0), "0");
+    }
+
+    #[test]
+    fn spans_have_the_unit_that_suits_them() {
+        check(Span(0.0), "0 ns");
+        check(Span(999.0), "999 ns");
+        check(Span(999.6), "1.00 µs");
+        check(Span(45_600.0), "45.6 µs");
+        check(Span(1_230_000.0), "1.23 ms");
+        check(Span(3_600e9), "3600 s");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 /// Commands by what people want, in the order of `--help`.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Measure this machine", &["run", "compare"]),
+    ("Measure a program", &["stat"]),
     ("Results", &["report", "diff"]),
     ("Host and tool", &["list", "completions", "man"]),
 ];
@@ -13,6 +14,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   sudo ctxprof run thread-pipe --cpu 1     one workload, on CPU 1
   sudo ctxprof run -o prices.json          the table, and a file for later
   sudo ctxprof compare                     beside perf bench and go test, their switches counted
+  sudo ctxprof stat -- make -j4            what a program's switches cost it
   ctxprof report prices.json --wide        show it again, with more columns
   ctxprof diff prices.json later.json      what has changed since
   ctxprof list                             what can be measured here, and why the rest cannot
@@ -41,6 +43,19 @@ pub(super) const COMPARE_EXAMPLES: &str = "Examples:
   sudo ctxprof compare --format markdown -o compare.json
 
 To compare two saved runs of ctxprof: ctxprof diff OLD.json NEW.json";
+
+pub(super) const STAT_EXAMPLES: &str = "Examples:
+  ctxprof stat -- make -j4                          a program, its threads and its children
+  sudo ctxprof stat --user -- ./server              run as the one who called sudo
+  ctxprof stat --ops 2000000 -- ./bench             per op: check another benchmark's claim
+  sudo ctxprof stat -p 4711 --for 10                a process that runs, for 10 s
+  sudo ctxprof stat -p 4711 --interval 1s           the same, looked at every second
+  ctxprof stat -o bill.json -- ./app                the report into a file, not onto stderr
+  sudo ctxprof stat --counters thread -- ./app      perf's counters on its threads too, with what they cost
+
+The program has stdin and stdout, and the report goes to stderr. It is waited for with all that it starts, daemons too
+(--leave-running). Ctrl-C reaches the program; the report is printed all the same. If ctxprof is killed, the program goes on.
+Exit codes: the program's own, its signal too; 125 ctxprof failed, 126 CMD cannot be executed, 127 CMD is not there; with --pid, 0.";
 
 pub(super) const DIFF_EXAMPLES: &str = "Examples:
   ctxprof diff                                      the last two runs that were kept

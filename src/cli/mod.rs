@@ -1,6 +1,7 @@
 //! The command line: parsed by clap, with every list of values from its registry.
 
 mod help;
+pub mod stat;
 mod word;
 
 use std::ffi::OsString;
@@ -13,7 +14,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::bench::plan::Effort;
-use crate::cli::help::{COMPARE_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, GROUPS, RUN_EXAMPLES};
+use crate::cli::help::{COMPARE_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, GROUPS, RUN_EXAMPLES, STAT_EXAMPLES};
+use crate::cli::stat::StatArgs;
 use crate::cli::word::WorkloadWord;
 use crate::counter::ladder::CounterChoice;
 use crate::host::placement::PlaceChoice;
@@ -55,6 +57,10 @@ pub enum Command {
     /// Measure what a context switch costs here, by mechanism (start here)
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Count a program's switches, at no cost to it, and what they cost it
+    #[command(after_help = STAT_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
+    #[command(mut_arg("output", |arg| arg.help("Write it to this file instead, in the form of its suffix (.json, .csv, .md, .txt); may be repeated")))]
+    Stat(StatArgs),
     /// List workloads and counters, each available here or not, and why
     List(OutputArgs),
     /// Set perf bench and go test beside ctxprof, with their switches counted
@@ -76,6 +82,9 @@ pub enum Command {
         command: Option<String>,
     },
 }
+
+/// What `stat` exits with when it fails itself, as env(1) and timeout(1) do: other codes are its program's.
+pub const STAT_FAILED: u8 = 125;
 
 /// A sample of more would take seconds, in which nothing can be seen, stopped, or told from a stall.
 const MOST_OPS: u64 = 1_000_000;
@@ -278,6 +287,12 @@ impl RunArgs {
 /// Wrong usage; asking for help or the version, which clap treats alike.
 pub fn parse() -> Result<Cli, clap::Error> {
     parse_from(std::env::args_os())
+}
+
+/// The exit code of a command line that is wrong.
+pub fn usage_code() -> u8 {
+    const WRONG_USAGE: u8 = 2;
+    if std::env::args_os().nth(1).is_some_and(|word| word == "stat") { STAT_FAILED } else { WRONG_USAGE }
 }
 
 fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {

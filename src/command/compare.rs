@@ -36,7 +36,7 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
     let saved: Vec<Vec<SavedRow>> = arguments.with.iter().map(read_saved).collect::<Result<_>>()?;
     let started_at = timestamp(SystemTime::now());
     let (place, processors) = place(arguments.cpu)?;
-    let host = probe::facts(Path::new("/"), &place, &processors);
+    let host = probe::facts(Path::new("/"), Some(&place), &processors);
     let setting = Setting { spare_cpu: processors.spare(place.cpu), ..Setting::on(place.cpu) };
     let (peers, left_out) = available(arguments.quiet);
     if peers.is_empty() && saved.is_empty() {

@@ -32,7 +32,7 @@ pub(super) fn execute(output: &OutputArgs, color: ColorChoice) -> Result<()> {
         counting: counting.mode,
         counters: counter::all().map(|counter| counter_entry(counter, &counting)).chain(extras).collect(),
     };
-    let host = probe::facts(Path::new("/"), &place, &processors);
+    let host = probe::facts(Path::new("/"), Some(&place), &processors);
     let document = ListDocument {
         schema: SCHEMA.to_string(),
         tool: Tool::this(),

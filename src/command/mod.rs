@@ -1,12 +1,15 @@
 //! The commands: each reads as plan → engine → summary → record → render.
 
+mod calibrate;
 mod compare;
 mod diff;
 mod list;
+mod live;
 mod output;
 mod progress;
 mod report;
 mod run;
+mod stat;
 
 use std::path::Path;
 
@@ -19,6 +22,7 @@ use crate::host::placement::{self, Place, Processors};
 use crate::host::probe;
 use crate::record::run::{RunDocument, RunResult};
 use crate::sample::Ending;
+use crate::sys::launch::NotStarted;
 
 /// How a command ended, other than by an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,10 @@ pub enum Outcome {
     Done,
     /// A row has become slower by more than was allowed, as was to be found out.
     Regression,
+    /// A program has been run, and exited with this code.
+    Passed(u8),
+    /// A program has been run, and was killed by this signal.
+    Killed(Signal),
     /// A signal ended it, after what there was had been printed.
     Interrupted(Signal),
 }
@@ -38,6 +46,7 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
     let color = cli.global.color;
     match &cli.command {
         Command::Run(arguments) => run::execute(arguments, color),
+        Command::Stat(arguments) => stat::execute(arguments, color),
         Command::List(arguments) => list::execute(arguments, color).map(|()| Outcome::Done),
         Command::Compare(arguments) => compare::execute(arguments, color),
         Command::Diff(arguments) => diff::execute(arguments, color),
@@ -48,6 +57,16 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
             output::print(&script).map(|()| Outcome::Done)
         }
         Command::Man { command } => manual(command.as_deref()).map(|()| Outcome::Done),
+    }
+}
+
+/// The exit code for an error: 1, but for `stat`, whose other codes are its program's.
+pub fn failure_code(cli: &Cli, error: &anyhow::Error) -> u8 {
+    const FAILED: u8 = 1;
+    match (&cli.command, error.downcast_ref::<NotStarted>()) {
+        (Command::Stat(_), Some(not_started)) => not_started.exit_code(),
+        (Command::Stat(_), None) => cli::STAT_FAILED,
+        _ => FAILED,
     }
 }
 

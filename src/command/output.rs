@@ -1,7 +1,7 @@
 //! Where reports go: stdout, and files.
 
 use std::env;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 use console::Term;
@@ -13,14 +13,34 @@ use crate::render::{self, FORMATS, Look, Report};
 /// What is assumed of a page where there is no terminal to ask.
 const PAGE_WIDTH: usize = 100;
 
+/// Where a report goes if not, or not only, to files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stream {
+    /// Also where files are asked for.
+    Stdout,
+    /// Unless files are asked for: stdout is a program's that has been run.
+    Stderr,
+}
+
 /// Prints the report in the form asked for, then writes it to every file asked for, each in its own form.
 ///
 /// # Errors
 /// The first of the outputs that could not be written; the others have been.
 pub(super) fn deliver(report: &dyn Report, output: &OutputArgs, color: ColorChoice) -> Result<()> {
+    deliver_to(Stream::Stdout, report, output, color)
+}
+
+/// As [`deliver`], to this stream.
+pub(super) fn deliver_to(stream: Stream, report: &dyn Report, output: &OutputArgs, color: ColorChoice) -> Result<()> {
     let format = render::format(&output.format).unwrap_or(&FORMATS[0]);
-    let mut outcome =
-        (format.draw)(report, &look_of_stdout(output.wide, color)).and_then(|text| print(text.as_bytes()));
+    let draw = |term: &Term| (format.draw)(report, &look_of(term, output.wide, color));
+    let mut outcome = match stream {
+        Stream::Stdout => draw(&Term::stdout()).and_then(|text| print(text.as_bytes())),
+        Stream::Stderr if output.output.is_empty() => draw(&Term::stderr()).and_then(|text| {
+            io::stderr().write_all(text.as_bytes()).context("writing to stderr")
+        }),
+        Stream::Stderr => Ok(()),
+    };
     let plain = Look { width: PAGE_WIDTH, wide: output.wide, ascii: false, color: false };
     for path in &output.output {
         let written =
@@ -54,9 +74,9 @@ pub(super) fn say_unless(quiet: bool, text: &str) {
     }
 }
 
-fn look_of_stdout(wide: bool, color: ColorChoice) -> Look {
-    let terminal = io::stdout().is_terminal();
-    let columns = || Term::stdout().size_checked().map(|(_rows, columns)| usize::from(columns));
+fn look_of(term: &Term, wide: bool, color: ColorChoice) -> Look {
+    let terminal = term.is_term();
+    let columns = || term.size_checked().map(|(_rows, columns)| usize::from(columns));
     let color = match color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,

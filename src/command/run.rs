@@ -85,7 +85,7 @@ fn measure(arguments: &RunArgs) -> Result<SamplesDocument> {
     };
     let (place, processors) = place(leader)?;
     let plan = plan(arguments, place.cpu, &processors)?;
-    let host = probe::facts(root, &place, &processors);
+    let host = probe::facts(root, Some(&place), &processors);
     let choice = arguments.counter_choice();
     let mut ladder = Ladder::new(choice);
     let mut bar = Bar::new(!arguments.quiet && !arguments.no_progress);

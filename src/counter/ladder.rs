@@ -184,6 +184,13 @@ fn open_hardware(
     Ok((hardware, remark))
 }
 
+/// Whether this machine's cycles are cycles. The error says why not; the remark, why they may not be.
+pub(super) fn check_hardware() -> Result<Option<String>, String> {
+    let [.., cycles] = HARDWARE else { unreachable!("the registry has cycles") };
+    let opened = OpenCounter::open(cycles, Target::CallingThread);
+    check_cycles(&mut opened.map_err(|error| refusal::explain(CountingMode::Thread, &error))?)
+}
+
 fn missing(counter: &Counter, reason: String) -> AbsentCounter {
     AbsentCounter { name: counter.name.to_string(), reason }
 }

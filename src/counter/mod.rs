@@ -8,6 +8,7 @@ pub mod ladder;
 pub mod meter;
 mod open;
 mod refusal;
+pub mod threads;
 
 use perf_event::events::{Hardware, Software};
 

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::unistd::Pid;
 use perf_event::events::Event;
 use perf_event::events::x86::{Msr, MsrId};
 use perf_event::{Builder, Counter as PerfCounter, Group};
@@ -21,13 +22,17 @@ pub(super) enum Target {
     Cpu(usize),
     /// The calling thread, and the threads and processes that it makes from now on.
     CallingThread,
+    /// The same of another thread.
+    Thread(Pid),
+    /// The same of a child, once it has called exec.
+    AfterExec(Pid),
 }
 
 impl Target {
     fn mode(self) -> CountingMode {
         match self {
             Target::Cpu(_) => CountingMode::Cpu,
-            Target::CallingThread => CountingMode::Thread,
+            Target::CallingThread | Target::Thread(_) | Target::AfterExec(_) => CountingMode::Thread,
         }
     }
 }
@@ -62,9 +67,15 @@ impl OpenCounter {
         match target {
             Target::Cpu(cpu) => builder.any_pid().one_cpu(cpu),
             Target::CallingThread => builder.observe_self().any_cpu().inherit(true),
+            Target::Thread(thread) => builder.observe_pid(thread.as_raw()).any_cpu().inherit(true),
+            Target::AfterExec(child) => {
+                builder.observe_pid(child.as_raw()).any_cpu().inherit(true).enable_on_exec(true)
+            }
         };
         let mut event = builder.build()?;
-        event.enable()?;
+        if !matches!(target, Target::AfterExec(_)) {
+            event.enable()?;
+        }
         let info = CounterInfo { name: counter.name.to_string(), scope: target.mode() };
         Ok(OpenCounter { info, ring: counter.ring, event })
     }
@@ -86,6 +97,10 @@ impl OpenCounter {
         event.enable()?;
         let info = CounterInfo { name: name.to_string(), scope: CountingMode::Cpu };
         Ok(OpenCounter { info, ring: Ring::Outer, event })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.info.name
     }
 
     pub(super) fn read(&mut self) -> Result<Reading> {

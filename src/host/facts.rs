@@ -36,7 +36,20 @@ pub struct Facts {
     /// `kernel.perf_event_paranoid`.
     pub perf_event_paranoid: Option<String>,
     pub user_id: u32,
-    pub pinned_cpu: usize,
+    /// Null where nothing was pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned_cpu: Option<usize>,
     /// Why that one.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub pinned_because: String,
+}
+
+impl Facts {
+    /// Where the parties ran and why, as reports say it.
+    pub fn pinned_to(&self) -> String {
+        match self.pinned_cpu {
+            Some(cpu) => format!("CPU {cpu} ({})", self.pinned_because),
+            None => "any CPU".to_string(),
+        }
+    }
 }

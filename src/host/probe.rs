@@ -11,9 +11,10 @@ use crate::host::placement::{Candidate, Neighbourhood, Place, Processors};
 use crate::sys::affinity::{self, CpuList};
 use crate::sys::cpuid;
 
-/// The facts of this machine, for parties that run at `place`.
-pub fn facts(root: &Path, place: &Place, processors: &Processors) -> Facts {
+/// The facts of this machine, for parties that run at `place`, or for a program that runs anywhere.
+pub fn facts(root: &Path, place: Option<&Place>, processors: &Processors) -> Facts {
     let name = uname().ok();
+    let cpu = place.map(|place| place.cpu).or(processors.allowed.cpus().first().copied()).unwrap_or_default();
     let uname_field = |field: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
         name.as_ref().map(|name| field(name).to_string_lossy().into_owned()).unwrap_or_default()
     };
@@ -26,8 +27,9 @@ pub fn facts(root: &Path, place: &Place, processors: &Processors) -> Facts {
         allowed_cpus: Some(processors.allowed.to_string()),
         hypervisor: hypervisor(root),
         clocksource: text(root, "sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        frequency_governor: text(root, &format!("sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor", place.cpu)),
-        smt_siblings: smt_siblings(root, place.cpu)
+        frequency_governor: text(root, &format!("sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor")),
+        smt_siblings: place
+            .and_then(|place| smt_siblings(root, place.cpu))
             .map(|siblings| siblings.to_string())
             .filter(|list| !list.is_empty()),
         autogroup: text(root, "proc/sys/kernel/sched_autogroup_enabled"),
@@ -37,8 +39,8 @@ pub fn facts(root: &Path, place: &Place, processors: &Processors) -> Facts {
         sched_rt_runtime_us: text(root, "proc/sys/kernel/sched_rt_runtime_us"),
         perf_event_paranoid: text(root, "proc/sys/kernel/perf_event_paranoid"),
         user_id: geteuid().as_raw(),
-        pinned_cpu: place.cpu,
-        pinned_because: place.because.clone(),
+        pinned_cpu: place.map(|place| place.cpu),
+        pinned_because: place.map(|place| place.because.clone()).unwrap_or_default(),
     }
 }
 
@@ -280,7 +282,7 @@ mod tests {
     fn what_is_not_there_is_unknown() {
         let root = tree(&[]);
         let place = Place { cpu: 0, because: "test".to_string() };
-        let facts = facts(root.path(), &place, &Processors::default());
+        let facts = facts(root.path(), Some(&place), &Processors::default());
         assert_eq!((facts.cpu_model, facts.clocksource, facts.perf_event_paranoid), (None, None, None));
         assert!(!facts.kernel.is_empty());
     }

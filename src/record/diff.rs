@@ -94,7 +94,7 @@ pub static ASPECTS: &[Aspect] = &[
     Aspect { key: "frequency", what: "frequency governor", of: |run| run.host.frequency_governor.clone() },
     Aspect { key: "clock", what: "clocksource", of: |run| run.host.clocksource.clone() },
     Aspect { key: "cpus", what: "CPUs online", of: |run| run.host.online_cpus.clone() },
-    Aspect { key: "cpus", what: "CPU of the parties", of: |run| Some(run.host.pinned_cpu.to_string()) },
+    Aspect { key: "cpus", what: "CPU of the parties", of: |run| Some(run.host.pinned_cpu?.to_string()) },
     Aspect {
         key: "workers",
         what: "worker threads",

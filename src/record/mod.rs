@@ -6,10 +6,12 @@
 pub mod compare;
 pub mod diff;
 pub mod list;
+pub mod price;
 pub mod reader;
 pub mod run;
 pub mod samples;
 pub mod settings;
+pub mod stat;
 pub mod store;
 
 use std::time::SystemTime;

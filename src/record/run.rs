@@ -69,6 +69,9 @@ pub struct RunResult {
     pub ns_per_switch: Option<Estimate>,
     pub floor_ns_per_op: Option<Estimate>,
     pub net_ns_per_switch: Option<Estimate>,
+    /// The same in CPU time of all parties: what `stat` prices a program's switches with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_cpu_ns_per_switch: Option<Estimate>,
     pub incarnations: u32,
     /// The probability that an interval holds its median; null for one incarnation.
     pub interval_confidence: Option<f64>,
@@ -164,6 +167,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
         ns_per_switch: row.ns_per_switch,
         floor_ns_per_op: row.floor_ns_per_op,
         net_ns_per_switch: row.net_ns_per_switch,
+        net_cpu_ns_per_switch: row.net_cpu_ns_per_switch,
         incarnations: row.rounds.len() as u32,
         interval_confidence: Confidence::of(measured).map(|confidence| confidence.level),
         counters: row

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What the run was asked to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunSettings {
     pub workloads: Vec<String>,
     pub incarnations: u32,

@@ -72,7 +72,10 @@ pub fn newest_two(folder: &Path) -> Result<[PathBuf; 2]> {
 }
 
 /// All documents that were kept in a folder, the oldest first.
-fn kept(folder: &Path) -> Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// Nothing has been kept, or the folder cannot be read.
+pub fn kept(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("no run has been saved in {}", folder.display()),
         entries => entries.with_context(|| format!("reading {}", folder.display()))?,

@@ -18,12 +18,11 @@ impl Report for CompareDocument {
         let host = &self.host;
         let model = host.cpu_model.iter().map(|model| format!(", {model}")).collect::<String>();
         let heading = format!(
-            "ctxprof {} on Linux {} {}{model}; CPU {} ({}), tools and workloads in turn, {} {}",
+            "ctxprof {} on Linux {} {}{model}; {}, tools and workloads in turn, {} {}",
             self.tool.version,
             host.kernel,
             host.architecture,
-            host.pinned_cpu,
-            host.pinned_because,
+            host.pinned_to(),
             self.settings.rounds,
             if self.settings.rounds == 1 { "round" } else { "rounds" }
         );

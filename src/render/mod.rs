@@ -7,6 +7,7 @@ pub mod list;
 mod markdown;
 pub mod prices;
 mod run;
+mod stat;
 mod table;
 pub mod view;
 

@@ -66,7 +66,7 @@ impl RunDocument {
         let policy = self.settings.policy.iter().map(|policy| format!("policy {policy}"));
         let nice = self.settings.nice.iter().map(|nice| format!("nice {nice}"));
         let policy: String = policy.chain(nice).map(|asked| format!("; {asked}")).collect();
-        format!("CPU {} ({}); {places}{switches}; {cycles}{policy}", self.host.pinned_cpu, self.host.pinned_because)
+        format!("{}; {places}{switches}; {cycles}{policy}", self.host.pinned_to())
     }
 
     /// What one op is, for each sort of it.

@@ -1,9 +1,11 @@
 //! From samples to figures: pure arithmetic, no kernel and no output.
 
+pub mod bill;
 mod change;
 mod chosen;
 mod counters;
 mod estimate;
+pub mod figures;
 mod row;
 #[cfg(test)]
 mod tests;

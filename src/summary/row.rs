@@ -29,6 +29,8 @@ pub struct Row {
     pub ns_per_switch: Option<Estimate>,
     pub floor_ns_per_op: Option<Estimate>,
     pub net_ns_per_switch: Option<Estimate>,
+    /// The same in CPU time of all parties: what a switch costs, wherever they ran.
+    pub net_cpu_ns_per_switch: Option<Estimate>,
     /// One per incarnation, in order, `None` of one that says nothing; what is compared is compared within a round.
     pub rounds: Vec<Option<Round>>,
     /// Incarnations that say something.
@@ -93,6 +95,7 @@ impl Switches {
 pub struct Round {
     pub ns_per_switch: f64,
     pub net_ns_per_switch: Option<f64>,
+    pub net_cpu_ns_per_switch: Option<f64>,
 }
 
 /// Works out a workload's row; the yardstick is the whole run's.
@@ -144,6 +147,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
             .map(|price| price.blurred(resolution)),
         floor_ns_per_op: Estimate::over(each_price().filter_map(|prices| prices.floor)),
         net_ns_per_switch: Estimate::over(each_round().filter_map(|round| round.net_ns_per_switch)),
+        net_cpu_ns_per_switch: Estimate::over(each_round().filter_map(|round| round.net_cpu_ns_per_switch)),
         incarnations_priced: prices.iter().flatten().count(),
         rounds,
         counters: counters::all_counters(samples, counting, chosen),
@@ -167,8 +171,13 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
 impl Prices {
     fn per_switch(&self, switches: &Switches) -> Option<Round> {
         let per_op = switches.per_op()?;
-        let net = self.floor.map(|floor| (self.ns_per_op - floor) / per_op);
-        Some(Round { ns_per_switch: self.ns_per_op / per_op, net_ns_per_switch: net })
+        let net = |ns_per_op: f64| self.floor.map(|floor| (ns_per_op - floor) / per_op);
+        Some(Round {
+            ns_per_switch: self.ns_per_op / per_op,
+            net_ns_per_switch: net(self.ns_per_op),
+            // The floor is one thread that never waits: its wall time is its CPU time.
+            net_cpu_ns_per_switch: self.cpu_ns_per_op.and_then(net),
+        })
     }
 }
 

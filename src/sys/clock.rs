@@ -12,6 +12,14 @@ pub fn monotonic_ns() -> u64 {
     read(ClockId::CLOCK_MONOTONIC).expect("every Linux kernel has CLOCK_MONOTONIC")
 }
 
+/// The time since boot, sleep included: the clock by which the kernel dates threads.
+///
+/// # Panics
+/// If the kernel has no such clock; every Linux has.
+pub fn since_boot_ns() -> u64 {
+    read(ClockId::CLOCK_BOOTTIME).expect("every Linux kernel has CLOCK_BOOTTIME")
+}
+
 /// What reading the clock costs, in ns: the median of many readings in a row. Two readings of a stretch may be off by as much.
 pub fn read_cost_ns() -> u64 {
     let mut costs: [u64; 101] = std::array::from_fn(|_| {

@@ -4,10 +4,8 @@
 //! this process   spawn ─ poll(2): reads, looks for its end, for a signal and at the clock ──────── wait4(2): its books
 //! the command      └ in a process group of its own ─ says something ─ says more ─ ends, or is killed with its group
 //! ```
-#![allow(unsafe_code)]
 
 use std::io::Read;
-use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -21,11 +19,11 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
 use crate::sys::child::tie_to_life;
 use crate::sys::fork::Ended;
+use crate::sys::reap::{self, Reaped, Usage};
 use crate::sys::signal;
 
 /// How much is kept of what a command writes to stdout, and as much of stderr.
@@ -59,20 +57,6 @@ pub enum CutShort {
     Stopped(Signal),
 }
 
-/// The kernel's books of a command: all its threads, and all processes that it has waited for.
-///
-/// # References
-/// getrusage(2): what a process that nobody waited for has used is not in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    /// Switches of threads that had to wait.
-    pub voluntary: u64,
-    /// Switches of threads that could have gone on.
-    pub involuntary: u64,
-    /// User and system time together, which the kernel keeps more exactly than either; to the microsecond.
-    pub cpu_ns: u64,
-}
-
 /// What a command wrote to stdout or stderr; the last 64 KiB of it.
 #[derive(Debug, Default)]
 pub struct Said {
@@ -104,7 +88,7 @@ pub fn run(command: &mut Command, patience: Duration, stop_requested: impl Fn() 
         signal::progress();
         wait_for_words(&ends, &mut nap)?;
         ends.iter_mut().for_each(End::gather);
-        if let Some(reaped) = group.reap(libc::WNOHANG)? {
+        if let Some(reaped) = group.reap(false)? {
             break (reaped, None);
         }
         let cut_short = match stop_requested() {
@@ -117,7 +101,7 @@ pub fn run(command: &mut Command, patience: Duration, stop_requested: impl Fn() 
     // What it wrote just before it ended.
     ends.iter_mut().for_each(End::gather);
     let [stdout, stderr] = ends.map(|end| end.said);
-    let Reaped { ended, usage } = reaped;
+    let Reaped { ended, usage, .. } = reaped;
     Ok(Finished { stdout, stderr, ended, cut_short, usage })
 }
 
@@ -223,11 +207,6 @@ struct Group {
     reaped: bool,
 }
 
-struct Reaped {
-    ended: Ended,
-    usage: Usage,
-}
-
 impl Group {
     fn led_by(child: &Child) -> Result<Group> {
         let leader = Pid::from_raw(child.id().try_into().context("a process id is positive")?);
@@ -235,29 +214,14 @@ impl Group {
     }
 
     /// How the leader ended and what it has used, if it has ended.
-    fn reap(&mut self, flags: libc::c_int) -> Result<Option<Reaped>> {
-        let mut status = 0;
-        // SAFETY: rusage is plain integers, of which all may be 0.
-        let mut used: libc::rusage = unsafe { mem::zeroed() };
-        // SAFETY: wait4 writes the two places, which outlive the call; nobody else waits for this child.
-        let found = unsafe { libc::wait4(self.leader.as_raw(), &raw mut status, flags, &raw mut used) };
-        match Errno::result(found) {
-            Ok(0) | Err(Errno::EINTR) => return Ok(None),
-            Ok(_) => {}
-            Err(errno) => {
-                // No child of ours any more: what has its number now is somebody else's.
-                self.reaped = true;
-                return Err(errno).context("waiting for a command");
-            }
+    fn reap(&mut self, block: bool) -> Result<Option<Reaped>> {
+        let reaped = reap::reap(self.leader, block);
+        // An error is that it is no child of ours any more: what has its number now is somebody else's.
+        self.reaped = !matches!(reaped, Ok(None));
+        if let Ok(Some(_)) = reaped {
+            signal::forget_ended_children();
         }
-        self.reaped = true;
-        signal::forget_ended_children();
-        let ended = match WaitStatus::from_raw(self.leader, status).context("waiting for a command")? {
-            WaitStatus::Exited(_, code) => Ended::Exited(code),
-            WaitStatus::Signaled(_, signal, _) => Ended::Killed(signal),
-            other => bail!("waiting for a command: {other:?}"),
-        };
-        Ok(Some(Reaped { ended, usage: Usage::from(used) }))
+        reaped
     }
 
     /// Kills the group and waits for its leader.
@@ -265,7 +229,7 @@ impl Group {
         // Until its leader is reaped, the group's number is nobody else's.
         let _ = killpg(self.leader, Signal::SIGKILL);
         loop {
-            if let Some(reaped) = self.reap(0)? {
+            if let Some(reaped) = self.reap(true)? {
                 return Ok(reaped);
             }
         }
@@ -277,19 +241,6 @@ impl Drop for Group {
         if !self.reaped {
             let _ = self.kill();
         }
-    }
-}
-
-impl From<libc::rusage> for Usage {
-    fn from(used: libc::rusage) -> Usage {
-        // None of these is ever negative; their C types are what differs between architectures.
-        let count = |value: i64| u64::try_from(value).unwrap_or(0);
-        #[allow(clippy::useless_conversion, reason = "time_t and suseconds_t are 32 bits wide on some architectures")]
-        let time_ns =
-            |time: libc::timeval| count(i64::from(time.tv_sec)) * 1_000_000_000 + count(i64::from(time.tv_usec)) * 1000;
-        #[allow(clippy::useless_conversion, reason = "c_long is 32 bits wide on some architectures")]
-        let (voluntary, involuntary) = (count(i64::from(used.ru_nvcsw)), count(i64::from(used.ru_nivcsw)));
-        Usage { voluntary, involuntary, cpu_ns: time_ns(used.ru_utime) + time_ns(used.ru_stime) }
     }
 }
 

@@ -16,7 +16,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, 
 
 use anyhow::{Context, Result};
 use nix::libc::c_int;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use nix::unistd::alarm;
 
 use crate::sys::clock::monotonic_ns;
@@ -54,6 +56,42 @@ pub fn ignore_stops() -> Result<()> {
 /// The signal that asked this process to stop, if one has.
 pub fn stop_requested() -> Option<Signal> {
     Signal::try_from(STOP_SIGNAL.load(Ordering::Relaxed)).ok()
+}
+
+/// Whether a signal is ignored, as nohup(1) and a shell's background jobs have it.
+///
+/// # Errors
+/// None for a signal that can be handled.
+pub fn is_ignored(signal: Signal) -> Result<bool> {
+    // SAFETY: sigaction is plain data, of which all may be 0; the call only writes it.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: a null pointer changes nothing; `action` outlives the call.
+    let answer = unsafe { libc::sigaction(signal as c_int, std::ptr::null(), &raw mut action) };
+    Errno::result(answer).with_context(|| format!("sigaction({signal})"))?;
+    Ok(action.sa_sigaction == libc::SIG_IGN)
+}
+
+/// Ignores a signal from now on. Async-signal-safe.
+///
+/// # Errors
+/// None for a signal that can be ignored.
+pub fn ignore(signal: Signal) -> Result<(), Errno> {
+    // SAFETY: no handler is installed.
+    unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) }.map(drop)
+}
+
+/// Has a signal do what it does by default from now on.
+pub fn take_default(signal: Signal) -> Result<()> {
+    install(signal, SigHandler::SigDfl)
+}
+
+/// Ends this process by a signal, as the program ended that it stands for: a shell then knows why, and stops its script
+/// at a Ctrl-C. Leaves no core file; returns only if the signal cannot end a process.
+pub fn die_of(signal: Signal) {
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let _ = take_default(signal);
+    let _ = SigSet::from(signal).thread_unblock();
+    let _ = raise(signal);
 }
 
 /// Blocks every signal for the calling thread, so that the main thread gets them all.

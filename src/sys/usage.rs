@@ -51,7 +51,11 @@ impl ThreadStatus {
     }
 }
 
-fn parse_status(text: &[u8]) -> Result<SwitchCount> {
+/// The switches that a thread's `/proc/<pid>/task/<tid>/status` tells.
+///
+/// # Errors
+/// It has no such lines.
+pub fn parse_status(text: &[u8]) -> Result<SwitchCount> {
     let field = |name: &str| -> Result<u64> {
         let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name.as_bytes()));
         let Some(value) = line else { bail!("/proc status has no line {name:?}") };

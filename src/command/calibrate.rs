@@ -1,0 +1,102 @@
+//! What a switch costs here, measured in a second for a program's bill, where no run has been kept that knows.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+
+use crate::bench;
+use crate::bench::plan::{Effort, Entry, Plan, lay_out};
+use crate::command::place;
+use crate::counter::ladder::{CounterChoice, Ladder};
+use crate::host::placement::{self, PlaceChoice};
+use crate::host::probe;
+use crate::record::price::{self, BETWEEN, WITHIN};
+use crate::record::run::{RunDocument, from_samples};
+use crate::record::samples::{self, SamplesBody, SamplesDocument};
+use crate::record::settings::RunSettings;
+use crate::record::{Tool, timestamp};
+use crate::sample::{CountingMode, LeftOut, Placement};
+use crate::summary::bill::{PriceList, PricePair, PriceSource};
+use crate::sys::signal;
+use crate::workload;
+use crate::workload::session::Setting;
+
+/// For each of four rows at most.
+const TIME: Duration = Duration::from_millis(250);
+/// The fewest that have a 95 % interval.
+const INCARNATIONS: u32 = 6;
+/// How long the kernel keeps switches slow after the last event on a thread has been closed.
+const AFTER_THREAD_EVENTS: Duration = Duration::from_millis(1200);
+
+/// Measures the prices that `known` lacks; says which cannot be had here. Waits first where events on threads have just
+/// been closed.
+///
+/// # Errors
+/// There is no CPU to pin to, or a workload failed.
+pub(super) fn prices(known: &PriceList, after_thread_events: bool) -> Result<(PriceList, Vec<LeftOut>)> {
+    if after_thread_events {
+        thread::sleep(AFTER_THREAD_EVENTS);
+    }
+    let lacks = |workload: &str, placement: Placement| {
+        let pair: &PricePair = if workload == WITHIN { &known.within } else { &known.between };
+        if placement == Placement::Same { pair.same.is_none() } else { pair.across.is_none() }
+    };
+    let choice = CounterChoice::Only(CountingMode::Rusage);
+    let run = measure(&[WITHIN, BETWEEN], choice, TIME, |entry| lacks(entry.workload.name, entry.placement))?;
+    let left_out = run.body.left_out.clone();
+    Ok((price::of_run(&run, &PriceSource::Calibrated), left_out))
+}
+
+/// What perf's counters on threads cost a switch, ns; `None` where that cannot be measured.
+pub(super) fn counting_cost_ns() -> Option<f64> {
+    let choice = CounterChoice::Only(CountingMode::Thread);
+    let run = measure(&[WITHIN], choice, TIME * 2, |entry| entry.placement == Placement::Same).ok()?;
+    let result = run.body.results.first()?;
+    let (factor, ns_per_op) = (result.counting_cost?.median, result.ns_per_op?.median);
+    Some(ns_per_op * (1.0 - 1.0 / factor) / result.switches_per_op?)
+}
+
+/// A short run of these workloads, on one CPU and on the nearest two, as far as they are `wanted`.
+fn measure(names: &[&str], choice: CounterChoice, time: Duration, wanted: impl Fn(&Entry) -> bool) -> Result<RunDocument> {
+    signal::catch_stops()?;
+    let started_at = timestamp(SystemTime::now());
+    let root = Path::new("/");
+    let (place, processors) = place(None)?;
+    let host = probe::facts(root, Some(&place), &processors);
+    let candidates = probe::candidates(root, &processors.allowed);
+    let neighbourhood = probe::neighbourhood(root, place.cpu);
+    let mut followers = placement::followers(PlaceChoice::All, place.cpu, &neighbourhood, &candidates)?;
+    // One CPU and the nearest other core; a hardware thread of the same core only where there is no other.
+    if followers.iter().any(|(placement, _)| *placement > Placement::Smt) {
+        followers.retain(|(placement, _)| *placement != Placement::Smt);
+    }
+    followers.truncate(2);
+    let setting = |follower_cpu| Setting { follower_cpu, spare_cpu: processors.spare(place.cpu), ..Setting::on(place.cpu) };
+    let places: Vec<_> = followers.into_iter().map(|(placement, cpu)| (placement, setting(cpu))).collect();
+    let workloads: Vec<_> = names.iter().flat_map(|name| workload::meant_by(name)).collect();
+    let (mut entries, left_out) = lay_out(&workloads, &places);
+    entries.retain(wanted);
+    let plan = Plan {
+        entries,
+        left_out,
+        incarnations: INCARNATIONS,
+        effort: Effort { time: Some(time), samples: None },
+        ops_per_sample: None,
+        policy: None,
+        nice: None,
+        handicap: None,
+    };
+    let seen = bench::run(&plan, &mut Ladder::new(choice), &mut |_| {})?;
+    let settings = RunSettings { incarnations: INCARNATIONS, counters: choice.name().to_string(), ..RunSettings::default() };
+    Ok(from_samples(&SamplesDocument {
+        schema: samples::SCHEMA.to_string(),
+        tool: Tool::this(),
+        started_at,
+        host,
+        settings,
+        body: SamplesBody { seen },
+        warnings: Vec::new(),
+    }))
+}

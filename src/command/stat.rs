@@ -1,0 +1,174 @@
+//! `ctxprof stat`: the bill of a real program.
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+use nix::unistd::{Uid, User, geteuid, getpid};
+
+use crate::cli::ColorChoice;
+use crate::cli::stat::StatArgs;
+use crate::command::Outcome;
+use crate::command::calibrate;
+use crate::command::live::Live;
+use crate::command::output::{self, Stream, deliver_to, say_unless};
+use crate::host::facts::Facts;
+use crate::host::probe;
+use crate::record::price;
+use crate::record::stat::{EndRecord, SCHEMA, Seen, StatDocument, StatSettings, body};
+use crate::record::{Tool, reader, store, timestamp};
+use crate::sample::LeftOut;
+use crate::sample::watched::Watched;
+use crate::summary::bill::PriceList;
+use crate::watch::{self, WatchPlan, What};
+
+/// What stands for a file's name in `--price`.
+const CALIBRATE: &str = "calibrate";
+const NONE: &str = "none";
+
+pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcome> {
+    for path in &arguments.output.output {
+        store::check_writable(path)?;
+    }
+    // Before the program runs, whose end might come in hours.
+    let named = named_prices(arguments)?;
+    let user = user(arguments)?;
+    let started_at = timestamp(SystemTime::now());
+    let host = probe::facts(Path::new("/"), None, &probe::processors(Path::new("/"))?);
+    let mut live = Live::new(arguments);
+    let plan = plan(arguments, user.as_ref())?;
+    if arguments.pid.is_some() && arguments.limit.is_none() && io::stderr().is_terminal() {
+        say_unless(arguments.quiet, "watching; Ctrl-C for the report");
+    }
+    let watched = watch::run(&plan, &mut |told| live.show(told))?;
+    let intervals = live.finish();
+    let prices = prices(arguments, named, &host, &watched);
+    let seen = Seen {
+        watched: &watched,
+        intervals,
+        ops: arguments.ops,
+        prices: &prices.list,
+        no_price: prices.left_out,
+        counting_cost_ns: prices.counting_cost_ns,
+    };
+    let (body, warnings) = body(seen);
+    let settings = settings(arguments, user.as_ref());
+    let schema = SCHEMA.to_string();
+    let document = StatDocument { schema, tool: Tool::this(), started_at, host, settings, body, warnings };
+    deliver_to(Stream::Stderr, &document, &arguments.output, color)?;
+    Ok(match document.body.ended {
+        EndRecord::Exited(code) => Outcome::Passed(code as u8),
+        EndRecord::Killed(signal) => Outcome::Killed(Signal::try_from(signal).unwrap_or(Signal::SIGKILL)),
+        EndRecord::Gone | EndRecord::GoesOn => Outcome::Done,
+    })
+}
+
+fn plan<'a>(arguments: &'a StatArgs, user: Option<&'a User>) -> Result<WatchPlan<'a>> {
+    let what = match arguments.pid {
+        Some(pid) if pid == getpid().as_raw() => bail!("process {pid} is ctxprof itself"),
+        Some(pid) => What::Process(pid),
+        None => What::Command { words: &arguments.command, user },
+    };
+    Ok(WatchPlan {
+        what,
+        per_thread: arguments.per_thread,
+        limit: arguments.limit,
+        interval: arguments.interval,
+        leave_orphans: arguments.leave_running,
+        exit_records: !arguments.no_exit_records,
+        count_on_threads: arguments.counts_on_threads(),
+    })
+}
+
+/// As whom to run the command.
+fn user(arguments: &StatArgs) -> Result<Option<User>> {
+    let Some(name) = &arguments.user else { return Ok(None) };
+    if !geteuid().is_root() {
+        bail!("--user takes root: with sudo, the command runs as the one who called sudo");
+    }
+    let user = match name {
+        Some(name) => User::from_name(name)?.with_context(|| format!("there is no user {name:?}"))?,
+        None => {
+            let id = env::var("SUDO_UID").ok().and_then(|id| id.parse().ok());
+            let id = Uid::from_raw(id.context("nobody called sudo (SUDO_UID is not set): name the user, --user=NAME")?);
+            User::from_uid(id)?.with_context(|| format!("user {id}, who called sudo, has no name here"))?
+        }
+    };
+    Ok(Some(user))
+}
+
+fn settings(arguments: &StatArgs, user: Option<&User>) -> StatSettings {
+    let words = || arguments.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let seconds = |time: Duration| time.as_secs_f64();
+    StatSettings {
+        command: arguments.pid.is_none().then(words),
+        pid: arguments.pid,
+        for_s: arguments.limit.map(seconds),
+        interval_s: arguments.interval.map(seconds),
+        ops: arguments.ops,
+        user: user.map(|user| user.name.clone()),
+        counters: arguments.counters.clone(),
+        per_thread: arguments.per_thread,
+    }
+}
+
+/// The prices of the run that `--price` names, if it names one.
+fn named_prices(arguments: &StatArgs) -> Result<Option<PriceList>> {
+    let Some(path) = arguments.price.as_deref().filter(|path| *path != Path::new(CALIBRATE) && *path != Path::new(NONE))
+    else {
+        return Ok(None);
+    };
+    let run = reader::read_run(path)?;
+    let prices = price::of_run(&run, &price::saved(path, &run));
+    if prices.prices().next().is_none() {
+        bail!(
+            "{} has no price of {} or {} in CPU time; `ctxprof run {} {} --place all -o FILE.json` makes one",
+            path.display(),
+            price::WITHIN,
+            price::BETWEEN,
+            price::WITHIN,
+            price::BETWEEN
+        );
+    }
+    Ok(Some(prices))
+}
+
+/// What the bill is made with.
+#[derive(Default)]
+struct Prices {
+    list: PriceList,
+    left_out: Vec<LeftOut>,
+    counting_cost_ns: Option<f64>,
+}
+
+/// The prices named, or those that were kept, and what these lack measured now: the program has ended.
+fn prices(arguments: &StatArgs, named: Option<PriceList>, host: &Facts, watched: &Watched) -> Prices {
+    let mut prices = Prices::default();
+    let asked_not_to = arguments.price.as_deref() == Some(Path::new(NONE));
+    if asked_not_to || watched.groups.iter().all(|group| group.books.switches() == 0) {
+        return prices;
+    }
+    let calibrate_only = arguments.price.as_deref() == Some(Path::new(CALIBRATE));
+    let is_named = named.is_some();
+    prices.list = named.unwrap_or_else(|| match store::folder() {
+        Ok(folder) if !calibrate_only => price::of_kept_runs(&folder, host),
+        _ => PriceList::default(),
+    });
+    if !prices.list.is_complete() && !is_named {
+        say_unless(arguments.quiet, "measuring what a switch costs here, for a second");
+        match calibrate::prices(&prices.list, arguments.counts_on_threads()) {
+            Ok((list, left_out)) => {
+                prices.list.fill(list);
+                prices.left_out = left_out;
+            }
+            Err(error) => output::say(&format!("the price of a switch could not be measured: {error:#}")),
+        }
+    }
+    if arguments.counts_on_threads() {
+        prices.counting_cost_ns = calibrate::counting_cost_ns();
+    }
+    prices
+}

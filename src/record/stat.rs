@@ -1,0 +1,294 @@
+//! `ctxprof.stat/1`: how many switches a program made, and what they cost it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Document;
+use crate::sample::watched::{ExitRecordsUse, ProgramEnd, ThreadCount, Watched};
+use crate::sample::{AbsentCounter, LeftOut};
+use crate::summary::Warning;
+use crate::summary::bill::{Bill, PriceList, Range, bill};
+use crate::summary::figures::{Accounts, ChildRow, Figures, ThreadRow, accounts};
+use crate::unit::Share;
+
+pub const SCHEMA: &str = "ctxprof.stat/1";
+
+pub type StatDocument = Document<StatSettings, StatBody>;
+
+/// What `stat` was asked to do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatSettings {
+    /// The words of the command; null where a process was watched that ran already.
+    pub command: Option<Vec<String>>,
+    pub pid: Option<i32>,
+    pub for_s: Option<f64>,
+    pub interval_s: Option<f64>,
+    /// Operations that the program did, as the user says.
+    pub ops: Option<u64>,
+    /// As whom the command was run, where not as the caller.
+    pub user: Option<String>,
+    /// `auto` or `thread`.
+    pub counters: String,
+    pub per_thread: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatBody {
+    pub program: ProgramRecord,
+    pub ended: EndRecord,
+    pub elapsed_ns: u64,
+    pub totals: Totals,
+    pub threads: Vec<ThreadRow>,
+    pub children: Vec<ChildRow>,
+    /// What wait4 tells beyond the threads that were seen: threads and children that came and went between two looks.
+    pub ended_threads: Option<Figures>,
+    #[serde(default)]
+    pub intervals: Vec<IntervalRecord>,
+    pub bill: Option<Bill>,
+    /// Sorts of switch for which there is no price, and why.
+    #[serde(default)]
+    pub no_price: Vec<LeftOut>,
+    pub per_op: Option<PerOp>,
+    /// perf's counters, where they were asked for.
+    pub counting: Option<CountingRecord>,
+    pub watching: WatchingRecord,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramRecord {
+    pub pid: i32,
+    pub name: String,
+    pub kernel_thread: bool,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndRecord {
+    Exited(i32),
+    Killed(i32),
+    /// It ended, and was not ours to wait for.
+    Gone,
+    /// It went on when this was written.
+    GoesOn,
+}
+
+/// Of the program and all that came from it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    #[serde(flatten)]
+    pub figures: Figures,
+    pub switches: u64,
+    pub switches_per_second: f64,
+    pub processes: u64,
+    /// Threads that are known to have ended. Each made one switch more, its last, which no book has.
+    pub ended_threads: u64,
+}
+
+/// An interval's share of it all.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct IntervalRecord {
+    pub at_ns: u64,
+    pub elapsed_ns: u64,
+    pub voluntary_switches: u64,
+    pub involuntary_switches: u64,
+    pub on_cpu_ns: u64,
+    pub run_queue_wait_ns: u64,
+    pub threads: u64,
+    pub processes: u64,
+}
+
+/// Everything divided by the operations that the user named.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PerOp {
+    pub elapsed_ns: f64,
+    pub switches: f64,
+    pub voluntary_switches: f64,
+    pub involuntary_switches: f64,
+    pub on_cpu_ns: f64,
+    pub run_queue_wait_ns: Option<f64>,
+    pub faults: f64,
+    /// The bill.
+    pub switching_cpu_ns: Option<Range>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CountingRecord {
+    pub counters: Vec<CounterTotal>,
+    pub absent: Vec<AbsentCounter>,
+    pub remarks: Vec<String>,
+    /// What counting costs a switch of two threads here, and so cost the program.
+    pub cost_ns_per_switch: Option<f64>,
+    pub cost_share_of_cpu: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CounterTotal {
+    pub name: String,
+    /// Scaled by enabled ÷ running time, as `perf stat` does.
+    pub total: f64,
+    pub per_op: Option<f64>,
+    pub running_ratio: f64,
+}
+
+/// What the watching took, and how well it saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WatchingRecord {
+    pub looks: u64,
+    pub own_cpu_ns: u64,
+    /// Whether the kernel told of every thread that ended.
+    pub exit_records: bool,
+    pub exit_records_lost: u64,
+    pub no_exit_records: Option<String>,
+}
+
+/// Everything that a command knows when the watching is over.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    pub watched: &'a Watched,
+    pub intervals: Vec<IntervalRecord>,
+    pub ops: Option<u64>,
+    pub prices: &'a PriceList,
+    pub no_price: Vec<LeftOut>,
+    /// What perf's counters cost a switch here, ns.
+    pub counting_cost_ns: Option<f64>,
+}
+
+/// Works a program's books out.
+pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
+    let Seen { watched, intervals, ops, prices, no_price, counting_cost_ns } = seen;
+    let Accounts { totals, threads, children, unseen, classes, ended_threads, processes } = accounts(watched);
+    let bill = bill(classes, totals.on_cpu_ns, prices);
+    let elapsed_ns = watched.elapsed.as_nanos() as u64;
+    let warnings = warnings(watched, &totals);
+    let per = |value: u64| ops.map_or(0.0, |ops| value as f64 / ops as f64);
+    let per_op = ops.map(|ops| PerOp {
+        elapsed_ns: per(elapsed_ns),
+        switches: per(totals.switches()),
+        voluntary_switches: per(totals.voluntary_switches),
+        involuntary_switches: per(totals.involuntary_switches),
+        on_cpu_ns: per(totals.on_cpu_ns),
+        run_queue_wait_ns: totals.run_queue_wait_ns.map(per),
+        faults: per(totals.minor_faults + totals.major_faults),
+        switching_cpu_ns: bill.as_ref().map(|bill| bill.cpu_ns.times(1.0 / ops as f64)),
+    });
+    let total = |count: &ThreadCount| {
+        let running_ratio =
+            if count.enabled_ns == 0 { 1.0 } else { count.running_ns as f64 / count.enabled_ns as f64 };
+        // What never ran has counted nothing, which is no 0.
+        let total = (running_ratio > 0.0).then(|| count.count as f64 / running_ratio)?;
+        let per_op = ops.map(|ops| total / ops as f64);
+        Some(CounterTotal { name: count.name.clone(), total, per_op, running_ratio })
+    };
+    let counting = watched.counting.as_ref().map(|counting| CountingRecord {
+        counters: counting.counters.iter().filter_map(total).collect(),
+        absent: counting.absent.clone(),
+        remarks: counting.remarks.clone(),
+        cost_ns_per_switch: counting_cost_ns,
+        cost_share_of_cpu: counting_cost_ns
+            .filter(|_| totals.on_cpu_ns > 0)
+            .map(|cost_ns| cost_ns * totals.switches() as f64 / totals.on_cpu_ns as f64),
+    });
+    let body = StatBody {
+        program: ProgramRecord {
+            pid: watched.program.pid,
+            name: watched.program.name.clone(),
+            kernel_thread: watched.program.kernel_thread,
+        },
+        ended: watched.ended.into(),
+        elapsed_ns,
+        totals: Totals {
+            figures: totals,
+            switches: totals.switches(),
+            switches_per_second: totals.switches() as f64 / watched.elapsed.as_secs_f64().max(1e-9),
+            processes,
+            ended_threads,
+        },
+        threads,
+        children,
+        ended_threads: unseen,
+        intervals,
+        bill,
+        no_price,
+        per_op,
+        counting,
+        watching: WatchingRecord {
+            looks: watched.looks,
+            own_cpu_ns: watched.own_cpu.as_nanos() as u64,
+            exit_records: matches!(watched.exit_records, ExitRecordsUse::Read { .. }),
+            exit_records_lost: match watched.exit_records {
+                ExitRecordsUse::Read { lost } => lost,
+                ExitRecordsUse::Refused(_) => 0,
+            },
+            no_exit_records: match &watched.exit_records {
+                ExitRecordsUse::Read { .. } => None,
+                ExitRecordsUse::Refused(reason) => Some(reason.clone()),
+            },
+        },
+    };
+    (body, warnings)
+}
+
+impl From<ProgramEnd> for EndRecord {
+    fn from(end: ProgramEnd) -> EndRecord {
+        match end {
+            ProgramEnd::Exited(code) => EndRecord::Exited(code),
+            ProgramEnd::Killed(signal) => EndRecord::Killed(signal),
+            ProgramEnd::Gone => EndRecord::Gone,
+            ProgramEnd::GoesOn => EndRecord::GoesOn,
+        }
+    }
+}
+
+/// What may be missing, with its bound.
+fn warnings(watched: &Watched, totals: &Figures) -> Vec<Warning> {
+    let doubts = &watched.doubts;
+    let complete = matches!(watched.exit_records, ExitRecordsUse::Read { lost: 0 });
+    let bound = doubts.other_switches.map_or(String::new(), |others| {
+        format!("; all else on this machine made {others} switches meanwhile, so no more than that")
+    });
+    let mut warnings = Vec::new();
+    if !complete && (doubts.dropped_seen > 0 || !doubts.dropping_parents.is_empty()) {
+        let parents = match doubts.dropping_parents.as_slice() {
+            [] => "a process".to_string(),
+            parents => parents.join(", "),
+        };
+        let message = format!(
+            "{parents} had the kernel drop the books of ended children (SIGCHLD ignored, or SA_NOCLDWAIT): {} of them were seen before, others may be missing{bound}",
+            doubts.dropped_seen
+        );
+        warnings.push(Warning::new("children-dropped", message));
+    }
+    if let (ExitRecordsUse::Refused(reason), None) = (&watched.exit_records, &watched.waited_for) {
+        let message = format!(
+            "what threads and children did that ended between two looks is missing, as the kernel's exit records are not to be had ({reason}){bound}"
+        );
+        warnings.push(Warning::new("ended-unseen", message));
+    }
+    if let ExitRecordsUse::Read { lost: lost @ 1.. } = watched.exit_records {
+        let message = format!(
+            "{lost} exit records of threads on this machine were lost: threads told here as ended threads, or missing where they are not waited for"
+        );
+        warnings.push(Warning::new("exit-records-lost", message));
+    }
+    if !doubts.left_running.is_empty() {
+        let message = format!(
+            "still running at the end, counted up to then: {}; what their ended threads and children did that nobody saw is missing",
+            in_short(&doubts.left_running)
+        );
+        warnings.push(Warning::new("left-running", message));
+    }
+    let own_share = watched.own_cpu.as_secs_f64() / watched.elapsed.as_secs_f64().max(1e-9);
+    if own_share > 0.02 && totals.threads > 0 && watched.elapsed.as_secs_f64() > 1.0 {
+        let message = format!("watching itself took {} of a CPU", Share(own_share));
+        warnings.push(Warning::new("watching-cost", message));
+    }
+    warnings
+}
+
+/// The first few of some names.
+fn in_short(names: &[String]) -> String {
+    const MOST: usize = 5;
+    let more = names.len().saturating_sub(MOST);
+    let listed = names[..names.len().min(MOST)].join(", ");
+    if more > 0 { format!("{listed} and {more} more") } else { listed }
+}

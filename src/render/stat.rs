@@ -1,0 +1,265 @@
+//! What people see of a program's bill.
+
+use anyhow::{Context, Result};
+
+use crate::record::stat::{EndRecord, StatBody, StatDocument};
+use crate::render::Report;
+use crate::render::view::{Align, Cell, Column, Table, View};
+use crate::summary::bill::{Bill, BillLine, PriceSource, Range, Sort, SwitchPrice};
+use crate::summary::figures::Figures;
+use crate::unit::{Count, Nanoseconds, Share, Span};
+
+impl Report for StatDocument {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn view(&self, wide: bool) -> View {
+        let body = &self.body;
+        let bill = body.bill.iter().map(bill_table);
+        let notes = self.per_op_sentence().into_iter().chain(self.counting_sentence()).chain([self.verdict()]);
+        View {
+            heading: vec![self.heading()],
+            tables: std::iter::once(thread_table(body, wide)).chain(bill).collect(),
+            notes: notes.chain(price_sentences(body)).chain([self.explanation()]).collect(),
+            warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
+        }
+    }
+}
+
+impl StatDocument {
+    fn heading(&self) -> String {
+        let body = &self.body;
+        let program = match &self.settings.command {
+            Some(words) => words.join(" "),
+            None => format!("process {} ({})", body.program.pid, body.program.name),
+        };
+        let ended = match body.ended {
+            EndRecord::Exited(code) => format!("exited with {code} after"),
+            EndRecord::Killed(signal) => match nix::sys::signal::Signal::try_from(signal) {
+                Ok(signal) => format!("was killed by {signal} after"),
+                Err(_) => format!("was killed by signal {signal} after"),
+            },
+            EndRecord::Gone => "ended; watched for".to_string(),
+            EndRecord::GoesOn => "goes on; watched for".to_string(),
+        };
+        format!("{program}: {ended} {}", Span(body.elapsed_ns as f64))
+    }
+
+    fn per_op_sentence(&self) -> Option<String> {
+        let (ops, per_op) = self.settings.ops.zip(self.body.per_op)?;
+        let switching = per_op
+            .switching_cpu_ns
+            .map_or(String::new(), |cost| format!(", {} of it for switching", range(cost, |ns| Span(ns).to_string())));
+        Some(format!(
+            "Per op, of {ops}: {} by the clock, {} switches ({} + {}), {} of CPU time{switching}, {} page faults.",
+            Span(per_op.elapsed_ns),
+            Count(per_op.switches),
+            Count(per_op.voluntary_switches),
+            Count(per_op.involuntary_switches),
+            Span(per_op.on_cpu_ns),
+            Count(per_op.faults),
+        ))
+    }
+
+    fn counting_sentence(&self) -> Option<String> {
+        let counting = self.body.counting.as_ref()?;
+        let counter = |counter: &crate::record::stat::CounterTotal| {
+            let per_op = counter.per_op.map_or(String::new(), |per_op| format!(" ({} per op)", Count(per_op)));
+            let scaled = if counter.running_ratio < 0.995 {
+                format!(", counted {} of the time and scaled", Share(counter.running_ratio))
+            } else {
+                String::new()
+            };
+            format!("{} {:.0}{per_op}{scaled}", counter.name, counter.total)
+        };
+        let counters: Vec<String> = counting.counters.iter().map(counter).collect();
+        let cost = match (counting.cost_ns_per_switch, counting.cost_share_of_cpu) {
+            (Some(ns), Some(share)) => format!(
+                " Counting on threads costs {} a switch here: {} of the program's CPU time.",
+                Span(ns),
+                Share(share)
+            ),
+            _ => String::new(),
+        };
+        let absent: Vec<&str> = counting.absent.iter().map(|absent| absent.name.as_str()).collect();
+        let absent = match (absent.as_slice(), counting.absent.first()) {
+            (names, Some(first)) => format!(" Not counted: {} ({}).", names.join(", "), first.reason),
+            _ => String::new(),
+        };
+        let remarks: String = counting.remarks.iter().map(|remark| format!(" {remark}.")).collect();
+        Some(format!("perf on its threads: {}.{cost}{absent}{remarks}", counters.join(", ")))
+    }
+
+    /// The sentence that people come for, with what it cannot know.
+    fn verdict(&self) -> String {
+        let totals = &self.body.totals;
+        let Some(bill) = &self.body.bill else {
+            return match totals.switches {
+                0 => "It made no kernel switch: there is nothing to pay.".to_string(),
+                _ => "No bill: this machine's price of a switch is not known; `sudo ctxprof run thread-pipe process-pipe --place all` measures and keeps it.".to_string(),
+            };
+        };
+        let Some(share) = bill.share_of_cpu else {
+            return format!("{} switches, and no CPU time to set them beside.", bill.switches);
+        };
+        let likely = match share.median {
+            share if share < 0.01 => "Switching is not what its CPU time goes to",
+            share if share < 0.10 => "Switching takes a small part of its CPU time",
+            share if share < 0.30 => "Switching takes a good part of its CPU time",
+            _ => "Much of its CPU time goes to switching: fewer and larger handovers would pay",
+        };
+        let kernel_thread =
+            if self.body.program.kernel_thread { " (a thread of the kernel, whose switches change no memory map, pays less)" } else { "" };
+        format!(
+            "{likely}: {} switches at {} are {}, {} of {}{kernel_thread}. What a switch costs afterwards, in refilled caches, and what it costs other CPUs, is not in it.",
+            bill.switches,
+            range(bill.price_ns, |ns| Span(ns).to_string()),
+            range(bill.cpu_ns, |ns| Span(ns).to_string()),
+            range(share, |share| Share(share).to_string()),
+            Span(totals.figures.on_cpu_ns as f64),
+        )
+    }
+
+    fn explanation(&self) -> String {
+        let watching = &self.body.watching;
+        let ended = match (&self.settings.command, watching.exit_records) {
+            (Some(_), true) => "wait4, /proc and the kernel's exit records",
+            (Some(_), false) => "wait4 and /proc",
+            (None, true) => "/proc and the kernel's exit records",
+            (None, false) => "/proc",
+        };
+        format!(
+            "voluntary: it had to wait; involuntary: it could have gone on. waiting: runnable without a CPU; off: neither. Counted by {ended}, at no cost to a switch; a thread's last switch, at its end, is in no book ({} more).",
+            self.body.totals.ended_threads
+        )
+    }
+}
+
+/// Both ends of a range, or the one figure that they are.
+fn range(range: Range, show: impl Fn(f64) -> String) -> String {
+    let (low, high) = (show(range.low), show(range.high));
+    if low == high { low } else { format!("{low} to {high}") }
+}
+
+/// Where the prices come from, once each.
+fn price_sentences(body: &StatBody) -> Vec<String> {
+    let mut sentences: Vec<String> = Vec::new();
+    let prices = body.bill.iter().flat_map(|bill| &bill.lines).flat_map(|line| line.prices.same.iter().chain(&line.prices.across));
+    for price in prices {
+        let sentence = match &price.source {
+            PriceSource::Saved { file, started_at } => format!("Prices of {started_at}, from {file}."),
+            PriceSource::Calibrated => "Prices calibrated right after it, for a second; `sudo ctxprof run thread-pipe process-pipe --place all` measures and keeps better ones.".to_string(),
+        };
+        if !sentences.contains(&sentence) {
+            sentences.push(sentence);
+        }
+    }
+    sentences.extend(body.no_price.iter().map(|missing| {
+        format!("No price of {}: {}.", missing.placement.title(&missing.workload), missing.reason)
+    }));
+    sentences
+}
+
+fn thread_table(body: &StatBody, wide: bool) -> Table {
+    let seconds = body.elapsed_ns as f64 / 1e9;
+    let mut columns = vec![
+        column("thread", &["thread"], 0),
+        column("threads", &["threads"], 3),
+        column("voluntary_switches", &["voluntary", "switches"], 0),
+        column("involuntary_switches", &["involuntary", "switches"], 0),
+        column("switches_per_second", &["per", "second"], 1),
+        column("on_cpu_ns", &["on CPU"], 0),
+        column("run_queue_wait_ns", &["waiting"], 2),
+        column("off_cpu_ns", &["off"], 5),
+        column("migrations", &["migra-", "tions"], 6),
+        column("faults", &["page", "faults"], 7),
+    ];
+    let row = |name: String, figures: &Figures| {
+        let span = |ns: Option<u64>, unknown: u64| {
+            let at_least = if unknown > 0 { "≥ " } else { "" };
+            Cell::number(ns.map(|ns| ns as f64), |ns| format!("{at_least}{}", Span(ns)))
+        };
+        let count = |count: u64| Cell::Number { value: count as f64, text: count.to_string() };
+        let migrations = figures.migrations.map(|count| count as f64);
+        let at_least = if figures.migrations_unknown_threads > 0 { "≥ " } else { "" };
+        let mut cells = vec![
+            Cell::text(name),
+            if figures.threads > 0 { count(figures.threads) } else { Cell::Absent },
+            count(figures.voluntary_switches),
+            count(figures.involuntary_switches),
+            Cell::number(Some(figures.switches() as f64 / seconds.max(1e-9)), |rate| Count(rate).to_string()),
+            span(Some(figures.on_cpu_ns), 0),
+            span(figures.run_queue_wait_ns, figures.waits_unknown_threads),
+            span(figures.off_cpu_ns, 0),
+            Cell::number(migrations, |count| format!("{at_least}{count}")),
+            count(figures.minor_faults + figures.major_faults),
+        ];
+        if wide {
+            cells.push(count(figures.major_faults));
+        }
+        cells
+    };
+    if wide {
+        columns.push(column("major_faults", &["major", "faults"], 8));
+    }
+    let each = body.threads.iter().any(|thread| thread.tid.is_some());
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    for thread in body.threads.iter().filter(|thread| thread.of_program || each || wide) {
+        let id = thread.tid.map_or(String::new(), |tid| format!(" {tid}"));
+        let name = if thread.of_program { thread.thread.clone() } else { format!("{}/{}", thread.process, thread.thread) };
+        rows.push(row(format!("{name}{id}"), &thread.figures));
+    }
+    if !each && !wide {
+        for child in &body.children {
+            let processes = if child.processes == 1 { "child" } else { "children" };
+            rows.push(row(format!("{} ({} {processes})", child.process, child.processes.max(1)), &child.figures));
+        }
+    }
+    rows.extend(body.ended_threads.iter().map(|figures| row("ended threads".to_string(), figures)));
+    rows.push(row("total".to_string(), &body.totals.figures));
+    Table { columns, rows }
+}
+
+fn bill_table(bill: &Bill) -> Table {
+    let columns = vec![
+        column("switches_of", &["the bill:", "switches of"], 0),
+        column("switches", &["", "number"], 0),
+        column("cpu_ns_same", &["CPU ns each,", "same CPU"], 0),
+        column("cpu_ns_across", &["across", "CPUs"], 0),
+        column("cpu_time_ns", &["CPU time"], 0),
+        column("share_of_cpu", &["share of its", "CPU time"], 0),
+        column("wall_ns_same", &["latency ns", "same CPU"], 2),
+        column("wall_ns_across", &["across", "CPUs"], 1),
+    ];
+    let nanoseconds = |ns: f64| Nanoseconds(ns).to_string();
+    let cpu = |price: &Option<SwitchPrice>| Cell::estimate(price.as_ref().map(|price| price.cpu_ns), true, nanoseconds);
+    let wall =
+        |price: &Option<SwitchPrice>| Cell::estimate(price.as_ref().and_then(|price| price.wall_ns), false, nanoseconds);
+    let spread = |value: Option<Range>, show: fn(f64) -> String| match value {
+        Some(value) => Cell::Estimate { value: value.as_estimate(), text: range(value, show) },
+        None => Cell::Absent,
+    };
+    let row = |line: &BillLine| {
+        let what = match line.sort {
+            Sort::Within => "several threads",
+            Sort::Between => "single threads",
+        };
+        vec![
+            Cell::text(what),
+            Cell::Number { value: line.switches as f64, text: line.switches.to_string() },
+            cpu(&line.prices.same),
+            cpu(&line.prices.across),
+            spread(Some(line.cpu_ns), |ns| Span(ns).to_string()),
+            spread(line.share_of_cpu, |share| Share(share).to_string()),
+            wall(&line.prices.same),
+            wall(&line.prices.across),
+        ]
+    };
+    Table { columns, rows: bill.lines.iter().map(row).collect() }
+}
+
+fn column(key: &'static str, heading: &[&str], expendable: u8) -> Column {
+    let align = if matches!(key, "thread" | "switches_of") { Align::Left } else { Align::Right };
+    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
+}

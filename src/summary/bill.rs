@@ -1,0 +1,200 @@
+//! What a program's switches cost it: their number × this machine's price.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sample::Placement;
+use crate::summary::estimate::Estimate;
+use crate::summary::figures::SwitchClasses;
+
+/// What a switch costs here, net of the calls around it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SwitchPrice {
+    /// Whose price it is.
+    pub workload: String,
+    pub placement: Placement,
+    /// CPU time of both sides.
+    pub cpu_ns: Estimate,
+    /// From one party's work to the other's, by the clock.
+    pub wall_ns: Option<Estimate>,
+    pub source: PriceSource,
+}
+
+/// Where a price comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PriceSource {
+    /// A run that was kept, or named.
+    Saved { file: String, started_at: String },
+    /// Measured right after the program had ended.
+    Calibrated,
+}
+
+/// The prices of one sort of switch: on one CPU, and across two.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PricePair {
+    pub same: Option<SwitchPrice>,
+    pub across: Option<SwitchPrice>,
+}
+
+/// A range with the figure that is likeliest in it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    pub low: f64,
+    /// At the price on one CPU.
+    pub median: f64,
+    pub high: f64,
+}
+
+/// What a program's switches cost it in CPU time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bill {
+    /// Kernel switches of the program and all that came from it.
+    pub switches: u64,
+    pub lines: Vec<BillLine>,
+    /// Per switch, over all lines.
+    pub price_ns: Range,
+    pub cpu_ns: Range,
+    /// Of the program's CPU time; `None` of one that used none.
+    pub share_of_cpu: Option<Range>,
+}
+
+/// The switches of one sort.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BillLine {
+    pub sort: Sort,
+    pub switches: u64,
+    #[serde(flatten)]
+    pub prices: PricePair,
+    pub cpu_ns: Range,
+    pub share_of_cpu: Option<Range>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sort {
+    /// In a process with several threads.
+    Within,
+    /// From a process with one thread.
+    Between,
+}
+
+/// The prices that a bill is made with.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PriceList {
+    pub within: PricePair,
+    pub between: PricePair,
+}
+
+impl PriceList {
+    /// Takes over those prices that are missing here.
+    pub fn fill(&mut self, other: PriceList) {
+        for (here, there) in [(&mut self.within, other.within), (&mut self.between, other.between)] {
+            here.same = here.same.take().or(there.same);
+            here.across = here.across.take().or(there.across);
+        }
+    }
+
+    /// Every price that there is.
+    pub fn prices(&self) -> impl Iterator<Item = &SwitchPrice> {
+        [&self.within, &self.between].into_iter().flat_map(|pair| pair.same.iter().chain(&pair.across))
+    }
+
+    /// Whether no price is missing.
+    pub fn is_complete(&self) -> bool {
+        self.prices().count() == 4
+    }
+}
+
+impl PricePair {
+    /// From the cheaper end of one price's interval to the dearer end of the other's.
+    fn range(&self) -> Option<Range> {
+        let same = self.same.as_ref().map(|price| price.cpu_ns);
+        let across = self.across.as_ref().map(|price| price.cpu_ns);
+        let likeliest = same.or(across)?;
+        let all = || same.iter().chain(&across);
+        let low = all().map(|price| price.low.unwrap_or(price.median)).fold(f64::INFINITY, f64::min);
+        let high = all().map(|price| price.high.unwrap_or(price.median)).fold(f64::NEG_INFINITY, f64::max);
+        // A floor that was dearer than the switch above it leaves a price below 0, which is none.
+        Some(Range { low: low.max(0.0), median: likeliest.median.max(0.0), high: high.max(0.0) })
+    }
+}
+
+impl Range {
+    /// The same so many times.
+    pub fn times(self, factor: f64) -> Range {
+        Range { low: self.low * factor, median: self.median * factor, high: self.high * factor }
+    }
+
+    /// As the document of other figures has it.
+    pub fn as_estimate(self) -> Estimate {
+        Estimate { median: self.median, low: Some(self.low), high: Some(self.high) }
+    }
+
+    fn plus(self, other: Range) -> Range {
+        Range { low: self.low + other.low, median: self.median + other.median, high: self.high + other.high }
+    }
+}
+
+/// Makes out a bill; `None` where a sort of switch that was made has no price, or none were made.
+pub fn bill(classes: SwitchClasses, on_cpu_ns: u64, prices: &PriceList) -> Option<Bill> {
+    let share = |cpu_ns: Range| (on_cpu_ns > 0).then(|| cpu_ns.times(1.0 / on_cpu_ns as f64));
+    let sorts = [(Sort::Within, classes.within, &prices.within), (Sort::Between, classes.between, &prices.between)];
+    let line = |(sort, switches, prices): (Sort, u64, &PricePair)| {
+        let cpu_ns = prices.range()?.times(switches as f64);
+        Some(BillLine { sort, switches, prices: prices.clone(), cpu_ns, share_of_cpu: share(cpu_ns) })
+    };
+    let lines: Vec<BillLine> =
+        sorts.into_iter().filter(|(_, switches, _)| *switches > 0).map(line).collect::<Option<_>>()?;
+    let cpu_ns = lines.iter().map(|line| line.cpu_ns).reduce(Range::plus)?;
+    let switches = classes.within + classes.between;
+    let price_ns = cpu_ns.times(1.0 / switches as f64);
+    Some(Bill { switches, lines, price_ns, cpu_ns, share_of_cpu: share(cpu_ns) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn price(median: f64, half: f64, placement: Placement) -> Option<SwitchPrice> {
+        let cpu_ns = Estimate { median, low: Some(median - half), high: Some(median + half) };
+        let workload = "thread-pipe".to_string();
+        Some(SwitchPrice { workload, placement, cpu_ns, wall_ns: None, source: PriceSource::Calibrated })
+    }
+
+    fn list() -> PriceList {
+        PriceList {
+            within: PricePair { same: price(2000.0, 100.0, Placement::Same), across: price(3000.0, 200.0, Placement::Llc) },
+            between: PricePair { same: price(2500.0, 100.0, Placement::Same), across: None },
+        }
+    }
+
+    #[test]
+    fn a_bill_is_switches_times_price_with_both_prices_as_its_range() {
+        let bill = bill(SwitchClasses { within: 1000, between: 100 }, 10_000_000, &list()).unwrap();
+        assert_eq!(bill.switches, 1100);
+        assert_eq!(bill.lines[0].cpu_ns, Range { low: 1_900_000.0, median: 2_000_000.0, high: 3_200_000.0 });
+        assert_eq!(bill.cpu_ns, Range { low: 2_140_000.0, median: 2_250_000.0, high: 3_460_000.0 });
+        let share = bill.share_of_cpu.unwrap();
+        assert!((share.median - 0.225).abs() < 1e-12 && (share.high - 0.346).abs() < 1e-12, "{share:?}");
+        assert!((bill.price_ns.median - 2_250_000.0 / 1100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_sort_without_a_price_leaves_no_bill_and_one_without_switches_needs_none() {
+        let only_within = PriceList { between: PricePair::default(), ..list() };
+        assert!(bill(SwitchClasses { within: 5, between: 1 }, 1000, &only_within).is_none());
+        let bill = bill(SwitchClasses { within: 5, between: 0 }, 0, &only_within).unwrap();
+        assert_eq!((bill.lines.len(), bill.share_of_cpu), (1, None));
+        assert!(super::bill(SwitchClasses::default(), 1000, &list()).is_none());
+    }
+
+    #[test]
+    fn a_price_below_nothing_is_nothing() {
+        let odd = PriceList {
+            within: PricePair { same: price(-5.0, 1.0, Placement::Same), across: None },
+            ..PriceList::default()
+        };
+        let bill = bill(SwitchClasses { within: 5, between: 0 }, 1000, &odd).unwrap();
+        assert_eq!(bill.cpu_ns, Range { low: 0.0, median: 0.0, high: 0.0 });
+    }
+}

@@ -1,0 +1,113 @@
+//! Signals as messages: for a process that waits for others and must hear of everything in turn.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::sys::signal;
+
+/// What asks a program to end.
+const STOPS: [Signal; 4] = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP];
+
+/// Collects SIGINT, SIGQUIT, SIGTERM, SIGHUP and SIGCHLD until dropped. What was ignored when this process began stays
+/// ignored, as nohup(1) wants it.
+#[derive(Debug)]
+pub struct Inbox {
+    messages: SignalFd,
+    inherited: Inherited,
+}
+
+/// How signals were before: what a program that is started must find.
+#[derive(Debug, Clone, Copy)]
+pub struct Inherited {
+    mask: SigSet,
+    ignores_children: bool,
+}
+
+/// A signal that asked this process to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopAsked {
+    pub signal: Signal,
+    /// Whether the terminal sent it, and so to the whole foreground group: children have it too.
+    pub by_terminal: bool,
+}
+
+impl Inbox {
+    /// # Errors
+    /// No more files may be opened.
+    pub fn open() -> Result<Inbox> {
+        let mut collected = SigSet::empty();
+        collected.add(Signal::SIGCHLD);
+        for stop in STOPS {
+            if !signal::is_ignored(stop)? {
+                collected.add(stop);
+            }
+        }
+        // Children of a process that ignores SIGCHLD vanish without a trace.
+        let ignores_children = signal::is_ignored(Signal::SIGCHLD)?;
+        signal::take_default(Signal::SIGCHLD)?;
+        let mut mask = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&collected), Some(&mut mask)).context("blocking signals")?;
+        let messages =
+            SignalFd::with_flags(&collected, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context("signalfd")?;
+        Ok(Inbox { messages, inherited: Inherited { mask, ignores_children } })
+    }
+
+    pub fn inherited(&self) -> &Inherited {
+        &self.inherited
+    }
+
+    /// Waits until a signal comes, `also` becomes readable, or the time is up; the first two may have happened before.
+    ///
+    /// # Errors
+    /// What poll answers.
+    pub fn wait(&self, also: Option<BorrowedFd<'_>>, timeout: Duration) -> Result<()> {
+        let mut fds = vec![PollFd::new(self.messages.as_fd(), PollFlags::POLLIN)];
+        fds.extend(also.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno).context("poll"),
+        }
+    }
+
+    /// The oldest wish to stop that has not been taken yet. What says that a child has ended is dropped: ask for them.
+    pub fn stop_asked(&mut self) -> Option<StopAsked> {
+        while let Ok(Some(message)) = self.messages.read_signal() {
+            match Signal::try_from(message.ssi_signo as i32) {
+                Ok(Signal::SIGCHLD) | Err(_) => {}
+                Ok(signal) => return Some(StopAsked { signal, by_terminal: message.ssi_code == SI_KERNEL }),
+            }
+        }
+        None
+    }
+}
+
+/// Sent by the kernel, as the terminal's signals are; sigaction(2).
+const SI_KERNEL: i32 = 0x80;
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        // What came in the meantime was a wish that has been granted.
+        while self.stop_asked().is_some() {}
+        let _ = self.inherited.restore();
+    }
+}
+
+impl Inherited {
+    /// Makes signals what they were; in a child between fork and exec too.
+    ///
+    /// # Errors
+    /// None that a correct mask could give.
+    pub fn restore(&self) -> Result<(), Errno> {
+        if self.ignores_children {
+            signal::ignore(Signal::SIGCHLD)?;
+        }
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None)
+    }
+}

@@ -1,0 +1,341 @@
+//! The engine of `stat`: a real program, started or found running, watched to its end without being slowed.
+//!
+//! ```text
+//! the program    ─ runs ─────────────────── threads and children come and go ─────────── ends ─ its orphans end
+//! this process     sleeps ─ look ─ sleeps ─ look ─ … (/proc, exit records: a hundredth of a CPU at most) ─ wait4
+//! ```
+//!
+//! The engine prints nothing and works nothing out: it returns what was seen. It starts no thread.
+
+mod ledger;
+mod look;
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use nix::sys::signal::kill;
+use nix::unistd::{Pid, User, getpid};
+use procfs::{CurrentSI, KernelStats};
+
+use crate::counter::threads::ThreadCounters;
+use crate::sample::watched::{Books, ExitRecordsUse, Program, ProgramEnd, ThreadGroup, Watched};
+use crate::sys::clock::process_cpu_ns;
+use crate::sys::fork::Ended;
+use crate::sys::inbox::Inbox;
+use crate::sys::launch::Suspended;
+use crate::sys::pidfd;
+use crate::sys::reap::{self, Children};
+use crate::sys::taskstats::ExitRecords;
+use crate::watch::ledger::Ledger;
+use crate::watch::look::Unseen;
+
+/// How often the program is looked at.
+const STEP: Duration = Duration::from_millis(100);
+/// Looking takes a hundredth of the time at most, however many threads there are.
+const STEPS_PER_LOOK: u32 = 100;
+/// How long a program's orphans may outlive it before somebody is told what is being waited for.
+const PATIENCE_WITH_ORPHANS: Duration = Duration::from_secs(1);
+
+/// What to watch, decided before it begins.
+#[derive(Debug, Clone, Copy)]
+pub struct WatchPlan<'a> {
+    pub what: What<'a>,
+    /// Whether every thread is told by itself.
+    pub per_thread: bool,
+    /// For how long; `None` to the end.
+    pub limit: Option<Duration>,
+    /// How often somebody wants to know how far it has come.
+    pub interval: Option<Duration>,
+    /// Whether to leave running what outlives the program, rather than to wait for it.
+    pub leave_orphans: bool,
+    /// Whether to ask the kernel for a record of every thread that ends, which takes each 2 µs.
+    pub exit_records: bool,
+    /// Whether perf's counters are attached to the threads, which slows them.
+    pub count_on_threads: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum What<'a> {
+    /// A command to be run, as this user if there is one.
+    Command { words: &'a [OsString], user: Option<&'a User> },
+    /// A process that runs already.
+    Process(i32),
+}
+
+/// What is told while watching.
+#[derive(Debug, Clone)]
+pub enum Told {
+    /// An interval is over; the books are those since the beginning.
+    Interval { elapsed: Duration, books: Books, groups: Vec<ThreadGroup>, threads: u64, processes: u64 },
+    /// The program has ended, and these still run: pid and name.
+    WaitingFor(Vec<(i32, String)>),
+}
+
+/// Watches a program.
+///
+/// # Errors
+/// It cannot be started ([`crate::sys::launch::NotStarted`]), or there is no such process, or /proc hides it, or the
+/// counters are refused. Once it runs there are none but a broken /proc.
+pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> {
+    let inbox = Inbox::open()?;
+    let switches_before = machine_switches();
+    let own_cpu_before = process_cpu_ns(getpid()).unwrap_or_default();
+    let (records, refused) = match plan.exit_records.then(ExitRecords::listen) {
+        Some(Ok(records)) => (Some(records), String::new()),
+        Some(Err(error)) => (None, format!("{error:#}")),
+        None => (None, "not asked for".to_string()),
+    };
+    let mut watch = match plan.what {
+        What::Command { words, user } => Watch::launch(words, user, plan, inbox, records)?,
+        What::Process(pid) => Watch::attach(pid, plan, inbox, records)?,
+    };
+    let ended = watch.to_the_end(tell)?;
+    let elapsed = watch.began.elapsed();
+    let counting = watch.counters.map(ThreadCounters::read).transpose()?;
+    let mut closed = watch.ledger.close();
+    if matches!(plan.what, What::Process(_)) {
+        // That it goes on is no surprise, and what of it is not known stands elsewhere.
+        closed.doubts.left_running.clear();
+    }
+    let own: u64 = closed.groups.iter().map(|group| group.books.switches()).sum();
+    closed.doubts.other_switches =
+        machine_switches().zip(switches_before).map(|(after, before)| after.saturating_sub(before).saturating_sub(own));
+    let own_cpu = process_cpu_ns(getpid()).unwrap_or_default().saturating_sub(own_cpu_before);
+    Ok(Watched {
+        program: watch.program,
+        elapsed,
+        ended,
+        groups: closed.groups,
+        waited_for: closed.waited_for,
+        exit_records: match watch.records {
+            Some(_) => ExitRecordsUse::Read { lost: watch.records_lost },
+            None => ExitRecordsUse::Refused(refused),
+        },
+        doubts: closed.doubts,
+        counting,
+        looks: watch.looks,
+        own_cpu: Duration::from_nanos(own_cpu),
+    })
+}
+
+struct Watch<'a> {
+    plan: &'a WatchPlan<'a>,
+    inbox: Inbox,
+    records: Option<ExitRecords>,
+    records_lost: u64,
+    program: Program,
+    /// Becomes readable when a process ends that is no child of ours.
+    end: Option<OwnedFd>,
+    ledger: Ledger,
+    counters: Option<ThreadCounters>,
+    began: Instant,
+    looks: u64,
+}
+
+/// What a moment of waiting has brought.
+enum Turn {
+    GoOn,
+    /// Nothing is left to wait for, or nobody wants to wait any longer.
+    Done,
+}
+
+impl<'a> Watch<'a> {
+    fn launch(
+        words: &[OsString],
+        user: Option<&User>,
+        plan: &'a WatchPlan<'a>,
+        inbox: Inbox,
+        records: Option<ExitRecords>,
+    ) -> Result<Watch<'a>> {
+        reap::adopt_orphans()?;
+        let suspended = Suspended::start(words, user, inbox.inherited())?;
+        let pid = suspended.pid();
+        let mut ledger = Ledger::new(pid.as_raw(), Some(getpid().as_raw()), plan.per_thread);
+        fall_asleep(pid.as_raw());
+        let look = look::process(pid.as_raw(), false).map_err(|unseen| explain(pid.as_raw(), unseen))?;
+        let program = Program { pid: pid.as_raw(), name: look.name.clone(), kernel_thread: false };
+        ledger.look(look);
+        ledger.end_round();
+        let counters = plan.count_on_threads.then(|| ThreadCounters::of_program(pid)).transpose()?;
+        let began = Instant::now();
+        suspended.release()?;
+        Ok(Watch { plan, inbox, records, records_lost: 0, program, end: None, ledger, counters, began, looks: 0 })
+    }
+
+    fn attach(pid: i32, plan: &'a WatchPlan<'a>, inbox: Inbox, records: Option<ExitRecords>) -> Result<Watch<'a>> {
+        // First of all: from here on, the number cannot come to mean another process.
+        let end = pidfd::open(Pid::from_raw(pid)).map_err(|errno| match errno {
+            nix::errno::Errno::ESRCH => explain(pid, Unseen::Gone),
+            errno => anyhow!("watching process {pid}: pidfd_open answered {errno}"),
+        })?;
+        let look = look::process(pid, true).map_err(|unseen| explain(pid, unseen))?;
+        let program = Program { pid, name: look.name.clone(), kernel_thread: look.kernel_thread };
+        let threads: Vec<Pid> = look.threads.iter().map(|thread| Pid::from_raw(thread.tid)).collect();
+        let counters = plan.count_on_threads.then(|| ThreadCounters::of_threads(&threads)).transpose()?;
+        let ledger = Ledger::new(pid, None, plan.per_thread);
+        let began = Instant::now();
+        let mut watch =
+            Watch { plan, inbox, records, records_lost: 0, program, end: Some(end), ledger, counters, began, looks: 0 };
+        watch.round()?;
+        Ok(watch)
+    }
+
+    fn to_the_end(&mut self, tell: &mut dyn FnMut(Told)) -> Result<ProgramEnd> {
+        let mut ended = ProgramEnd::GoesOn;
+        let mut orphans_since: Option<Instant> = None;
+        let mut next_look = Instant::now() + STEP;
+        let mut next_interval = self.plan.interval.map(|interval| self.began + interval);
+        let limit = self.plan.limit.map(|limit| self.began + limit);
+        loop {
+            let until = [Some(next_look), next_interval, limit].into_iter().flatten().min().unwrap_or(next_look);
+            let end = self.end.as_ref().map(|end| end.as_fd());
+            self.inbox.wait(end, until.saturating_duration_since(Instant::now()))?;
+            if let Turn::Done = self.reap(&mut ended)? {
+                return Ok(ended);
+            }
+            if self.stop_asked(ended) {
+                break;
+            }
+            if self.end.as_ref().is_some_and(|end| pidfd::has_ended(end.as_fd())) {
+                ended = ProgramEnd::Gone;
+                break;
+            }
+            let now = Instant::now();
+            if limit.is_some_and(|limit| now >= limit) {
+                break;
+            }
+            let interval_over = next_interval.is_some_and(|at| now >= at);
+            if now >= next_look || interval_over {
+                self.round()?;
+                next_look = now + STEP.max(now.elapsed() * STEPS_PER_LOOK);
+            }
+            if let Some((at, interval)) = next_interval.zip(self.plan.interval).filter(|_| interval_over) {
+                next_interval = Some((at + interval).max(now));
+                let (threads, processes) = self.ledger.alive();
+                let (elapsed, books) = (self.began.elapsed(), self.ledger.so_far());
+                tell(Told::Interval { elapsed, books, groups: self.ledger.groups(), threads, processes });
+            }
+            if self.end.is_none() && ended != ProgramEnd::GoesOn {
+                if self.plan.leave_orphans {
+                    break;
+                }
+                let since = orphans_since.get_or_insert(now);
+                if since.elapsed() > PATIENCE_WITH_ORPHANS {
+                    tell(Told::WaitingFor(self.ledger.names()));
+                    // Once is enough; a century is never.
+                    *since += Duration::from_secs(100 * 365 * 86_400);
+                }
+            }
+        }
+        self.round()?;
+        Ok(ended)
+    }
+
+    /// Waits for the children that have ended, each after a last look.
+    fn reap(&mut self, ended: &mut ProgramEnd) -> Result<Turn> {
+        if self.end.is_some() {
+            return Ok(Turn::GoOn);
+        }
+        loop {
+            let pid = match reap::children()? {
+                Children::Ended(pid) => pid,
+                Children::AllAlive => return Ok(Turn::GoOn),
+                Children::None => return Ok(Turn::Done),
+            };
+            if let Ok(look) = look::process(pid.as_raw(), false) {
+                self.ledger.look(look);
+            }
+            self.take_records()?;
+            if let Some(reaped) = reap::reap(pid, false)? {
+                self.ledger.waited_for(pid.as_raw(), reaped.usage);
+                if pid.as_raw() == self.program.pid {
+                    *ended = match reaped.ended {
+                        Ended::Exited(code) => ProgramEnd::Exited(code),
+                        Ended::Killed(signal) => ProgramEnd::Killed(signal as i32),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Whether the watching is to stop. A running program of ours is told instead, unless the terminal has told it.
+    fn stop_asked(&mut self, ended: ProgramEnd) -> bool {
+        while let Some(asked) = self.inbox.stop_asked() {
+            let ours_runs = self.end.is_none() && ended == ProgramEnd::GoesOn;
+            if !ours_runs {
+                return true;
+            }
+            if !asked.by_terminal {
+                // That it has just ended is no failure.
+                let _ = kill(Pid::from_raw(self.program.pid), asked.signal);
+            }
+        }
+        false
+    }
+
+    /// Looks at every process of the program, and takes the records of what has ended.
+    fn round(&mut self) -> Result<()> {
+        let this = getpid().as_raw();
+        let mut waiting = if self.end.is_none() { look::own_children() } else { vec![self.program.pid] };
+        let mut seen: HashSet<i32> = HashSet::from([this]);
+        while let Some(pid) = waiting.pop() {
+            if !seen.insert(pid) {
+                continue;
+            }
+            match look::process(pid, true) {
+                Ok(look) => {
+                    waiting.extend(&look.children);
+                    self.ledger.look(look);
+                }
+                Err(Unseen::Gone) => {}
+                Err(failed) => return Err(explain(pid, failed)),
+            }
+        }
+        // Those that have become somebody else's children, unless somebody else has their number.
+        for (pid, started) in self.ledger.known() {
+            if !seen.contains(&pid) {
+                let look = look::process(pid, false).ok().filter(|look| look.started == started);
+                look.into_iter().for_each(|look| self.ledger.look(look));
+            }
+        }
+        self.take_records()?;
+        self.ledger.end_round();
+        self.looks += 1;
+        Ok(())
+    }
+
+    fn take_records(&mut self) -> Result<()> {
+        let Some(records) = &mut self.records else { return Ok(()) };
+        let ledger = &mut self.ledger;
+        self.records_lost += records.drain(|record| ledger.record(record))?.lost;
+        Ok(())
+    }
+}
+
+/// Waits until the child waits for our word: only then are its switches up to there booked.
+fn fall_asleep(pid: i32) {
+    for _ in 0..1000 {
+        if look::is_asleep(pid) {
+            return;
+        }
+        thread::sleep(Duration::from_micros(100));
+    }
+}
+
+fn explain(pid: i32, unseen: Unseen) -> anyhow::Error {
+    match unseen {
+        Unseen::Gone => {
+            anyhow!("there is no process {pid}, or /proc hides it (mounted with hidepid: sudo shows it)")
+        }
+        Unseen::Failed(error) => anyhow!("reading /proc/{pid}: {error} (sudo may read it)"),
+    }
+}
+
+/// Switches of the whole machine since boot.
+fn machine_switches() -> Option<u64> {
+    KernelStats::current().ok().map(|stats| stats.ctxt)
+}
