@@ -9,6 +9,7 @@ mod diffs;
 mod output;
 mod placement;
 mod policies;
+mod programs;
 mod refusals;
 mod saved;
 mod stops;

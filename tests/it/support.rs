@@ -11,6 +11,14 @@ use serde_json::Value;
 /// The binary under test.
 pub const CTXPROF: &str = env!("CARGO_BIN_EXE_ctxprof");
 
+/// The program that makes a known number of switches. Cargo builds examples before tests, but not for `--test it` alone.
+pub fn switcher() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let program = test.parent().unwrap().with_file_name("examples").join("switcher");
+    assert!(program.exists(), "please run `cargo build --example switcher`, with --release as for this test");
+    program
+}
+
 /// What a command did.
 #[derive(Debug)]
 pub struct Done {
@@ -51,9 +59,13 @@ pub fn run(line: &str) -> Done {
     command(line).output().unwrap_or_else(|error| panic!("{line}: {error}")).into()
 }
 
-/// A command of these words, split at spaces; the first `ctxprof` stands for the built binary.
+/// A command of these words, split at spaces; `ctxprof` stands for the built binary, `switcher` for the built program.
 pub fn command(line: &str) -> Command {
-    let mut words = line.split_whitespace().map(|word| if word == "ctxprof" { CTXPROF } else { word });
+    let mut words = line.split_whitespace().map(|word| match word {
+        "ctxprof" => CTXPROF.into(),
+        "switcher" => switcher(),
+        other => other.into(),
+    });
     let mut command = Command::new(words.next().unwrap());
     command.args(words).stdin(Stdio::null()).env("LANG", "C.UTF-8").env_remove("LC_ALL").env_remove("LC_CTYPE");
     command
