@@ -58,6 +58,20 @@ greatest_of() { sort -g | tail -n 1; }
 # From the least to the greatest of its arguments.
 range_of() { echo "$(printf '%s\n' "$@" | least_of)…$(printf '%s\n' "$@" | greatest_of)"; }
 
+# The median of the numbers on stdin and an interval that holds the median of what they come from with a probability of at
+# least 95 %, whatever the distribution: "MEDIAN LOW HIGH COVERAGE". From the k-th least to the k-th greatest, with the largest
+# k that will do; five numbers or fewer have none.
+median_interval() {
+  sort -g | awk '
+    {v[NR] = $1}
+    END {
+      # How likely it is that fewer than k of NR lie below the median: the binomial distribution, summed up.
+      term = 0.5 ^ NR
+      for (k = 0; k < NR && sum + term <= 0.025; k++) {sum += term; term *= (NR - k) / (k + 1)}
+      if (k) print (NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2), v[k], v[NR + 1 - k], 1 - 2 * sum
+    }'
+}
+
 # A field of a row of ctxprof's CSV on stdin: csv_field ROW COLUMN
 csv_field() {
   awk -F, -v row="$1" -v column="$2" 'NR==1 {for (i=1; i<=NF; i++) if ($i==column) at=i} $1==row {print $at}'
@@ -90,6 +104,18 @@ prepare_benchmark() {
   cargo build --release --locked --quiet
   CTXPROF=$PWD/target/release/ctxprof
   echo "# $(uname -sr), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs, $("$CTXPROF" --version), $(perf --version 2> /dev/null || echo no perf)"
+}
+
+# Builds the program whose switches are known: SWITCHER.
+prepare_switcher() {
+  cargo build --release --locked --quiet --example switcher
+  # shellcheck disable=SC2034  # who sources this uses it
+  SWITCHER=$PWD/target/release/examples/switcher
+}
+
+# Runs a command with tracefs, in a mount namespace of its own: what is mounted there is not this machine's.
+with_tracefs() {
+  unshare --mount sh -c 'mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing; exec "$@"' sh "$@"
 }
 
 # Prints a figure against what it should be, and remembers whether all were met: judge WORDS FIGURE CONDITION WANTED
