@@ -32,6 +32,7 @@ pub(super) const RUN_EXAMPLES: &str = "Examples:
   taskset -c 3 ctxprof run                          on a CPU that the mask allows
   sudo ctxprof run --format json --quiet            JSON on stdout and nothing else
   sudo ctxprof run -o run.json -o run.md            two files, and the table on stdout
+  sudo ctxprof run -o ctxprof.prom                  for Prometheus, also through node_exporter
   sudo ctxprof run --samples-out raw.json           raw samples too, for `ctxprof report raw.json`
 
 One op is one round trip, unless `ctxprof list` says otherwise. Every run is kept (`ctxprof report` shows the last one) unless --no-save.";

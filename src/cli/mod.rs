@@ -248,7 +248,7 @@ pub struct OutputArgs {
     #[arg(long, value_name = "FORMAT", default_value = FORMATS[0].name, value_parser = PossibleValuesParser::new(FORMATS.iter().map(|format| format.name)))]
     pub format: String,
 
-    /// Also write it to this file, in the form of its suffix (.json, .csv, .md, .txt); may be repeated
+    /// Also write it to this file, in the form of its suffix (.json, .csv, .md, .txt, .prom); may be repeated
     #[arg(long, short, value_name = "FILE", value_parser = output_file)]
     pub output: Vec<PathBuf>,
 

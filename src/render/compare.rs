@@ -1,11 +1,15 @@
-//! What people see of a comparison.
+//! What people and machines see of a comparison.
+
+use std::slice;
 
 use anyhow::{Context, Result};
 
 use crate::record::compare::{CompareDocument, CompareRow, SavedRow};
 use crate::render::Report;
+use crate::render::metrics::{self, Metrics, Quantity};
 use crate::render::view::{Align, Cell, Column, Table, View};
 use crate::sample::{Ending, LeftOut};
+use crate::summary::median;
 use crate::unit::{Nanoseconds, Share};
 
 impl Report for CompareDocument {
@@ -40,6 +44,60 @@ impl Report for CompareDocument {
             notes: verdicts.chain(left_out).chain([meaning.to_string()]).collect(),
             warnings: partial.into_iter().chain(self.warnings.iter().map(|warning| warning.message.clone())).collect(),
         }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let body = &self.body;
+        let mut metrics = Metrics::of(self);
+        metrics.rows(slice::from_ref(self), metrics::command).figure(
+            "complete",
+            Quantity::Count,
+            "1 if nothing ended this early",
+            |document| metrics::completeness(&document.body.ending),
+        );
+        metrics
+            .rows(&body.rows, |row| vec![("tool", row.tool.clone()), ("workload", row.own_workload.clone())])
+            .figure("compare_claimed_op", Quantity::Nanoseconds, "What the tool says an op takes", |row| {
+                row.claimed_ns_per_op
+            })
+            .figure("compare_assumed_switches_per_op", Quantity::Count, "What people divide that by", |row| {
+                Some(row.assumed_switches_per_op)
+            })
+            .figure("compare_counted_switches_per_op", Quantity::Count, "What the tool does, counted", |row| {
+                row.counted_switches_per_op
+            })
+            .figure("compare_claimed_switch", Quantity::Nanoseconds, "The claim by what people assume", |row| {
+                row.claimed_ns_per_switch
+            })
+            .figure("compare_true_switch", Quantity::Nanoseconds, "The claim by what was counted", |row| {
+                row.true_ns_per_switch
+            })
+            .figure("compare_own_op", Quantity::Nanoseconds, "What our workload says an op takes", |row| {
+                row.own_ns_per_op
+            })
+            .estimate("compare_claimed_by_own", Quantity::Ratio, "The claim by what our workload says", |row| row.ratio)
+            .figure("compare_rounds", Quantity::Count, "How often both were run", |row| Some(f64::from(row.rounds)))
+            .info("compare_tool_info", "The tool as it would be typed, and who counted its switches", |row| {
+                vec![("tool_command", Some(row.command.clone())), ("counted_by", row.counted_by.clone())]
+            });
+        // A benchmark that was repeated stands in a file several times.
+        let claims = |saved: &SavedRow| {
+            let same = body.saved.iter().filter(|other| (&other.file, &other.what) == (&saved.file, &saved.what));
+            median(same.map(|other| other.claimed_ns_per_op).collect())
+        };
+        metrics.rows(&body.saved, |saved| vec![("file", saved.file.clone()), ("what", saved.what.clone())]).figure(
+            "compare_saved_op",
+            Quantity::Nanoseconds,
+            "What a file says an op takes, not counted",
+            claims,
+        );
+        metrics.rows(&body.left_out, |left_out| vec![("tool", left_out.workload.clone())]).figure(
+            "compare_left_out",
+            Quantity::Count,
+            "1 for a tool that is not here",
+            |_| Some(1.0),
+        );
+        metrics
     }
 }
 

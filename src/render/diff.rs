@@ -1,11 +1,13 @@
-//! What people see of a diff.
+//! What people and machines see of a diff.
 
 use anyhow::{Context, Result};
 
 use crate::record::diff::{DiffDocument, DiffRow, Difference};
 use crate::render::Report;
+use crate::render::metrics::{Metrics, Quantity};
 use crate::render::view::{Align, Cell, Column, Table, View};
 use crate::sample::Placement;
+use crate::summary::{Change, Verdict};
 use crate::unit::{Nanoseconds, Share};
 
 impl Report for DiffDocument {
@@ -34,6 +36,48 @@ impl Report for DiffDocument {
             notes: self.notes(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
         }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let body = &self.body;
+        let mut metrics = Metrics::of(self);
+        let yes = |is: bool| f64::from(u8::from(is));
+        metrics
+            .rows(&body.rows, |row| {
+                vec![("workload", row.workload.clone()), ("placement", row.placement.name().to_string())]
+            })
+            .figure("diff_old_op", Quantity::Nanoseconds, "What an op took on the old side", |row| row.old_ns_per_op)
+            .figure("diff_new_op", Quantity::Nanoseconds, "What an op takes on the new side", |row| row.new_ns_per_op)
+            .estimate("diff_change", Quantity::Ratio, "New by old, less 1: 0.1 is a tenth slower", |row| {
+                Some(row.change?.relative)
+            })
+            .figure("diff_threshold", Quantity::Ratio, "What a change must exceed to be one", |row| {
+                Some(row.change?.threshold)
+            })
+            .samples("diff_verdict", Quantity::Count, "1 for the verdict that holds, 0 for the others", |row| {
+                let of = |verdict: Verdict, change: Change| {
+                    (vec![("verdict", verdict.name().to_string())], yes(verdict == change.verdict))
+                };
+                row.change
+                    .iter()
+                    .flat_map(|&change| Verdict::ALL.into_iter().map(move |verdict| of(verdict, change)))
+                    .collect()
+            })
+            // Where nothing was forbidden, there is no saying that nothing forbidden was found.
+            .figure("diff_regression", Quantity::Count, "1 if slower than was allowed", |row| {
+                self.settings.fail_above.map(|_| yes(row.regression))
+            });
+        metrics
+            .rows(&body.differences, |difference| {
+                vec![
+                    ("key", difference.key.clone()),
+                    ("what", difference.what.clone()),
+                    ("old", difference.old.clone()),
+                    ("new", difference.new.clone()),
+                ]
+            })
+            .figure("diff_difference_info", Quantity::Count, "What else is not the same on both sides", |_| Some(1.0));
+        metrics
     }
 }
 

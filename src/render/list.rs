@@ -1,9 +1,12 @@
-//! What people see of what can be measured.
+//! What people and machines see of what can be measured.
+
+use std::slice;
 
 use anyhow::{Context, Result};
 
 use crate::record::list::{CounterEntry, ListDocument, WorkloadEntry};
 use crate::render::Report;
+use crate::render::metrics::{self, Metrics, Quantity};
 use crate::render::view::{Align, Cell, Column, Table, View};
 
 impl Report for ListDocument {
@@ -21,6 +24,34 @@ impl Report for ListDocument {
             ],
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
         }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::of(self);
+        let yes = |is: bool| Some(f64::from(u8::from(is)));
+        metrics.rows(slice::from_ref(self), metrics::command).info(
+            "counting_info",
+            "How kernel switches would be counted",
+            |list| vec![("counting", Some(list.body.counting.name().to_string()))],
+        );
+        metrics
+            .rows(&self.body.workloads, |entry| {
+                vec![("workload", entry.name.clone()), ("kind", entry.kind.name().to_string())]
+            })
+            .figure(
+                "workload_available",
+                Quantity::Count,
+                "1 for what can be measured here, 0 for the rest",
+                |entry| yes(entry.available),
+            );
+        // Events: the word counter is kept for a type of metric.
+        metrics.rows(&self.body.counters, |entry| vec![("event", entry.name.clone())]).figure(
+            "event_available",
+            Quantity::Count,
+            "1 for what can be counted here, 0 for the rest",
+            |entry| yes(entry.available),
+        );
+        metrics
     }
 }
 

@@ -1,10 +1,13 @@
-//! The registry of output formats. Tables, CSV and Markdown are drawn from one view; JSON is the document itself.
+//! The registry of output formats. Tables, CSV and Markdown are drawn from one view, OpenMetrics from figures that keep their
+//! names from one version to the next; JSON is the document itself.
 
 mod compare;
 mod csv;
 mod diff;
 pub mod list;
 mod markdown;
+pub mod metrics;
+mod openmetrics;
 pub mod prices;
 mod run;
 mod stat;
@@ -15,6 +18,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use crate::render::metrics::Metrics;
 use crate::render::view::View;
 
 /// Something that can be shown in every format.
@@ -27,6 +31,9 @@ pub trait Report {
 
     /// What people see of it; `wide` asks for more columns.
     fn view(&self, wide: bool) -> View;
+
+    /// What machines collect of it, drawn from the document and not from the view: names and units are a promise.
+    fn metrics(&self) -> Metrics;
 }
 
 /// How output is to look.
@@ -59,6 +66,7 @@ pub static FORMATS: &[Format] = &[
         suffixes: &["md", "markdown"],
         draw: |report, look| Ok(markdown::draw(&report.view(look.wide))),
     },
+    Format { name: "openmetrics", suffixes: &["prom"], draw: |report, _| openmetrics::draw(report.metrics()) },
 ];
 
 /// The format of this name.
@@ -86,7 +94,13 @@ mod tests {
 
     #[test]
     fn the_suffix_tells_the_format() {
-        for (path, name) in [("a.json", "json"), ("b/a.x.csv", "csv"), ("a.md", "markdown"), ("a.txt", "table")] {
+        for (path, name) in [
+            ("a.json", "json"),
+            ("b/a.x.csv", "csv"),
+            ("a.md", "markdown"),
+            ("a.txt", "table"),
+            ("a.prom", "openmetrics"),
+        ] {
             assert_eq!(format_of(Path::new(path)).unwrap().name, name);
         }
         for path in ["a", "a.xml", "json", "/dev/null"] {

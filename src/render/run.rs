@@ -1,9 +1,12 @@
-//! What people see of a run.
+//! What people and machines see of a run.
+
+use std::slice;
 
 use anyhow::{Context, Result};
 
-use crate::record::run::RunDocument;
+use crate::record::run::{CounterRecord, RunDocument, RunResult};
 use crate::render::Report;
+use crate::render::metrics::{self, Labels, Metrics, Quantity};
 use crate::render::prices::{CycleSource, cycle_source, price_table};
 use crate::render::view::View;
 use crate::sample::{CountingMode, LeftOut, Placement};
@@ -34,6 +37,136 @@ impl Report for RunDocument {
             warnings: self.all_warnings(),
         }
     }
+
+    fn metrics(&self) -> Metrics {
+        let body = &self.body;
+        let mut metrics = Metrics::of(self);
+        metrics
+            .rows(slice::from_ref(self), metrics::command)
+            .info("run_info", "How this was measured", |run| {
+                vec![
+                    ("counting", Some(run.body.counting.mode.name().to_string())),
+                    ("policy", run.settings.policy.clone()),
+                    ("nice", run.settings.nice.map(|nice| nice.to_string())),
+                ]
+            })
+            .figure("complete", Quantity::Count, "1 if nothing ended this early", |run| {
+                metrics::completeness(&run.body.ending)
+            });
+        add_prices(&mut metrics, &body.results);
+        add_circumstances(&mut metrics, &body.results);
+        let ratios: Vec<Ratio> = body.ratio.iter().chain(&body.ratios).cloned().collect();
+        let both = |ratio: &Ratio| vec![("dearer", ratio.dearer.clone()), ("cheaper", ratio.cheaper.clone())];
+        metrics
+            .rows(&ratios, both)
+            .estimate("switch_price", Quantity::Ratio, "The price of a switch by that of a cheaper one", |ratio| {
+                Some(ratio.gross)
+            })
+            .estimate("net_switch_price", Quantity::Ratio, "The same without the floors", |ratio| ratio.net);
+        metrics.rows(&body.left_out, |left_out| row_labels(&left_out.workload, left_out.placement)).figure(
+            "workload_left_out",
+            Quantity::Count,
+            "1 for what was asked for and cannot be measured here",
+            |_| Some(1.0),
+        );
+        metrics
+    }
+}
+
+fn row_labels(workload: &str, placement: Placement) -> Labels {
+    vec![("workload", workload.to_string()), ("placement", placement.name().to_string())]
+}
+
+fn result_labels(result: &RunResult) -> Labels {
+    let mut labels = row_labels(&result.workload, result.placement);
+    labels.push(("kind", result.kind.name().to_string()));
+    labels
+}
+
+/// What an op and a switch take.
+fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
+    metrics
+        .rows(results, result_labels)
+        .estimate("op", Quantity::Nanoseconds, "What an op takes, the median of clean samples", |result| {
+            result.ns_per_op
+        })
+        .estimate("op_cpu", Quantity::Nanoseconds, "CPU time of all parties per op", |result| result.cpu_ns_per_op)
+        .figure("op_mean", Quantity::Nanoseconds, "What an op takes, the mean of all samples", |result| {
+            result.mean_ns_per_op
+        })
+        .estimate("op_floor", Quantity::Nanoseconds, "What the calls of an op take where nothing switches", |result| {
+            result.floor_ns_per_op
+        })
+        .figure("switches_per_op", Quantity::Count, "Counted switches of the workload's own kind", |result| {
+            result.switches_per_op
+        })
+        .figure("expected_switches_per_op", Quantity::Count, "Switches that the workload promises", |result| {
+            result.expected_switches_per_op
+        })
+        .figure("kernel_switches_per_op", Quantity::Count, "The kernel's switches of the parties", |result| {
+            result.kernel_switches_per_op
+        })
+        .figure("voluntary_switches_per_op", Quantity::Count, "Those of them that were asked for", |result| {
+            result.kernel_switches.map(|switches| switches.voluntary)
+        })
+        .figure("involuntary_switches_per_op", Quantity::Count, "Those of them that were preemptions", |result| {
+            result.kernel_switches.map(|switches| switches.involuntary)
+        })
+        .estimate(
+            "switch",
+            Quantity::Nanoseconds,
+            "What a switch takes: an op by its switches (expected ones where workload_info says so)",
+            |result| result.ns_per_switch,
+        )
+        .estimate("net_switch", Quantity::Nanoseconds, "What a switch takes without the floor", |result| {
+            result.net_ns_per_switch
+        });
+}
+
+/// How far the prices are to be believed, and what else was counted.
+fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
+    // Of no samples there is no share.
+    let share =
+        |part: usize, result: &RunResult| (result.samples.taken > 0).then(|| part as f64 / result.samples.taken as f64);
+    metrics
+        .rows(results, result_labels)
+        .figure("clean", Quantity::Ratio, "The share of samples that nothing else disturbed", |result| {
+            share(result.samples.clean, result)
+        })
+        .figure("slowed", Quantity::Ratio, "The share of samples in which the core was slow", |result| {
+            share(result.samples.slowed, result)
+        })
+        .figure("samples_taken", Quantity::Count, "Timed samples", |result| Some(result.samples.taken as f64))
+        .figure("incarnations", Quantity::Count, "How often the parties were made anew", |result| {
+            Some(f64::from(result.incarnations))
+        })
+        .figure("interval_confidence", Quantity::Ratio, "How surely an interval holds its median", |result| {
+            result.interval_confidence
+        })
+        .estimate(
+            "counting_cost",
+            Quantity::Ratio,
+            "Time while switches are counted by time while they are not",
+            |result| result.counting_cost,
+        )
+        .samples("events_per_op", Quantity::Count, "What perf counted, by its name there", |result| {
+            let of = |counter: &CounterRecord| {
+                let labels = vec![("event", counter.name.clone()), ("source", counter.source.name().to_string())];
+                (labels, counter.per_op)
+            };
+            result.counters.iter().map(of).collect()
+        })
+        .info("workload_info", "What an op is, who counted its switches, and where it ran", |result| {
+            let cpus: Vec<String> = result.cpus.iter().map(usize::to_string).collect();
+            vec![
+                ("op", Some(result.op.clone())),
+                ("switches_source", Some(result.switches_source.name().to_string())),
+                ("cpus", Some(cpus.join(","))),
+            ]
+        })
+        .samples("workload_warning_info", Quantity::Count, "What to know before believing a row", |result| {
+            metrics::codes(&result.warnings)
+        });
 }
 
 impl RunDocument {

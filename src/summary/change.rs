@@ -18,6 +18,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    pub const ALL: [Verdict; 3] = [Verdict::Same, Verdict::Faster, Verdict::Slower];
+
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Same => "same",

@@ -83,6 +83,19 @@ pub enum CountSource {
     Expected,
 }
 
+impl CountSource {
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            CountSource::Kernel => "kernel",
+            CountSource::Polls => "polls",
+            CountSource::Resumes => "resumes",
+            CountSource::Uprobe => "uprobe",
+            CountSource::Expected => "expected",
+        }
+    }
+}
+
 impl Switches {
     /// What to divide by: the count, else the expectation; `None` where nothing switches but for a chance.
     pub fn per_op(&self) -> Option<f64> {

@@ -54,15 +54,18 @@ fn where_nothing_can_be_written_is_known_before_measuring() {
 fn every_format_is_written_by_its_suffix_and_the_table_still_printed() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let outputs: Vec<String> =
-        ["a.json", "a.csv", "a.md", "a.txt"].iter().map(|name| format!("-o {}", path(name).display())).collect();
+    let outputs: Vec<String> = ["a.json", "a.csv", "a.md", "a.txt", "a.prom"]
+        .iter()
+        .map(|name| format!("-o {}", path(name).display()))
+        .collect();
     let done = run(&format!("ctxprof run task-channel {SHORT} {}", outputs.join(" "))).expect(0, &[]);
     assert!(done.stdout.contains("ns/op"));
     assert!(fs::read_to_string(path("a.json")).unwrap().contains("\"ctxprof.run/1\""));
     assert!(fs::read_to_string(path("a.csv")).unwrap().starts_with("workload,ns_per_op,ns_per_op_low"));
     assert!(fs::read_to_string(path("a.md")).unwrap().contains("| task-channel |"));
+    assert!(fs::read_to_string(path("a.prom")).unwrap().contains("ctxprof_switch_seconds{workload=\"task-channel\""));
     assert_eq!(fs::read_to_string(path("a.txt")).unwrap(), done.stdout);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "nothing else is left");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5, "nothing else is left");
 }
 
 #[test]

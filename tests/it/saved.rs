@@ -30,7 +30,9 @@ fn a_document_shown_again_in_any_format_says_the_same() {
 /// Version 1 as it was first written: what reads it must go on showing exactly this.
 #[test]
 fn the_golden_documents_read_as_they_always_did() {
-    for (format, expected) in [("table", "run-1.txt"), ("csv", "run-1.csv"), ("markdown", "run-1.md")] {
+    for (format, expected) in
+        [("table", "run-1.txt"), ("csv", "run-1.csv"), ("markdown", "run-1.md"), ("openmetrics", "run-1.prom")]
+    {
         let shown = run(&format!("ctxprof report {GOLDEN}/run-1.json --wide --format {format}")).expect(0, &[]).stdout;
         assert_eq!(shown, fs::read_to_string(format!("{GOLDEN}/{expected}")).unwrap(), "{expected}");
     }
