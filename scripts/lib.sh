@@ -28,6 +28,30 @@ install_packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 install --no-install-recommends "${missing[@]}" > /dev/null
 }
 
+# Puts a program of a Debian or Ubuntu package on PATH without installing the package, which would start a service for all
+# to reach: program_of PACKAGE PROGRAM. Unpacked beside the build, once.
+program_of() {
+  local package=$1 program=$2 folder
+  command -v "$program" > /dev/null && return 0
+  folder=${CARGO_TARGET_DIR:-$PWD/target}/unpacked/$package
+  if [ ! -x "$folder/usr/bin/$program" ]; then
+    command -v apt-get > /dev/null || die "please install $package for its $program (no apt-get here to fetch it)"
+    say "unpacking $package for its $program"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    (
+      cd "$folder" || exit
+      apt-get -qq download "$package" 2> /dev/null || {
+        as_root apt-get -qq -o DPkg::Lock::Timeout=120 update
+        apt-get -qq download "$package"
+      }
+      dpkg-deb -x "$package"_*.deb .
+      rm "$package"_*.deb
+    )
+  fi
+  PATH=$PATH:$folder/usr/bin
+}
+
 cargo_version() { cargo --version 2> /dev/null | awk '{print $2}'; }
 
 # Puts a cargo that is new enough on PATH: the one that is there, rustup's of this or the invoking user, or a package.

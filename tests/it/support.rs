@@ -83,6 +83,7 @@ pub fn can(what: &str) -> bool {
         "perf" => run(&format!("ctxprof run thread-pipe --counters cpu {SHORT}")).code == Some(0),
         "go" => run("go version").code == Some(0),
         "strace" => run("strace --version").code == Some(0),
+        "promtool" => Command::new("promtool").arg("--version").output().is_ok_and(|done| done.status.success()),
         other => panic!("nobody knows how to look for {other:?}"),
     };
     let required = env::var("CTXPROF_TEST_REQUIRE").is_ok_and(|list| list.split(',').any(|each| each == what));
