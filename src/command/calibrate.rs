@@ -59,7 +59,12 @@ pub(super) fn counting_cost_ns() -> Option<f64> {
 }
 
 /// A short run of these workloads, on one CPU and on the nearest two, as far as they are `wanted`.
-fn measure(names: &[&str], choice: CounterChoice, time: Duration, wanted: impl Fn(&Entry) -> bool) -> Result<RunDocument> {
+fn measure(
+    names: &[&str],
+    choice: CounterChoice,
+    time: Duration,
+    wanted: impl Fn(&Entry) -> bool,
+) -> Result<RunDocument> {
     signal::catch_stops()?;
     let started_at = timestamp(SystemTime::now());
     let root = Path::new("/");
@@ -73,7 +78,8 @@ fn measure(names: &[&str], choice: CounterChoice, time: Duration, wanted: impl F
         followers.retain(|(placement, _)| *placement != Placement::Smt);
     }
     followers.truncate(2);
-    let setting = |follower_cpu| Setting { follower_cpu, spare_cpu: processors.spare(place.cpu), ..Setting::on(place.cpu) };
+    let setting =
+        |follower_cpu| Setting { follower_cpu, spare_cpu: processors.spare(place.cpu), ..Setting::on(place.cpu) };
     let places: Vec<_> = followers.into_iter().map(|(placement, cpu)| (placement, setting(cpu))).collect();
     let workloads: Vec<_> = names.iter().flat_map(|name| workload::meant_by(name)).collect();
     let (mut entries, left_out) = lay_out(&workloads, &places);
@@ -89,7 +95,8 @@ fn measure(names: &[&str], choice: CounterChoice, time: Duration, wanted: impl F
         handicap: None,
     };
     let seen = bench::run(&plan, &mut Ladder::new(choice), &mut |_| {})?;
-    let settings = RunSettings { incarnations: INCARNATIONS, counters: choice.name().to_string(), ..RunSettings::default() };
+    let settings =
+        RunSettings { incarnations: INCARNATIONS, counters: choice.name().to_string(), ..RunSettings::default() };
     Ok(from_samples(&SamplesDocument {
         schema: samples::SCHEMA.to_string(),
         tool: Tool::this(),

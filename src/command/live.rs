@@ -149,8 +149,12 @@ fn live_table(interval: &IntervalRecord, before: &[ThreadGroup], now: &[ThreadGr
             group.key.name()
         )
     });
-    [HEADING.to_string(), line(interval), "switches/s  voluntary/s  involuntary/s    on CPU   waiting  thread".to_string()]
-        .into_iter()
-        .chain(lines)
-        .collect()
+    [
+        HEADING.to_string(),
+        line(interval),
+        "switches/s  voluntary/s  involuntary/s    on CPU   waiting  thread".to_string(),
+    ]
+    .into_iter()
+    .chain(lines)
+    .collect()
 }

@@ -36,9 +36,9 @@ pub(super) fn deliver_to(stream: Stream, report: &dyn Report, output: &OutputArg
     let draw = |term: &Term| (format.draw)(report, &look_of(term, output.wide, color));
     let mut outcome = match stream {
         Stream::Stdout => draw(&Term::stdout()).and_then(|text| print(text.as_bytes())),
-        Stream::Stderr if output.output.is_empty() => draw(&Term::stderr()).and_then(|text| {
-            io::stderr().write_all(text.as_bytes()).context("writing to stderr")
-        }),
+        Stream::Stderr if output.output.is_empty() => {
+            draw(&Term::stderr()).and_then(|text| io::stderr().write_all(text.as_bytes()).context("writing to stderr"))
+        }
         Stream::Stderr => Ok(()),
     };
     let plain = Look { width: PAGE_WIDTH, wide: output.wide, ascii: false, color: false };

@@ -117,7 +117,8 @@ fn settings(arguments: &StatArgs, user: Option<&User>) -> StatSettings {
 
 /// The prices of the run that `--price` names, if it names one.
 fn named_prices(arguments: &StatArgs) -> Result<Option<PriceList>> {
-    let Some(path) = arguments.price.as_deref().filter(|path| *path != Path::new(CALIBRATE) && *path != Path::new(NONE))
+    let Some(path) =
+        arguments.price.as_deref().filter(|path| *path != Path::new(CALIBRATE) && *path != Path::new(NONE))
     else {
         return Ok(None);
     };

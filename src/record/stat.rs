@@ -172,8 +172,7 @@ pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
         switching_cpu_ns: bill.as_ref().map(|bill| bill.cpu_ns.times(1.0 / ops as f64)),
     });
     let total = |count: &ThreadCount| {
-        let running_ratio =
-            if count.enabled_ns == 0 { 1.0 } else { count.running_ns as f64 / count.enabled_ns as f64 };
+        let running_ratio = if count.enabled_ns == 0 { 1.0 } else { count.running_ns as f64 / count.enabled_ns as f64 };
         // What never ran has counted nothing, which is no 0.
         let total = (running_ratio > 0.0).then(|| count.count as f64 / running_ratio)?;
         let per_op = ops.map(|ops| total / ops as f64);

@@ -102,7 +102,7 @@ impl Metrics {
                     ("preemption", host.preemption.clone()),
                     ("mitigations", host.mitigations.clone()),
                     ("online_cpus", host.online_cpus.clone()),
-                    ("pinned_cpu", Some(host.pinned_cpu.to_string())),
+                    ("pinned_cpu", host.pinned_cpu.map(|cpu| cpu.to_string())),
                 ]
             })
             .samples("warning_info", Quantity::Count, "What to know before believing the figures", |document| {

@@ -1,9 +1,12 @@
 //! What people see of a program's bill.
 
+use std::slice;
+
 use anyhow::{Context, Result};
 
 use crate::record::stat::{EndRecord, StatBody, StatDocument};
 use crate::render::Report;
+use crate::render::metrics::{self, Metrics, Quantity};
 use crate::render::view::{Align, Cell, Column, Table, View};
 use crate::summary::bill::{Bill, BillLine, PriceSource, Range, Sort, SwitchPrice};
 use crate::summary::figures::Figures;
@@ -12,6 +15,69 @@ use crate::unit::{Count, Nanoseconds, Share, Span};
 impl Report for StatDocument {
     fn json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::of(self);
+        metrics
+            .rows(slice::from_ref(self), metrics::command)
+            .figure("stat_elapsed", Quantity::Nanoseconds, "How long the program was watched", |document| {
+                Some(document.body.elapsed_ns as f64)
+            })
+            .figure(
+                "stat_voluntary_switches",
+                Quantity::Count,
+                "Kernel switches at which a thread had to wait",
+                |document| Some(document.body.totals.figures.voluntary_switches as f64),
+            )
+            .figure(
+                "stat_involuntary_switches",
+                Quantity::Count,
+                "Kernel switches at which a thread could have gone on",
+                |document| Some(document.body.totals.figures.involuntary_switches as f64),
+            )
+            .figure("stat_on_cpu", Quantity::Nanoseconds, "CPU time of all threads", |document| {
+                Some(document.body.totals.figures.on_cpu_ns as f64)
+            })
+            .figure(
+                "stat_run_queue_wait",
+                Quantity::Nanoseconds,
+                "How long threads were runnable without a CPU",
+                |document| document.body.totals.figures.run_queue_wait_ns.map(|ns| ns as f64),
+            )
+            .figure("stat_migrations", Quantity::Count, "Moves of threads to another CPU", |document| {
+                document.body.totals.figures.migrations.map(|count| count as f64)
+            })
+            .figure("stat_minor_faults", Quantity::Count, "Page faults that needed no input", |document| {
+                Some(document.body.totals.figures.minor_faults as f64)
+            })
+            .figure("stat_major_faults", Quantity::Count, "Page faults that waited for input", |document| {
+                Some(document.body.totals.figures.major_faults as f64)
+            })
+            .estimate(
+                "stat_switch_cpu",
+                Quantity::Nanoseconds,
+                "CPU time of a switch on this machine, net",
+                |document| Some(document.body.bill.as_ref()?.price_ns.as_estimate()),
+            )
+            .estimate("stat_switching_cpu", Quantity::Nanoseconds, "CPU time that switching took", |document| {
+                Some(document.body.bill.as_ref()?.cpu_ns.as_estimate())
+            })
+            .estimate(
+                "stat_switching_of_cpu",
+                Quantity::Ratio,
+                "The share of the CPU time that switching took",
+                |document| Some(document.body.bill.as_ref()?.share_of_cpu?.as_estimate()),
+            );
+        metrics
+            .rows(&self.body.threads, |row| vec![("process", row.process.clone()), ("thread", row.thread.clone())])
+            .figure("stat_thread_switches", Quantity::Count, "Kernel switches of the threads of this name", |row| {
+                Some(row.figures.switches() as f64)
+            })
+            .figure("stat_thread_on_cpu", Quantity::Nanoseconds, "CPU time of the threads of this name", |row| {
+                Some(row.figures.on_cpu_ns as f64)
+            });
+        metrics
     }
 
     fn view(&self, wide: bool) -> View {
@@ -109,8 +175,11 @@ impl StatDocument {
             share if share < 0.30 => "Switching takes a good part of its CPU time",
             _ => "Much of its CPU time goes to switching: fewer and larger handovers would pay",
         };
-        let kernel_thread =
-            if self.body.program.kernel_thread { " (a thread of the kernel, whose switches change no memory map, pays less)" } else { "" };
+        let kernel_thread = if self.body.program.kernel_thread {
+            " (a thread of the kernel, whose switches change no memory map, pays less)"
+        } else {
+            ""
+        };
         format!(
             "{likely}: {} switches at {} are {}, {} of {}{kernel_thread}. What a switch costs afterwards, in refilled caches, and what it costs other CPUs, is not in it.",
             bill.switches,
@@ -145,7 +214,11 @@ fn range(range: Range, show: impl Fn(f64) -> String) -> String {
 /// Where the prices come from, once each.
 fn price_sentences(body: &StatBody) -> Vec<String> {
     let mut sentences: Vec<String> = Vec::new();
-    let prices = body.bill.iter().flat_map(|bill| &bill.lines).flat_map(|line| line.prices.same.iter().chain(&line.prices.across));
+    let prices = body
+        .bill
+        .iter()
+        .flat_map(|bill| &bill.lines)
+        .flat_map(|line| line.prices.same.iter().chain(&line.prices.across));
     for price in prices {
         let sentence = match &price.source {
             PriceSource::Saved { file, started_at } => format!("Prices of {started_at}, from {file}."),
@@ -155,9 +228,11 @@ fn price_sentences(body: &StatBody) -> Vec<String> {
             sentences.push(sentence);
         }
     }
-    sentences.extend(body.no_price.iter().map(|missing| {
-        format!("No price of {}: {}.", missing.placement.title(&missing.workload), missing.reason)
-    }));
+    sentences.extend(
+        body.no_price
+            .iter()
+            .map(|missing| format!("No price of {}: {}.", missing.placement.title(&missing.workload), missing.reason)),
+    );
     sentences
 }
 
@@ -207,7 +282,8 @@ fn thread_table(body: &StatBody, wide: bool) -> Table {
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for thread in body.threads.iter().filter(|thread| thread.of_program || each || wide) {
         let id = thread.tid.map_or(String::new(), |tid| format!(" {tid}"));
-        let name = if thread.of_program { thread.thread.clone() } else { format!("{}/{}", thread.process, thread.thread) };
+        let name =
+            if thread.of_program { thread.thread.clone() } else { format!("{}/{}", thread.process, thread.thread) };
         rows.push(row(format!("{name}{id}"), &thread.figures));
     }
     if !each && !wide {
@@ -234,8 +310,9 @@ fn bill_table(bill: &Bill) -> Table {
     ];
     let nanoseconds = |ns: f64| Nanoseconds(ns).to_string();
     let cpu = |price: &Option<SwitchPrice>| Cell::estimate(price.as_ref().map(|price| price.cpu_ns), true, nanoseconds);
-    let wall =
-        |price: &Option<SwitchPrice>| Cell::estimate(price.as_ref().and_then(|price| price.wall_ns), false, nanoseconds);
+    let wall = |price: &Option<SwitchPrice>| {
+        Cell::estimate(price.as_ref().and_then(|price| price.wall_ns), false, nanoseconds)
+    };
     let spread = |value: Option<Range>, show: fn(f64) -> String| match value {
         Some(value) => Cell::Estimate { value: value.as_estimate(), text: range(value, show) },
         None => Cell::Absent,

@@ -93,7 +93,11 @@ impl ThreadKey {
     /// The thread's name, with its process's where that is another.
     pub fn name(&self) -> String {
         let id = self.ids.map_or(String::new(), |(_, tid)| format!(" {tid}"));
-        if self.process == self.thread { format!("{}{id}", self.thread) } else { format!("{}/{}{id}", self.process, self.thread) }
+        if self.process == self.thread {
+            format!("{}{id}", self.thread)
+        } else {
+            format!("{}/{}{id}", self.process, self.thread)
+        }
     }
 }
 

@@ -163,7 +163,10 @@ mod tests {
 
     fn list() -> PriceList {
         PriceList {
-            within: PricePair { same: price(2000.0, 100.0, Placement::Same), across: price(3000.0, 200.0, Placement::Llc) },
+            within: PricePair {
+                same: price(2000.0, 100.0, Placement::Same),
+                across: price(3000.0, 200.0, Placement::Llc),
+            },
             between: PricePair { same: price(2500.0, 100.0, Placement::Same), across: None },
         }
     }

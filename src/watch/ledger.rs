@@ -386,9 +386,13 @@ impl Ledger {
         names
     }
 
-    /// Closes the books: what has not ended goes on.
-    pub(super) fn close(mut self) -> Closed {
-        self.end_round();
+    /// Closes the books: what has not ended goes on, unless it is known that all has.
+    pub(super) fn close(mut self, all_has_ended: bool) -> Closed {
+        if all_has_ended {
+            // What the last records told of counts as there until a round without it.
+            self.end_round();
+            self.end_round();
+        }
         let (program, per_thread) = (self.program, self.per_thread);
         let mut alive: Vec<(i32, Process)> = self.processes.drain().collect();
         alive.sort_by_key(|(pid, _)| *pid);
@@ -396,12 +400,15 @@ impl Ledger {
             if process.ignores_children {
                 self.doubts.dropping_parents.push(process.name.clone());
             }
-            self.doubts.left_running.push(process.name.clone());
-            process.still_there(pid, program, per_thread);
+            if process.recorded.contains(&pid) {
+                process.all_ended(pid, program, per_thread);
+            } else {
+                self.doubts.left_running.push(process.name.clone());
+                process.still_there(pid, program, per_thread);
+            }
             self.settled.merge(process.groups);
         }
-        let waited_for =
-            self.adopter.map(|_| WaitedFor { booked: self.booked, seen: self.waited.sum() });
+        let waited_for = self.adopter.map(|_| WaitedFor { booked: self.booked, seen: self.waited.sum() });
         let mut all = self.settled;
         all.merge(self.waited);
         self.doubts.dropping_parents.sort();

@@ -93,10 +93,10 @@ pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> 
         What::Command { words, user } => Watch::launch(words, user, plan, inbox, records)?,
         What::Process(pid) => Watch::attach(pid, plan, inbox, records)?,
     };
-    let ended = watch.to_the_end(tell)?;
+    let (ended, all_has_ended) = watch.to_the_end(tell)?;
     let elapsed = watch.began.elapsed();
     let counting = watch.counters.map(ThreadCounters::read).transpose()?;
-    let mut closed = watch.ledger.close();
+    let mut closed = watch.ledger.close(all_has_ended);
     if matches!(plan.what, What::Process(_)) {
         // That it goes on is no surprise, and what of it is not known stands elsewhere.
         closed.doubts.left_running.clear();
@@ -184,7 +184,8 @@ impl<'a> Watch<'a> {
         Ok(watch)
     }
 
-    fn to_the_end(&mut self, tell: &mut dyn FnMut(Told)) -> Result<ProgramEnd> {
+    /// How the program ended, and whether all that came from it has ended too.
+    fn to_the_end(&mut self, tell: &mut dyn FnMut(Told)) -> Result<(ProgramEnd, bool)> {
         let mut ended = ProgramEnd::GoesOn;
         let mut orphans_since: Option<Instant> = None;
         let mut next_look = Instant::now() + STEP;
@@ -195,7 +196,7 @@ impl<'a> Watch<'a> {
             let end = self.end.as_ref().map(|end| end.as_fd());
             self.inbox.wait(end, until.saturating_duration_since(Instant::now()))?;
             if let Turn::Done = self.reap(&mut ended)? {
-                return Ok(ended);
+                return Ok((ended, true));
             }
             if self.stop_asked(ended) {
                 break;
@@ -232,7 +233,7 @@ impl<'a> Watch<'a> {
             }
         }
         self.round()?;
-        Ok(ended)
+        Ok((ended, false))
     }
 
     /// Waits for the children that have ended, each after a last look.
