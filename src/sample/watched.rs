@@ -123,6 +123,8 @@ pub struct Watched {
     /// What the kernel booked on those whose end was waited for, and how much of it is in `groups`; `None` of a program that
     /// somebody else had started.
     pub waited_for: Option<WaitedFor>,
+    /// CPU time of the others that is in nobody's books but their processes'.
+    pub unseen_cpu_ns: u64,
     /// Whether every thread that ended said so itself.
     pub exit_records: ExitRecordsUse,
     pub doubts: Doubts,

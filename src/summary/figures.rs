@@ -124,7 +124,7 @@ pub fn accounts(watched: &Watched) -> Accounts {
         })
     };
     let seen = sum(&mut watched.groups.iter());
-    let (unseen, totals) = match watched.waited_for {
+    let (mut unseen, mut totals) = match watched.waited_for {
         None => (Books::default(), seen),
         Some(waited) => {
             let mut unseen = Books::default().with_booked(waited.booked);
@@ -136,6 +136,8 @@ pub fn accounts(watched: &Watched) -> Accounts {
             (unseen, seen.with_booked(booked))
         }
     };
+    unseen.on_cpu_ns += watched.unseen_cpu_ns;
+    totals.on_cpu_ns += watched.unseen_cpu_ns;
     let known = SwitchClasses {
         within: switches_of(watched, |group| !group.key.alone),
         between: switches_of(watched, |group| group.key.alone),

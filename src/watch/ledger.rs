@@ -58,6 +58,11 @@ struct Process {
     /// Those of its parent, at a time when this one had not ended.
     parents_children_faults: u64,
     had_many_threads: bool,
+    /// CPU time of its threads that have ended.
+    ended_cpu_ns: u64,
+    /// CPU time by its clock when the watching began, and beyond that of its threads since.
+    cpu_ns_before: u64,
+    unseen_cpu_ns: u64,
     threads: HashMap<i32, Thread>,
     /// Threads whose record has come; they may be seen for a while.
     recorded: HashSet<i32>,
@@ -95,7 +100,12 @@ struct Stranger {
 
 /// Threads that are told together.
 #[derive(Debug, Clone, Default)]
-struct Groups(BTreeMap<ThreadKey, Entry>);
+struct Groups {
+    entries: BTreeMap<ThreadKey, Entry>,
+    /// CPU time that their processes' clocks have beyond these threads': of threads that ended unseen, and what an exit
+    /// record lacks.
+    unseen_cpu_ns: u64,
+}
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry {
@@ -106,14 +116,15 @@ struct Entry {
 
 impl Groups {
     fn add(&mut self, key: ThreadKey, entry: Entry) {
-        let sum = self.0.entry(key).or_default();
+        let sum = self.entries.entry(key).or_default();
         sum.books += entry.books;
         sum.ended += entry.ended;
         sum.processes += entry.processes;
     }
 
     fn merge(&mut self, other: Groups) {
-        other.0.into_iter().for_each(|(key, entry)| self.add(key, entry));
+        other.entries.into_iter().for_each(|(key, entry)| self.add(key, entry));
+        self.unseen_cpu_ns += other.unseen_cpu_ns;
     }
 
     fn into_list(self) -> Vec<ThreadGroup> {
@@ -121,11 +132,11 @@ impl Groups {
             let Entry { books, ended, processes } = entry;
             ThreadGroup { key, books, ended, processes }
         };
-        self.0.into_iter().map(group).collect()
+        self.entries.into_iter().map(group).collect()
     }
 
     fn sum(&self) -> Books {
-        self.0.values().fold(Books::default(), |mut sum, entry| {
+        self.entries.values().fold(Books::default(), |mut sum, entry| {
             sum += entry.books;
             sum
         })
@@ -137,6 +148,7 @@ impl Groups {
 pub(super) struct Closed {
     pub(super) groups: Vec<ThreadGroup>,
     pub(super) waited_for: Option<WaitedFor>,
+    pub(super) unseen_cpu_ns: u64,
     pub(super) doubts: Doubts,
 }
 
@@ -187,6 +199,13 @@ impl Ledger {
         for thread in look.threads {
             process.look(look.pid, thread, round, program, per_thread);
         }
+        if round == 0 {
+            process.cpu_ns_before = look.cpu_ns;
+        }
+        let threads_ns: u64 = process.threads.values().map(|thread| thread.since().on_cpu_ns).sum();
+        let by_clock_ns = look.cpu_ns.saturating_sub(process.cpu_ns_before);
+        process.unseen_cpu_ns =
+            by_clock_ns.saturating_sub(threads_ns + process.ended_cpu_ns).max(process.unseen_cpu_ns);
         if round == 0 && look.pid == program {
             let first = process.threads.get(&program);
             self.before_program = first.map_or(Books::default(), |thread| thread.before);
@@ -345,9 +364,11 @@ impl Ledger {
     /// What is known so far, for a look in between.
     pub(super) fn so_far(&self) -> Books {
         let mut sum = self.settled.sum();
+        sum.on_cpu_ns += self.settled.unseen_cpu_ns;
         sum += self.waited.sum().with_booked(self.booked);
         for process in self.processes.values() {
             sum += process.groups.sum();
+            sum.on_cpu_ns += process.groups.unseen_cpu_ns + process.unseen_cpu_ns;
             process.threads.values().for_each(|thread| sum += thread.since());
         }
         sum
@@ -409,11 +430,12 @@ impl Ledger {
             self.settled.merge(process.groups);
         }
         let waited_for = self.adopter.map(|_| WaitedFor { booked: self.booked, seen: self.waited.sum() });
+        let unseen_cpu_ns = self.settled.unseen_cpu_ns;
         let mut all = self.settled;
         all.merge(self.waited);
         self.doubts.dropping_parents.sort();
         self.doubts.dropping_parents.dedup();
-        Closed { groups: all.into_list(), waited_for, doubts: self.doubts }
+        Closed { groups: all.into_list(), waited_for, unseen_cpu_ns, doubts: self.doubts }
     }
 
     /// How many of a process's forebears are known.
@@ -502,11 +524,13 @@ impl Process {
     /// All threads have ended, with the books that they were last seen with.
     fn all_ended(&mut self, pid: i32, program: i32, per_thread: bool) {
         self.fold(pid, program, per_thread, |_, _| true, 1);
+        self.groups.unseen_cpu_ns += std::mem::take(&mut self.unseen_cpu_ns);
     }
 
     /// Adds the threads as they are now.
     fn still_there(&mut self, pid: i32, program: i32, per_thread: bool) {
         self.fold(pid, program, per_thread, |_, _| true, 0);
+        self.groups.unseen_cpu_ns += std::mem::take(&mut self.unseen_cpu_ns);
     }
 
     /// Moves these threads' books into the groups.
@@ -516,6 +540,7 @@ impl Process {
         for tid in tids {
             let Some(thread) = self.threads.remove(&tid) else { continue };
             let books = thread.since();
+            self.ended_cpu_ns += books.on_cpu_ns;
             let key = self.key(pid, tid, thread.name, pid == program, per_thread);
             self.groups.add(key, Entry { books, ended, processes: u64::from(tid == pid) });
         }

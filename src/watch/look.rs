@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use procfs::ProcError;
 use procfs::process::{Process, Stat, Task};
 
@@ -24,6 +25,8 @@ pub(super) struct ProcessLook {
     /// Page faults of the children that it has waited for: grows with each.
     pub(super) children_faults: u64,
     pub(super) kernel_thread: bool,
+    /// CPU time of all its threads, those too that have ended; 0 of a zombie that has been waited for.
+    pub(super) cpu_ns: u64,
     pub(super) threads: Vec<ThreadLook>,
     pub(super) children: Vec<i32>,
 }
@@ -72,6 +75,7 @@ pub(super) fn process(pid: i32, with_children: bool) -> Result<ProcessLook, Unse
         ignores_children: ignores_children(&process),
         children_faults: stat.cminflt + stat.cmajflt,
         kernel_thread: stat.flags & KERNEL_THREAD != 0,
+        cpu_ns: 0,
         threads: Vec::new(),
         children: Vec::new(),
     };
@@ -85,6 +89,7 @@ pub(super) fn process(pid: i32, with_children: bool) -> Result<ProcessLook, Unse
             look.children.extend(task.children().unwrap_or_default().into_iter().map(|pid| pid as i32));
         }
     }
+    look.cpu_ns = clock::process_cpu_ns(Pid::from_raw(pid)).unwrap_or_default();
     Ok(look)
 }
 

@@ -111,6 +111,7 @@ pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> 
         ended,
         groups: closed.groups,
         waited_for: closed.waited_for,
+        unseen_cpu_ns: closed.unseen_cpu_ns,
         exit_records: match watch.records {
             Some(_) => ExitRecordsUse::Read { lost: watch.records_lost },
             None => ExitRecordsUse::Refused(refused),
