@@ -13,25 +13,28 @@
 //! the end          → what lives on: `settled`
 //! ```
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
-use crate::sample::watched::{Books, Doubts, ThreadGroup, ThreadKey, WaitedFor};
+use crate::sample::watched::{Books, Doubts, ThreadGroup, WaitedFor};
 use crate::sys::reap::Usage;
 use crate::sys::taskstats::ExitRecord;
-use crate::watch::look::{ProcessLook, ThreadLook};
+use crate::watch::groups::{Entry, Groups};
+use crate::watch::look::ProcessLook;
+use crate::watch::process::{Process, Telling, Thread};
 
 /// Records of processes of which nobody knows whose they are: more than end on a machine in a few rounds.
 const MOST_STRANGERS: usize = 100_000;
-/// A stranger's parent is seen or recorded within two rounds, or is not of the program.
-const ROUNDS_FOR_STRANGERS: u64 = 2;
+/// How long a process is looked for: its parent, which waited for it, may have been looked at just before, and is only
+/// seen to have done so the next time.
+const ROUNDS_UNTIL_ENDED: u64 = 2;
+/// A stranger's parent is seen or recorded within so many rounds, or is not of the program.
+const ROUNDS_TO_REMEMBER: u64 = 3;
 
 #[derive(Debug)]
 pub(super) struct Ledger {
-    program: i32,
+    telling: Telling,
     /// Whose children are the program's: this process, where it started the program and adopts its orphans.
     adopter: Option<i32>,
-    /// Whether every thread is told by itself.
-    per_thread: bool,
     round: u64,
     processes: HashMap<i32, Process>,
     /// Processes that have ended, for children of theirs whose end is noticed later.
@@ -45,47 +48,22 @@ pub(super) struct Ledger {
     doubts: Doubts,
 }
 
-#[derive(Debug, Default)]
-struct Process {
-    parent: i32,
-    name: String,
-    /// `None` until it has been seen.
-    started: Option<u64>,
-    ignores_children: bool,
-    /// Page faults of the children that it had waited for when it was last seen, and the time before.
-    children_faults: u64,
-    earlier_children_faults: u64,
-    /// Those of its parent, at a time when this one had not ended.
-    parents_children_faults: u64,
-    had_many_threads: bool,
-    /// CPU time of its threads that have ended.
-    ended_cpu_ns: u64,
-    /// CPU time by its clock when the watching began, and beyond that of its threads since.
-    cpu_ns_before: u64,
-    unseen_cpu_ns: u64,
-    threads: HashMap<i32, Thread>,
-    /// Threads whose record has come; they may be seen for a while.
-    recorded: HashSet<i32>,
-    /// Of its threads that have ended, and of the processes that it has waited for.
-    groups: Groups,
-    last_round: u64,
-}
-
-#[derive(Debug)]
-struct Thread {
-    name: String,
-    started: u64,
-    books: Books,
-    /// What they were when the watching began.
-    before: Books,
-    last_round: u64,
+/// Where the books of a process go that has ended.
+#[derive(Debug, Clone, Copy)]
+enum Heir {
+    /// Wait4 has told them to us.
+    Waited,
+    /// Nobody will tell them.
+    Settled,
+    /// The process that has waited for it; they share its fate.
+    Process(i32),
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Gone {
-    waited_for: bool,
-    /// Whether it was ever looked at: of another it is not known what it did about its children.
-    seen: bool,
+    heir: Heir,
+    /// When it was last looked at; for ever, if that was after it had ended.
+    last_round: u64,
     ignores_children: bool,
     children_faults: u64,
     round: u64,
@@ -96,51 +74,6 @@ struct Stranger {
     parent: i32,
     records: Vec<ExitRecord>,
     round: u64,
-}
-
-/// Threads that are told together.
-#[derive(Debug, Clone, Default)]
-struct Groups {
-    entries: BTreeMap<ThreadKey, Entry>,
-    /// CPU time that their processes' clocks have beyond these threads': of threads that ended unseen, and what an exit
-    /// record lacks.
-    unseen_cpu_ns: u64,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Entry {
-    books: Books,
-    ended: u64,
-    processes: u64,
-}
-
-impl Groups {
-    fn add(&mut self, key: ThreadKey, entry: Entry) {
-        let sum = self.entries.entry(key).or_default();
-        sum.books += entry.books;
-        sum.ended += entry.ended;
-        sum.processes += entry.processes;
-    }
-
-    fn merge(&mut self, other: Groups) {
-        other.entries.into_iter().for_each(|(key, entry)| self.add(key, entry));
-        self.unseen_cpu_ns += other.unseen_cpu_ns;
-    }
-
-    fn into_list(self) -> Vec<ThreadGroup> {
-        let group = |(key, entry): (ThreadKey, Entry)| {
-            let Entry { books, ended, processes } = entry;
-            ThreadGroup { key, books, ended, processes }
-        };
-        self.entries.into_iter().map(group).collect()
-    }
-
-    fn sum(&self) -> Books {
-        self.entries.values().fold(Books::default(), |mut sum, entry| {
-            sum += entry.books;
-            sum
-        })
-    }
 }
 
 /// All that a ledger knows in the end.
@@ -156,9 +89,8 @@ impl Ledger {
     /// A ledger of a program and all that comes from it; `adopter` is the process that started it and adopts its orphans.
     pub(super) fn new(program: i32, adopter: Option<i32>, per_thread: bool) -> Ledger {
         Ledger {
-            program,
+            telling: Telling { program, per_thread },
             adopter,
-            per_thread,
             round: 0,
             processes: HashMap::new(),
             gone: HashMap::new(),
@@ -179,8 +111,9 @@ impl Ledger {
             self.process_ended_unseen(look.pid);
         }
         let parents_children_faults = self.processes.get(&look.parent).map_or(0, |parent| parent.children_faults);
-        let (round, program, per_thread) = (self.round, self.program, self.per_thread);
+        let (round, telling) = (self.round, self.telling);
         let process = self.processes.entry(look.pid).or_default();
+        process.pid = look.pid;
         let is_zombie = look.threads.iter().any(|thread| thread.tid == look.pid && thread.ending);
         if !is_zombie {
             // A zombie has no signal handling any more, and seems to ignore nothing.
@@ -197,7 +130,7 @@ impl Ledger {
         process.had_many_threads |= look.threads.len() > 1;
         process.last_round = round;
         for thread in look.threads {
-            process.look(look.pid, thread, round, program, per_thread);
+            process.look(thread, round, telling);
         }
         if round == 0 {
             process.cpu_ns_before = look.cpu_ns;
@@ -206,8 +139,8 @@ impl Ledger {
         let by_clock_ns = look.cpu_ns.saturating_sub(process.cpu_ns_before);
         process.unseen_cpu_ns =
             by_clock_ns.saturating_sub(threads_ns + process.ended_cpu_ns).max(process.unseen_cpu_ns);
-        if round == 0 && look.pid == program {
-            let first = process.threads.get(&program);
+        if round == 0 && look.pid == telling.program {
+            let first = process.threads.get(&look.pid);
             self.before_program = first.map_or(Books::default(), |thread| thread.before);
         }
     }
@@ -227,9 +160,10 @@ impl Ledger {
     }
 
     fn thread_recorded(&mut self, pid: i32, record: ExitRecord) {
-        let (round, program, per_thread) = (self.round, self.program, self.per_thread);
+        let (round, telling) = (self.round, self.telling);
         let parents_faults = self.processes.get(&record.parent).map_or(0, |parent| parent.earlier_children_faults);
         let process = self.processes.entry(pid).or_insert_with(|| Process {
+            pid,
             parent: record.parent,
             name: record.name.clone(),
             // It ended after the last round, and so after its parent was looked at then.
@@ -239,7 +173,7 @@ impl Ledger {
         });
         if process.recorded.contains(&record.tid) {
             // Of the first thread; another had called exec and then had its number.
-            process.fold(pid, program, per_thread, |tid, _| tid == record.tid, 1);
+            process.fold(telling, |tid, _| tid == record.tid, true);
         }
         let seen = process.threads.remove(&record.tid);
         let (before, last) = seen.map_or((Books::default(), None), |thread| (thread.before, Some(thread.books)));
@@ -270,7 +204,7 @@ impl Ledger {
         let thread = Thread { name: record.name, started, books, before, last_round: round };
         process.threads.insert(record.tid, thread);
         if record.tid != pid {
-            process.fold(pid, program, per_thread, |tid, _| tid == record.tid, 1);
+            process.fold(telling, |tid, _| tid == record.tid, true);
         }
     }
 
@@ -284,13 +218,13 @@ impl Ledger {
             major_faults: usage.major_faults,
             ..Books::default()
         };
-        if pid == self.program {
+        if pid == self.telling.program {
             booked -= self.before_program;
         }
         self.settle_strangers();
         if let Some(mut process) = self.processes.remove(&pid) {
-            process.all_ended(pid, self.program, self.per_thread);
-            self.note_gone(pid, &process, true);
+            process.all_ended(self.telling);
+            self.note_gone(pid, &process, Heir::Waited, true);
             self.waited.merge(process.groups);
         }
         self.booked += booked;
@@ -300,65 +234,76 @@ impl Ledger {
     pub(super) fn end_round(&mut self) {
         self.settle_strangers();
         let round = self.round;
-        let (program, per_thread) = (self.program, self.per_thread);
+        let telling = self.telling;
         for (&pid, process) in &mut self.processes {
             if process.last_round == round {
                 // The first thread stays while its process does: its last switch is booked when it is a zombie.
                 let over = |tid, thread: &Thread| thread.last_round < round && tid != pid;
-                process.fold(pid, program, per_thread, over, 1);
+                process.fold(telling, over, true);
                 let threads = &process.threads;
                 process.recorded.retain(|tid| threads.contains_key(tid) || *tid == pid);
             }
         }
-        let mut unseen: Vec<i32> = self
-            .processes
-            .iter()
-            .filter(|(_, process)| process.last_round < round && Some(process.parent) != self.adopter)
-            .map(|(&pid, _)| pid)
-            .collect();
+        self.end_unseen(|process| process.last_round + ROUNDS_UNTIL_ENDED <= round);
+        self.gone.retain(|_, gone| gone.round + ROUNDS_TO_REMEMBER >= round);
+        self.strangers.retain(|_, stranger| stranger.round + ROUNDS_TO_REMEMBER >= round);
+        self.round += 1;
+    }
+
+    /// These processes have ended; but those that we are to wait for stay until then.
+    fn end_unseen(&mut self, which: impl Fn(&Process) -> bool) {
+        let ours = |process: &Process| Some(process.parent) == self.adopter;
+        let unseen = self.processes.iter().filter(|(_, process)| which(process) && !ours(process));
+        let mut unseen: Vec<i32> = unseen.map(|(&pid, _)| pid).collect();
         // Children before their parents, whose fate they share.
         unseen.sort_by_key(|&pid| std::cmp::Reverse(self.depth(pid)));
         unseen.into_iter().for_each(|pid| self.process_ended_unseen(pid));
-        self.gone.retain(|_, gone| gone.round + ROUNDS_FOR_STRANGERS >= round);
-        self.strangers.retain(|_, stranger| stranger.round + ROUNDS_FOR_STRANGERS >= round);
-        self.round += 1;
     }
 
     /// A process has ended without our waiting for it: its parent has, or nobody.
     fn process_ended_unseen(&mut self, pid: i32) {
         let Some(mut process) = self.processes.remove(&pid) else { return };
-        process.all_ended(pid, self.program, self.per_thread);
-        let parent = self.processes.get(&process.parent);
-        // A child has faults of its own, always: they are in the parent's books once it has waited for it.
-        let told = |seen: bool, ignores_children: bool, children_faults: u64| {
-            !seen || (!ignores_children && children_faults > process.parents_children_faults)
+        process.all_ended(self.telling);
+        // A child has faults of its own, always: they are in the parent's books once it has waited for it. That can be told
+        // if the parent was looked at after the child had ended.
+        let told = |ignores_children: bool, last_round: u64, children_faults: u64| {
+            let can_be_told = last_round >= process.last_round + ROUNDS_UNTIL_ENDED;
+            !ignores_children && (!can_be_told || children_faults > process.parents_children_faults)
         };
-        let by_living =
-            parent.map(|parent| told(parent.started.is_some(), parent.ignores_children, parent.children_faults));
-        let by_gone = || {
-            let gone = self.gone.get(&process.parent)?;
-            Some((told(gone.seen, gone.ignores_children, gone.children_faults), gone.waited_for))
+        let parent = match (self.processes.get(&process.parent), self.gone.get(&process.parent)) {
+            (Some(living), _) => Some((living.ignores_children, living.last_round, living.children_faults)),
+            (None, Some(gone)) => Some((gone.ignores_children, gone.last_round, gone.children_faults)),
+            (None, None) => None,
         };
-        let into = match (by_living, by_gone()) {
-            (Some(true), _) => Into::Parent,
-            (None, Some((true, true))) => Into::Waited,
-            (None, Some((true, false)) | None) => Into::Settled,
-            (Some(false), _) | (None, Some((false, _))) => Into::Dropped,
-        };
-        self.note_gone(pid, &process, matches!(into, Into::Waited));
-        match into {
-            Into::Parent => {
-                if let Some(parent) = self.processes.get_mut(&process.parent) {
-                    parent.groups.merge(process.groups);
-                }
-            }
-            Into::Waited => self.waited.merge(process.groups),
-            Into::Settled => self.settled.merge(process.groups),
-            Into::Dropped => {
+        let waited_for = parent.map(|(ignores, last_round, faults)| told(ignores, last_round, faults));
+        let heir = match waited_for {
+            Some(true) => self.heir_of(process.parent),
+            Some(false) => {
                 self.doubts.dropped_seen += 1;
-                self.settled.merge(process.groups);
+                Heir::Settled
+            }
+            None => Heir::Settled,
+        };
+        self.note_gone(pid, &process, heir, false);
+        match heir {
+            Heir::Waited => self.waited.merge(process.groups),
+            Heir::Settled => self.settled.merge(process.groups),
+            Heir::Process(pid) => self.processes.entry(pid).or_default().groups.merge(process.groups),
+        }
+    }
+
+    /// Who gets the books of what this process has waited for.
+    fn heir_of(&self, pid: i32) -> Heir {
+        let mut pid = pid;
+        // Each has ended later than the one before, so this comes to an end.
+        while !self.processes.contains_key(&pid) {
+            match self.gone.get(&pid).map(|gone| gone.heir) {
+                Some(Heir::Process(next)) if next != pid => pid = next,
+                Some(heir) => return heir,
+                None => return Heir::Settled,
             }
         }
+        Heir::Process(pid)
     }
 
     /// What is known so far, for a look in between.
@@ -381,17 +326,17 @@ impl Ledger {
         for (&pid, process) in &self.processes {
             all.merge(process.groups.clone());
             for (&tid, thread) in &process.threads {
-                let key = process.key(pid, tid, thread.name.clone(), pid == self.program, self.per_thread);
+                let key = process.key(self.telling, tid, thread.name.clone());
                 all.add(key, Entry { books: thread.since(), ended: 0, processes: u64::from(tid == pid) });
             }
         }
         all.into_list()
     }
 
-    /// How many threads and processes of the program there are now.
+    /// How many threads and processes of the program there were in the last round.
     pub(super) fn alive(&self) -> (u64, u64) {
-        let threads = self.processes.values().map(|process| process.threads.len() as u64).sum();
-        (threads, self.processes.len() as u64)
+        let now = || self.processes.values().filter(|process| process.last_round + 1 == self.round);
+        (now().map(|process| process.threads.len() as u64).sum(), now().count() as u64)
     }
 
     /// The processes to be looked at in any case, whosever children they are by now, and when they were started.
@@ -410,23 +355,21 @@ impl Ledger {
     /// Closes the books: what has not ended goes on, unless it is known that all has.
     pub(super) fn close(mut self, all_has_ended: bool) -> Closed {
         if all_has_ended {
-            // What the last records told of counts as there until a round without it.
-            self.end_round();
-            self.end_round();
+            self.settle_strangers();
+            self.end_unseen(|_| true);
         }
-        let (program, per_thread) = (self.program, self.per_thread);
+        // Those that the last round did not see, or of which it had the last record.
+        let round = self.round;
+        self.end_unseen(|process| process.last_round + 1 < round || process.is_recorded());
+        let telling = self.telling;
         let mut alive: Vec<(i32, Process)> = self.processes.drain().collect();
         alive.sort_by_key(|(pid, _)| *pid);
-        for (pid, mut process) in alive {
+        for (_, mut process) in alive {
             if process.ignores_children {
                 self.doubts.dropping_parents.push(process.name.clone());
             }
-            if process.recorded.contains(&pid) {
-                process.all_ended(pid, program, per_thread);
-            } else {
-                self.doubts.left_running.push(process.name.clone());
-                process.still_there(pid, program, per_thread);
-            }
+            self.doubts.left_running.push(process.name.clone());
+            process.still_there(telling);
             self.settled.merge(process.groups);
         }
         let waited_for = self.adopter.map(|_| WaitedFor { booked: self.booked, seen: self.waited.sum() });
@@ -449,13 +392,20 @@ impl Ledger {
         Some(pid) == self.adopter || self.processes.contains_key(&pid) || self.gone.contains_key(&pid)
     }
 
-    fn note_gone(&mut self, pid: i32, process: &Process, waited_for: bool) {
+    /// Remembers a process that has ended; `seen_ended` if it was looked at after that.
+    fn note_gone(&mut self, pid: i32, process: &Process, heir: Heir, seen_ended: bool) {
         if process.ignores_children {
             self.doubts.dropping_parents.push(process.name.clone());
         }
         let Process { ignores_children, children_faults, .. } = *process;
-        let (seen, round) = (process.started.is_some(), self.round);
-        self.gone.insert(pid, Gone { waited_for, seen, ignores_children, children_faults, round });
+        let last_round = match (process.started, seen_ended) {
+            // It was never looked at.
+            (None, _) => 0,
+            (Some(_), true) => u64::MAX,
+            (Some(_), false) => process.last_round,
+        };
+        let round = self.round;
+        self.gone.insert(pid, Gone { heir, last_round, ignores_children, children_faults, round });
     }
 
     /// Takes in those strangers whose parent has turned out to be of the program.
@@ -466,91 +416,5 @@ impl Ledger {
             let Some(stranger) = self.strangers.remove(&pid) else { return };
             stranger.records.into_iter().for_each(|record| self.thread_recorded(pid, record));
         }
-    }
-}
-
-/// Where the books of a process go that has ended.
-enum Into {
-    Parent,
-    Waited,
-    Settled,
-    Dropped,
-}
-
-impl Process {
-    fn look(&mut self, pid: i32, look: ThreadLook, round: u64, program: i32, per_thread: bool) {
-        let ThreadLook { tid, name, started, ending, books } = look;
-        if self.recorded.contains(&tid) {
-            match self.threads.get_mut(&tid) {
-                // The first thread, now a zombie with its last switch booked.
-                Some(thread) if ending => {
-                    (thread.books, thread.last_round) = (books, round);
-                    return;
-                }
-                None if ending => return,
-                // Another thread of the process has called exec, and has the number of the first now.
-                _ => {
-                    self.recorded.remove(&tid);
-                    self.fold(pid, program, per_thread, |other, _| other == tid, 1);
-                }
-            }
-        }
-        if self.threads.get(&tid).is_some_and(|thread| thread.started != started) {
-            // Another thread has its number now.
-            self.fold(pid, program, per_thread, |other, _| other == tid, 1);
-        }
-        // In the first round, what it had done before.
-        let before = if round == 0 { books } else { Books::default() };
-        let thread = self.threads.entry(tid).or_insert(Thread {
-            name: String::new(),
-            started,
-            books,
-            before: Books { threads: 0, waits_unknown: 0, migrations_unknown: 0, ..before },
-            last_round: round,
-        });
-        (thread.name, thread.books, thread.last_round) = (name, books, round);
-    }
-
-    fn key(&self, pid: i32, tid: i32, thread: String, of_program: bool, per_thread: bool) -> ThreadKey {
-        ThreadKey {
-            process: self.name.clone(),
-            thread,
-            ids: per_thread.then_some((pid, tid)),
-            of_program,
-            alone: !self.had_many_threads,
-        }
-    }
-
-    /// All threads have ended, with the books that they were last seen with.
-    fn all_ended(&mut self, pid: i32, program: i32, per_thread: bool) {
-        self.fold(pid, program, per_thread, |_, _| true, 1);
-        self.groups.unseen_cpu_ns += std::mem::take(&mut self.unseen_cpu_ns);
-    }
-
-    /// Adds the threads as they are now.
-    fn still_there(&mut self, pid: i32, program: i32, per_thread: bool) {
-        self.fold(pid, program, per_thread, |_, _| true, 0);
-        self.groups.unseen_cpu_ns += std::mem::take(&mut self.unseen_cpu_ns);
-    }
-
-    /// Moves these threads' books into the groups.
-    fn fold(&mut self, pid: i32, program: i32, per_thread: bool, which: impl Fn(i32, &Thread) -> bool, ended: u64) {
-        let chosen = self.threads.iter().filter(|&(&tid, ref thread)| which(tid, thread));
-        let tids: Vec<i32> = chosen.map(|(&tid, _)| tid).collect();
-        for tid in tids {
-            let Some(thread) = self.threads.remove(&tid) else { continue };
-            let books = thread.since();
-            self.ended_cpu_ns += books.on_cpu_ns;
-            let key = self.key(pid, tid, thread.name, pid == program, per_thread);
-            self.groups.add(key, Entry { books, ended, processes: u64::from(tid == pid) });
-        }
-    }
-}
-
-impl Thread {
-    fn since(&self) -> Books {
-        let mut books = self.books;
-        books -= self.before;
-        books
     }
 }

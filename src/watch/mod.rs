@@ -7,8 +7,12 @@
 //!
 //! The engine prints nothing and works nothing out: it returns what was seen. It starts no thread.
 
+mod groups;
 mod ledger;
 mod look;
+mod process;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
