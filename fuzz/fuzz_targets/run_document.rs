@@ -4,5 +4,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let _ = ctxprof::record::reader::parse_run(text);
+    let _ = ctxprof::record::reader::parse(text);
 });

@@ -37,7 +37,7 @@ pub(super) fn deliver_to(stream: Stream, report: &dyn Report, output: &OutputArg
     let mut outcome = match stream {
         Stream::Stdout => draw(&Term::stdout()).and_then(|text| print(text.as_bytes())),
         Stream::Stderr if output.output.is_empty() => {
-            draw(&Term::stderr()).and_then(|text| io::stderr().write_all(text.as_bytes()).context("writing to stderr"))
+            draw(&Term::stderr()).and_then(|text| write(io::stderr(), "stderr", text.as_bytes()))
         }
         Stream::Stderr => Ok(()),
     };
@@ -55,10 +55,13 @@ pub(super) fn deliver_to(stream: Stream, report: &dyn Report, output: &OutputArg
 /// # Errors
 /// Stdout is a file on a full disk.
 pub(super) fn print(text: &[u8]) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+    write(io::stdout().lock(), "stdout", text)
+}
+
+fn write(mut stream: impl Write, name: &str, text: &[u8]) -> Result<()> {
+    match stream.write_all(text).and_then(|()| stream.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        outcome => outcome.context("writing to stdout"),
+        outcome => outcome.with_context(|| format!("writing to {name}")),
     }
 }
 

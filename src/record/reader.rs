@@ -6,55 +6,88 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::record::compare::{self, CompareDocument};
+use crate::record::diff::{self, DiffDocument};
+use crate::record::list::{self, ListDocument};
 use crate::record::run::{self, RunDocument};
 use crate::record::samples::{self, SamplesDocument};
+use crate::record::stat::{self, StatDocument};
 
 /// Raw samples of an hour of every workload take a tenth of it. What is larger is read into memory for nothing.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// A run's document from a file: as saved, or worked out again from saved samples.
+/// A document of any command.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Saved {
+    /// As saved, or worked out again from saved samples.
+    Run(Box<RunDocument>),
+    Stat(Box<StatDocument>),
+    Compare(Box<CompareDocument>),
+    Diff(Box<DiffDocument>),
+    List(Box<ListDocument>),
+}
+
+/// What a file holds.
 ///
 /// # Errors
 /// The file cannot be read, is no JSON, or has a schema that this version does not read; each says where.
-pub fn read_run(path: &Path) -> Result<RunDocument> {
+pub fn read(path: &Path) -> Result<Saved> {
     let reading = || format!("reading {}", path.display());
     let size = fs::metadata(path).with_context(reading)?.len();
     if size > MOST_BYTES {
         bail!("{} has {size} bytes, more than any document of ctxprof's", path.display());
     }
     let text = fs::read_to_string(path).with_context(reading)?;
-    parse_run(&text).with_context(|| path.display().to_string())
+    parse(&text).with_context(|| path.display().to_string())
 }
 
-/// A run's document from its text, as [`read_run`].
+/// What a text holds, as [`read`].
 ///
 /// # Errors
-/// As [`read_run`], of the text.
-pub fn parse_run(text: &str) -> Result<RunDocument> {
+/// As [`read`], of the text.
+pub fn parse(text: &str) -> Result<Saved> {
     #[derive(Deserialize)]
     struct Header {
         schema: String,
     }
     let header: Header = serde_json::from_str(text).context("this is not a document that ctxprof wrote")?;
-    match header.schema.as_str() {
-        run::SCHEMA => serde_json::from_str(text).context("a damaged ctxprof.run document"),
+    let damaged = || format!("a damaged {} document", header.schema);
+    Ok(match header.schema.as_str() {
+        run::SCHEMA => Saved::Run(serde_json::from_str(text).with_context(damaged)?),
         samples::SCHEMA => {
-            let document: SamplesDocument = serde_json::from_str(text).context("a damaged ctxprof.samples document")?;
-            samples::check(&document.body.seen).context("a damaged ctxprof.samples document")?;
-            Ok(run::from_samples(&document))
+            let document: SamplesDocument = serde_json::from_str(text).with_context(damaged)?;
+            samples::check(&document.body.seen).with_context(damaged)?;
+            Saved::Run(Box::new(run::from_samples(&document)))
         }
-        other => bail!("the schema is {other:?}; this version shows {} and {}", run::SCHEMA, samples::SCHEMA),
+        stat::SCHEMA => Saved::Stat(serde_json::from_str(text).with_context(damaged)?),
+        compare::SCHEMA => Saved::Compare(serde_json::from_str(text).with_context(damaged)?),
+        diff::SCHEMA => Saved::Diff(serde_json::from_str(text).with_context(damaged)?),
+        list::SCHEMA => Saved::List(serde_json::from_str(text).with_context(damaged)?),
+        other => {
+            let known = [run::SCHEMA, samples::SCHEMA, stat::SCHEMA, compare::SCHEMA, diff::SCHEMA, list::SCHEMA];
+            bail!("the schema is {other:?}; this version shows {}", known.join(", "))
+        }
+    })
+}
+
+/// A run's document from a file: as saved, or worked out again from saved samples.
+///
+/// # Errors
+/// As [`read`]; or the file holds something else than a run.
+pub fn read_run(path: &Path) -> Result<RunDocument> {
+    match read(path)? {
+        Saved::Run(run) => Ok(*run),
+        _ => bail!("{} is no run (ctxprof.run or ctxprof.samples), and a run is needed here", path.display()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::diff;
     use proptest::prelude::*;
 
     fn check(text: &str, words: &[&str]) {
-        let error = format!("{:#}", parse_run(text).unwrap_err());
+        let error = format!("{:#}", parse(text).unwrap_err());
         for word in words {
             assert!(error.contains(word), "{word:?} is not in {error:?}");
         }
@@ -86,7 +119,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in any::<String>()) {
-            let _ = parse_run(&text);
+            let _ = parse(&text);
         }
 
         #[test]
@@ -96,9 +129,8 @@ mod tests {
             length in 0..GOLDEN.len(),
         ) {
             let text = damaged(&replaced, if whole { GOLDEN.len() } else { length });
-            if let Ok(document) = parse_run(&text) {
-                let golden = parse_run(GOLDEN).expect("the golden document is sound");
-                let _ = diff::compare(&[golden], &[document], diff::DiffSettings::default(), String::new());
+            if let (Ok(Saved::Run(document)), Ok(Saved::Run(golden))) = (parse(&text), parse(GOLDEN)) {
+                let _ = diff::compare(&[*golden], &[*document], diff::DiffSettings::default(), String::new());
             }
         }
     }

@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 
 use crate::record::stat::{EndRecord, StatBody, StatDocument};
 use crate::render::Report;
-use crate::render::metrics::{self, Metrics, Quantity};
+use crate::render::metrics::{self, Labels, Metrics, Quantity};
 use crate::render::view::{Align, Cell, Column, Table, View};
 use crate::summary::bill::{Bill, BillLine, PriceSource, Range, Sort, SwitchPrice};
-use crate::summary::figures::Figures;
+use crate::summary::figures::{Figures, ThreadRow};
 use crate::unit::{Count, Nanoseconds, Share, Span};
 
 impl Report for StatDocument {
@@ -70,7 +70,7 @@ impl Report for StatDocument {
                 |document| Some(document.body.bill.as_ref()?.share_of_cpu?.as_estimate()),
             );
         metrics
-            .rows(&self.body.threads, |row| vec![("process", row.process.clone()), ("thread", row.thread.clone())])
+            .rows(&self.body.threads, thread_labels)
             .figure("stat_thread_switches", Quantity::Count, "Kernel switches of the threads of this name", |row| {
                 Some(row.figures.switches() as f64)
             })
@@ -203,6 +203,13 @@ impl StatDocument {
             self.body.totals.ended_threads
         )
     }
+}
+
+fn thread_labels(row: &ThreadRow) -> Labels {
+    let of = if row.of_program { "program" } else { "child" };
+    let mut labels = vec![("process", row.process.clone()), ("thread", row.thread.clone()), ("of", of.to_string())];
+    labels.extend(row.tid.map(|tid| ("tid", tid.to_string())));
+    labels
 }
 
 /// Both ends of a range, or the one figure that they are.

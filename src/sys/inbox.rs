@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -65,14 +65,13 @@ impl Inbox {
     /// Waits until a signal comes, `also` becomes readable, or the time is up; the first two may have happened before.
     ///
     /// # Errors
-    /// What poll answers.
+    /// What ppoll answers.
     pub fn wait(&self, also: Option<BorrowedFd<'_>>, timeout: Duration) -> Result<()> {
         let mut fds = vec![PollFd::new(self.messages.as_fd(), PollFlags::POLLIN)];
         fds.extend(also.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-        match poll(&mut fds, timeout) {
+        match ppoll(&mut fds, Some(timeout.into()), None) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(errno) => Err(errno).context("poll"),
+            Err(errno) => Err(errno).context("ppoll"),
         }
     }
 

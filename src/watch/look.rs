@@ -1,12 +1,14 @@
 //! A process and its threads as /proc shows them at a moment. Looking costs the process nothing but its locks, briefly.
 
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::str;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::unistd::Pid;
-use procfs::ProcError;
-use procfs::process::{Process, Stat, Task};
+use nix::unistd::{Pid, getpid};
+use procfs::FromRead;
+use procfs::process::{Schedstat, Stat};
 
 use crate::sample::watched::Books;
 use crate::sys::{clock, usage};
@@ -50,119 +52,154 @@ pub(super) enum Unseen {
     Failed(io::Error),
 }
 
-impl From<ProcError> for Unseen {
-    fn from(error: ProcError) -> Unseen {
-        match error {
-            ProcError::NotFound(_) => Unseen::Gone,
-            // A file of /proc that is open when its process ends.
-            ProcError::Io(error, _) if error.raw_os_error() == Some(Errno::ESRCH as i32) => Unseen::Gone,
-            ProcError::Io(error, _) => Unseen::Failed(error),
-            ProcError::PermissionDenied(_) => Unseen::Failed(io::ErrorKind::PermissionDenied.into()),
-            other => Unseen::Failed(io::Error::other(other)),
+impl From<io::Error> for Unseen {
+    fn from(error: io::Error) -> Unseen {
+        // A file of /proc that is open when its process ends answers ESRCH.
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOENT | Errno::ESRCH) => Unseen::Gone,
+            _ => Unseen::Failed(error),
         }
     }
 }
 
-/// Looks at a process with all its threads and, if wished, its children's numbers. Threads that end meanwhile are left out.
-pub(super) fn process(pid: i32, with_children: bool) -> Result<ProcessLook, Unseen> {
-    let process = Process::new(pid)?;
-    let stat = process.stat()?;
-    let mut look = ProcessLook {
-        pid,
-        parent: stat.ppid,
-        name: stat.comm,
-        started: stat.starttime,
-        ignores_children: ignores_children(&process),
-        children_faults: stat.cminflt + stat.cmajflt,
-        kernel_thread: stat.flags & KERNEL_THREAD != 0,
-        cpu_ns: 0,
-        threads: Vec::new(),
-        children: Vec::new(),
-    };
-    for task in process.tasks()?.flatten() {
-        match thread(&process, &task) {
-            Ok(thread) => look.threads.push(thread),
-            Err(Unseen::Gone) => continue,
-            Err(failed) => return Err(failed),
-        }
-        if with_children {
-            look.children.extend(task.children().unwrap_or_default().into_iter().map(|pid| pid as i32));
-        }
+/// Reads /proc, one file after another into the same memory, each in one call if it can be: what a look costs is paid on a
+/// CPU that the program could have used.
+#[derive(Debug)]
+pub(super) struct Looker {
+    text: Vec<u8>,
+}
+
+/// More than any file that is looked at has, but for the children of a process with hundreds.
+const USUAL_LENGTH: usize = 8192;
+
+impl Looker {
+    pub(super) fn new() -> Looker {
+        Looker { text: Vec::with_capacity(USUAL_LENGTH) }
     }
-    look.cpu_ns = clock::process_cpu_ns(Pid::from_raw(pid)).unwrap_or_default();
-    Ok(look)
-}
 
-/// Whether a process sleeps, and so has its switches booked up to now.
-pub(super) fn is_asleep(pid: i32) -> bool {
-    Process::new(pid).and_then(|process| process.stat()).is_ok_and(|stat| stat.state == 'S')
-}
+    /// Looks at a process with all its threads and, if wished, its children's numbers. Threads that end meanwhile are left
+    /// out.
+    ///
+    /// # Errors
+    /// There is no such process, or /proc hides it or cannot be read.
+    pub(super) fn process(&mut self, pid: i32, with_children: bool) -> Result<ProcessLook, Unseen> {
+        let folder = format!("/proc/{pid}");
+        let stat = self.stat(&folder)?;
+        let mut look = ProcessLook {
+            pid,
+            parent: stat.ppid,
+            name: stat.comm,
+            started: stat.starttime,
+            ignores_children: false,
+            children_faults: stat.cminflt + stat.cmajflt,
+            kernel_thread: stat.flags & KERNEL_THREAD != 0,
+            cpu_ns: 0,
+            threads: Vec::new(),
+            children: Vec::new(),
+        };
+        for entry in fs::read_dir(format!("{folder}/task"))? {
+            let Some(tid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let folder = format!("{folder}/task/{tid}");
+            match self.thread(&folder, tid) {
+                Ok((thread, ignores_children)) => {
+                    look.threads.push(thread);
+                    look.ignores_children = ignores_children;
+                }
+                Err(Unseen::Gone) => continue,
+                Err(failed) => return Err(failed),
+            }
+            if with_children {
+                look.children.extend(self.children(&folder));
+            }
+        }
+        look.cpu_ns = clock::process_cpu_ns(Pid::from_raw(pid)).unwrap_or_default();
+        Ok(look)
+    }
 
-/// The children of this process.
-pub(super) fn own_children() -> Vec<i32> {
-    let tasks = Process::myself().and_then(|process| process.tasks());
-    let children = tasks.into_iter().flatten().flatten().filter_map(|task| task.children().ok());
-    children.flatten().map(|pid| pid as i32).collect()
+    /// The children of this process, which has one thread.
+    pub(super) fn own_children(&mut self) -> Vec<i32> {
+        let pid = getpid();
+        self.children(&format!("/proc/{pid}/task/{pid}"))
+    }
+
+    /// Whether a process sleeps, and so has its switches booked up to now.
+    pub(super) fn is_asleep(&mut self, pid: i32) -> bool {
+        self.stat(&format!("/proc/{pid}")).is_ok_and(|stat| stat.state == 'S')
+    }
+
+    /// A thread, and whether its process ignores SIGCHLD.
+    fn thread(&mut self, folder: &str, tid: i32) -> Result<(ThreadLook, bool), Unseen> {
+        let stat = self.stat(folder)?;
+        let mut books = Books {
+            minor_faults: stat.minflt,
+            major_faults: stat.majflt,
+            threads: 1,
+            lifetime_ns: lifetime_ns(&stat),
+            ..Books::default()
+        };
+        let status = self.read(folder, "status")?;
+        let switches = usage::parse_status(status).map_err(|error| Unseen::Failed(io::Error::other(error)))?;
+        let ignores_children = ignores_children(status);
+        (books.voluntary, books.involuntary) = (switches.voluntary, switches.involuntary);
+        match self.read(folder, "schedstat").ok().and_then(|text| Schedstat::from_read(text).ok()) {
+            Some(scheduler) => {
+                books.on_cpu_ns = scheduler.sum_exec_runtime;
+                books.run_queue_wait_ns = scheduler.run_delay;
+            }
+            // A kernel without CONFIG_SCHED_INFO has ticks only.
+            None => {
+                books.on_cpu_ns = (stat.utime + stat.stime) * tick_ns();
+                books.waits_unknown = 1;
+            }
+        }
+        match self.read(folder, "sched").ok().and_then(migrations) {
+            Some(migrations) => books.migrations = migrations,
+            None => books.migrations_unknown = 1,
+        }
+        let ending = matches!(stat.state, 'Z' | 'X') || stat.flags & EXITING != 0;
+        Ok((ThreadLook { tid, name: stat.comm, started: stat.starttime, ending, books }, ignores_children))
+    }
+
+    fn stat(&mut self, folder: &str) -> Result<Stat, Unseen> {
+        Stat::from_read(self.read(folder, "stat")?).map_err(|error| Unseen::Failed(io::Error::other(error)))
+    }
+
+    fn children(&mut self, folder: &str) -> Vec<i32> {
+        let text = self.read(folder, "children").unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    fn read(&mut self, folder: &str, name: &str) -> Result<&[u8], Unseen> {
+        let mut file = File::open(format!("{folder}/{name}"))?;
+        self.text.resize(USUAL_LENGTH, 0);
+        let mut length = file.read(&mut self.text)?;
+        while length == self.text.len() {
+            self.text.resize(length * 2, 0);
+            length += file.read(&mut self.text[length..])?;
+        }
+        Ok(&self.text[..length])
+    }
 }
 
 /// `PF_KTHREAD` and `PF_EXITING` of include/linux/sched.h, shown by proc_pid_stat(5).
 const KERNEL_THREAD: u32 = 0x0020_0000;
 const EXITING: u32 = 0x4;
 
-fn thread(process: &Process, task: &Task) -> Result<ThreadLook, Unseen> {
-    let stat = task.stat()?;
-    let mut books = Books {
-        minor_faults: stat.minflt,
-        major_faults: stat.majflt,
-        threads: 1,
-        lifetime_ns: lifetime_ns(&stat),
-        ..Books::default()
-    };
-    let text = |name| read(process, task.tid, name);
-    let switches = usage::parse_status(&text("status")?).map_err(|error| Unseen::Failed(io::Error::other(error)))?;
-    (books.voluntary, books.involuntary) = (switches.voluntary, switches.involuntary);
-    match task.schedstat() {
-        Ok(scheduler) => {
-            books.on_cpu_ns = scheduler.sum_exec_runtime;
-            books.run_queue_wait_ns = scheduler.run_delay;
-        }
-        // A kernel without CONFIG_SCHED_INFO has ticks only.
-        Err(_) => {
-            books.on_cpu_ns = (stat.utime + stat.stime) * tick_ns();
-            books.waits_unknown = 1;
-        }
-    }
-    match text("sched").ok().and_then(|text| migrations(&text)) {
-        Some(migrations) => books.migrations = migrations,
-        None => books.migrations_unknown = 1,
-    }
-    let ending = matches!(stat.state, 'Z' | 'X') || stat.flags & EXITING != 0;
-    Ok(ThreadLook { tid: task.tid, name: stat.comm, started: stat.starttime, ending, books })
-}
-
-fn read(process: &Process, tid: i32, name: &str) -> Result<Vec<u8>, Unseen> {
-    let mut file = process.open_relative(format!("task/{tid}/{name}"))?;
-    let mut text = Vec::with_capacity(4096);
-    match file.read_to_end(&mut text) {
-        Ok(_) => Ok(text),
-        Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => Err(Unseen::Gone),
-        Err(error) => Err(Unseen::Failed(error)),
-    }
-}
-
 /// The line of `sched` with this number; the file's other lines are the scheduler's own business.
 fn migrations(text: &[u8]) -> Option<u64> {
-    let line = text.split(|&byte| byte == b'\n').find(|line| line.starts_with(b"se.nr_migrations"))?;
-    std::str::from_utf8(line).ok()?.rsplit(':').next()?.trim().parse().ok()
+    number_of(text, b"se.nr_migrations", 10)
 }
 
 /// Bit 16 of `SigIgn`, for signal 17.
-fn ignores_children(process: &Process) -> bool {
+fn ignores_children(status: &[u8]) -> bool {
     const BIT: u64 = 1 << (Signal::SIGCHLD as i32 - 1);
-    let mut text = String::new();
-    let read = process.open_relative("status").map(|mut file| file.read_to_string(&mut text));
-    let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    matches!(read, Ok(Ok(_))) && mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0) & BIT != 0
+    number_of(status, b"SigIgn", 16).unwrap_or(0) & BIT != 0
+}
+
+/// The number after the colon of the line that begins so.
+fn number_of(text: &[u8], name: &[u8], radix: u32) -> Option<u64> {
+    let line = text.split(|&byte| byte == b'\n').find(|line| line.starts_with(name))?;
+    u64::from_str_radix(str::from_utf8(line).ok()?.rsplit(':').next()?.trim(), radix).ok()
 }
 
 fn tick_ns() -> u64 {
@@ -189,8 +226,7 @@ mod tests {
             for _ in 0..20 {
                 thread::sleep(Duration::from_millis(2));
             }
-            let me = process(std::process::id() as i32, true).unwrap();
-            me
+            Looker::new().process(std::process::id() as i32, true).unwrap()
         });
         let me = napping.unwrap().join().unwrap();
         let napping = me.threads.iter().find(|thread| thread.name == "napping").unwrap();
@@ -200,13 +236,13 @@ mod tests {
         assert!(!me.ignores_children && !me.kernel_thread);
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(matches!(process(child.id() as i32, false), Err(Unseen::Gone)));
+        assert!(matches!(Looker::new().process(child.id() as i32, false), Err(Unseen::Gone)));
     }
 
     #[test]
     fn a_kernel_thread_is_known() {
         // kthreadd, which every kernel has; in a PID namespace 2 may be anything.
-        if let Ok(look) = process(2, false) {
+        if let Ok(look) = Looker::new().process(2, false) {
             assert_eq!(look.kernel_thread, look.name == "kthreadd", "{look:?}");
         }
     }
@@ -215,5 +251,20 @@ mod tests {
     fn migrations_are_found_or_absent() {
         assert_eq!(migrations(b"x (1)\nse.nr_migrations      :       12\n"), Some(12));
         assert_eq!(migrations(b"x (1)\n"), None);
+    }
+
+    #[test]
+    fn ignoring_sigchld_is_one_bit_of_the_mask() {
+        assert!(ignores_children(b"SigBlk:\t0000000000000000\nSigIgn:\t0000000000010000\n"));
+        assert!(!ignores_children(b"SigIgn:\t0000000000001000\n") && !ignores_children(b""));
+    }
+
+    #[test]
+    fn a_file_longer_than_usual_is_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = vec![b'x'; 3 * USUAL_LENGTH + 5];
+        fs::write(folder.path().join("long"), &long).unwrap();
+        let read = Looker::new().read(folder.path().to_str().unwrap(), "long").unwrap().to_vec();
+        assert_eq!(read.len(), long.len());
     }
 }

@@ -35,10 +35,12 @@ use crate::sys::pidfd;
 use crate::sys::reap::{self, Children};
 use crate::sys::taskstats::ExitRecords;
 use crate::watch::ledger::Ledger;
-use crate::watch::look::Unseen;
+use crate::watch::look::{Looker, Unseen};
 
-/// How often the program is looked at.
-const STEP: Duration = Duration::from_millis(100);
+/// How often the program is looked at: soon at first, as it may be short, then less and less often.
+const SHORTEST_STEP: Duration = Duration::from_millis(50);
+const LONGEST_STEP: Duration = Duration::from_millis(500);
+const STEP_OF_ELAPSED: u32 = 4;
 /// Looking takes a hundredth of the time at most, however many threads there are.
 const STEPS_PER_LOOK: u32 = 100;
 /// How long a program's orphans may outlive it before somebody is told what is being waited for.
@@ -130,6 +132,7 @@ pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> 
 struct Watch<'a> {
     plan: &'a WatchPlan<'a>,
     inbox: Inbox,
+    looker: Looker,
     records: Option<ExitRecords>,
     records_lost: u64,
     program: Program,
@@ -160,15 +163,28 @@ impl<'a> Watch<'a> {
         let suspended = Suspended::start(words, user, inbox.inherited())?;
         let pid = suspended.pid();
         let mut ledger = Ledger::new(pid.as_raw(), Some(getpid().as_raw()), plan.per_thread);
-        fall_asleep(pid.as_raw());
-        let look = look::process(pid.as_raw(), false).map_err(|unseen| explain(pid.as_raw(), unseen))?;
+        let mut looker = Looker::new();
+        fall_asleep(&mut looker, pid.as_raw());
+        let look = looker.process(pid.as_raw(), false).map_err(|unseen| explain(pid.as_raw(), unseen))?;
         let program = Program { pid: pid.as_raw(), name: look.name.clone(), kernel_thread: false };
         ledger.look(look);
         ledger.end_round();
         let counters = plan.count_on_threads.then(|| ThreadCounters::of_program(pid)).transpose()?;
         let began = Instant::now();
         suspended.release()?;
-        Ok(Watch { plan, inbox, records, records_lost: 0, program, end: None, ledger, counters, began, looks: 0 })
+        Ok(Watch {
+            plan,
+            inbox,
+            looker,
+            records,
+            records_lost: 0,
+            program,
+            end: None,
+            ledger,
+            counters,
+            began,
+            looks: 0,
+        })
     }
 
     fn attach(pid: i32, plan: &'a WatchPlan<'a>, inbox: Inbox, records: Option<ExitRecords>) -> Result<Watch<'a>> {
@@ -177,14 +193,26 @@ impl<'a> Watch<'a> {
             nix::errno::Errno::ESRCH => explain(pid, Unseen::Gone),
             errno => anyhow!("watching process {pid}: pidfd_open answered {errno}"),
         })?;
-        let look = look::process(pid, true).map_err(|unseen| explain(pid, unseen))?;
+        let mut looker = Looker::new();
+        let look = looker.process(pid, true).map_err(|unseen| explain(pid, unseen))?;
         let program = Program { pid, name: look.name.clone(), kernel_thread: look.kernel_thread };
         let threads: Vec<Pid> = look.threads.iter().map(|thread| Pid::from_raw(thread.tid)).collect();
         let counters = plan.count_on_threads.then(|| ThreadCounters::of_threads(&threads)).transpose()?;
         let ledger = Ledger::new(pid, None, plan.per_thread);
         let began = Instant::now();
-        let mut watch =
-            Watch { plan, inbox, records, records_lost: 0, program, end: Some(end), ledger, counters, began, looks: 0 };
+        let mut watch = Watch {
+            plan,
+            inbox,
+            looker,
+            records,
+            records_lost: 0,
+            program,
+            end: Some(end),
+            ledger,
+            counters,
+            began,
+            looks: 0,
+        };
         watch.round()?;
         Ok(watch)
     }
@@ -193,7 +221,7 @@ impl<'a> Watch<'a> {
     fn to_the_end(&mut self, tell: &mut dyn FnMut(Told)) -> Result<(ProgramEnd, bool)> {
         let mut ended = ProgramEnd::GoesOn;
         let mut orphans_since: Option<Instant> = None;
-        let mut next_look = Instant::now() + STEP;
+        let mut next_look = self.began + SHORTEST_STEP;
         let mut next_interval = self.plan.interval.map(|interval| self.began + interval);
         let limit = self.plan.limit.map(|limit| self.began + limit);
         loop {
@@ -217,7 +245,8 @@ impl<'a> Watch<'a> {
             let interval_over = next_interval.is_some_and(|at| now >= at);
             if now >= next_look || interval_over {
                 self.round()?;
-                next_look = now + STEP.max(now.elapsed() * STEPS_PER_LOOK);
+                let step = (self.began.elapsed() / STEP_OF_ELAPSED).clamp(SHORTEST_STEP, LONGEST_STEP);
+                next_look = now + step.max(now.elapsed() * STEPS_PER_LOOK);
             }
             if let Some((at, interval)) = next_interval.zip(self.plan.interval).filter(|_| interval_over) {
                 next_interval = Some((at + interval).max(now));
@@ -252,7 +281,7 @@ impl<'a> Watch<'a> {
                 Children::AllAlive => return Ok(Turn::GoOn),
                 Children::None => return Ok(Turn::Done),
             };
-            if let Ok(look) = look::process(pid.as_raw(), false) {
+            if let Ok(look) = self.looker.process(pid.as_raw(), false) {
                 self.ledger.look(look);
             }
             self.take_records()?;
@@ -286,13 +315,13 @@ impl<'a> Watch<'a> {
     /// Looks at every process of the program, and takes the records of what has ended.
     fn round(&mut self) -> Result<()> {
         let this = getpid().as_raw();
-        let mut waiting = if self.end.is_none() { look::own_children() } else { vec![self.program.pid] };
+        let mut waiting = if self.end.is_none() { self.looker.own_children() } else { vec![self.program.pid] };
         let mut seen: HashSet<i32> = HashSet::from([this]);
         while let Some(pid) = waiting.pop() {
             if !seen.insert(pid) {
                 continue;
             }
-            match look::process(pid, true) {
+            match self.looker.process(pid, true) {
                 Ok(look) => {
                     waiting.extend(&look.children);
                     self.ledger.look(look);
@@ -304,7 +333,7 @@ impl<'a> Watch<'a> {
         // Those that have become somebody else's children, unless somebody else has their number.
         for (pid, started) in self.ledger.known() {
             if !seen.contains(&pid) {
-                let look = look::process(pid, false).ok().filter(|look| look.started == started);
+                let look = self.looker.process(pid, false).ok().filter(|look| look.started == started);
                 look.into_iter().for_each(|look| self.ledger.look(look));
             }
         }
@@ -323,9 +352,9 @@ impl<'a> Watch<'a> {
 }
 
 /// Waits until the child waits for our word: only then are its switches up to there booked.
-fn fall_asleep(pid: i32) {
+fn fall_asleep(looker: &mut Looker, pid: i32) {
     for _ in 0..1000 {
-        if look::is_asleep(pid) {
+        if looker.is_asleep(pid) {
             return;
         }
         thread::sleep(Duration::from_micros(100));

@@ -13,6 +13,7 @@ mod policies;
 mod programs;
 mod refusals;
 mod saved;
+mod stats;
 mod stops;
 mod support;
 mod workloads;

@@ -43,6 +43,11 @@ fn prometheus_has_nothing_to_say_against_any_report() {
         run(&format!("ctxprof {line} -o {}", path.display())).expect(0, &[]);
         check(&path);
     }
+    let path = folder.path().join("b.prom");
+    for options in ["", "--per-thread"] {
+        run(&format!("ctxprof stat {options} -o {} -- switcher children 5", path.display())).expect(0, &[]);
+        check(&path);
+    }
 }
 
 #[test]
