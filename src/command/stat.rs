@@ -33,11 +33,11 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     for path in &arguments.output.output {
         store::check_writable(path)?;
     }
+    let host = probe::facts(Path::new("/"), None, &probe::processors(Path::new("/"))?);
     // Before the program runs, whose end might come in hours.
-    let named = named_prices(arguments)?;
+    let named = named_prices(arguments, &host)?;
     let user = user(arguments)?;
     let started_at = timestamp(SystemTime::now());
-    let host = probe::facts(Path::new("/"), None, &probe::processors(Path::new("/"))?);
     let mut live = Live::new(arguments);
     let plan = plan(arguments, user.as_ref())?;
     if arguments.pid.is_some() && arguments.limit.is_none() && io::stderr().is_terminal() {
@@ -116,23 +116,20 @@ fn settings(arguments: &StatArgs, user: Option<&User>) -> StatSettings {
 }
 
 /// The prices of the run that `--price` names, if it names one.
-fn named_prices(arguments: &StatArgs) -> Result<Option<PriceList>> {
-    let Some(path) =
-        arguments.price.as_deref().filter(|path| *path != Path::new(CALIBRATE) && *path != Path::new(NONE))
-    else {
-        return Ok(None);
-    };
+fn named_prices(arguments: &StatArgs, host: &Facts) -> Result<Option<PriceList>> {
+    let is_word = |path: &&Path| [CALIBRATE, NONE].iter().any(|word| Path::new(word) == *path);
+    let Some(path) = arguments.price.as_deref().filter(|path| !is_word(path)) else { return Ok(None) };
     let run = reader::read_run(path)?;
-    let prices = price::of_run(&run, &price::saved(path, &run));
+    let prices = price::of_run(&run, |result| price::saved(path, &run, result));
+    let name = path.display();
     if prices.prices().next().is_none() {
+        let (within, between) = (price::WITHIN, price::BETWEEN);
         bail!(
-            "{} has no price of {} or {} in CPU time; `ctxprof run {} {} --place all -o FILE.json` makes one",
-            path.display(),
-            price::WITHIN,
-            price::BETWEEN,
-            price::WITHIN,
-            price::BETWEEN
+            "{name} has no price of {within} or {between} in CPU time; `ctxprof run {within} {between} --place all -o FILE.json` makes one"
         );
+    }
+    if !price::is_like(&run.host, host) {
+        output::say(&format!("the prices of {name} are another kernel's or processor's"));
     }
     Ok(Some(prices))
 }

@@ -7,6 +7,7 @@ use crate::record::run::{RunDocument, RunResult};
 use crate::record::{reader, store};
 use crate::sample::Placement;
 use crate::summary::bill::{PriceList, PricePair, PriceSource, SwitchPrice};
+use crate::unit::Share;
 
 /// Whose net price is that of a switch between threads of a process, and between processes.
 pub const WITHIN: &str = "thread-pipe";
@@ -25,19 +26,21 @@ pub fn of_kept_runs(folder: &Path, host: &Facts) -> PriceList {
         }
         let Ok(run) = reader::read_run(path) else { continue };
         if is_usual(&run) && is_like(&run.host, host) {
-            prices.fill(of_run(&run, &saved(path, &run)));
+            prices.fill(of_run(&run, |result| saved(path, &run, result)));
         }
     }
     prices
 }
 
-/// Where a saved run's prices come from.
-pub fn saved(path: &Path, run: &RunDocument) -> PriceSource {
-    PriceSource::Saved { file: path.display().to_string(), started_at: run.started_at.clone() }
+/// Where a saved run's price comes from.
+pub fn saved(path: &Path, run: &RunDocument, result: &RunResult) -> PriceSource {
+    let clean = result.samples.clean as f64 / result.samples.taken.max(1) as f64;
+    let conditions = format!("{}, {} of its samples clean", run.host.pinned_to(), Share(clean));
+    PriceSource::Saved { file: path.display().to_string(), started_at: run.started_at.clone(), conditions }
 }
 
 /// A run's prices.
-pub fn of_run(run: &RunDocument, source: &PriceSource) -> PriceList {
+pub fn of_run(run: &RunDocument, source: impl Fn(&RunResult) -> PriceSource) -> PriceList {
     let pair = |workload: &str| {
         let rows = || run.body.results.iter().filter(|result| result.workload == workload);
         let price = |result: &RunResult| {
@@ -46,7 +49,7 @@ pub fn of_run(run: &RunDocument, source: &PriceSource) -> PriceList {
                 placement: result.placement,
                 cpu_ns: result.net_cpu_ns_per_switch?,
                 wall_ns: result.net_ns_per_switch,
-                source: source.clone(),
+                source: source(result),
             })
         };
         // Two cores, the nearest; hardware threads of one core only where there is nothing else.
@@ -67,7 +70,8 @@ fn is_usual(run: &RunDocument) -> bool {
     policy && settings.nice.is_none() && settings.handicap.is_none() && !run.tool.debug_build
 }
 
-fn is_like(one: &Facts, other: &Facts) -> bool {
+/// Whether a switch may be expected to cost the same on both.
+pub fn is_like(one: &Facts, other: &Facts) -> bool {
     let what_prices_depend_on = |host: &Facts| (host.kernel.clone(), host.cpu_model.clone(), host.mitigations.clone());
     what_prices_depend_on(one) == what_prices_depend_on(other)
 }

@@ -87,7 +87,7 @@ impl Report for StatDocument {
         View {
             heading: vec![self.heading()],
             tables: std::iter::once(thread_table(body, wide)).chain(bill).collect(),
-            notes: notes.chain(price_sentences(body)).chain([self.explanation()]).collect(),
+            notes: notes.chain(price_sentences(self)).chain([self.explanation()]).collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
         }
     }
@@ -212,35 +212,45 @@ fn thread_labels(row: &ThreadRow) -> Labels {
     labels
 }
 
-/// Both ends of a range, or the one figure that they are.
+/// Both ends of a range, with their unit once if it is the same, or the one figure that they are.
 fn range(range: Range, show: impl Fn(f64) -> String) -> String {
     let (low, high) = (show(range.low), show(range.high));
-    if low == high { low } else { format!("{low} to {high}") }
+    match (low.rsplit_once(' '), high.rsplit_once(' ')) {
+        _ if low == high => low,
+        (Some((value, unit)), Some((_, other))) if unit == other => format!("{value}–{high}"),
+        _ => format!("{low}–{high}"),
+    }
 }
 
-/// Where the prices come from, once each.
-fn price_sentences(body: &StatBody) -> Vec<String> {
-    let mut sentences: Vec<String> = Vec::new();
-    let prices = body
-        .bill
-        .iter()
-        .flat_map(|bill| &bill.lines)
-        .flat_map(|line| line.prices.same.iter().chain(&line.prices.across));
-    for price in prices {
-        let sentence = match &price.source {
-            PriceSource::Saved { file, started_at } => format!("Prices of {started_at}, from {file}."),
-            PriceSource::Calibrated => "Prices calibrated right after it, for a second; `sudo ctxprof run thread-pipe process-pipe --place all` measures and keeps better ones.".to_string(),
-        };
-        if !sentences.contains(&sentence) {
-            sentences.push(sentence);
+/// Where the prices come from, once each, and which are not known.
+fn price_sentences(document: &StatDocument) -> Vec<String> {
+    let Some(bill) = &document.body.bill else { return Vec::new() };
+    let sentence = |source: &PriceSource| {
+        match source {
+        PriceSource::Saved { file, started_at, conditions } => {
+            format!("Prices of {started_at}{}: {conditions}; from {file}.", age(started_at, &document.started_at))
         }
+        PriceSource::Calibrated => "Prices calibrated right after it, for a second; `sudo ctxprof run thread-pipe process-pipe --place all` measures and keeps better ones.".to_string(),
     }
-    sentences.extend(
-        body.no_price
-            .iter()
-            .map(|missing| format!("No price of {}: {}.", missing.placement.title(&missing.workload), missing.reason)),
-    );
-    sentences
+    };
+    let no_range = bill.lines.iter().any(|line| line.prices.both().count() == 1);
+    let no_range = no_range.then(|| "One price only is known, so the range is that price's interval.".to_string());
+    let left_out = document.body.no_price.iter().map(|missing| format!("No price: {missing}."));
+    bill.price_source.iter().map(sentence).chain(no_range).chain(left_out).collect()
+}
+
+/// How much older one moment is than another, in words that follow it.
+fn age(moment: &str, now: &str) -> String {
+    let [moment, now] = [moment, now].map(|text| humantime::parse_rfc3339(text).ok());
+    let age = moment.zip(now).and_then(|(moment, now)| now.duration_since(moment).ok());
+    age.map_or(String::new(), |age| {
+        let minutes = age.as_secs() / 60;
+        match minutes {
+            0..60 => format!(" ({minutes} min before)"),
+            60..2880 => format!(" ({} h before)", minutes / 60),
+            _ => format!(" ({} days before)", minutes / 1440),
+        }
+    })
 }
 
 fn thread_table(body: &StatBody, wide: bool) -> Table {
@@ -306,9 +316,9 @@ fn thread_table(body: &StatBody, wide: bool) -> Table {
 
 fn bill_table(bill: &Bill) -> Table {
     let columns = vec![
-        column("switches_of", &["the bill:", "switches of"], 0),
-        column("switches", &["", "number"], 0),
-        column("cpu_ns_same", &["CPU ns each,", "same CPU"], 0),
+        column("switches_of", &["the bill:", "processes"], 0),
+        column("switches", &["switches"], 0),
+        column("cpu_ns_same", &["CPU ns each", "same CPU"], 0),
         column("cpu_ns_across", &["across", "CPUs"], 0),
         column("cpu_time_ns", &["CPU time"], 0),
         column("share_of_cpu", &["share of its", "CPU time"], 0),
@@ -326,8 +336,8 @@ fn bill_table(bill: &Bill) -> Table {
     };
     let row = |line: &BillLine| {
         let what = match line.sort {
-            Sort::Within => "several threads",
-            Sort::Between => "single threads",
+            Sort::Within => "multi-threaded",
+            Sort::Between => "single-threaded",
         };
         vec![
             Cell::text(what),

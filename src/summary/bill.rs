@@ -24,7 +24,12 @@ pub struct SwitchPrice {
 #[serde(rename_all = "kebab-case")]
 pub enum PriceSource {
     /// A run that was kept, or named.
-    Saved { file: String, started_at: String },
+    Saved {
+        file: String,
+        started_at: String,
+        /// Where and how well it was measured.
+        conditions: String,
+    },
     /// Measured right after the program had ended.
     Calibrated,
 }
@@ -56,6 +61,8 @@ pub struct Bill {
     pub cpu_ns: Range,
     /// Of the program's CPU time; `None` of one that used none.
     pub share_of_cpu: Option<Range>,
+    /// Where the prices come from, each once.
+    pub price_source: Vec<PriceSource>,
 }
 
 /// The switches of one sort.
@@ -96,7 +103,7 @@ impl PriceList {
 
     /// Every price that there is.
     pub fn prices(&self) -> impl Iterator<Item = &SwitchPrice> {
-        [&self.within, &self.between].into_iter().flat_map(|pair| pair.same.iter().chain(&pair.across))
+        [&self.within, &self.between].into_iter().flat_map(PricePair::both)
     }
 
     /// Whether no price is missing.
@@ -106,6 +113,11 @@ impl PriceList {
 }
 
 impl PricePair {
+    /// Those of the two that there are.
+    pub fn both(&self) -> impl Iterator<Item = &SwitchPrice> {
+        self.same.iter().chain(&self.across)
+    }
+
     /// From the cheaper end of one price's interval to the dearer end of the other's.
     fn range(&self) -> Option<Range> {
         let same = self.same.as_ref().map(|price| price.cpu_ns);
@@ -148,7 +160,13 @@ pub fn bill(classes: SwitchClasses, on_cpu_ns: u64, prices: &PriceList) -> Optio
     let cpu_ns = lines.iter().map(|line| line.cpu_ns).reduce(Range::plus)?;
     let switches = classes.within + classes.between;
     let price_ns = cpu_ns.times(1.0 / switches as f64);
-    Some(Bill { switches, lines, price_ns, cpu_ns, share_of_cpu: share(cpu_ns) })
+    let mut price_source: Vec<PriceSource> = Vec::new();
+    for price in lines.iter().flat_map(|line| line.prices.both()) {
+        if !price_source.contains(&price.source) {
+            price_source.push(price.source.clone());
+        }
+    }
+    Some(Bill { switches, lines, price_ns, cpu_ns, share_of_cpu: share(cpu_ns), price_source })
 }
 
 #[cfg(test)]

@@ -333,6 +333,11 @@ impl Ledger {
         all.into_list()
     }
 
+    /// Whether a process was there in the last round.
+    pub(super) fn was_seen(&self, pid: i32) -> bool {
+        self.processes.get(&pid).is_some_and(|process| process.last_round + 1 == self.round)
+    }
+
     /// How many threads and processes of the program there were in the last round.
     pub(super) fn alive(&self) -> (u64, u64) {
         let now = || self.processes.values().filter(|process| process.last_round + 1 == self.round);

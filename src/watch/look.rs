@@ -116,6 +116,12 @@ impl Looker {
         Ok(look)
     }
 
+    /// The process that a number belongs to, be it its own or one of its threads'.
+    pub(super) fn process_of(&mut self, id: i32) -> Option<i32> {
+        let status = self.read(&format!("/proc/{id}"), "status").ok()?;
+        number_of(status, b"Tgid", 10)?.try_into().ok()
+    }
+
     /// The children of this process, which has one thread.
     pub(super) fn own_children(&mut self) -> Vec<i32> {
         let pid = getpid();

@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use nix::sys::signal::kill;
 use nix::unistd::{Pid, User, getpid};
 use procfs::{CurrentSI, KernelStats};
@@ -136,7 +136,7 @@ struct Watch<'a> {
     records: Option<ExitRecords>,
     records_lost: u64,
     program: Program,
-    /// Becomes readable when a process ends that is no child of ours.
+    /// Becomes readable when a process ends that is no child of ours; `None` also where the kernel has no such thing.
     end: Option<OwnedFd>,
     ledger: Ledger,
     counters: Option<ThreadCounters>,
@@ -188,31 +188,21 @@ impl<'a> Watch<'a> {
     }
 
     fn attach(pid: i32, plan: &'a WatchPlan<'a>, inbox: Inbox, records: Option<ExitRecords>) -> Result<Watch<'a>> {
-        // First of all: from here on, the number cannot come to mean another process.
-        let end = pidfd::open(Pid::from_raw(pid)).map_err(|errno| match errno {
-            nix::errno::Errno::ESRCH => explain(pid, Unseen::Gone),
-            errno => anyhow!("watching process {pid}: pidfd_open answered {errno}"),
-        })?;
+        // First of all: from here on, the number cannot come to mean another process. Where it is refused (before Linux 5.3,
+        // or by a seccomp filter) the end is noticed at the next look.
+        let end = pidfd::open(Pid::from_raw(pid)).ok();
         let mut looker = Looker::new();
         let look = looker.process(pid, true).map_err(|unseen| explain(pid, unseen))?;
+        if let Some(process) = looker.process_of(pid).filter(|&process| process != pid) {
+            bail!("{pid} is a thread of process {process}: watch that, --per-thread shows its threads");
+        }
         let program = Program { pid, name: look.name.clone(), kernel_thread: look.kernel_thread };
         let threads: Vec<Pid> = look.threads.iter().map(|thread| Pid::from_raw(thread.tid)).collect();
         let counters = plan.count_on_threads.then(|| ThreadCounters::of_threads(&threads)).transpose()?;
         let ledger = Ledger::new(pid, None, plan.per_thread);
         let began = Instant::now();
-        let mut watch = Watch {
-            plan,
-            inbox,
-            looker,
-            records,
-            records_lost: 0,
-            program,
-            end: Some(end),
-            ledger,
-            counters,
-            began,
-            looks: 0,
-        };
+        let mut watch =
+            Watch { plan, inbox, looker, records, records_lost: 0, program, end, ledger, counters, began, looks: 0 };
         watch.round()?;
         Ok(watch)
     }
@@ -234,7 +224,7 @@ impl<'a> Watch<'a> {
             if self.stop_asked(ended) {
                 break;
             }
-            if self.end.as_ref().is_some_and(|end| pidfd::has_ended(end.as_fd())) {
+            if self.is_attached() && !self.program_lives() {
                 ended = ProgramEnd::Gone;
                 break;
             }
@@ -254,7 +244,7 @@ impl<'a> Watch<'a> {
                 let (elapsed, books) = (self.began.elapsed(), self.ledger.so_far());
                 tell(Told::Interval { elapsed, books, groups: self.ledger.groups(), threads, processes });
             }
-            if self.end.is_none() && ended != ProgramEnd::GoesOn {
+            if !self.is_attached() && ended != ProgramEnd::GoesOn {
                 if self.plan.leave_orphans {
                     break;
                 }
@@ -270,9 +260,22 @@ impl<'a> Watch<'a> {
         Ok((ended, false))
     }
 
+    /// Whether somebody else has started the program.
+    fn is_attached(&self) -> bool {
+        matches!(self.plan.what, What::Process(_))
+    }
+
+    /// Whether the program that somebody else has started is still there.
+    fn program_lives(&self) -> bool {
+        match &self.end {
+            Some(end) => !pidfd::has_ended(end.as_fd()),
+            None => self.ledger.was_seen(self.program.pid),
+        }
+    }
+
     /// Waits for the children that have ended, each after a last look.
     fn reap(&mut self, ended: &mut ProgramEnd) -> Result<Turn> {
-        if self.end.is_some() {
+        if self.is_attached() {
             return Ok(Turn::GoOn);
         }
         loop {
@@ -300,7 +303,7 @@ impl<'a> Watch<'a> {
     /// Whether the watching is to stop. A running program of ours is told instead, unless the terminal has told it.
     fn stop_asked(&mut self, ended: ProgramEnd) -> bool {
         while let Some(asked) = self.inbox.stop_asked() {
-            let ours_runs = self.end.is_none() && ended == ProgramEnd::GoesOn;
+            let ours_runs = !self.is_attached() && ended == ProgramEnd::GoesOn;
             if !ours_runs {
                 return true;
             }
@@ -315,7 +318,7 @@ impl<'a> Watch<'a> {
     /// Looks at every process of the program, and takes the records of what has ended.
     fn round(&mut self) -> Result<()> {
         let this = getpid().as_raw();
-        let mut waiting = if self.end.is_none() { self.looker.own_children() } else { vec![self.program.pid] };
+        let mut waiting = if self.is_attached() { vec![self.program.pid] } else { self.looker.own_children() };
         let mut seen: HashSet<i32> = HashSet::from([this]);
         while let Some(pid) = waiting.pop() {
             if !seen.insert(pid) {

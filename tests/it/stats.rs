@@ -257,8 +257,11 @@ fn a_daemon_is_waited_for_or_left_running() {
 
 #[test]
 fn a_program_that_leaves_something_running_says_what_is_waited_for() {
-    let mut stat =
-        command("ctxprof stat --price none -- sh -c").arg("sleep 100 & exit 4").stderr(Stdio::piped()).spawn().unwrap();
+    let mut stat = command("ctxprof stat --price none -- sh -c")
+        .arg("sleep 100 2> /dev/null & exit 4")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let orphan = child_of(pid_of(&stat), "sleep");
     sleep(Duration::from_millis(1600));
     kill(pid_of(&stat), Signal::SIGINT).unwrap();
