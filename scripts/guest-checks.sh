@@ -51,6 +51,24 @@ check "cycles are counted" yes "$(has '"name": "cycles"' "$document")"
 check "TSC ticks are not" no "$(has '"name": "msr/tsc/"' "$document")"
 check "a PMU that ticks at 1 GHz is warned of" yes "$(has cycles-suspect "$document")"
 
+echo "# stat counts a program at every level, and asks perf only if it is to"
+stat='stat --price none --quiet --format json'
+switches_of() { sed -n 's/^    "switches": \([0-9]*\),$/\1/p' | head -n 1; }
+for level in 1 2; do
+  code=0
+  [ $level -eq 1 ] || code=125
+  echo $level > /proc/sys/kernel/perf_event_paranoid
+  document=$(su -s /bin/sh -c "ctxprof $stat -- sh -c 'sleep 0.1; sleep 0.1'" somebody 2>&1)
+  check "paranoid $level, uid 1000, stat: some switches" yes "$([ "$(echo "$document" | switches_of)" -ge 2 ] && echo yes)"
+  check "paranoid $level, uid 1000, stat: no exit records" yes "$(has '"exit_records": false' "$document")"
+  su -s /bin/sh -c "ctxprof $stat --counters thread -- true" somebody > /tmp/words 2>&1
+  check "paranoid $level, uid 1000, stat --counters thread: exit code" "$code" $?
+done
+# shellcheck disable=SC2086,SC2016 # these are options, to be split; the inner shell is to expand what is quoted
+document=$(ctxprof $stat --counters thread -- sh -c 'i=0; while [ $i -lt 10000 ]; do i=$((i + 1)); done' 2>&1)
+check "stat --counters thread: cycles are counted" yes "$(has '"name": "cycles"' "$document")"
+check "stat --counters thread: a PMU that ticks at 1 GHz is warned of" yes "$(has 'emulated PMU' "$document")"
+
 if [ -e /sys/devices/system/cpu/cpu1/online ]; then
   echo "# an offline CPU is refused"
   echo 0 > /sys/devices/system/cpu/cpu1/online

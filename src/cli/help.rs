@@ -52,10 +52,9 @@ pub(super) const STAT_EXAMPLES: &str = "Examples:
   sudo ctxprof stat -p 4711 --for 10                a process that runs, for 10 s
   sudo ctxprof stat -p 4711 --interval 1s           the same, looked at every second
   ctxprof stat -o bill.json -- ./app                the report into a file, not onto stderr
-  sudo ctxprof stat --counters thread -- ./app      perf's counters on its threads too, with what they cost
+  sudo ctxprof stat --counters thread -- ./app      perf's counters on its threads, too
 
-The program has stdin and stdout, and the report goes to stderr. It is waited for with all that it starts, daemons too
-(--leave-running). Ctrl-C reaches the program; the report is printed all the same. If ctxprof is killed, the program goes on.
+The program has stdin and stdout, and the report goes to stderr. It is waited for with all that it starts, daemons too (--leave-running). Ctrl-C reaches the program; the report is printed all the same. If ctxprof is killed, the program goes on.
 Exit codes: the program's own, its signal too; 125 ctxprof failed, 126 CMD cannot be executed, 127 CMD is not there; with --pid, 0.";
 
 pub(super) const DIFF_EXAMPLES: &str = "Examples:

@@ -59,7 +59,7 @@ pub enum Command {
     Run(RunArgs),
     /// Count a program's switches, at no cost to it, and what they cost it
     #[command(after_help = STAT_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
-    #[command(mut_arg("output", |arg| arg.help("Write it to this file instead, in the form of its suffix (.json, .csv, .md, .txt); may be repeated")))]
+    #[command(mut_arg("output", |arg| arg.help("Write it to this file instead, in the form of its suffix (.json, .csv, .md, .prom, .txt); may be repeated")))]
     Stat(StatArgs),
     /// List workloads and counters, each available here or not, and why
     List(OutputArgs),

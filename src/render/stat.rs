@@ -169,11 +169,9 @@ impl StatDocument {
         let Some(share) = bill.share_of_cpu else {
             return format!("{} switches, and no CPU time to set them beside.", bill.switches);
         };
-        let likely = match share.median {
-            share if share < 0.01 => "Switching is not what its CPU time goes to",
-            share if share < 0.10 => "Switching takes a small part of its CPU time",
-            share if share < 0.30 => "Switching takes a good part of its CPU time",
-            _ => "Much of its CPU time goes to switching: fewer and larger handovers would pay",
+        let likely = match (weight(share.low), weight(share.high)) {
+            (low, high) if low == high => low,
+            _ => "How much of its CPU time goes to switching depends on where its threads ran",
         };
         let kernel_thread = if self.body.program.kernel_thread {
             " (a thread of the kernel, whose switches change no memory map, pays less)"
@@ -210,6 +208,16 @@ fn thread_labels(row: &ThreadRow) -> Labels {
     let mut labels = vec![("process", row.process.clone()), ("thread", row.thread.clone()), ("of", of.to_string())];
     labels.extend(row.tid.map(|tid| ("tid", tid.to_string())));
     labels
+}
+
+/// What a share of the CPU time means.
+fn weight(share: f64) -> &'static str {
+    match share {
+        share if share < 0.01 => "Switching is not what its CPU time goes to",
+        share if share < 0.10 => "Switching takes a small part of its CPU time",
+        share if share < 0.30 => "Switching takes a good part of its CPU time",
+        _ => "Much of its CPU time goes to switching: fewer and larger handovers would pay",
+    }
 }
 
 /// Both ends of a range, with their unit once if it is the same, or the one figure that they are.

@@ -99,7 +99,7 @@ pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> 
         What::Command { words, user } => Watch::launch(words, user, plan, inbox, records)?,
         What::Process(pid) => Watch::attach(pid, plan, inbox, records)?,
     };
-    let (ended, all_has_ended) = watch.to_the_end(tell)?;
+    let (ended, all_has_ended) = watch.watch_to_the_end(tell)?;
     let elapsed = watch.began.elapsed();
     let counting = watch.counters.map(ThreadCounters::read).transpose()?;
     let mut closed = watch.ledger.close(all_has_ended);
@@ -208,7 +208,7 @@ impl<'a> Watch<'a> {
     }
 
     /// How the program ended, and whether all that came from it has ended too.
-    fn to_the_end(&mut self, tell: &mut dyn FnMut(Told)) -> Result<(ProgramEnd, bool)> {
+    fn watch_to_the_end(&mut self, tell: &mut dyn FnMut(Told)) -> Result<(ProgramEnd, bool)> {
         let mut ended = ProgramEnd::GoesOn;
         let mut orphans_since: Option<Instant> = None;
         let mut next_look = self.began + SHORTEST_STEP;

@@ -113,7 +113,7 @@ impl Process {
 
     /// Moves these threads' books into the groups: they have ended, or are told as they are.
     pub(super) fn fold(&mut self, telling: Telling, which: impl Fn(i32, &Thread) -> bool, ended: bool) {
-        let chosen = self.threads.iter().filter(|&(&tid, ref thread)| which(tid, thread));
+        let chosen = self.threads.iter().filter(|(tid, thread)| which(**tid, thread));
         let tids: Vec<i32> = chosen.map(|(&tid, _)| tid).collect();
         for tid in tids {
             let Some(thread) = self.threads.remove(&tid) else { continue };
