@@ -257,11 +257,22 @@ fn warnings(watched: &Watched, totals: &Figures) -> Vec<Warning> {
         );
         warnings.push(Warning::new("children-dropped", message));
     }
-    if let (ExitRecordsUse::Refused(reason), None) = (&watched.exit_records, &watched.waited_for) {
-        let message = format!(
-            "what threads and children did that ended between two looks is missing, as the kernel's exit records are not to be had ({reason}){bound}"
-        );
-        warnings.push(Warning::new("ended-unseen", message));
+    // Of a millisecond nobody needs to be told: so much a look may be off.
+    let some_have_ended = doubts.some_have_ended
+        || watched.unseen_cpu_ns > 1_000_000
+        || watched.groups.iter().any(|group| group.ended > 0);
+    match (&watched.exit_records, &watched.waited_for) {
+        (ExitRecordsUse::Refused(reason), None) if some_have_ended => {
+            let message = format!(
+                "what threads and children did that ended between two looks is missing, as the kernel's exit records are not to be had ({reason}){bound}"
+            );
+            warnings.push(Warning::new("ended-unseen", message));
+        }
+        _ => {}
+    }
+    if let Some(reason) = &doubts.cannot_look {
+        let message = format!("a process could not be looked at ({reason}): its threads are not told by name");
+        warnings.push(Warning::new("cannot-look", message));
     }
     if let ExitRecordsUse::Read { lost: lost @ 1.. } = watched.exit_records {
         let message = format!(

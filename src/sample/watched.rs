@@ -182,6 +182,10 @@ pub struct Doubts {
     pub dropping_parents: Vec<String>,
     /// Processes whose books were dropped and that were seen before.
     pub dropped_seen: u64,
+    /// Whether threads or children of a process that is not our child have ended.
+    pub some_have_ended: bool,
+    /// Why a process could not be looked at.
+    pub cannot_look: Option<String>,
     /// Switches of the whole machine meanwhile that were not the program's: nothing missing can exceed them.
     pub other_switches: Option<u64>,
     /// Processes that go on, of which nobody knows what their ended threads and children did.

@@ -14,6 +14,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::io;
 
 use crate::sample::watched::{Books, Doubts, ThreadGroup, WaitedFor};
 use crate::sys::reap::Usage;
@@ -110,6 +111,9 @@ impl Ledger {
             // Another process has its number now.
             self.process_ended_unseen(look.pid);
         }
+        let waited_for_more =
+            |process: &Process| process.started.is_some() && look.children_faults > process.children_faults;
+        self.doubts.some_have_ended |= self.processes.get(&look.pid).is_some_and(waited_for_more);
         let parents_children_faults = self.processes.get(&look.parent).map_or(0, |parent| parent.children_faults);
         let (round, telling) = (self.round, self.telling);
         let process = self.processes.entry(look.pid).or_default();
@@ -143,6 +147,11 @@ impl Ledger {
             let first = process.threads.get(&look.pid);
             self.before_program = first.map_or(Books::default(), |thread| thread.before);
         }
+    }
+
+    /// Notes that a process cannot be looked at.
+    pub(super) fn cannot_look(&mut self, pid: i32, error: &io::Error) {
+        self.doubts.cannot_look.get_or_insert_with(|| format!("/proc/{pid}: {error}"));
     }
 
     /// Notes the kernel's last word on a thread, whosesoever it was.

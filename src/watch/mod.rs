@@ -85,15 +85,14 @@ pub enum Told {
 ///
 /// # Errors
 /// It cannot be started ([`crate::sys::launch::NotStarted`]), or there is no such process, or /proc hides it, or the
-/// counters are refused. Once it runs there are none but a broken /proc.
+/// counters are refused. Once it runs there are none that it could bring about.
 pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> {
     let inbox = Inbox::open()?;
     let switches_before = machine_switches();
     let own_cpu_before = process_cpu_ns(getpid()).unwrap_or_default();
-    let (records, refused) = match plan.exit_records.then(ExitRecords::listen) {
-        Some(Ok(records)) => (Some(records), String::new()),
-        Some(Err(error)) => (None, format!("{error:#}")),
-        None => (None, "not asked for".to_string()),
+    let records = match plan.exit_records.then(ExitRecords::listen) {
+        Some(records) => records.map_err(|error| format!("{error:#}")),
+        None => Err("not asked for".to_string()),
     };
     let mut watch = match plan.what {
         What::Command { words, user } => Watch::launch(words, user, plan, inbox, records)?,
@@ -119,8 +118,8 @@ pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> 
         waited_for: closed.waited_for,
         unseen_cpu_ns: closed.unseen_cpu_ns,
         exit_records: match watch.records {
-            Some(_) => ExitRecordsUse::Read { lost: watch.records_lost },
-            None => ExitRecordsUse::Refused(refused),
+            Ok(_) => ExitRecordsUse::Read { lost: watch.records_lost },
+            Err(refused) => ExitRecordsUse::Refused(refused),
         },
         doubts: closed.doubts,
         counting,
@@ -129,11 +128,14 @@ pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> 
     })
 }
 
+/// The kernel's records of ended threads, or why there are none.
+type Records = Result<ExitRecords, String>;
+
 struct Watch<'a> {
     plan: &'a WatchPlan<'a>,
     inbox: Inbox,
     looker: Looker,
-    records: Option<ExitRecords>,
+    records: Records,
     records_lost: u64,
     program: Program,
     /// Becomes readable when a process ends that is no child of ours; `None` also where the kernel has no such thing.
@@ -142,6 +144,64 @@ struct Watch<'a> {
     counters: Option<ThreadCounters>,
     began: Instant,
     looks: u64,
+}
+
+/// When what is to be done.
+struct Due {
+    look: Instant,
+    /// The end of an interval, and how long one is.
+    interval: Option<(Instant, Duration)>,
+    limit: Option<Instant>,
+}
+
+impl Due {
+    fn of(plan: &WatchPlan<'_>, began: Instant) -> Due {
+        Due {
+            look: began + SHORTEST_STEP,
+            interval: plan.interval.map(|interval| (began + interval, interval)),
+            limit: plan.limit.map(|limit| began + limit),
+        }
+    }
+
+    fn next(&self) -> Instant {
+        let others = self.interval.map(|(at, _)| at).into_iter().chain(self.limit);
+        others.fold(self.look, Instant::min)
+    }
+
+    /// Whether an interval is over; the next one begins then.
+    fn interval_is_over(&mut self) -> bool {
+        let now = Instant::now();
+        match &mut self.interval {
+            Some((at, interval)) if now >= *at => {
+                *at = (*at + *interval).max(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A look that began then is over: the next one comes the later, the longer the program runs and looking takes.
+    fn looked(&mut self, before: Instant, began: Instant) {
+        let step = (began.elapsed() / STEP_OF_ELAPSED).clamp(SHORTEST_STEP, LONGEST_STEP);
+        self.look = Instant::now() + step.max(before.elapsed() * STEPS_PER_LOOK);
+    }
+}
+
+/// What outlives the program, and whether somebody has been told.
+#[derive(Default)]
+struct Orphans {
+    since: Option<Instant>,
+    told: bool,
+}
+
+impl Orphans {
+    /// Once, when they have been waited for long enough to be wondered at.
+    fn are_to_be_told_of(&mut self) -> bool {
+        let since = self.since.get_or_insert_with(Instant::now);
+        let now = !self.told && since.elapsed() > PATIENCE_WITH_ORPHANS;
+        self.told |= now;
+        now
+    }
 }
 
 /// What a moment of waiting has brought.
@@ -157,7 +217,7 @@ impl<'a> Watch<'a> {
         user: Option<&User>,
         plan: &'a WatchPlan<'a>,
         inbox: Inbox,
-        records: Option<ExitRecords>,
+        records: Records,
     ) -> Result<Watch<'a>> {
         reap::adopt_orphans()?;
         let suspended = Suspended::start(words, user, inbox.inherited())?;
@@ -187,7 +247,7 @@ impl<'a> Watch<'a> {
         })
     }
 
-    fn attach(pid: i32, plan: &'a WatchPlan<'a>, inbox: Inbox, records: Option<ExitRecords>) -> Result<Watch<'a>> {
+    fn attach(pid: i32, plan: &'a WatchPlan<'a>, inbox: Inbox, records: Records) -> Result<Watch<'a>> {
         // First of all: from here on, the number cannot come to mean another process. Where it is refused (before Linux 5.3,
         // or by a seccomp filter) the end is noticed at the next look.
         let end = pidfd::open(Pid::from_raw(pid)).ok();
@@ -203,43 +263,35 @@ impl<'a> Watch<'a> {
         let began = Instant::now();
         let mut watch =
             Watch { plan, inbox, looker, records, records_lost: 0, program, end, ledger, counters, began, looks: 0 };
-        watch.round()?;
+        watch.round();
         Ok(watch)
     }
 
     /// How the program ended, and whether all that came from it has ended too.
     fn watch_to_the_end(&mut self, tell: &mut dyn FnMut(Told)) -> Result<(ProgramEnd, bool)> {
         let mut ended = ProgramEnd::GoesOn;
-        let mut orphans_since: Option<Instant> = None;
-        let mut next_look = self.began + SHORTEST_STEP;
-        let mut next_interval = self.plan.interval.map(|interval| self.began + interval);
-        let limit = self.plan.limit.map(|limit| self.began + limit);
+        let mut orphans = Orphans::default();
+        let mut due = Due::of(self.plan, self.began);
         loop {
-            let until = [Some(next_look), next_interval, limit].into_iter().flatten().min().unwrap_or(next_look);
             let end = self.end.as_ref().map(|end| end.as_fd());
-            self.inbox.wait(end, until.saturating_duration_since(Instant::now()))?;
+            self.inbox.wait(end, due.next().saturating_duration_since(Instant::now()))?;
             if let Turn::Done = self.reap(&mut ended)? {
                 return Ok((ended, true));
             }
-            if self.stop_asked(ended) {
+            if self.stop_asked(ended) || due.limit.is_some_and(|limit| Instant::now() >= limit) {
                 break;
             }
             if self.is_attached() && !self.program_lives() {
                 ended = ProgramEnd::Gone;
                 break;
             }
-            let now = Instant::now();
-            if limit.is_some_and(|limit| now >= limit) {
-                break;
+            let interval_over = due.interval_is_over();
+            if interval_over || Instant::now() >= due.look {
+                let before = Instant::now();
+                self.round();
+                due.looked(before, self.began);
             }
-            let interval_over = next_interval.is_some_and(|at| now >= at);
-            if now >= next_look || interval_over {
-                self.round()?;
-                let step = (self.began.elapsed() / STEP_OF_ELAPSED).clamp(SHORTEST_STEP, LONGEST_STEP);
-                next_look = now + step.max(now.elapsed() * STEPS_PER_LOOK);
-            }
-            if let Some((at, interval)) = next_interval.zip(self.plan.interval).filter(|_| interval_over) {
-                next_interval = Some((at + interval).max(now));
+            if interval_over {
                 let (threads, processes) = self.ledger.alive();
                 let (elapsed, books) = (self.began.elapsed(), self.ledger.so_far());
                 tell(Told::Interval { elapsed, books, groups: self.ledger.groups(), threads, processes });
@@ -248,15 +300,12 @@ impl<'a> Watch<'a> {
                 if self.plan.leave_orphans {
                     break;
                 }
-                let since = orphans_since.get_or_insert(now);
-                if since.elapsed() > PATIENCE_WITH_ORPHANS {
+                if orphans.are_to_be_told_of() {
                     tell(Told::WaitingFor(self.ledger.names()));
-                    // Once is enough; a century is never.
-                    *since += Duration::from_secs(100 * 365 * 86_400);
                 }
             }
         }
-        self.round()?;
+        self.round();
         Ok((ended, false))
     }
 
@@ -287,7 +336,7 @@ impl<'a> Watch<'a> {
             if let Ok(look) = self.looker.process(pid.as_raw(), false) {
                 self.ledger.look(look);
             }
-            self.take_records()?;
+            self.take_records();
             if let Some(reaped) = reap::reap(pid, false)? {
                 self.ledger.waited_for(pid.as_raw(), reaped.usage);
                 if pid.as_raw() == self.program.pid {
@@ -316,7 +365,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Looks at every process of the program, and takes the records of what has ended.
-    fn round(&mut self) -> Result<()> {
+    fn round(&mut self) {
         let this = getpid().as_raw();
         let mut waiting = if self.is_attached() { vec![self.program.pid] } else { self.looker.own_children() };
         let mut seen: HashSet<i32> = HashSet::from([this]);
@@ -330,7 +379,8 @@ impl<'a> Watch<'a> {
                     self.ledger.look(look);
                 }
                 Err(Unseen::Gone) => {}
-                Err(failed) => return Err(explain(pid, failed)),
+                // A program that is counted by wait4 is counted without it.
+                Err(Unseen::Failed(error)) => self.ledger.cannot_look(pid, &error),
             }
         }
         // Those that have become somebody else's children, unless somebody else has their number.
@@ -340,17 +390,19 @@ impl<'a> Watch<'a> {
                 look.into_iter().for_each(|look| self.ledger.look(look));
             }
         }
-        self.take_records()?;
+        self.take_records();
         self.ledger.end_round();
         self.looks += 1;
-        Ok(())
     }
 
-    fn take_records(&mut self) -> Result<()> {
-        let Some(records) = &mut self.records else { return Ok(()) };
+    fn take_records(&mut self) {
+        let Ok(records) = &mut self.records else { return };
         let ledger = &mut self.ledger;
-        self.records_lost += records.drain(|record| ledger.record(record))?.lost;
-        Ok(())
+        match records.drain(|record| ledger.record(record)) {
+            Ok(drained) => self.records_lost += drained.lost,
+            // The program is none the worse for it, and its totals neither.
+            Err(error) => self.records = Err(format!("{error:#}")),
+        }
     }
 }
 

@@ -348,11 +348,11 @@ fn somebody_elses_process_is_watched_where_proc_shows_it() {
     if !can("root") {
         return;
     }
-    let mut program = command("switcher sleeps 1000000").spawn().unwrap();
+    let mut program = command("switcher threads 1000000 5").spawn().unwrap();
     let nobody = Nobody::new();
     let done = nobody.run(&format!("stat {JSON} -p {} --for 0.3", program.id())).expect(0, &[]);
     let seen = document(&done);
-    assert!(seen["totals"]["voluntary_switches"].as_u64().unwrap() > 100, "{seen}");
+    assert!(seen["totals"]["on_cpu_ns"].as_u64().unwrap() > 10_000_000, "{seen}");
     assert!(warned(&seen, "ended-unseen"), "without rights there are no exit records: {seen}");
     let script = format!(
         "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid=65534 --regid=65534 --clear-groups {} stat -p {}",
@@ -440,6 +440,20 @@ fn perf_refused_is_an_error_before_anything_runs_if_it_was_asked_for() {
     let done = done.expect(125, &["--counters thread is refused", "EACCES"]);
     assert_eq!(done.stdout, "");
     run(&format!("{inject} ctxprof stat --price none -- switcher sleeps 5")).expect(0, &["total"]);
+}
+
+#[test]
+fn exit_records_that_fail_on_the_way_are_done_without() {
+    if !can("strace") || !can("root") {
+        return;
+    }
+    // The first few are taken when the listening begins.
+    let inject = "strace -f --seccomp-bpf -qq -o /dev/null -e trace=recvmsg -e inject=recvmsg:error=ENOMEM:when=4+";
+    let done = run(&format!("{inject} ctxprof stat {JSON} -- switcher threads 50 5")).expect(0, &[]);
+    let seen = document(&done);
+    assert_eq!(seen["watching"]["exit_records"], false, "{seen}");
+    assert!(seen["watching"]["no_exit_records"].as_str().unwrap().contains("ENOMEM"), "{seen}");
+    assert!(seen["totals"]["switches"].as_u64().unwrap() >= 250, "{seen}");
 }
 
 #[test]
