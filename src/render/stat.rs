@@ -197,7 +197,7 @@ impl StatDocument {
             (None, false) => "/proc",
         };
         format!(
-            "voluntary: it had to wait; involuntary: it could have gone on. waiting: runnable without a CPU; off: neither. Counted by {ended}, at no cost to a switch; a thread's last switch, at its end, is in no book ({} more).",
+            "voluntary: it had to wait; involuntary: it could have gone on. waiting: runnable without a CPU; off: neither. Counted by {ended}, at no cost to a switch; a thread's last switch, at its end, may be in no book ({} at most).",
             self.body.totals.ended_threads
         )
     }

@@ -41,6 +41,10 @@ impl Groups {
         self.entries.into_iter().map(group).collect()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     pub(super) fn sum(&self) -> Books {
         self.entries.values().fold(Books::default(), |mut sum, entry| {
             sum += entry.books;

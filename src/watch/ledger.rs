@@ -227,11 +227,14 @@ impl Ledger {
             major_faults: usage.major_faults,
             ..Books::default()
         };
+        self.settle_strangers();
+        let process = self.processes.remove(&pid);
+        let all = booked;
         if pid == self.telling.program {
             booked -= self.before_program;
         }
-        self.settle_strangers();
-        if let Some(mut process) = self.processes.remove(&pid) {
+        if let Some(mut process) = process {
+            process.was_booked(all);
             process.all_ended(self.telling);
             self.note_gone(pid, &process, Heir::Waited, true);
             self.waited.merge(process.groups);

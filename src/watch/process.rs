@@ -84,6 +84,18 @@ impl Process {
         (thread.name, thread.books, thread.last_round) = (name, books, round);
     }
 
+    /// Where all that wait4 booked can only be its one thread's, gives it what it did after the last look: its last switch,
+    /// and what ends a process.
+    pub(super) fn was_booked(&mut self, booked: Books) {
+        /// More are of threads or children that nobody saw.
+        const AT_ITS_END: u64 = 2;
+        let alone = !self.had_many_threads && self.children_faults == 0 && self.groups.is_empty();
+        let only = self.threads.get_mut(&self.pid).filter(|_| alone);
+        if let Some(only) = only.filter(|only| booked.switches().saturating_sub(only.books.switches()) <= AT_ITS_END) {
+            only.books = only.books.with_booked(booked);
+        }
+    }
+
     /// Whether the records of all its threads have come.
     pub(super) fn is_recorded(&self) -> bool {
         self.recorded.contains(&self.pid) && self.threads.keys().all(|tid| *tid == self.pid)
