@@ -167,12 +167,13 @@ fn thread_rows(watched: &Watched) -> Vec<ThreadRow> {
     // Whether a thread was alone splits groups that people read as one.
     let mut merged: Vec<(ThreadGroup, Books)> = Vec::new();
     for group in &watched.groups {
-        let same = |(other, _): &&mut (ThreadGroup, Books)| {
+        let same = |(other, _): &&mut (ThreadGroup, Books)| -> bool {
             let (one, other) = (&group.key, &other.key);
             (&one.process, &one.thread, one.ids, one.of_program)
                 == (&other.process, &other.thread, other.ids, other.of_program)
         };
-        match merged.iter_mut().find(same) {
+        // Groups are in the order of their keys, whose last part that is.
+        match merged.last_mut().filter(same) {
             Some((first, books)) => {
                 first.ended += group.ended;
                 *books += group.books;
@@ -209,4 +210,80 @@ fn child_rows(watched: &Watched) -> Vec<ChildRow> {
     }
     rows.sort_by_key(|(_, _, books)| std::cmp::Reverse(books.switches()));
     rows.into_iter().map(|(process, processes, books)| ChildRow { process, processes, figures: books.into() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::watched::{Doubts, ExitRecordsUse, Program, ProgramEnd, ThreadKey, WaitedFor};
+    use std::time::Duration;
+
+    fn group(process: &str, of_program: bool, alone: bool, voluntary: u64) -> ThreadGroup {
+        let (process, thread) = (process.to_string(), process.to_string());
+        let books = Books { voluntary, on_cpu_ns: 10, lifetime_ns: 100, threads: 1, ..Books::default() };
+        ThreadGroup { key: ThreadKey { process, thread, ids: None, of_program, alone }, books, ended: 1, processes: 1 }
+    }
+
+    fn watched(groups: Vec<ThreadGroup>, waited_for: Option<WaitedFor>) -> Watched {
+        Watched {
+            program: Program { pid: 1, name: "a".to_string(), kernel_thread: false },
+            elapsed: Duration::from_secs(1),
+            ended: ProgramEnd::Exited(0),
+            groups,
+            waited_for,
+            unseen_cpu_ns: 0,
+            exit_records: ExitRecordsUse::Read { lost: 0 },
+            doubts: Doubts::default(),
+            counting: None,
+            looks: 1,
+            own_cpu: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn totals_are_what_was_booked_and_what_nobody_booked() {
+        let groups = vec![group("a", true, false, 30), group("b", false, true, 10), group("dropped", false, true, 5)];
+        // Of the first two wait4 told, and of two switches of threads that nobody saw.
+        let booked = Books { voluntary: 42, on_cpu_ns: 25, ..Books::default() };
+        let seen = Books { voluntary: 40, on_cpu_ns: 20, ..Books::default() };
+        let accounts = accounts(&watched(groups, Some(WaitedFor { booked, seen })));
+        assert_eq!((accounts.totals.voluntary_switches, accounts.totals.on_cpu_ns), (47, 35));
+        let unseen = accounts.unseen.unwrap();
+        assert_eq!((unseen.voluntary_switches, unseen.on_cpu_ns, unseen.run_queue_wait_ns), (2, 5, None));
+        // The unseen are shared out as the seen.
+        assert_eq!(accounts.classes, SwitchClasses { within: 31, between: 16 });
+        assert_eq!((accounts.children.len(), accounts.children[0].process.as_str()), (2, "b"));
+    }
+
+    #[test]
+    fn threads_of_one_name_are_one_row_whether_they_were_alone_or_not() {
+        let groups = vec![group("a", true, false, 1), group("a", true, true, 2), group("b", false, true, 9)];
+        let accounts = accounts(&watched(groups, None));
+        let rows: Vec<(&str, u64, u64)> = accounts
+            .threads
+            .iter()
+            .map(|row| (row.thread.as_str(), row.figures.voluntary_switches, row.figures.threads))
+            .collect();
+        assert_eq!(rows, [("a", 3, 2), ("b", 9, 1)], "the program's own come first");
+        assert_eq!((accounts.unseen, accounts.ended_threads, accounts.processes), (None, 3, 3));
+    }
+
+    #[test]
+    fn what_is_known_of_no_thread_is_absent_and_of_some_a_least() {
+        let known = Books {
+            migrations: 3,
+            run_queue_wait_ns: 5,
+            on_cpu_ns: 10,
+            lifetime_ns: 100,
+            threads: 2,
+            ..Books::default()
+        };
+        let figures = Figures::from(Books { migrations_unknown: 1, ..known });
+        assert_eq!(
+            (figures.migrations, figures.migrations_unknown_threads, figures.off_cpu_ns),
+            (Some(3), 1, Some(85))
+        );
+        let figures = Figures::from(Books { migrations_unknown: 2, waits_unknown: 1, ..known });
+        assert_eq!((figures.migrations, figures.run_queue_wait_ns, figures.off_cpu_ns), (None, Some(5), None));
+    }
 }
