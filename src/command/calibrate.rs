@@ -46,7 +46,7 @@ pub(super) fn prices(known: &PriceList, after_thread_events: bool) -> Result<(Pr
     let choice = CounterChoice::Only(CountingMode::Rusage);
     let run = measure(&[WITHIN, BETWEEN], choice, TIME, |entry| lacks(entry.workload.name, entry.placement))?;
     let left_out = run.body.left_out.clone();
-    Ok((price::of_run(&run, |_| PriceSource::Calibrated), left_out))
+    Ok((price::of_run(&run, &PriceSource::Calibrated), left_out))
 }
 
 /// What perf's counters on threads cost a switch, ns; `None` where that cannot be measured.

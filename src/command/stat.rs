@@ -120,7 +120,7 @@ fn named_prices(arguments: &StatArgs, host: &Facts) -> Result<Option<PriceList>>
     let is_word = |path: &&Path| [CALIBRATE, NONE].iter().any(|word| Path::new(word) == *path);
     let Some(path) = arguments.price.as_deref().filter(|path| !is_word(path)) else { return Ok(None) };
     let run = reader::read_run(path)?;
-    let prices = price::of_run(&run, |result| price::saved(path, &run, result));
+    let prices = price::of_run(&run, &price::saved(path, &run));
     let name = path.display();
     if prices.prices().next().is_none() {
         let (within, between) = (price::WITHIN, price::BETWEEN);

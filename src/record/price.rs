@@ -7,7 +7,6 @@ use crate::record::run::{RunDocument, RunResult};
 use crate::record::{reader, store};
 use crate::sample::Placement;
 use crate::summary::bill::{PriceList, PricePair, PriceSource, SwitchPrice};
-use crate::unit::Share;
 
 /// Whose net price is that of a switch between threads of a process, and between processes.
 pub const WITHIN: &str = "thread-pipe";
@@ -26,21 +25,20 @@ pub fn of_kept_runs(folder: &Path, host: &Facts) -> PriceList {
         }
         let Ok(run) = reader::read_run(path) else { continue };
         if is_usual(&run) && is_like(&run.host, host) {
-            prices.fill(of_run(&run, |result| saved(path, &run, result)));
+            prices.fill(of_run(&run, &saved(path, &run)));
         }
     }
     prices
 }
 
 /// Where a saved run's price comes from.
-pub fn saved(path: &Path, run: &RunDocument, result: &RunResult) -> PriceSource {
-    let clean = result.samples.clean as f64 / result.samples.taken.max(1) as f64;
-    let conditions = format!("{}, {} of its samples clean", run.host.pinned_to(), Share(clean));
+pub fn saved(path: &Path, run: &RunDocument) -> PriceSource {
+    let conditions = format!("{}, {} incarnations", run.host.pinned_to(), run.settings.incarnations);
     PriceSource::Saved { file: path.display().to_string(), started_at: run.started_at.clone(), conditions }
 }
 
 /// A run's prices.
-pub fn of_run(run: &RunDocument, source: impl Fn(&RunResult) -> PriceSource) -> PriceList {
+pub fn of_run(run: &RunDocument, source: &PriceSource) -> PriceList {
     let pair = |workload: &str| {
         let rows = || run.body.results.iter().filter(|result| result.workload == workload);
         let price = |result: &RunResult| {
@@ -49,7 +47,7 @@ pub fn of_run(run: &RunDocument, source: impl Fn(&RunResult) -> PriceSource) -> 
                 placement: result.placement,
                 cpu_ns: result.net_cpu_ns_per_switch?,
                 wall_ns: result.net_ns_per_switch,
-                source: source(result),
+                source: source.clone(),
             })
         };
         // Two cores, the nearest; hardware threads of one core only where there is nothing else.

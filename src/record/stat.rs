@@ -36,6 +36,9 @@ pub struct StatBody {
     pub program: ProgramRecord,
     pub ended: EndRecord,
     pub elapsed_ns: u64,
+    /// The CPU that all its threads had to run on, if it was one.
+    #[serde(default)]
+    pub only_cpu: Option<usize>,
     pub totals: Totals,
     pub threads: Vec<ThreadRow>,
     pub children: Vec<ChildRow>,
@@ -157,7 +160,8 @@ pub struct Seen<'a> {
 pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
     let Seen { watched, intervals, ops, prices, no_price, counting_cost_ns } = seen;
     let Accounts { totals, threads, children, unseen, classes, ended_threads, processes } = accounts(watched);
-    let bill = bill(classes, totals.on_cpu_ns, prices);
+    let on_one_cpu = watched.only_cpu.map(|_| prices.on_one_cpu());
+    let bill = bill(classes, totals.on_cpu_ns, on_one_cpu.as_ref().unwrap_or(prices));
     let elapsed_ns = watched.elapsed.as_nanos() as u64;
     let warnings = warnings(watched, &totals);
     let per = |value: u64| ops.map_or(0.0, |ops| value as f64 / ops as f64);
@@ -188,6 +192,7 @@ pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
             .map(|cost_ns| cost_ns * totals.switches() as f64 / totals.on_cpu_ns as f64),
     });
     let body = StatBody {
+        only_cpu: watched.only_cpu,
         program: ProgramRecord {
             pid: watched.program.pid,
             name: watched.program.name.clone(),

@@ -216,7 +216,7 @@ fn weight(share: f64) -> &'static str {
         share if share < 0.01 => "Switching is not what its CPU time goes to",
         share if share < 0.10 => "Switching takes a small part of its CPU time",
         share if share < 0.30 => "Switching takes a good part of its CPU time",
-        _ => "Much of its CPU time goes to switching: fewer and larger handovers would pay",
+        _ => "Much of its CPU time goes to switching, and fewer and larger handovers would pay",
     }
 }
 
@@ -242,7 +242,10 @@ fn price_sentences(document: &StatDocument) -> Vec<String> {
     }
     };
     let no_range = bill.lines.iter().any(|line| line.prices.both().count() == 1);
-    let no_range = no_range.then(|| "One price only is known, so the range is that price's interval.".to_string());
+    let no_range = no_range.then(|| match document.body.only_cpu {
+        Some(cpu) => format!("All its threads had to run on CPU {cpu}, so there is no range to the price across CPUs."),
+        None => "One price only is known, so the range is that price's interval.".to_string(),
+    });
     let left_out = document.body.no_price.iter().map(|missing| format!("No price: {missing}."));
     bill.price_source.iter().map(sentence).chain(no_range).chain(left_out).collect()
 }
@@ -261,6 +264,8 @@ fn age(moment: &str, now: &str) -> String {
     })
 }
 
+const TOTAL: &str = "total";
+
 fn thread_table(body: &StatBody, wide: bool) -> Table {
     let seconds = body.elapsed_ns as f64 / 1e9;
     let mut columns = vec![
@@ -275,6 +280,8 @@ fn thread_table(body: &StatBody, wide: bool) -> Table {
         column("migrations", &["migra-", "tions"], 6),
         column("faults", &["page", "faults"], 7),
     ];
+    // Without the kernel's word, nobody knows how many threads came and went unseen.
+    let unseen = body.ended_threads.is_some() && !body.watching.exit_records;
     let row = |name: String, figures: &Figures| {
         let span = |ns: Option<u64>, unknown: u64| {
             let at_least = if unknown > 0 { "≥ " } else { "" };
@@ -284,8 +291,12 @@ fn thread_table(body: &StatBody, wide: bool) -> Table {
         let migrations = figures.migrations.map(|count| count as f64);
         let at_least = if figures.migrations_unknown_threads > 0 { "≥ " } else { "" };
         let mut cells = vec![
-            Cell::text(name),
-            if figures.threads > 0 { count(figures.threads) } else { Cell::Absent },
+            Cell::text(&name),
+            match (figures.threads, name == TOTAL && unseen) {
+                (0, _) => Cell::Absent,
+                (threads, true) => Cell::Number { value: threads as f64, text: format!("≥ {threads}") },
+                (threads, false) => count(threads),
+            },
             count(figures.voluntary_switches),
             count(figures.involuntary_switches),
             Cell::number(Some(figures.switches() as f64 / seconds.max(1e-9)), |rate| Count(rate).to_string()),
@@ -318,7 +329,7 @@ fn thread_table(body: &StatBody, wide: bool) -> Table {
         }
     }
     rows.extend(body.ended_threads.iter().map(|figures| row("ended threads".to_string(), figures)));
-    rows.push(row("total".to_string(), &body.totals.figures));
+    rows.push(row(TOTAL.to_string(), &body.totals.figures));
     Table { columns, rows }
 }
 

@@ -125,6 +125,8 @@ pub struct Watched {
     pub waited_for: Option<WaitedFor>,
     /// CPU time of the others that is in nobody's books but their processes'.
     pub unseen_cpu_ns: u64,
+    /// The CPU that all its threads had to run on, if it was one.
+    pub only_cpu: Option<usize>,
     /// Whether every thread that ended said so itself.
     pub exit_records: ExitRecordsUse,
     pub doubts: Doubts,

@@ -93,6 +93,12 @@ pub struct PriceList {
 }
 
 impl PriceList {
+    /// The same without the prices across CPUs, for a program that had one.
+    pub fn on_one_cpu(&self) -> PriceList {
+        let same = |pair: &PricePair| PricePair { same: pair.same.clone(), across: None };
+        PriceList { within: same(&self.within), between: same(&self.between) }
+    }
+
     /// Takes over those prices that are missing here.
     pub fn fill(&mut self, other: PriceList) {
         for (here, there) in [(&mut self.within, other.within), (&mut self.between, other.between)] {
@@ -142,22 +148,27 @@ impl Range {
         Estimate { median: self.median, low: Some(self.low), high: Some(self.high) }
     }
 
+    fn at_most(self, limit: f64) -> Range {
+        Range { low: self.low.min(limit), median: self.median.min(limit), high: self.high.min(limit) }
+    }
+
     fn plus(self, other: Range) -> Range {
         Range { low: self.low + other.low, median: self.median + other.median, high: self.high + other.high }
     }
 }
 
-/// Makes out a bill; `None` where a sort of switch that was made has no price, or none were made.
+/// Makes out a bill of switches in a program with this much CPU time, which is the most that they can have cost; `None` where a sort of switch that was made has no price, or none were made.
 pub fn bill(classes: SwitchClasses, on_cpu_ns: u64, prices: &PriceList) -> Option<Bill> {
-    let share = |cpu_ns: Range| (on_cpu_ns > 0).then(|| cpu_ns.times(1.0 / on_cpu_ns as f64));
+    let on_cpu_ns = on_cpu_ns as f64;
+    let share = |cpu_ns: Range| (on_cpu_ns > 0.0).then(|| cpu_ns.times(1.0 / on_cpu_ns));
     let sorts = [(Sort::Within, classes.within, &prices.within), (Sort::Between, classes.between, &prices.between)];
     let line = |(sort, switches, prices): (Sort, u64, &PricePair)| {
-        let cpu_ns = prices.range()?.times(switches as f64);
+        let cpu_ns = prices.range()?.times(switches as f64).at_most(on_cpu_ns);
         Some(BillLine { sort, switches, prices: prices.clone(), cpu_ns, share_of_cpu: share(cpu_ns) })
     };
     let lines: Vec<BillLine> =
         sorts.into_iter().filter(|(_, switches, _)| *switches > 0).map(line).collect::<Option<_>>()?;
-    let cpu_ns = lines.iter().map(|line| line.cpu_ns).reduce(Range::plus)?;
+    let cpu_ns = lines.iter().map(|line| line.cpu_ns).reduce(Range::plus)?.at_most(on_cpu_ns);
     let switches = classes.within + classes.between;
     let price_ns = cpu_ns.times(1.0 / switches as f64);
     let mut price_source: Vec<PriceSource> = Vec::new();
@@ -206,6 +217,8 @@ mod tests {
         assert!(bill(SwitchClasses { within: 5, between: 1 }, 1000, &only_within).is_none());
         let bill = bill(SwitchClasses { within: 5, between: 0 }, 0, &only_within).unwrap();
         assert_eq!((bill.lines.len(), bill.share_of_cpu), (1, None));
+        let all = super::bill(SwitchClasses { within: 5, between: 0 }, 12_000, &list()).unwrap();
+        assert_eq!(all.share_of_cpu.unwrap().high, 1.0, "no more than all can have gone to it");
         assert!(super::bill(SwitchClasses::default(), 1000, &list()).is_none());
     }
 

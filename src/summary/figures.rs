@@ -138,6 +138,12 @@ pub fn accounts(watched: &Watched) -> Accounts {
     };
     unseen.on_cpu_ns += watched.unseen_cpu_ns;
     totals.on_cpu_ns += watched.unseen_cpu_ns;
+    let ended_threads: u64 = watched.groups.iter().map(|group| group.ended).sum();
+    if unseen.switches() > ended_threads {
+        // More than last switches: there were threads that nobody saw, of which this is not known.
+        totals.waits_unknown += 1;
+        totals.migrations_unknown += 1;
+    }
     let known = SwitchClasses {
         within: switches_of(watched, |group| !group.key.alone),
         between: switches_of(watched, |group| group.key.alone),
@@ -154,7 +160,7 @@ pub fn accounts(watched: &Watched) -> Accounts {
             ..unseen.into()
         }),
         classes: known.scaled_to(totals.switches()),
-        ended_threads: watched.groups.iter().map(|group| group.ended).sum(),
+        ended_threads,
         processes: watched.groups.iter().map(|group| group.processes).sum(),
     }
 }
@@ -232,6 +238,7 @@ mod tests {
             groups,
             waited_for,
             unseen_cpu_ns: 0,
+            only_cpu: None,
             exit_records: ExitRecordsUse::Read { lost: 0 },
             doubts: Doubts::default(),
             counting: None,

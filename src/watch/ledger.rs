@@ -41,6 +41,8 @@ pub(super) struct Ledger {
     /// Processes that have ended, for children of theirs whose end is noticed later.
     gone: HashMap<i32, Gone>,
     strangers: HashMap<i32, Stranger>,
+    /// Where threads had to run.
+    confined: Confined,
     waited: Groups,
     settled: Groups,
     booked: Books,
@@ -77,12 +79,38 @@ struct Stranger {
     round: u64,
 }
 
+/// Whether all threads had to run on the same CPU.
+#[derive(Debug, Clone, Copy)]
+enum Confined {
+    Unknown,
+    To(usize),
+    Not,
+}
+
+impl Confined {
+    fn by(&mut self, only_cpu: Option<usize>) {
+        *self = match (*self, only_cpu) {
+            (Confined::Unknown, Some(cpu)) => Confined::To(cpu),
+            (Confined::To(one), Some(other)) if one == other => Confined::To(one),
+            _ => Confined::Not,
+        }
+    }
+
+    fn cpu(self) -> Option<usize> {
+        match self {
+            Confined::To(cpu) => Some(cpu),
+            Confined::Unknown | Confined::Not => None,
+        }
+    }
+}
+
 /// All that a ledger knows in the end.
 #[derive(Debug)]
 pub(super) struct Closed {
     pub(super) groups: Vec<ThreadGroup>,
     pub(super) waited_for: Option<WaitedFor>,
     pub(super) unseen_cpu_ns: u64,
+    pub(super) only_cpu: Option<usize>,
     pub(super) doubts: Doubts,
 }
 
@@ -96,6 +124,7 @@ impl Ledger {
             processes: HashMap::new(),
             gone: HashMap::new(),
             strangers: HashMap::new(),
+            confined: Confined::Unknown,
             waited: Groups::default(),
             settled: Groups::default(),
             booked: Books::default(),
@@ -134,6 +163,10 @@ impl Ledger {
         process.had_many_threads |= look.threads.len() > 1;
         process.last_round = round;
         for thread in look.threads {
+            // In the first round, a program that is not one yet may have a mask that it is about to change.
+            if round > 0 {
+                self.confined.by(thread.only_cpu);
+            }
             process.look(thread, round, telling);
         }
         if round == 0 {
@@ -395,7 +428,13 @@ impl Ledger {
         all.merge(self.waited);
         self.doubts.dropping_parents.sort();
         self.doubts.dropping_parents.dedup();
-        Closed { groups: all.into_list(), waited_for, unseen_cpu_ns, doubts: self.doubts }
+        Closed {
+            groups: all.into_list(),
+            waited_for,
+            unseen_cpu_ns,
+            only_cpu: self.confined.cpu(),
+            doubts: self.doubts,
+        }
     }
 
     /// How many of a process's forebears are known.

@@ -41,6 +41,8 @@ pub(super) struct ThreadLook {
     pub(super) started: u64,
     /// On its way out or a zombie: what is still to come is a switch or two.
     pub(super) ending: bool,
+    /// The CPU that it has to run on, if it is one.
+    pub(super) only_cpu: Option<usize>,
     pub(super) books: Books,
 }
 
@@ -146,6 +148,8 @@ impl Looker {
         let status = self.read(folder, "status")?;
         let switches = usage::parse_status(status).map_err(|error| Unseen::Failed(io::Error::other(error)))?;
         let ignores_children = ignores_children(status);
+        // A list of one is a number.
+        let only_cpu = number_of(status, b"Cpus_allowed_list", 10).map(|cpu| cpu as usize);
         (books.voluntary, books.involuntary) = (switches.voluntary, switches.involuntary);
         match self.read(folder, "schedstat").ok().and_then(|text| Schedstat::from_read(text).ok()) {
             Some(scheduler) => {
@@ -163,7 +167,8 @@ impl Looker {
             None => books.migrations_unknown = 1,
         }
         let ending = matches!(stat.state, 'Z' | 'X') || stat.flags & EXITING != 0;
-        Ok((ThreadLook { tid, name: stat.comm, started: stat.starttime, ending, books }, ignores_children))
+        let (name, started) = (stat.comm, stat.starttime);
+        Ok((ThreadLook { tid, name, started, ending, only_cpu, books }, ignores_children))
     }
 
     fn stat(&mut self, folder: &str) -> Result<Stat, Unseen> {

@@ -117,6 +117,7 @@ pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> 
         groups: closed.groups,
         waited_for: closed.waited_for,
         unseen_cpu_ns: closed.unseen_cpu_ns,
+        only_cpu: closed.only_cpu,
         exit_records: match watch.records {
             Ok(_) => ExitRecordsUse::Read { lost: watch.records_lost },
             Err(refused) => ExitRecordsUse::Refused(refused),

@@ -52,7 +52,7 @@ pub(super) struct Thread {
 
 impl Process {
     pub(super) fn look(&mut self, look: ThreadLook, round: u64, telling: Telling) {
-        let ThreadLook { tid, name, started, ending, books } = look;
+        let ThreadLook { tid, name, started, ending, books, .. } = look;
         if self.recorded.contains(&tid) {
             match self.threads.get_mut(&tid) {
                 // The first thread, now a zombie with its last switch booked.

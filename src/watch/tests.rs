@@ -165,6 +165,7 @@ fn look(pid: i32, process: &Process, zombie: bool) -> ProcessLook {
         name: "x".to_string(),
         started: 7,
         ending: zombie,
+        only_cpu: None,
         books: Books { voluntary, threads: 1, ..Books::default() },
     };
     ProcessLook {

@@ -468,6 +468,7 @@ fn the_bill_is_made_with_a_named_runs_prices_or_with_calibrated_ones() {
     let line = &named["bill"]["lines"][0];
     assert_eq!((&line["sort"], &line["same"]["workload"]), (&"within".into(), &"thread-pipe".into()), "{named}");
     assert!(line["same"]["source"]["saved"]["file"].as_str().unwrap().ends_with("prices.json"), "{named}");
+    assert_eq!((&named["only_cpu"], &line["across"]), (&0.into(), &Value::Null), "it ran on one CPU: {named}");
     let share = &named["bill"]["share_of_cpu"];
     let (low, high) = (share["low"].as_f64().unwrap(), share["high"].as_f64().unwrap());
     assert!(low > 0.1 && high < 1.0, "a ping-pong switches most of its time, and not all: {named}");
