@@ -8,9 +8,9 @@ use anyhow::Result;
 
 use crate::bench;
 use crate::bench::plan::{Effort, Entry, Plan, lay_out};
-use crate::command::place;
+use crate::command::{place, places};
 use crate::counter::ladder::{CounterChoice, Ladder};
-use crate::host::placement::{self, PlaceChoice};
+use crate::host::placement::PlaceChoice;
 use crate::host::probe;
 use crate::record::price::{self, BETWEEN, WITHIN};
 use crate::record::run::{RunDocument, from_samples};
@@ -21,7 +21,6 @@ use crate::sample::{CountingMode, LeftOut, Placement};
 use crate::summary::bill::{PriceList, PricePair, PriceSource};
 use crate::sys::signal;
 use crate::workload;
-use crate::workload::session::Setting;
 
 /// For each of four rows at most.
 const TIME: Duration = Duration::from_millis(250);
@@ -70,17 +69,12 @@ fn measure(
     let root = Path::new("/");
     let (place, processors) = place(None)?;
     let host = probe::facts(root, Some(&place), &processors);
-    let candidates = probe::candidates(root, &processors.allowed);
-    let neighbourhood = probe::neighbourhood(root, place.cpu);
-    let mut followers = placement::followers(PlaceChoice::All, place.cpu, &neighbourhood, &candidates)?;
+    let mut places = places(PlaceChoice::All, place.cpu, &processors)?;
     // One CPU and the nearest other core; a hardware thread of the same core only where there is no other.
-    if followers.iter().any(|(placement, _)| *placement > Placement::Smt) {
-        followers.retain(|(placement, _)| *placement != Placement::Smt);
+    if places.iter().any(|(placement, _)| *placement > Placement::Smt) {
+        places.retain(|(placement, _)| *placement != Placement::Smt);
     }
-    followers.truncate(2);
-    let setting =
-        |follower_cpu| Setting { follower_cpu, spare_cpu: processors.spare(place.cpu), ..Setting::on(place.cpu) };
-    let places: Vec<_> = followers.into_iter().map(|(placement, cpu)| (placement, setting(cpu))).collect();
+    places.truncate(2);
     let workloads: Vec<_> = names.iter().flat_map(|name| workload::meant_by(name)).collect();
     let (mut entries, left_out) = lay_out(&workloads, &places);
     entries.retain(wanted);

@@ -18,11 +18,12 @@ use clap::CommandFactory;
 use nix::sys::signal::Signal;
 
 use crate::cli::{self, Cli, Command, SortKey};
-use crate::host::placement::{self, Place, Processors};
+use crate::host::placement::{self, Place, PlaceChoice, Processors};
 use crate::host::probe;
 use crate::record::run::{RunDocument, RunResult};
-use crate::sample::Ending;
+use crate::sample::{Ending, Placement};
 use crate::sys::launch::NotStarted;
+use crate::workload::session::Setting;
 
 /// How a command ended, other than by an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,4 +114,14 @@ fn place(asked: Option<usize>) -> Result<(Place, Processors)> {
         None => placement::choose(&probe::candidates(root, &processors.allowed))?,
     };
     Ok((place, processors))
+}
+
+/// The placements that were asked for, nearest first, with the CPUs of each.
+fn places(choice: PlaceChoice, leader: usize, processors: &Processors) -> Result<Vec<(Placement, Setting)>> {
+    let root = Path::new("/");
+    let candidates = probe::candidates(root, &processors.allowed);
+    let followers = placement::followers(choice, leader, &probe::neighbourhood(root, leader), &candidates)?;
+    let spare_cpu = processors.spare(leader);
+    let setting = |follower_cpu| Setting { follower_cpu, spare_cpu, ..Setting::on(leader) };
+    Ok(followers.into_iter().map(|(placement, cpu)| (placement, setting(cpu))).collect())
 }

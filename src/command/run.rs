@@ -12,9 +12,9 @@ use crate::cli::{ColorChoice, OutputArgs, RunArgs};
 use crate::command::diff;
 use crate::command::output::{self, deliver};
 use crate::command::progress::Bar;
-use crate::command::{Outcome, ended, place, sort};
+use crate::command::{Outcome, ended, place, places, sort};
 use crate::counter::ladder::Ladder;
-use crate::host::placement::{self, PlaceChoice, Processors};
+use crate::host::placement::{PlaceChoice, Processors};
 use crate::host::probe;
 use crate::record::run::{RunDocument, from_samples};
 use crate::record::samples::{self, SamplesBody, SamplesDocument};
@@ -24,7 +24,6 @@ use crate::render::Report;
 use crate::sample::LeftOut;
 use crate::sys::signal;
 use crate::workload;
-use crate::workload::session::Setting;
 
 pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome> {
     signal::catch_stops()?;
@@ -124,13 +123,9 @@ fn measure(arguments: &RunArgs) -> Result<SamplesDocument> {
 
 /// What is to be measured, with all that takes long made beforehand.
 fn plan(arguments: &RunArgs, leader: usize, processors: &Processors) -> Result<Plan> {
-    let root = Path::new("/");
-    let candidates = probe::candidates(root, &processors.allowed);
-    let followers = placement::followers(arguments.place, leader, &probe::neighbourhood(root, leader), &candidates)?;
-    let spare_cpu = processors.spare(leader);
     let workers = usize::from(arguments.workers);
-    let setting = |follower_cpu| Setting { leader_cpu: leader, follower_cpu, workers, spare_cpu };
-    let places: Vec<_> = followers.into_iter().map(|(placement, cpu)| (placement, setting(cpu))).collect();
+    let mut places = places(arguments.place, leader, processors)?;
+    places.iter_mut().for_each(|(_, setting)| setting.workers = workers);
     let selected = arguments.selected();
     let workloads = if selected.is_empty() { workload::defaults().collect() } else { selected };
     let (mut entries, mut left_out) = lay_out(&workloads, &places);

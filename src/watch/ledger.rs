@@ -19,6 +19,7 @@ use std::io;
 use crate::sample::watched::{Books, Doubts, ThreadGroup, WaitedFor};
 use crate::sys::reap::Usage;
 use crate::sys::taskstats::ExitRecord;
+use crate::watch::confined::Confined;
 use crate::watch::groups::{Entry, Groups};
 use crate::watch::look::ProcessLook;
 use crate::watch::process::{Process, Telling, Thread};
@@ -77,31 +78,6 @@ struct Stranger {
     parent: i32,
     records: Vec<ExitRecord>,
     round: u64,
-}
-
-/// Whether all threads had to run on the same CPU.
-#[derive(Debug, Clone, Copy)]
-enum Confined {
-    Unknown,
-    To(usize),
-    Not,
-}
-
-impl Confined {
-    fn by(&mut self, only_cpu: Option<usize>) {
-        *self = match (*self, only_cpu) {
-            (Confined::Unknown, Some(cpu)) => Confined::To(cpu),
-            (Confined::To(one), Some(other)) if one == other => Confined::To(one),
-            _ => Confined::Not,
-        }
-    }
-
-    fn cpu(self) -> Option<usize> {
-        match self {
-            Confined::To(cpu) => Some(cpu),
-            Confined::Unknown | Confined::Not => None,
-        }
-    }
 }
 
 /// All that a ledger knows in the end.

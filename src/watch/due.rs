@@ -1,0 +1,72 @@
+//! When what is to be done while a program is watched.
+
+use std::time::{Duration, Instant};
+
+use crate::watch::WatchPlan;
+
+/// How often the program is looked at: soon at first, as it may be short, then less and less often.
+const SHORTEST_STEP: Duration = Duration::from_millis(50);
+const LONGEST_STEP: Duration = Duration::from_millis(500);
+const STEP_OF_ELAPSED: u32 = 4;
+/// Looking takes a hundredth of the time at most, however many threads there are.
+const STEPS_PER_LOOK: u32 = 100;
+/// How long a program's orphans may outlive it before somebody is told what is being waited for.
+const PATIENCE_WITH_ORPHANS: Duration = Duration::from_secs(1);
+
+/// When what is to be done.
+pub(super) struct Due {
+    pub(super) look: Instant,
+    /// The end of an interval, and how long one is.
+    interval: Option<(Instant, Duration)>,
+    pub(super) limit: Option<Instant>,
+}
+
+impl Due {
+    pub(super) fn of(plan: &WatchPlan<'_>, began: Instant) -> Due {
+        Due {
+            look: began + SHORTEST_STEP,
+            interval: plan.interval.map(|interval| (began + interval, interval)),
+            limit: plan.limit.map(|limit| began + limit),
+        }
+    }
+
+    pub(super) fn next(&self) -> Instant {
+        let others = self.interval.map(|(at, _)| at).into_iter().chain(self.limit);
+        others.fold(self.look, Instant::min)
+    }
+
+    /// Whether an interval is over; the next one begins then.
+    pub(super) fn interval_is_over(&mut self) -> bool {
+        let now = Instant::now();
+        match &mut self.interval {
+            Some((at, interval)) if now >= *at => {
+                *at = (*at + *interval).max(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A look that began then is over: the next one comes the later, the longer the program runs and looking takes.
+    pub(super) fn looked(&mut self, before: Instant, began: Instant) {
+        let step = (began.elapsed() / STEP_OF_ELAPSED).clamp(SHORTEST_STEP, LONGEST_STEP);
+        self.look = Instant::now() + step.max(before.elapsed() * STEPS_PER_LOOK);
+    }
+}
+
+/// What outlives the program, and whether somebody has been told.
+#[derive(Default)]
+pub(super) struct Orphans {
+    since: Option<Instant>,
+    told: bool,
+}
+
+impl Orphans {
+    /// Once, when they have been waited for long enough to be wondered at.
+    pub(super) fn are_to_be_told_of(&mut self) -> bool {
+        let since = self.since.get_or_insert_with(Instant::now);
+        let now = !self.told && since.elapsed() > PATIENCE_WITH_ORPHANS;
+        self.told |= now;
+        now
+    }
+}
