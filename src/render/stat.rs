@@ -131,13 +131,18 @@ impl StatDocument {
     fn counting_sentence(&self) -> Option<String> {
         let counting = self.body.counting.as_ref()?;
         let counter = |counter: &crate::record::stat::CounterTotal| {
-            let per_op = counter.per_op.map_or(String::new(), |per_op| format!(" ({} per op)", Count(per_op)));
+            // perf counts it in ns; all others are numbers of events.
+            let shown = |value: f64| match counter.name.as_str() {
+                "task-clock" => Span(value).to_string(),
+                _ => Count(value).to_string(),
+            };
+            let per_op = counter.per_op.map_or(String::new(), |per_op| format!(" ({} per op)", shown(per_op)));
             let scaled = if counter.running_ratio < 0.995 {
                 format!(", counted {} of the time and scaled", Share(counter.running_ratio))
             } else {
                 String::new()
             };
-            format!("{} {:.0}{per_op}{scaled}", counter.name, counter.total)
+            format!("{} {}{per_op}{scaled}", counter.name, shown(counter.total))
         };
         let counters: Vec<String> = counting.counters.iter().map(counter).collect();
         let cost = match (counting.cost_ns_per_switch, counting.cost_share_of_cpu) {

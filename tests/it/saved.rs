@@ -25,16 +25,20 @@ fn a_document_shown_again_in_any_format_says_the_same() {
     assert_eq!(run(&format!("ctxprof report {}", path.display())).expect(0, &[]).stdout, table);
     let json = run(&format!("ctxprof report {} --format json", path.display())).expect(0, &[]).stdout;
     assert!(json == fs::read_to_string(&path).unwrap(), "the two differ");
+    let golden = format!("{GOLDEN}/stat-1.json");
+    let json = run(&format!("ctxprof report {golden} --format json")).expect(0, &[]).stdout;
+    assert!(json == fs::read_to_string(golden).unwrap(), "the two differ");
 }
 
 /// Version 1 as it was first written: what reads it must go on showing exactly this.
 #[test]
 fn the_golden_documents_read_as_they_always_did() {
-    for (format, expected) in
-        [("table", "run-1.txt"), ("csv", "run-1.csv"), ("markdown", "run-1.md"), ("openmetrics", "run-1.prom")]
-    {
-        let shown = run(&format!("ctxprof report {GOLDEN}/run-1.json --wide --format {format}")).expect(0, &[]).stdout;
-        assert_eq!(shown, fs::read_to_string(format!("{GOLDEN}/{expected}")).unwrap(), "{expected}");
+    for document in ["run-1", "stat-1"] {
+        for (format, suffix) in [("table", "txt"), ("csv", "csv"), ("markdown", "md"), ("openmetrics", "prom")] {
+            let line = format!("ctxprof report {GOLDEN}/{document}.json --wide --format {format}");
+            let expected = format!("{GOLDEN}/{document}.{suffix}");
+            assert_eq!(run(&line).expect(0, &[]).stdout, fs::read_to_string(&expected).unwrap(), "{expected}");
+        }
     }
 }
 
