@@ -1,7 +1,31 @@
 //! ctxprof measures what a context switch costs on this machine, with the switches counted and never assumed.
 //!
-//! Data flows one way: plan → engine (`bench`) → `sample`s → `summary` → `record` → `render`. The engine
-//! plays `workload`s while a `counter` meter counts; `host` says where it happened; `sys` makes the kernel's calls.
+//! # From your own program
+//!
+//! [`count`] says how many switches a piece of code makes:
+//!
+//! ```
+//! use ctxprof::count::{self, Whose};
+//! use std::{thread, time::Duration};
+//!
+//! let (answer, switches) = count::switches(Whose::CallingThread, || {
+//!     thread::sleep(Duration::from_millis(1)); // the code to be counted
+//!     42
+//! })?;
+//! assert_eq!(answer, 42);
+//! assert!(switches.voluntary >= 1); // whoever sleeps gives up the CPU
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+//!
+//! That module is what the library promises. All others are the program's own, public for its benchmarks and for those who
+//! read them, and change with it.
+//!
+//! # Map
+//!
+//! Data flows one way: plan → engine ([`mod@bench`]) → [`sample`]s → [`summary`] → [`record`] → [`render`]. The engine
+//! plays [`workload`]s while a [`counter`] meter counts; [`host`] says where it happened; [`sys`] makes the kernel's calls.
+//! [`versus`] plays other people's benchmarks ([`peer`]) beside them, [`watch`] looks at a program that runs, [`tool`] finds
+//! what others have made, and [`command`] does what the command line ([`cli`]) asks for.
 
 #![deny(unsafe_code)]
 
@@ -16,6 +40,8 @@ pub mod bench;
 pub mod cli;
 #[cfg(target_os = "linux")]
 pub mod command;
+#[cfg(target_os = "linux")]
+pub mod count;
 #[cfg(target_os = "linux")]
 pub mod counter;
 #[cfg(target_os = "linux")]

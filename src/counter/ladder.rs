@@ -83,6 +83,15 @@ impl Attach for Ladder {
     }
 }
 
+/// What the rung `thread` counts, on the calling thread and those that it makes from now on.
+///
+/// # Errors
+/// `perf_event_open` refuses to count switches, and why; what else it refuses is absent.
+pub fn attach_to_calling_thread() -> Result<Attached> {
+    let ladder = Ladder::new(CounterChoice::Only(CountingMode::Thread));
+    ladder.step(CountingMode::Thread, &[]).map_err(|reason| anyhow!("counting on this thread is refused: {reason}"))
+}
+
 /// User-mode cycles of the calling thread and those that it makes; `None` where they are not to be had.
 fn attach_user_mode() -> Option<Attached> {
     let (cycles, others) = USER_MODE.split_last()?;

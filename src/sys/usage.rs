@@ -1,20 +1,39 @@
 //! What the kernel keeps for every thread at no cost: its switches, voluntary and involuntary.
 
 use std::fs::File;
+use std::ops::Sub;
 use std::os::unix::fs::FileExt;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::Pid;
 
-/// Kernel switches of one thread since it began, or a difference of two such counts.
-///
-/// Involuntary means still runnable when switched out, which includes `sched_yield` and being preempted by the thread
-/// that one has just woken.
+/// Kernel switches of a thread or several since they began, or a difference of two such counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SwitchCount {
+    /// Switches at which a thread had to wait: for data, a lock, a time.
     pub voluntary: u64,
+    /// Switches at which it could have gone on, which includes `sched_yield` and being preempted by the thread that it
+    /// has just woken.
     pub involuntary: u64,
+}
+
+impl SwitchCount {
+    /// Switches of both kinds.
+    pub fn total(self) -> u64 {
+        self.voluntary + self.involuntary
+    }
+}
+
+impl Sub for SwitchCount {
+    type Output = SwitchCount;
+
+    fn sub(self, earlier: SwitchCount) -> SwitchCount {
+        SwitchCount {
+            voluntary: self.voluntary - earlier.voluntary,
+            involuntary: self.involuntary - earlier.involuntary,
+        }
+    }
 }
 
 /// The calling thread's switches.
@@ -22,7 +41,27 @@ pub struct SwitchCount {
 /// # References
 /// getrusage(2), `RUSAGE_THREAD`.
 pub fn of_calling_thread() -> Result<SwitchCount> {
-    let usage = getrusage(UsageWho::RUSAGE_THREAD).context("getrusage(RUSAGE_THREAD)")?;
+    booked(UsageWho::RUSAGE_THREAD).context("getrusage(RUSAGE_THREAD)")
+}
+
+/// Those of all threads of this process, also of those that have ended, but for the last one of each.
+///
+/// # References
+/// getrusage(2), `RUSAGE_SELF`.
+pub fn of_this_process() -> Result<SwitchCount> {
+    booked(UsageWho::RUSAGE_SELF).context("getrusage(RUSAGE_SELF)")
+}
+
+/// Those of the children that this process has waited for, and of what they have waited for.
+///
+/// # References
+/// getrusage(2), `RUSAGE_CHILDREN`.
+pub fn of_children() -> Result<SwitchCount> {
+    booked(UsageWho::RUSAGE_CHILDREN).context("getrusage(RUSAGE_CHILDREN)")
+}
+
+fn booked(who: UsageWho) -> nix::Result<SwitchCount> {
+    let usage = getrusage(who)?;
     Ok(SwitchCount {
         voluntary: usage.voluntary_context_switches() as u64,
         involuntary: usage.involuntary_context_switches() as u64,
