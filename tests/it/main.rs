@@ -6,6 +6,7 @@ mod command_line;
 mod compares;
 mod counting;
 mod diffs;
+mod examples;
 mod metrics;
 mod output;
 mod placement;

@@ -11,12 +11,17 @@ use serde_json::Value;
 /// The binary under test.
 pub const CTXPROF: &str = env!("CARGO_BIN_EXE_ctxprof");
 
-/// The program that makes a known number of switches. Cargo builds examples before tests, but not for `--test it` alone.
-pub fn switcher() -> PathBuf {
+/// One of the examples, built. Cargo builds them before tests, but not for `--test it` alone.
+pub fn example(name: &str) -> PathBuf {
     let test = env::current_exe().unwrap();
-    let program = test.parent().unwrap().with_file_name("examples").join("switcher");
-    assert!(program.exists(), "please run `cargo build --example switcher`, with --release as for this test");
+    let program = test.parent().unwrap().with_file_name("examples").join(name);
+    assert!(program.exists(), "please run `cargo build --examples`, with --release as for this test");
     program
+}
+
+/// The program that makes a known number of switches.
+pub fn switcher() -> PathBuf {
+    example("switcher")
 }
 
 /// What a command did.
