@@ -8,6 +8,10 @@ use crate::watch::WatchPlan;
 const SHORTEST_STEP: Duration = Duration::from_millis(50);
 const LONGEST_STEP: Duration = Duration::from_millis(500);
 const STEP_OF_ELAPSED: u32 = 4;
+/// Where the kernel tells of every thread that ends, each is looked at only for what it does not tell: in programs that run
+/// longer, and the longer the less often.
+const FIRST_CLOSE_LOOK: Duration = Duration::from_secs(1);
+const LONGEST_BETWEEN_CLOSE_LOOKS: Duration = Duration::from_secs(10);
 /// Looking takes a hundredth of the time at most, however many threads there are.
 const STEPS_PER_LOOK: u32 = 100;
 /// How long a program's orphans may outlive it before somebody is told what is being waited for.
@@ -16,6 +20,8 @@ const PATIENCE_WITH_ORPHANS: Duration = Duration::from_secs(1);
 /// When what is to be done.
 pub(super) struct Due {
     pub(super) look: Instant,
+    /// A look at every thread.
+    close_look: Instant,
     /// The end of an interval, and how long one is.
     interval: Option<(Instant, Duration)>,
     pub(super) limit: Option<Instant>,
@@ -25,6 +31,7 @@ impl Due {
     pub(super) fn of(plan: &WatchPlan<'_>, began: Instant) -> Due {
         Due {
             look: began + SHORTEST_STEP,
+            close_look: began + FIRST_CLOSE_LOOK,
             interval: plan.interval.map(|interval| (began + interval, interval)),
             limit: plan.limit.map(|limit| began + limit),
         }
@@ -45,6 +52,16 @@ impl Due {
             }
             _ => false,
         }
+    }
+
+    /// Whether every thread is to be looked at: those that have lived for a while, and rarely.
+    pub(super) fn close_look_is_due(&mut self, began: Instant) -> bool {
+        let now = Instant::now();
+        let due = now >= self.close_look;
+        if due {
+            self.close_look = now + (now - began).min(LONGEST_BETWEEN_CLOSE_LOOKS);
+        }
+        due
     }
 
     /// A look that began then is over: the next one comes the later, the longer the program runs and looking takes.

@@ -136,7 +136,8 @@ impl Ledger {
         process.started = Some(look.started);
         process.children_faults = look.children_faults;
         process.parents_children_faults = parents_children_faults;
-        process.had_many_threads |= look.threads.len() > 1;
+        process.had_many_threads |= look.thread_count > 1;
+        process.all_seen |= look.all_threads;
         process.last_round = round;
         for thread in look.threads {
             // In the first round, a program that is not one yet may have a mask that it is about to change.
@@ -148,10 +149,7 @@ impl Ledger {
         if round == 0 {
             process.cpu_ns_before = look.cpu_ns;
         }
-        let threads_ns: u64 = process.threads.values().map(|thread| thread.since().on_cpu_ns).sum();
-        let by_clock_ns = look.cpu_ns.saturating_sub(process.cpu_ns_before);
-        process.unseen_cpu_ns =
-            by_clock_ns.saturating_sub(threads_ns + process.ended_cpu_ns).max(process.unseen_cpu_ns);
+        process.cpu_ns = process.cpu_ns.max(look.cpu_ns);
         if round == 0 && look.pid == telling.program {
             let first = process.threads.get(&look.pid);
             self.before_program = first.map_or(Books::default(), |thread| thread.before);
@@ -257,7 +255,7 @@ impl Ledger {
         let round = self.round;
         let telling = self.telling;
         for (&pid, process) in &mut self.processes {
-            if process.last_round == round {
+            if process.last_round == round && std::mem::take(&mut process.all_seen) {
                 // The first thread stays while its process does: its last switch is booked when it is a zombie.
                 let over = |tid, thread: &Thread| thread.last_round < round && tid != pid;
                 process.fold(telling, over, true);
@@ -334,8 +332,9 @@ impl Ledger {
         sum += self.waited.sum().with_booked(self.booked);
         for process in self.processes.values() {
             sum += process.groups.sum();
-            sum.on_cpu_ns += process.groups.unseen_cpu_ns + process.unseen_cpu_ns;
             process.threads.values().for_each(|thread| sum += thread.since());
+            let threads_ns = process.threads.values().map(|thread| thread.since().on_cpu_ns).sum();
+            sum.on_cpu_ns += process.groups.unseen_cpu_ns + process.unseen_cpu_ns(threads_ns);
         }
         sum
     }

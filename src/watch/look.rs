@@ -30,7 +30,23 @@ pub(super) struct ProcessLook {
     /// CPU time of all its threads, those too that have ended; 0 of a zombie that has been waited for.
     pub(super) cpu_ns: u64,
     pub(super) threads: Vec<ThreadLook>,
+    /// How many there are, looked at or not.
+    pub(super) thread_count: u64,
+    /// Whether all of them were looked at.
+    pub(super) all_threads: bool,
+    /// As far as they are those of threads that were looked at.
     pub(super) children: Vec<i32>,
+}
+
+/// How closely to look.
+///
+/// A thread that has been looked at in /proc takes longer to end: the kernel has its directory there to forget, at a time when
+/// its books are closed, and one switch more in two then falls into that time and is in no book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// At a process and its first thread, whose end is its process's.
+    FirstThread,
+    AllThreads,
 }
 
 /// A thread, now.
@@ -79,12 +95,11 @@ impl Looker {
         Looker { text: Vec::with_capacity(USUAL_LENGTH) }
     }
 
-    /// Looks at a process with all its threads and, if wished, its children's numbers. Threads that end meanwhile are left
-    /// out.
+    /// Looks at a process, its threads and its children's numbers. Threads that end meanwhile are left out.
     ///
     /// # Errors
     /// There is no such process, or /proc hides it or cannot be read.
-    pub(super) fn process(&mut self, pid: i32, with_children: bool) -> Result<ProcessLook, Unseen> {
+    pub(super) fn process(&mut self, pid: i32, depth: Depth) -> Result<ProcessLook, Unseen> {
         let folder = format!("/proc/{pid}");
         let stat = self.stat(&folder)?;
         let mut look = ProcessLook {
@@ -95,12 +110,21 @@ impl Looker {
             ignores_children: false,
             children_faults: stat.cminflt + stat.cmajflt,
             kernel_thread: stat.flags & KERNEL_THREAD != 0,
-            cpu_ns: 0,
+            cpu_ns: clock::process_cpu_ns(Pid::from_raw(pid)).unwrap_or_default(),
             threads: Vec::new(),
+            thread_count: stat.num_threads.unsigned_abs(),
+            all_threads: depth == Depth::AllThreads,
             children: Vec::new(),
         };
-        for entry in fs::read_dir(format!("{folder}/task"))? {
-            let Some(tid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let tids = match depth {
+            Depth::FirstThread => vec![pid],
+            Depth::AllThreads => {
+                let entries = fs::read_dir(format!("{folder}/task"))?;
+                let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+                entries.flatten().filter_map(number).collect()
+            }
+        };
+        for tid in tids {
             let folder = format!("{folder}/task/{tid}");
             match self.thread(&folder, tid) {
                 Ok((thread, ignores_children)) => {
@@ -110,11 +134,8 @@ impl Looker {
                 Err(Unseen::Gone) => continue,
                 Err(failed) => return Err(failed),
             }
-            if with_children {
-                look.children.extend(self.children(&folder));
-            }
+            look.children.extend(self.children(&folder));
         }
-        look.cpu_ns = clock::process_cpu_ns(Pid::from_raw(pid)).unwrap_or_default();
         Ok(look)
     }
 
@@ -237,7 +258,7 @@ mod tests {
             for _ in 0..20 {
                 thread::sleep(Duration::from_millis(2));
             }
-            Looker::new().process(std::process::id() as i32, true).unwrap()
+            Looker::new().process(std::process::id() as i32, Depth::AllThreads).unwrap()
         });
         let me = napping.unwrap().join().unwrap();
         let napping = me.threads.iter().find(|thread| thread.name == "napping").unwrap();
@@ -245,15 +266,17 @@ mod tests {
         assert!(napping.books.lifetime_ns >= 30_000_000, "{napping:?}");
         assert!(me.children.contains(&(child.id() as i32)), "{me:?}");
         assert!(!me.ignores_children && !me.kernel_thread);
+        let first = Looker::new().process(std::process::id() as i32, Depth::FirstThread).unwrap();
+        assert!(first.threads.len() == 1 && first.thread_count > 1 && !first.all_threads, "{first:?}");
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(matches!(Looker::new().process(child.id() as i32, false), Err(Unseen::Gone)));
+        assert!(matches!(Looker::new().process(child.id() as i32, Depth::FirstThread), Err(Unseen::Gone)));
     }
 
     #[test]
     fn a_kernel_thread_is_known() {
         // kthreadd, which every kernel has; in a PID namespace 2 may be anything.
-        if let Ok(look) = Looker::new().process(2, false) {
+        if let Ok(look) = Looker::new().process(2, Depth::FirstThread) {
             assert_eq!(look.kernel_thread, look.name == "kthreadd", "{look:?}");
         }
     }

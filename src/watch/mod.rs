@@ -38,7 +38,7 @@ use crate::sys::reap::{self, Children};
 use crate::sys::taskstats::ExitRecords;
 use crate::watch::due::{Due, Orphans};
 use crate::watch::ledger::Ledger;
-use crate::watch::look::{Looker, Unseen};
+use crate::watch::look::{Depth, Looker, Unseen};
 
 /// What to watch, decided before it begins.
 #[derive(Debug, Clone, Copy)]
@@ -162,7 +162,7 @@ impl<'a> Watch<'a> {
         let mut ledger = Ledger::new(pid.as_raw(), Some(getpid().as_raw()), plan.per_thread);
         let mut looker = Looker::new();
         fall_asleep(&mut looker, pid.as_raw());
-        let look = looker.process(pid.as_raw(), false).map_err(|unseen| explain(pid.as_raw(), unseen))?;
+        let look = looker.process(pid.as_raw(), Depth::FirstThread).map_err(|unseen| explain(pid.as_raw(), unseen))?;
         let program = Program { pid: pid.as_raw(), name: look.name.clone(), kernel_thread: false };
         ledger.look(look);
         ledger.end_round();
@@ -189,7 +189,7 @@ impl<'a> Watch<'a> {
         // or by a seccomp filter) the end is noticed at the next look.
         let end = pidfd::open(Pid::from_raw(pid)).ok();
         let mut looker = Looker::new();
-        let look = looker.process(pid, true).map_err(|unseen| explain(pid, unseen))?;
+        let look = looker.process(pid, Depth::AllThreads).map_err(|unseen| explain(pid, unseen))?;
         if let Some(process) = looker.process_of(pid).filter(|&process| process != pid) {
             bail!("{pid} is a thread of process {process}: watch that, --per-thread shows its threads");
         }
@@ -200,7 +200,7 @@ impl<'a> Watch<'a> {
         let began = Instant::now();
         let mut watch =
             Watch { plan, inbox, looker, records, records_lost: 0, program, end, ledger, counters, began, looks: 0 };
-        watch.round();
+        watch.round(Depth::AllThreads);
         Ok(watch)
     }
 
@@ -225,7 +225,9 @@ impl<'a> Watch<'a> {
             let interval_over = due.interval_is_over();
             if interval_over || Instant::now() >= due.look {
                 let before = Instant::now();
-                self.round();
+                // Without records, and for whoever watches, everything must be seen each time.
+                let close = self.records.is_err() || interval_over || due.close_look_is_due(self.began);
+                self.round(if close { Depth::AllThreads } else { Depth::FirstThread });
                 due.looked(before, self.began);
             }
             if interval_over {
@@ -242,7 +244,7 @@ impl<'a> Watch<'a> {
                 }
             }
         }
-        self.round();
+        self.round(Depth::AllThreads);
         Ok((ended, false))
     }
 
@@ -270,7 +272,7 @@ impl<'a> Watch<'a> {
                 Children::AllAlive => return Ok(Turn::GoOn),
                 Children::None => return Ok(Turn::Done),
             };
-            if let Ok(look) = self.looker.process(pid.as_raw(), false) {
+            if let Ok(look) = self.looker.process(pid.as_raw(), Depth::FirstThread) {
                 self.ledger.look(look);
             }
             self.take_records();
@@ -302,7 +304,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Looks at every process of the program, and takes the records of what has ended.
-    fn round(&mut self) {
+    fn round(&mut self, depth: Depth) {
         let this = getpid().as_raw();
         let mut waiting = if self.is_attached() { vec![self.program.pid] } else { self.looker.own_children() };
         let mut seen: HashSet<i32> = HashSet::from([this]);
@@ -310,7 +312,7 @@ impl<'a> Watch<'a> {
             if !seen.insert(pid) {
                 continue;
             }
-            match self.looker.process(pid, true) {
+            match self.looker.process(pid, depth) {
                 Ok(look) => {
                     waiting.extend(&look.children);
                     self.ledger.look(look);
@@ -323,7 +325,7 @@ impl<'a> Watch<'a> {
         // Those that have become somebody else's children, unless somebody else has their number.
         for (pid, started) in self.ledger.known() {
             if !seen.contains(&pid) {
-                let look = self.looker.process(pid, false).ok().filter(|look| look.started == started);
+                let look = self.looker.process(pid, depth).ok().filter(|look| look.started == started);
                 look.into_iter().for_each(|look| self.ledger.look(look));
             }
         }

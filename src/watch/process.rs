@@ -29,9 +29,11 @@ pub(super) struct Process {
     pub(super) had_many_threads: bool,
     /// CPU time of its threads that have ended.
     pub(super) ended_cpu_ns: u64,
-    /// CPU time by its clock when the watching began, and beyond that of its threads since.
+    /// CPU time by its clock, when the watching began and last.
     pub(super) cpu_ns_before: u64,
-    pub(super) unseen_cpu_ns: u64,
+    pub(super) cpu_ns: u64,
+    /// Whether all its threads were looked at in this round.
+    pub(super) all_seen: bool,
     pub(super) threads: HashMap<i32, Thread>,
     /// Threads whose record has come; they may be seen for a while.
     pub(super) recorded: HashSet<i32>,
@@ -96,6 +98,11 @@ impl Process {
         }
     }
 
+    /// CPU time by its clock beyond that of its threads that have ended and of `others`.
+    pub(super) fn unseen_cpu_ns(&self, others_ns: u64) -> u64 {
+        self.cpu_ns.saturating_sub(self.cpu_ns_before).saturating_sub(self.ended_cpu_ns + others_ns)
+    }
+
     /// Whether the records of all its threads have come.
     pub(super) fn is_recorded(&self) -> bool {
         self.recorded.contains(&self.pid) && self.threads.keys().all(|tid| *tid == self.pid)
@@ -114,13 +121,13 @@ impl Process {
     /// All threads have ended, with the books that they were last seen with.
     pub(super) fn all_ended(&mut self, telling: Telling) {
         self.fold(telling, |_, _| true, true);
-        self.groups.unseen_cpu_ns += std::mem::take(&mut self.unseen_cpu_ns);
+        self.groups.unseen_cpu_ns += self.unseen_cpu_ns(0);
     }
 
     /// Adds the threads as they are now.
     pub(super) fn still_there(&mut self, telling: Telling) {
         self.fold(telling, |_, _| true, false);
-        self.groups.unseen_cpu_ns += std::mem::take(&mut self.unseen_cpu_ns);
+        self.groups.unseen_cpu_ns += self.unseen_cpu_ns(0);
     }
 
     /// Moves these threads' books into the groups: they have ended, or are told as they are.

@@ -178,6 +178,8 @@ fn look(pid: i32, process: &Process, zombie: bool) -> ProcessLook {
         kernel_thread: false,
         cpu_ns: 0,
         threads: process.threads.iter().map(thread).collect(),
+        thread_count: process.threads.len() as u64,
+        all_threads: true,
         children: Vec::new(),
     }
 }
@@ -209,6 +211,27 @@ fn a_thread_that_is_seen_and_recorded_counts_once() {
     let closed = check(world);
     let told: u64 = closed.groups.iter().map(|group| group.books.voluntary).sum();
     assert_eq!((told, closed.groups.iter().map(|group| group.ended).sum::<u64>()), (8, 2));
+}
+
+#[test]
+fn threads_that_nobody_looks_at_for_a_while_have_not_ended() {
+    let mut world = World::new(true);
+    let tid = world.thread(PROGRAM);
+    world.switch(PROGRAM, 5);
+    world.round();
+    for _ in 0..3 {
+        let mut only_first = look(PROGRAM, &world.processes[&PROGRAM], false);
+        only_first.threads.retain(|thread| thread.tid == PROGRAM);
+        only_first.all_threads = false;
+        world.ledger.look(only_first);
+        world.ledger.end_round();
+    }
+    world.switch(PROGRAM, 3);
+    world.end_thread(PROGRAM, tid);
+    world.round();
+    world.end(PROGRAM);
+    let closed = check(world);
+    assert_eq!(closed.groups.iter().map(|group| group.ended).sum::<u64>(), 2, "{closed:?}");
 }
 
 #[test]
