@@ -8,6 +8,7 @@
 //!       └ Sample ─ a batch of ops, timed once, counters read around it
 //! ```
 
+pub mod footprint;
 pub mod watched;
 
 use std::fmt;

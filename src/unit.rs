@@ -56,6 +56,50 @@ impl fmt::Display for Span {
     }
 }
 
+/// A number of bytes, printed with three significant digits and the unit that suits it.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Bytes(pub f64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (value, unit) = match self.0.abs() {
+            size if size < 999.5 => return write!(out, "{:.0} B", self.0),
+            size if size < 999.5 * 1024.0 => (self.0 / 1024.0, "KiB"),
+            size if size < 999.5 * 1024.0 * 1024.0 => (self.0 / (1024.0 * 1024.0), "MiB"),
+            _ => (self.0 / (1024.0 * 1024.0 * 1024.0), "GiB"),
+        };
+        significant(value, out)?;
+        write!(out, " {unit}")
+    }
+}
+
+/// A large number of things, with two significant digits, as one says it: 52,000 or 2.6 million.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Roughly(pub f64);
+
+impl fmt::Display for Roughly {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.is_finite() || self.0 < 1.0 {
+            return write!(out, "0");
+        }
+        let step = 10_f64.powf((self.0.log10().floor() - 1.0).max(0.0));
+        // Down, so that as many do fit.
+        let rounded = (self.0 / step).floor() * step;
+        if rounded >= 1e6 {
+            let millions = rounded / 1e6;
+            return write!(out, "{millions:.*} million", usize::from(millions < 10.0));
+        }
+        let digits = format!("{rounded:.0}");
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at) % 3 == 0 {
+                write!(out, ",")?;
+            }
+            write!(out, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
 /// A moment of a clock, in whole nanoseconds since that clock's start.
 pub type MonotonicNs = u64;
 
@@ -97,6 +141,29 @@ mod tests {
         check(Span(45_600.0), "45.6 µs");
         check(Span(1_230_000.0), "1.23 ms");
         check(Span(3_600e9), "3600 s");
+    }
+
+    #[test]
+    fn bytes_have_the_unit_that_suits_them() {
+        check(Bytes(0.0), "0 B");
+        check(Bytes(412.6), "413 B");
+        check(Bytes(-3.2), "-3 B");
+        check(Bytes(2048.0), "2.00 KiB");
+        check(Bytes(999.9), "0.976 KiB");
+        check(Bytes(2_101_248.0), "2.00 MiB");
+        check(Bytes(5.5 * 1024.0 * 1024.0 * 1024.0), "5.50 GiB");
+    }
+
+    #[test]
+    fn large_numbers_are_said_roughly_and_never_too_high() {
+        check(Roughly(2_688_000.0), "2.6 million");
+        check(Roughly(439_999.0), "430,000");
+        check(Roughly(52_900.0), "52,000");
+        check(Roughly(12_900_000.0), "12 million");
+        check(Roughly(987.0), "980");
+        check(Roughly(7.9), "7");
+        check(Roughly(0.4), "0");
+        check(Roughly(f64::INFINITY), "0");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 /// Commands by what people want, in the order of `--help`.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
-    ("Measure this machine", &["run", "compare"]),
+    ("Measure this machine", &["run", "compare", "memory"]),
     ("Measure a program", &["stat"]),
     ("Results", &["report", "diff"]),
     ("Host and tool", &["list", "completions", "man"]),
@@ -15,6 +15,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   sudo ctxprof run -o prices.json          the table, and a file for later
   sudo ctxprof compare                     beside perf bench and go test, their switches counted
   sudo ctxprof stat -- make -j4            what a program's switches cost it
+  ctxprof memory                           what one more thread, task or goroutine takes in memory
   ctxprof report prices.json --wide        show it again, with more columns
   ctxprof diff prices.json later.json      what has changed since
   ctxprof list                             what can be measured here, and why the rest cannot
@@ -56,6 +57,18 @@ pub(super) const STAT_EXAMPLES: &str = "Examples:
 
 The program has stdin and stdout, and the report goes to stderr. It is waited for with all that it starts, daemons too (--leave-running). Ctrl-C reaches the program; the report is printed all the same. If ctxprof is killed, the program goes on.
 Exit codes: the program's own, its signal too; 125 ctxprof failed, 126 CMD cannot be executed, 127 CMD is not there; with --pid, 0.";
+
+pub(super) const MEMORY_EXAMPLES: &str = "Examples:
+  ctxprof memory                                    every kind that can be had here
+  ctxprof memory task --max 1000000                 a million tasks
+  ctxprof memory thread coroutine --stack-use 16KiB      parties that touched their stacks
+  ctxprof memory task --future-size 4KiB            tasks that hold state
+  ctxprof memory --wide                             kernel stacks, slab and page tables apart
+  ctxprof memory -o memory.json -o memory.prom      files, and the table on stdout
+
+Every count is parked in a process of its own, which is told to end afterwards. A fifth of the free memory stays free. What
+stops it at fewer than --max is named, with its value and how to raise it. No root is needed.
+Exit codes: 0 done, also where a limit stopped it at fewer; 1 failed, or nothing could be parked; 2 wrong usage; 130 interrupted.";
 
 pub(super) const DIFF_EXAMPLES: &str = "Examples:
   ctxprof diff                                      the last two runs that were kept

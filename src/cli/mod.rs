@@ -1,6 +1,7 @@
 //! The command line: parsed by clap, with every list of values from its registry.
 
 mod help;
+pub mod memory;
 pub mod stat;
 mod word;
 
@@ -14,7 +15,10 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::bench::plan::Effort;
-use crate::cli::help::{COMPARE_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, GROUPS, RUN_EXAMPLES, STAT_EXAMPLES};
+use crate::cli::help::{
+    COMPARE_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, GROUPS, MEMORY_EXAMPLES, RUN_EXAMPLES, STAT_EXAMPLES,
+};
+use crate::cli::memory::{HoldArgs, MemoryArgs};
 use crate::cli::stat::StatArgs;
 use crate::cli::word::WorkloadWord;
 use crate::counter::ladder::CounterChoice;
@@ -61,6 +65,12 @@ pub enum Command {
     #[command(after_help = STAT_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
     #[command(mut_arg("output", |arg| arg.help("Write it to this file instead, in the form of its suffix (.json, .csv, .md, .prom, .txt); may be repeated")))]
     Stat(StatArgs),
+    /// Measure what one more thread, process, task, coroutine or goroutine takes in memory
+    #[command(after_help = MEMORY_EXAMPLES)]
+    Memory(MemoryArgs),
+    /// Hold parties for `memory`, which starts this by itself
+    #[command(hide = true)]
+    Hold(HoldArgs),
     /// List workloads and counters, each available here or not, and why
     List(OutputArgs),
     /// Set perf bench and go test beside ctxprof, with their switches counted

@@ -5,6 +5,7 @@ mod compare;
 mod diff;
 mod list;
 mod live;
+mod memory;
 mod output;
 mod progress;
 mod report;
@@ -51,6 +52,8 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
         Command::List(arguments) => list::execute(arguments, color).map(|()| Outcome::Done),
         Command::Compare(arguments) => compare::execute(arguments, color),
         Command::Diff(arguments) => diff::execute(arguments, color),
+        Command::Memory(arguments) => memory::execute(arguments, color),
+        Command::Hold(arguments) => memory::hold(arguments),
         Command::Report(arguments) => report::execute(arguments, color).map(|()| Outcome::Done),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -30,6 +30,11 @@ impl Bar {
         self.0.set_position(progress.done.into());
     }
 
+    /// How many samples of something have been taken.
+    pub(super) fn show_samples(&mut self, what: &'static str, done: u32, of: u32) {
+        self.show(Progress { workload: what, done, of });
+    }
+
     pub(super) fn finish(self) {
         self.0.finish_and_clear();
     }

@@ -24,6 +24,7 @@ pub(super) fn execute(arguments: &ReportArgs, color: ColorChoice) -> Result<()> 
         Saved::Compare(compare) => &**compare,
         Saved::Diff(diff) => &**diff,
         Saved::List(list) => &**list,
+        Saved::Memory(memory) => &**memory,
     };
     deliver(report, &arguments.output, color)
 }

@@ -6,6 +6,7 @@
 pub mod compare;
 pub mod diff;
 pub mod list;
+pub mod memory;
 pub mod price;
 pub mod reader;
 pub mod run;

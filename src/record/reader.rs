@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::record::compare::{self, CompareDocument};
 use crate::record::diff::{self, DiffDocument};
 use crate::record::list::{self, ListDocument};
+use crate::record::memory::{self, MemoryDocument};
 use crate::record::run::{self, RunDocument};
 use crate::record::samples::{self, SamplesDocument};
 use crate::record::stat::{self, StatDocument};
@@ -25,6 +26,7 @@ pub enum Saved {
     Compare(Box<CompareDocument>),
     Diff(Box<DiffDocument>),
     List(Box<ListDocument>),
+    Memory(Box<MemoryDocument>),
 }
 
 /// What a file holds.
@@ -63,8 +65,17 @@ pub fn parse(text: &str) -> Result<Saved> {
         compare::SCHEMA => Saved::Compare(serde_json::from_str(text).with_context(damaged)?),
         diff::SCHEMA => Saved::Diff(serde_json::from_str(text).with_context(damaged)?),
         list::SCHEMA => Saved::List(serde_json::from_str(text).with_context(damaged)?),
+        memory::SCHEMA => Saved::Memory(serde_json::from_str(text).with_context(damaged)?),
         other => {
-            let known = [run::SCHEMA, samples::SCHEMA, stat::SCHEMA, compare::SCHEMA, diff::SCHEMA, list::SCHEMA];
+            let known = [
+                run::SCHEMA,
+                samples::SCHEMA,
+                stat::SCHEMA,
+                compare::SCHEMA,
+                diff::SCHEMA,
+                list::SCHEMA,
+                memory::SCHEMA,
+            ];
             bail!("the schema is {other:?}; this version shows {}", known.join(", "))
         }
     })

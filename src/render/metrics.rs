@@ -40,6 +40,7 @@ pub struct Sample {
 pub enum Unit {
     Seconds,
     Ratio,
+    Bytes,
     /// A number of things.
     None,
 }
@@ -51,6 +52,7 @@ pub enum Quantity {
     Seconds,
     /// A share of 1, a quotient, or a change as a share.
     Ratio,
+    Bytes,
     /// A number of things; 1 and 0 for yes and no.
     Count,
 }
@@ -60,6 +62,7 @@ impl Quantity {
         match self {
             Quantity::Nanoseconds | Quantity::Seconds => Unit::Seconds,
             Quantity::Ratio => Unit::Ratio,
+            Quantity::Bytes => Unit::Bytes,
             Quantity::Count => Unit::None,
         }
     }
@@ -67,7 +70,7 @@ impl Quantity {
     fn in_base_unit(self, value: f64) -> f64 {
         match self {
             Quantity::Nanoseconds => value / 1e9,
-            Quantity::Seconds | Quantity::Ratio | Quantity::Count => value,
+            Quantity::Seconds | Quantity::Ratio | Quantity::Bytes | Quantity::Count => value,
         }
     }
 }

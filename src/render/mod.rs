@@ -6,6 +6,7 @@ mod csv;
 mod diff;
 pub mod list;
 mod markdown;
+mod memory;
 pub mod metrics;
 mod openmetrics;
 pub mod prices;

@@ -42,6 +42,7 @@ fn encode_family(family: &Family, encoder: &mut DescriptorEncoder<'_>) -> fmt::R
         Unit::Seconds => Some(registry::Unit::Seconds),
         // The crate's own word is `ratios`; the formats' is this one.
         Unit::Ratio => Some(registry::Unit::Other("ratio".to_string())),
+        Unit::Bytes => Some(registry::Unit::Bytes),
         Unit::None => None,
     };
     let help = format!("{}.", family.help);

@@ -6,7 +6,9 @@ mod chosen;
 mod counters;
 mod estimate;
 pub mod figures;
+pub mod footprint;
 mod row;
+mod slope;
 #[cfg(test)]
 mod tests;
 mod verdict;

@@ -67,3 +67,10 @@ pub fn wake(word: &AtomicU32, scope: Scope) {
     // SAFETY: the word is a live, aligned u32; waking reads no memory of this process.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | scope.flag(), 1) };
 }
+
+/// Wakes all who wait for the word to change, within one process.
+pub fn wake_all(word: &AtomicU32) {
+    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: as in `wake`.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, i32::MAX) };
+}

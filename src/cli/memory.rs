@@ -1,0 +1,116 @@
+//! The command line of `memory`.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use crate::cli::OutputArgs;
+use crate::footprint::kind::KINDS;
+use crate::footprint::party::{FUTURE_SIZES, MOST_STACK_USE};
+
+#[derive(Debug, Args)]
+pub struct MemoryArgs {
+    /// Kinds of party: thread, process, task, coroutine, goroutine [default: all that can be had here]
+    #[arg(value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS.iter().map(|kind| kind.kind.name())))]
+    pub kinds: Vec<String>,
+
+    /// The highest count; others are a half, a quarter and an eighth of it [default: by kind, some tens of megabytes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub max: Option<u64>,
+
+    /// How often each count is parked; intervals are over these
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub incarnations: u32,
+
+    /// Have each party touch so much of its stack before it waits, as 16KiB (a task has none)
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = stack_use)]
+    pub stack_use: usize,
+
+    /// Have each task hold so much state across its await: 64, 256, 512 bytes, 1, 4, 16, 64, 256 KiB
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = future_size)]
+    pub future_size: usize,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Print the report only
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// Show no progress
+    #[arg(long)]
+    pub no_progress: bool,
+}
+
+/// What the process that holds parties is told.
+#[derive(Debug, Args)]
+pub struct HoldArgs {
+    #[arg(value_parser = PossibleValuesParser::new(KINDS.iter().map(|kind| kind.kind.name())))]
+    pub kind: String,
+    pub capacity: usize,
+    pub stack_use: usize,
+    pub future_size: usize,
+}
+
+/// A number of bytes, with or without a unit of 1024.
+fn size(text: &str) -> Result<usize, String> {
+    let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
+        "" => 1,
+        "k" => 1 << 10,
+        "m" => 1 << 20,
+        _ => return Err("not a size; write it as 4096, 16KiB or 1MiB".to_string()),
+    };
+    let number: usize = number.parse().map_err(|_| "not a size; write it as 4096, 16KiB or 1MiB".to_string())?;
+    number.checked_mul(factor).ok_or_else(|| "too large".to_string())
+}
+
+fn stack_use(text: &str) -> Result<usize, String> {
+    let bytes = size(text)?;
+    if bytes > MOST_STACK_USE {
+        return Err(format!("must be {} KiB or less: a coroutine's stack has 1 MiB", MOST_STACK_USE >> 10));
+    }
+    Ok(bytes)
+}
+
+fn future_size(text: &str) -> Result<usize, String> {
+    let bytes = size(text)?;
+    if !FUTURE_SIZES.contains(&bytes) {
+        let known: Vec<String> = FUTURE_SIZES.iter().map(ToString::to_string).collect();
+        return Err(format!("a future's size is part of its type; there are those of {}", known.join(", ")));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sizes_have_units_of_1024() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("16KiB", 16_384),
+            ("16k", 16_384),
+            ("1MiB", 1 << 20),
+            ("2 kB", 2048),
+            ("64B", 64),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "k", "-1", "1.5k", "4x", "99999999999999999999", "18446744073709551615M", "B"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert!(stack_use("1MiB").is_err() && stack_use("768KiB").is_ok());
+        assert!(future_size("100").is_err() && future_size("4KiB") == Ok(4096));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            let _ = size(&text);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+module ctxprof/parked
+
+go 1.19

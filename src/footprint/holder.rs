@@ -1,0 +1,162 @@
+//! The process that holds parties, made anew for every count, and how it is asked.
+//!
+//! ```text
+//! → ready <process id>
+//! ← make <count>
+//! → made <count> <ns until created> <ns until their bodies had run> <errno, or 0>
+//! ← own
+//! → own <bytes that the parties' runtime says it uses>        or "own -" where it has no books
+//! ← end
+//! → ended <ns>
+//! ```
+//!
+//! It is another program run, not a fork of this one: what this one has allocated and freed would be there for its parties
+//! to fill, and what one count leaves behind would be there for the next.
+
+use std::io::{self, BufRead, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::unistd::{Pid, getpid};
+
+use crate::footprint::party::{self, Made, Parties, Shape};
+use crate::sample::Kind;
+use crate::sys::child::Child;
+use crate::sys::clock::monotonic_ns;
+use crate::sys::fork::Ended;
+
+/// Answers questions on stdin until it ends: what the process that holds parties does.
+///
+/// # Errors
+/// A question that is none; a party that did not do what it should.
+pub fn serve(kind: Kind, shape: Shape) -> Result<()> {
+    let mut parties = Some(party::prepare(kind, shape)?);
+    answer(&format!("ready {}", getpid()))?;
+    let mut questions = io::stdin().lock();
+    let mut question = String::with_capacity(64);
+    loop {
+        question.clear();
+        if questions.read_line(&mut question)? == 0 {
+            return Ok(());
+        }
+        answer(&reply(&mut parties, question.trim_end())?)?;
+    }
+}
+
+fn reply(parties: &mut Option<Box<dyn Parties>>, question: &str) -> Result<String> {
+    if let Some(count) = question.strip_prefix("make ") {
+        let Made { count, created_ns, ran_ns, refused } =
+            parties.as_mut().context("the parties have ended")?.make(count.parse()?)?;
+        let errno = refused.map_or(0, |errno| errno as i32);
+        return Ok(format!("made {count} {created_ns} {ran_ns} {errno}"));
+    }
+    match question {
+        "own" => Ok("own -".to_string()),
+        "end" => {
+            let parties = parties.take().context("the parties have ended")?;
+            let started_ns = monotonic_ns();
+            parties.end()?;
+            Ok(format!("ended {}", monotonic_ns() - started_ns))
+        }
+        other => bail!("{other:?} is no question"),
+    }
+}
+
+fn answer(line: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(format!("{line}\n").as_bytes())?;
+    stdout.flush().context("answering")
+}
+
+/// A process that holds parties, from outside.
+pub struct Holder(Child);
+
+impl Holder {
+    /// # Errors
+    /// The program cannot be started, or is another one.
+    pub fn start(program: &Path, arguments: &[&str]) -> Result<Holder> {
+        let mut child = Child::start(program, arguments)?;
+        let ready = child.listen()?;
+        if ready != format!("ready {}", child.pid()) {
+            bail!("{} said {ready:?} instead of being ready", program.display());
+        }
+        Ok(Holder(child))
+    }
+
+    pub fn pid(&self) -> Pid {
+        self.0.pid()
+    }
+
+    /// # Errors
+    /// It is gone, or gave up.
+    pub fn make(&mut self, count: u64) -> Result<Made> {
+        let answer = self.0.ask(&format!("make {count}"))?;
+        made(&answer).with_context(|| format!("the parties' process answered {answer:?}"))
+    }
+
+    /// What the parties' runtime says that it uses, in bytes; `None` of one that keeps no books.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn own_bytes(&mut self) -> Result<Option<u64>> {
+        let answer = self.0.ask("own")?;
+        let value = answer.strip_prefix("own ").with_context(|| format!("the parties' process answered {answer:?}"))?;
+        if value == "-" { Ok(None) } else { value.parse().map(Some).with_context(|| format!("{value:?} bytes")) }
+    }
+
+    /// Has all parties end, and then the process. Returns how long the parties took, in ns.
+    ///
+    /// # Errors
+    /// It ended otherwise.
+    pub fn end(mut self) -> Result<u64> {
+        let answer = self.0.ask("end")?;
+        let elapsed_ns = answer.strip_prefix("ended ").and_then(|ns| ns.parse().ok());
+        let elapsed_ns = elapsed_ns.with_context(|| format!("the parties' process answered {answer:?}"))?;
+        match self.0.end()? {
+            Ended::Exited(0) => Ok(elapsed_ns),
+            ended => bail!("the parties' process {ended}"),
+        }
+    }
+}
+
+fn made(answer: &str) -> Option<Made> {
+    let numbers: Vec<u64> = answer.strip_prefix("made ")?.split(' ').map_while(|word| word.parse().ok()).collect();
+    let [count, created_ns, ran_ns, errno] = numbers[..] else { return None };
+    let refused = (errno != 0).then(|| Errno::from_raw(errno as i32));
+    Some(Made { count: usize::try_from(count).ok()?, created_ns, ran_ns, refused })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_answer_is_four_numbers() {
+        let told = made("made 100 5000 7000 11").unwrap();
+        assert_eq!((told.count, told.created_ns, told.ran_ns, told.refused), (100, 5000, 7000, Some(Errno::EAGAIN)));
+        assert_eq!(made("made 1 2 3 0").unwrap().refused, None);
+        for garbage in ["", "made", "made 1 2 3", "made 1 2 3 4 5", "made a 2 3 0", "ended 5"] {
+            assert_eq!(made(garbage), None, "{garbage:?}");
+        }
+    }
+
+    #[test]
+    fn a_question_that_is_none_is_refused_and_so_is_one_after_the_end() {
+        let mut parties = Some(party::prepare(Kind::Task, Shape { capacity: 4, ..Shape::default() }).unwrap());
+        assert!(reply(&mut parties, "make 3").unwrap().starts_with("made 3 "));
+        assert_eq!(reply(&mut parties, "own").unwrap(), "own -");
+        assert!(reply(&mut parties, "make x").is_err() && reply(&mut parties, "play").is_err());
+        assert!(reply(&mut parties, "end").unwrap().starts_with("ended "));
+        assert!(reply(&mut parties, "make 1").is_err() && reply(&mut parties, "end").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic(text in any::<String>()) {
+            let _ = made(&text);
+            let _ = made(&format!("made {text}"));
+        }
+    }
+}

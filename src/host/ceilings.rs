@@ -1,0 +1,219 @@
+//! How many of something this host lets one have: the limit, what is used of it, and how it is raised.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::sys::resource::{Resource, getrlimit};
+use nix::unistd::{Uid, getuid};
+
+use crate::host::memory::{available_bytes, cgroup_folder};
+
+/// A limit, and how much of it is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ceiling {
+    pub name: String,
+    pub value: u64,
+    pub used: u64,
+    /// How much of it is left to others: of what the whole machine shares, a twentieth.
+    pub spared: u64,
+    pub remedy: String,
+}
+
+impl Ceiling {
+    /// How much there is still to have.
+    pub fn room(&self) -> u64 {
+        self.value.saturating_sub(self.used).saturating_sub(self.spared)
+    }
+}
+
+/// A share of the machine's numbers that is left to others.
+const SPARED: u64 = 20;
+/// Of what only this user or cgroup has, so much is left: a shell that must start a process to end things.
+const A_FEW: u64 = 4;
+/// A fifth of the memory that is free stays free.
+const MEMORY_SPARED: u64 = 5;
+
+/// What limits how many threads and processes one may have.
+pub fn of_threads(root: &Path) -> Vec<Ceiling> {
+    let number = |path: &str| fs::read_to_string(root.join(path)).ok()?.trim().parse::<u64>().ok();
+    let all = fs::read_to_string(root.join("proc/loadavg")).ok().and_then(|text| threads_of(&text)).unwrap_or(0);
+    let machine = |name: &str, path: &str| {
+        let value = number(path)?;
+        let remedy = format!("sysctl -w {name}={}", value.saturating_mul(4));
+        Some(Ceiling { name: name.to_string(), value, used: all, spared: value / SPARED, remedy })
+    };
+    let mut ceilings: Vec<Ceiling> = pids_max(root);
+    ceilings.extend(machine("kernel.pid_max", "proc/sys/kernel/pid_max"));
+    ceilings.extend(machine("kernel.threads-max", "proc/sys/kernel/threads-max"));
+    ceilings.extend(rlimit_nproc(root));
+    ceilings
+}
+
+/// What limits how many mappings a process may have.
+pub fn of_mappings(root: &Path, used: u64) -> Option<Ceiling> {
+    let value: u64 = fs::read_to_string(root.join("proc/sys/vm/max_map_count")).ok()?.trim().parse().ok()?;
+    let remedy = format!("sysctl -w vm.max_map_count={}", value.saturating_mul(4));
+    Some(Ceiling { name: "vm.max_map_count".to_string(), value, used, spared: value / 100, remedy })
+}
+
+/// What limits how much memory one may use, in bytes.
+pub fn of_memory(root: &Path) -> Vec<Ceiling> {
+    let spare = |room: u64| room / MEMORY_SPARED;
+    let available = available_bytes().ok().map(|value| Ceiling {
+        name: "MemAvailable".to_string(),
+        value,
+        used: 0,
+        spared: spare(value),
+        remedy: "a machine with more memory, or fewer programs beside this one; a fifth of it stays free".to_string(),
+    });
+    let in_group = |(folder, limit, usage): (PathBuf, &str, &str)| {
+        let number = |name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
+        // "max", or version 1's largest number of pages: none.
+        let value = number(limit).filter(|&value| value < 1 << 60)?;
+        let used = number(usage).unwrap_or(0);
+        let spared = spare(value.saturating_sub(used));
+        let path = folder.join(limit);
+        let remedy = format!("echo {} > {}", value.saturating_mul(4), path.display());
+        Some(Ceiling { name: format!("the cgroup's {limit}"), value, used, spared, remedy })
+    };
+    let groups = ancestors(root, "memory").into_iter().map(|folder| {
+        if folder.join("memory.limit_in_bytes").exists() {
+            (folder, "memory.limit_in_bytes", "memory.usage_in_bytes")
+        } else {
+            (folder, "memory.max", "memory.current")
+        }
+    });
+    available.into_iter().chain(groups.filter_map(in_group)).collect()
+}
+
+/// The one with the least room.
+pub fn lowest(ceilings: &[Ceiling]) -> Option<&Ceiling> {
+    ceilings.iter().min_by_key(|ceiling| ceiling.room())
+}
+
+/// This process's group with a controller and those above it.
+fn ancestors(root: &Path, controller: &str) -> Vec<PathBuf> {
+    let Some(folder) = cgroup_folder(root, controller) else { return Vec::new() };
+    let top = root.join("sys/fs/cgroup");
+    folder.ancestors().take_while(|folder| folder.starts_with(&top)).map(Path::to_path_buf).collect()
+}
+
+fn pids_max(root: &Path) -> Vec<Ceiling> {
+    let ceiling = |folder: PathBuf| {
+        let number = |name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
+        let value = number("pids.max")?;
+        let used = number("pids.current").unwrap_or(0);
+        let remedy = format!("echo {} > {}", value.saturating_mul(4), folder.join("pids.max").display());
+        Some(Ceiling { name: "the cgroup's pids.max".to_string(), value, used, spared: A_FEW, remedy })
+    };
+    ancestors(root, "pids").into_iter().filter_map(ceiling).collect()
+}
+
+/// `RLIMIT_NPROC`, where it is enforced: not for root, nor for who may exceed it.
+fn rlimit_nproc(root: &Path) -> Option<Ceiling> {
+    let status = fs::read_to_string(root.join("proc/self/status")).ok()?;
+    if getuid().is_root() || may_exceed_nproc(&status) {
+        return None;
+    }
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NPROC).ok()?;
+    // The largest number stands for none.
+    if soft == u64::MAX {
+        return None;
+    }
+    let used = threads_of_user(root, getuid());
+    let remedy = if hard > soft {
+        format!("ulimit -u {}", if hard == u64::MAX { soft.saturating_mul(4) } else { hard })
+    } else {
+        "a higher nproc in /etc/security/limits.conf, or root".to_string()
+    };
+    Some(Ceiling { name: "RLIMIT_NPROC (ulimit -u)".to_string(), value: soft, used, spared: A_FEW, remedy })
+}
+
+/// Whether the capabilities in force have CAP_SYS_ADMIN (21) or CAP_SYS_RESOURCE (24), as fork asks for.
+fn may_exceed_nproc(status: &str) -> bool {
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
+    effective & (1 << 21 | 1 << 24) != 0
+}
+
+fn threads_of_user(root: &Path, user: Uid) -> u64 {
+    let Ok(entries) = fs::read_dir(root.join("proc")) else { return 0 };
+    let threads = |status: String| {
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+        let uid: u32 = field("Uid:")?.split_whitespace().next()?.parse().ok()?;
+        (uid == user.as_raw()).then(|| field("Threads:")?.trim().parse::<u64>().ok())?
+    };
+    let is_process =
+        |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.bytes().all(|b| b.is_ascii_digit()));
+    let processes = entries.flatten().filter(|entry| is_process(&entry.file_name()));
+    processes.filter_map(|entry| threads(fs::read_to_string(entry.path().join("status")).ok()?)).sum()
+}
+
+/// How many threads there are on the machine, by the fourth field of /proc/loadavg: `1/123`.
+fn threads_of(loadavg: &str) -> Option<u64> {
+    loadavg.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn the_lowest_limit_is_named_with_its_value_and_how_to_raise_it() {
+        let root = tree(&[
+            ("proc/loadavg", "0.1 0.2 0.3 2/100 4711\n"),
+            ("proc/sys/kernel/pid_max", "32768\n"),
+            ("proc/sys/kernel/threads-max", "192730\n"),
+            ("proc/self/cgroup", "8:pids:/a/b\n"),
+            ("sys/fs/cgroup/pids/a/pids.max", "50\n"),
+            ("sys/fs/cgroup/pids/a/pids.current", "10\n"),
+            ("sys/fs/cgroup/pids/a/b/pids.max", "max\n"),
+        ]);
+        let ceilings = of_threads(root.path());
+        let lowest = lowest(&ceilings).unwrap();
+        assert_eq!((lowest.name.as_str(), lowest.value, lowest.room()), ("the cgroup's pids.max", 50, 36));
+        assert!(lowest.remedy.starts_with("echo 200 > ") && lowest.remedy.ends_with("pids/a/pids.max"), "{lowest:?}");
+        let pid_max = ceilings.iter().find(|ceiling| ceiling.name == "kernel.pid_max").unwrap();
+        assert_eq!((pid_max.room(), pid_max.remedy.as_str()), (32_768 - 100 - 1638, "sysctl -w kernel.pid_max=131072"));
+    }
+
+    #[test]
+    fn a_cgroup_without_a_memory_limit_is_no_ceiling() {
+        let limit = |value: &str| {
+            let root = tree(&[
+                ("proc/self/cgroup", "4:memory:/a\n"),
+                ("sys/fs/cgroup/memory/a/memory.limit_in_bytes", value),
+                ("sys/fs/cgroup/memory/a/memory.usage_in_bytes", "1000\n"),
+            ]);
+            of_memory(root.path()).into_iter().find(|ceiling| ceiling.name != "MemAvailable").map(|it| it.room())
+        };
+        assert_eq!(limit("9223372036854771712\n"), None);
+        assert_eq!(limit("6000\n"), Some(4000));
+    }
+
+    #[test]
+    fn capabilities_that_exceed_nproc_are_known_by_their_bits() {
+        assert!(may_exceed_nproc("CapEff:\t000001ffffffffff\n"));
+        assert!(may_exceed_nproc("CapEff:\t0000000001000000\n"));
+        assert!(!may_exceed_nproc("CapEff:\t0000000000000000\n"));
+        assert!(!may_exceed_nproc(""));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            let _ = (threads_of(&text), may_exceed_nproc(&text));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What people and machines see of what parties take.
+
+use std::slice;
+
+use anyhow::{Context, Result};
+
+use crate::record::memory::{KindLeftOut, MemoryDocument};
+use crate::render::Report;
+use crate::render::metrics::{self, Labels, Metrics, Quantity};
+use crate::render::view::{Align, Cell, Column, Table, View};
+use crate::sample::{Ending, Kind};
+use crate::summary::Estimate;
+use crate::summary::footprint::{FootprintRow, held};
+use crate::unit::{Bytes, Nanoseconds, Roughly};
+
+const GIB: f64 = (1_u64 << 30) as f64;
+
+/// The figures of a row, as machines collect them.
+type Figure = (&'static str, Quantity, &'static str, fn(&FootprintRow) -> Option<Estimate>);
+
+const FIGURES: [Figure; 12] = [
+    ("memory_user", Quantity::Bytes, "Resident memory of user space that one more party takes", |row| row.user_bytes),
+    ("memory_kernel", Quantity::Bytes, "Memory of the kernel that one more party takes", |row| row.kernel_bytes),
+    ("memory_kernel_stack", Quantity::Bytes, "Kernel stacks that one more party takes", |row| row.kernel_stack_bytes),
+    ("memory_slab", Quantity::Bytes, "Slab memory that one more party takes", |row| row.slab_bytes),
+    ("memory_page_table", Quantity::Bytes, "Page tables that one more party takes", |row| row.page_table_bytes),
+    ("memory_resident", Quantity::Bytes, "Memory that one more party takes, of user space and kernel", |row| {
+        row.resident_bytes
+    }),
+    ("memory_virtual", Quantity::Bytes, "Address space that one more party takes", |row| row.virtual_bytes),
+    (
+        "memory_cgroup_kernel",
+        Quantity::Bytes,
+        "Memory of the kernel that the memory cgroup is charged per party",
+        |row| row.cgroup_kernel_bytes,
+    ),
+    ("memory_own", Quantity::Bytes, "Memory per party by the books of its own runtime", |row| row.own_bytes),
+    ("memory_creation", Quantity::Nanoseconds, "Time per party until the call that makes it has returned", |row| {
+        row.creation_ns
+    }),
+    ("memory_first_run", Quantity::Nanoseconds, "Time per party until its body has run", |row| row.first_run_ns),
+    ("memory_end", Quantity::Nanoseconds, "Time per party until it has ended", |row| row.end_ns),
+];
+
+impl Report for MemoryDocument {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::of(self);
+        metrics.rows(slice::from_ref(self), metrics::command).figure(
+            "complete",
+            Quantity::Count,
+            "1 for a measurement that came to its end, 0 for one that was ended",
+            |document| metrics::completeness(&document.body.ending),
+        );
+        let mut rows = metrics
+            .rows(&self.body.rows, |row: &FootprintRow| -> Labels { vec![("kind", row.kind.name().to_string())] });
+        for (name, quantity, help, figure) in FIGURES {
+            rows.estimate(name, quantity, help, figure);
+        }
+        rows.figure("memory_parties", Quantity::Count, "The highest count of parties that was parked", |row| {
+            row.counts.last().map(|&count| count as f64)
+        });
+        metrics
+            .rows(&self.body.left_out, |left_out: &KindLeftOut| -> Labels { vec![("kind", left_out.kind.clone())] })
+            .figure("memory_left_out", Quantity::Count, "1 for what cannot be measured here", |_| Some(1.0));
+        metrics
+    }
+
+    fn view(&self, wide: bool) -> View {
+        let table = Table { columns: columns(wide), rows: self.body.rows.iter().map(|row| cells(row, wide)).collect() };
+        let notes = self.capacity_sentence().into_iter().chain(self.own_sentences()).chain([self.explanation()]);
+        View {
+            heading: self.heading(),
+            tables: vec![table],
+            notes: notes.chain(self.body.left_out.iter().map(|left_out| format!("Not measured: {left_out}"))).collect(),
+            warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
+        }
+    }
+}
+
+impl MemoryDocument {
+    fn heading(&self) -> Vec<String> {
+        let host = &self.host;
+        let model = host.cpu_model.as_ref().map_or(String::new(), |model| format!(", {model}"));
+        let mut heading = vec![format!(
+            "{} {} on Linux {} {}{model}",
+            self.tool.name, self.tool.version, host.kernel, host.architecture
+        )];
+        let mut how = format!(
+            "per party, idle; {} incarnations; transparent huge pages: {}",
+            self.settings.incarnations,
+            self.body.huge_pages.as_deref().unwrap_or("none"),
+        );
+        if self.settings.stack_use_bytes > 0 {
+            how += &format!("; each touched {} of its stack", Bytes(self.settings.stack_use_bytes as f64));
+        }
+        if self.settings.future_size_bytes > 0 {
+            how += &format!("; each task holds {}", Bytes(self.settings.future_size_bytes as f64));
+        }
+        heading.push(how);
+        match &self.body.ending {
+            Ending::Complete => {}
+            Ending::Interrupted(_) => heading.push("partial: interrupted".to_string()),
+            Ending::Failed(reason) => heading.push(format!("partial: ended by an error: {reason}")),
+        }
+        heading
+    }
+
+    /// How many a gigabyte holds, the cheapest first.
+    fn capacity_sentence(&self) -> Option<String> {
+        let limits: Vec<(&str, u64)> =
+            self.body.limits.iter().map(|limit| (limit.name.as_str(), limit.value)).collect();
+        let mut all: Vec<_> =
+            self.body.rows.iter().filter_map(|row| Some((row.kind, held(row, GIB, &limits)?))).collect();
+        all.sort_by(|one, other| other.1.by_memory.total_cmp(&one.1.by_memory));
+        let each = |(kind, held): &(Kind, crate::summary::footprint::Held)| {
+            let number = Roughly(held.by_memory);
+            match &held.cap {
+                Some((name, value)) => format!("{number} {} (no more than {value} here: {name})", plural(*kind)),
+                None => format!("{number} {}", plural(*kind)),
+            }
+        };
+        let list: Vec<String> = all.iter().map(each).collect();
+        (!list.is_empty()).then(|| format!("1 GiB holds, idle, about {}.", list.join(", ")))
+    }
+
+    /// What a runtime's own books say beside what the kernel's do.
+    fn own_sentences(&self) -> Vec<String> {
+        let sentence = |row: &FootprintRow| {
+            let (own, user) = row.own_bytes.zip(row.user_bytes)?;
+            let apart = (user.median / own.median - 1.0) * 100.0;
+            Some(format!(
+                "A {}'s own books (runtime.MemStats) have {} for it; what is resident is {apart:+.1} % beside that.",
+                row.kind.name(),
+                Bytes(own.median)
+            ))
+        };
+        self.body.rows.iter().filter_map(sentence).collect()
+    }
+
+    fn explanation(&self) -> String {
+        let cgroup =
+            self.body.sources.cgroup_kernel_bytes.as_ref().map_or(String::new(), |book| format!(", beside it {book}"));
+        format!(
+            "Bytes are slopes over the counts, so that fixed costs drop out. User: Pss of smaps_rollup. Kernel: KernelStack + SUnreclaim (machine-wide) + VmPTE{cgroup}. Virtual: VmSize. Times by CLOCK_MONOTONIC, in batches: until the calls that create had returned, until the bodies had run too, and until all had ended."
+        )
+    }
+}
+
+fn plural(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Thread => "threads",
+        Kind::Process => "processes",
+        Kind::Task => "tasks",
+        Kind::Coroutine => "coroutines",
+        Kind::Goroutine => "goroutines",
+        Kind::Reference => "references",
+    }
+}
+
+fn columns(wide: bool) -> Vec<Column> {
+    let mut columns = vec![
+        column("kind", &["", "kind"], 0),
+        column("counts", &["", "up to"], 6),
+        column("user_bytes", &["user", "resident"], 0),
+        column("kernel_bytes", &["", "kernel"], 0),
+    ];
+    if wide {
+        columns.push(column("kernel_stack_bytes", &["of it", "stacks"], 8));
+        columns.push(column("slab_bytes", &["", "slab"], 8));
+        columns.push(column("page_table_bytes", &["page", "tables"], 8));
+        columns.push(column("cgroup_kernel_bytes", &["kernel by", "its cgroup"], 7));
+        columns.push(column("own_bytes", &["by its", "runtime"], 7));
+    }
+    columns.extend([
+        column("resident_bytes", &["", "in all"], 0),
+        column("virtual_bytes", &["", "virtual"], 3),
+        column("creation_ns", &["creation", "ns"], 2),
+        column("first_run_ns", &["first run", "ns"], 4),
+        column("end_ns", &["end", "ns"], 5),
+    ]);
+    columns
+}
+
+fn cells(row: &FootprintRow, wide: bool) -> Vec<Cell> {
+    let bytes = |estimate: Option<Estimate>| Cell::estimate(estimate, false, |bytes| Bytes(bytes).to_string());
+    let ns = |estimate: Option<Estimate>| Cell::estimate(estimate, false, |ns| Nanoseconds(ns).to_string());
+    let mut cells = vec![
+        Cell::text(row.kind.name()),
+        Cell::number(row.counts.last().map(|&count| count as f64), |count| format!("{count:.0}")),
+        bytes(row.user_bytes),
+        bytes(row.kernel_bytes),
+    ];
+    if wide {
+        let parts =
+            [row.kernel_stack_bytes, row.slab_bytes, row.page_table_bytes, row.cgroup_kernel_bytes, row.own_bytes];
+        cells.extend(parts.map(bytes));
+    }
+    cells.push(Cell::estimate(row.resident_bytes, true, |bytes| Bytes(bytes).to_string()));
+    cells.push(bytes(row.virtual_bytes));
+    cells.extend([row.creation_ns, row.first_run_ns, row.end_ns].map(ns));
+    cells
+}
+
+fn column(key: &'static str, heading: &[&str], expendable: u8) -> Column {
+    let align = if key == "kind" { Align::Left } else { Align::Right };
+    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
+}
