@@ -66,7 +66,7 @@ pub(super) const MEMORY_EXAMPLES: &str = "Examples:
   ctxprof memory --wide                             kernel stacks, slab and page tables apart
   ctxprof memory -o memory.json -o memory.prom      files, and the table on stdout
 
-Every count is parked in a process of its own, which is told to end afterwards. A fifth of the free memory stays free. What
+Parties are held by a process of their own, which is told to end afterwards. A fifth of the free memory stays free. What
 stops it at fewer than --max is named, with its value and how to raise it. No root is needed.
 Exit codes: 0 done, also where a limit stopped it at fewer; 1 failed, or nothing could be parked; 2 wrong usage; 130 interrupted.";
 

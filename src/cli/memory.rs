@@ -17,8 +17,8 @@ pub struct MemoryArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub max: Option<u64>,
 
-    /// How often each count is parked; intervals are over these
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// How often the parties are made anew; intervals are over these
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub incarnations: u32,
 
     /// Have each party touch so much of its stack before it waits, as 16KiB (a task has none)

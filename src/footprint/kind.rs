@@ -54,7 +54,7 @@ pub static KINDS: &[PartyKind] = &[
     PartyKind {
         kind: Kind::Process,
         start: |program, shape| hold(program, Kind::Process, shape),
-        made_as: "forked from a small process, waiting in pause(2)",
+        made_as: "forked from a small process without address randomization, waiting in pause(2)",
         default_max: 800,
         is_thread: true,
         ..EMPTY

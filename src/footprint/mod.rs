@@ -1,11 +1,12 @@
 //! The engine of `memory`: parks parties, reads how much memory there is of them, and has them end.
 //!
 //! ```text
-//! machine   before ────────────────────────────────────────────────────── after: as before, or the sample is disturbed
-//! process          starts ─ before ─ makes parties ─ parked ─ they end ─ ends
+//! machine   before ──────────────────────────────────────────────────────────── after: as before, or it was disturbed
+//! process          starts ─ before ─ makes parties ─ n/8 ─ n/4 ─ n/2 ─ n ─ they end ─ ends
 //! ```
 //!
-//! Every count of every incarnation has a process of its own.
+//! Every incarnation has a process of its own. Its counts do not: where its memory lies is a matter of luck, and with it how
+//! many page tables a forked process takes (11 to 15), so that between two of them half of a slope could be luck.
 
 mod holder;
 pub mod kind;
@@ -28,7 +29,7 @@ use crate::footprint::party::{Made, Shape};
 use crate::footprint::plan::{Appetite, FootprintPlan, counts, most};
 use crate::host::ceilings;
 use crate::host::memory::{self, KernelBook};
-use crate::sample::footprint::{Footprints, KindFootprints, Levels, Machine, Point, Stopped};
+use crate::sample::footprint::{Footprints, Incarnation, KindFootprints, Levels, Machine, Point, Stopped};
 use crate::sample::{Ending, Kind};
 use crate::sys::signal::{self, Watchdog};
 
@@ -60,7 +61,7 @@ const SETTLED_WITHIN: u64 = 128 << 10;
 pub fn run(plan: &FootprintPlan<'_>, on_progress: &mut dyn FnMut(Progress)) -> Result<Footprints> {
     let watchdog = Watchdog::start()?;
     let mut engine = Engine { plan, watchdog, book: KernelBook::find(Path::new("/")), on_progress, kinds: Vec::new() };
-    memory::of_machine()?;
+    memory::of_machine(None)?;
     let ending = match engine.measure() {
         Ok(()) => match signal::stop_requested() {
             Some(signal) => Ending::Interrupted(signal as i32),
@@ -98,29 +99,29 @@ impl Engine<'_> {
             };
             self.kinds.push(seen);
         }
-        let mut maxima: Vec<u64> = plan
-            .kinds
-            .iter()
-            .zip(&self.kinds)
-            .map(|(kind, seen)| seen.stopped.as_ref().map_or(self.asked(kind), |stopped| stopped.reached))
-            .collect();
-        let of = plan.incarnations * maxima.iter().map(|&max| counts(max).len() as u32).sum::<u32>();
-        let mut done = 0;
-        for incarnation in 1..=plan.incarnations {
+        let most = |(kind, seen): (&&'static PartyKind, &KindFootprints)| {
+            seen.stopped.as_ref().map_or(self.asked(kind), |stopped| stopped.reached)
+        };
+        let mut maxima: Vec<u64> = plan.kinds.iter().zip(&self.kinds).map(most).collect();
+        let of = plan.incarnations * plan.kinds.len() as u32;
+        for number in 0..plan.incarnations {
             for (at, kind) in plan.kinds.iter().enumerate() {
-                for count in counts(maxima[at]) {
-                    (self.on_progress)(Progress { kind: kind.kind.name(), done, of });
-                    done += 1;
-                    let parked = self.point(kind, incarnation, count, maxima[at]);
-                    match parked.with_context(|| format!("{}, {count} of them", kind.kind.name()))? {
-                        Ok(point) => self.kinds[at].points.push(point),
-                        Err(Short::Interrupted) => return Ok(()),
-                        // The next incarnations are of counts that there can be.
-                        Err(Short::Limited(stopped)) => {
-                            maxima[at] = stopped.reached;
-                            self.kinds[at].stopped = Some(stopped);
-                            break;
-                        }
+                let done = number * plan.kinds.len() as u32 + at as u32;
+                (self.on_progress)(Progress { kind: kind.kind.name(), done, of });
+                if maxima[at] == 0 {
+                    continue;
+                }
+                let (incarnation, short) = self
+                    .incarnation(kind, maxima[at])
+                    .with_context(|| format!("incarnation {} of {}", number + 1, kind.kind.name()))?;
+                self.kinds[at].incarnations.extend(incarnation.filter(|incarnation| !incarnation.points.is_empty()));
+                match short {
+                    None => {}
+                    Some(Short::Interrupted) => return Ok(()),
+                    // The next incarnations are of counts that there can be.
+                    Some(Short::Limited(stopped)) => {
+                        maxima[at] = stopped.reached;
+                        self.kinds[at].stopped = Some(Stopped { asked: self.asked(kind), ..stopped });
                     }
                 }
             }
@@ -137,7 +138,7 @@ impl Engine<'_> {
         let asked = self.asked(kind);
         let seen = |stopped| {
             let (made_as, knee) = (kind.made_as.to_string(), (kind.knee)());
-            Ok(Some(KindFootprints { kind: kind.kind, made_as, knee, stopped, points: Vec::new() }))
+            Ok(Some(KindFootprints { kind: kind.kind, made_as, knee, stopped, incarnations: Vec::new() }))
         };
         let root = Path::new("/");
         // What a few take is not known yet; that there may be a process and a thread or two is.
@@ -146,16 +147,16 @@ impl Engine<'_> {
             return seen(stopped.map(|stopped| Stopped { asked, ..stopped }));
         }
         let mut holder = self.start(kind, few)?;
-        let before = self.levels(&holder)?;
+        let before = self.levels(&mut holder)?;
         let mappings_before = memory::mappings(holder.pid()).unwrap_or(0);
-        let outcome = self.fill(&mut holder, few, asked)?;
-        let parked = self.levels(&holder)?;
+        let outcome = self.fill(&mut holder, 0, few)?;
+        let parked = self.levels(&mut holder)?;
         let mappings = memory::mappings(holder.pid()).unwrap_or(0);
         holder.end()?;
         match outcome {
             Ok(_) => {}
             Err(Short::Interrupted) => return Ok(None),
-            Err(Short::Limited(stopped)) => return seen(Some(stopped)),
+            Err(Short::Limited(stopped)) => return seen(Some(Stopped { asked, ..stopped })),
         }
         let grown = |of: fn(&Levels) -> u64| of(&parked).saturating_sub(of(&before)) as f64 / few as f64;
         let kernel = |levels: &Levels| levels.machine.kernel_stack_bytes + levels.machine.slab_bytes;
@@ -174,40 +175,35 @@ impl Engine<'_> {
         (LEAST_BYTES + state) as f64
     }
 
-    /// Parks so many parties once.
-    fn point(&mut self, kind: &PartyKind, incarnation: u32, count: u64, max: u64) -> Result<Result<Point, Short>> {
+    /// Parks parties up to `max` in a new process, and looks whenever a count is reached; and why it came no further.
+    fn incarnation(&mut self, kind: &PartyKind, max: u64) -> Result<(Option<Incarnation>, Option<Short>)> {
         if signal::stop_requested().is_some() {
-            return Ok(Err(Short::Interrupted));
+            return Ok((None, Some(Short::Interrupted)));
         }
-        let machine_before = memory::of_machine()?;
-        let mut holder = self.start(kind, count)?;
-        let own_before = holder.own_bytes()?;
-        let before = self.levels(&holder)?;
-        let batches = match self.fill(&mut holder, count, max)? {
-            Ok(batches) => batches,
-            Err(short) => {
-                holder.end()?;
-                return Ok(Err(short));
+        let machine_before = self.machine()?;
+        let mut holder = self.start(kind, max)?;
+        let before = self.levels(&mut holder)?;
+        let (mut points, mut made, mut short) = (Vec::new(), 0, None);
+        for count in counts(max) {
+            match self.fill(&mut holder, made, count)? {
+                Ok(batches) => points.push(Point {
+                    count,
+                    parked: self.levels(&mut holder)?,
+                    batch: batches.first().map_or(1, |batch| batch.count as u64),
+                    creation_ns: batches.iter().map(|batch| batch.created_ns).collect(),
+                    first_run_ns: batches.iter().map(|batch| batch.ran_ns).collect(),
+                }),
+                Err(reason) => {
+                    short = Some(reason);
+                    break;
+                }
             }
-        };
-        let own_parked = holder.own_bytes()?;
-        let parked = self.levels(&holder)?;
+            made = count;
+        }
         self.watchdog.progress();
         let end_ns = holder.end()?;
         let machine_after = self.settled(&machine_before)?;
-        Ok(Ok(Point {
-            incarnation,
-            count,
-            before,
-            parked,
-            machine_before,
-            machine_after: Some(machine_after),
-            creation_ns: batches.iter().map(|batch| batch.created_ns).collect(),
-            first_run_ns: batches.iter().map(|batch| batch.ran_ns).collect(),
-            batch: batches.first().map_or(0, |batch| batch.count as u64),
-            end_ns,
-            own_bytes: own_before.zip(own_parked).map(|(before, parked)| [before, parked]),
-        }))
+        Ok((Some(Incarnation { machine_before, before, points, end_ns, machine_after }), short))
     }
 
     fn start(&self, kind: &PartyKind, capacity: u64) -> Result<Holder> {
@@ -219,32 +215,37 @@ impl Engine<'_> {
         Ok(holder)
     }
 
-    /// Makes parties batch by batch, and looks around between two.
-    fn fill(&self, holder: &mut Holder, count: u64, asked: u64) -> Result<Result<Vec<Made>, Short>> {
-        let (batch, mut made, mut batches) = ((count / FEWEST_BATCHES).clamp(1, BATCH), 0, Vec::new());
+    /// Makes parties up to a count batch by batch, and looks around between two.
+    fn fill(&self, holder: &mut Holder, already: u64, count: u64) -> Result<Result<Vec<Made>, Short>> {
+        let batch = ((count - already) / FEWEST_BATCHES).clamp(1, BATCH);
+        let (mut made, mut batches) = (already, Vec::new());
         let floors = Floors::now();
         while made < count {
             if signal::stop_requested().is_some() {
                 return Ok(Err(Short::Interrupted));
             }
-            if let Some(stopped) = floors.reached(asked, made) {
+            if let Some(stopped) = floors.reached(made) {
                 return Ok(Err(Short::Limited(stopped)));
             }
             let done = holder.make(batch.min(count - made))?;
             self.watchdog.progress();
             made += done.count as u64;
             if let Some(errno) = done.refused {
-                return Ok(Err(Short::Limited(refused(errno, asked, made))));
+                return Ok(Err(Short::Limited(refused(errno, made))));
             }
             batches.push(done);
         }
         Ok(Ok(batches))
     }
 
+    fn machine(&self) -> Result<Machine> {
+        memory::of_machine(self.book.as_ref())
+    }
+
     /// The kernel's books first: reading a process's own makes the kernel keep something of it.
-    fn levels(&self, holder: &Holder) -> Result<Levels> {
-        let machine = memory::of_machine()?;
-        let cgroup_kernel_bytes = self.book.as_ref().and_then(KernelBook::read);
+    fn levels(&self, holder: &mut Holder) -> Result<Levels> {
+        let own_bytes = holder.own_bytes()?;
+        let machine = self.machine()?;
         let mut family = memory::of_process(holder.pid())?;
         for (at, child) in memory::children(holder.pid()).into_iter().enumerate() {
             let one = memory::of_process(child)?;
@@ -256,20 +257,19 @@ impl Engine<'_> {
                 self.watchdog.progress();
             }
         }
-        Ok(Levels { family, machine, cgroup_kernel_bytes })
+        Ok(Levels { family, machine, own_bytes })
     }
 
     /// The machine once it has what it had before, or when it has been waited for long enough.
     fn settled(&self, before: &Machine) -> Result<Machine> {
-        let kernel = |machine: &Machine| machine.kernel_stack_bytes + machine.slab_bytes;
-        let mut now = memory::of_machine()?;
+        let mut now = self.machine()?;
         for _ in 0..SETTLE_STEPS {
-            if kernel(&now) <= kernel(before) + SETTLED_WITHIN {
+            if now.kernel_bytes() <= before.kernel_bytes() + SETTLED_WITHIN {
                 break;
             }
             sleep(SETTLE_STEP);
             self.watchdog.progress();
-            now = memory::of_machine()?;
+            now = self.machine()?;
         }
         Ok(now)
     }
@@ -287,23 +287,23 @@ impl Floors {
     }
 
     /// The limit that is as good as reached.
-    fn reached(&self, asked: u64, made: u64) -> Option<Stopped> {
+    fn reached(&self, made: u64) -> Option<Stopped> {
         let low = |ceiling: &ceilings::Ceiling| {
             let spared = self.spared.iter().find(|(name, _)| *name == ceiling.name).map(|(_, spared)| *spared);
             spared.is_some_and(|spared| ceiling.value.saturating_sub(ceiling.used) < spared)
         };
         let ceiling = ceilings::of_memory(Path::new("/")).into_iter().find(low)?;
-        Some(plan::stopped(asked, made / 2, &ceiling))
+        Some(plan::stopped(made, made, &ceiling))
     }
 }
 
 /// What a refusal means: of the limits that could have refused, the nearest is named.
-fn refused(errno: Errno, asked: u64, made: u64) -> Stopped {
+fn refused(errno: Errno, made: u64) -> Stopped {
     let root = Path::new("/");
     let ceilings = if errno == Errno::EAGAIN { ceilings::of_threads(root) } else { ceilings::of_memory(root) };
     match ceilings::lowest(&ceilings) {
         Some(ceiling) => {
-            let stopped = plan::stopped(asked, made, ceiling);
+            let stopped = plan::stopped(made, made, ceiling);
             Stopped {
                 reason: format!("the system refused another one ({errno:?}); nearest is {}", stopped.reason),
                 ..stopped
@@ -314,7 +314,7 @@ fn refused(errno: Errno, asked: u64, made: u64) -> Stopped {
             value: None,
             reason: format!("the system refused another one: {errno}"),
             remedy: None,
-            asked,
+            asked: made,
             reached: made,
         },
     }

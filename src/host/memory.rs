@@ -20,14 +20,15 @@ pub fn of_process(pid: Pid) -> Result<Family> {
     family(&read("smaps_rollup")?, &read("status")?).with_context(|| format!("/proc/{pid} does not tell its memory"))
 }
 
-/// What the kernel uses on this machine now.
+/// What the kernel uses on this machine now, and in this cgroup where there is a book of it.
 ///
 /// # Errors
 /// /proc/meminfo or /proc/stat cannot be read.
-pub fn of_machine() -> Result<Machine> {
+pub fn of_machine(book: Option<&KernelBook>) -> Result<Machine> {
     let meminfo = fs::read_to_string("/proc/meminfo").context("reading /proc/meminfo")?;
     let stat = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
-    machine(&meminfo, &stat).context("/proc/meminfo does not tell the kernel's memory")
+    let told = machine(&meminfo, &stat).context("/proc/meminfo does not tell the kernel's memory")?;
+    Ok(Machine { cgroup_kernel_bytes: book.and_then(KernelBook::read), ..told })
 }
 
 /// `MemAvailable` of the machine, in bytes.
@@ -127,7 +128,7 @@ fn machine(meminfo: &str, stat: &str) -> Option<Machine> {
         kernel_stack_bytes: field_bytes(meminfo, "KernelStack")?,
         slab_bytes: field_bytes(meminfo, "SUnreclaim")?,
         page_table_bytes: field_bytes(meminfo, "PageTables")?,
-        available_bytes: field_bytes(meminfo, "MemAvailable")?,
+        cgroup_kernel_bytes: None,
         forks: stat.lines().find_map(|line| line.strip_prefix("processes "))?.trim().parse().ok()?,
     })
 }

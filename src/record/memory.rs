@@ -44,12 +44,12 @@ pub struct MemoryBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sources {
     pub user_bytes: String,
+    /// Null where there is no memory cgroup that says.
+    pub cgroup_kernel_bytes: Option<String>,
     pub kernel_stack_bytes: String,
     pub slab_bytes: String,
     pub page_table_bytes: String,
     pub virtual_bytes: String,
-    /// Null where there is no memory cgroup that says.
-    pub cgroup_kernel_bytes: Option<String>,
     pub own_bytes: String,
     pub times_ns: String,
 }

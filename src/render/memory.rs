@@ -10,7 +10,7 @@ use crate::render::metrics::{self, Labels, Metrics, Quantity};
 use crate::render::view::{Align, Cell, Column, Table, View};
 use crate::sample::{Ending, Kind};
 use crate::summary::Estimate;
-use crate::summary::footprint::{FootprintRow, held};
+use crate::summary::footprint::{FootprintRow, Held, KernelSource, held};
 use crate::unit::{Bytes, Nanoseconds, Roughly};
 
 const GIB: f64 = (1_u64 << 30) as f64;
@@ -29,10 +29,10 @@ const FIGURES: [Figure; 12] = [
     }),
     ("memory_virtual", Quantity::Bytes, "Address space that one more party takes", |row| row.virtual_bytes),
     (
-        "memory_cgroup_kernel",
+        "memory_machine_kernel",
         Quantity::Bytes,
-        "Memory of the kernel that the memory cgroup is charged per party",
-        |row| row.cgroup_kernel_bytes,
+        "Memory of the kernel that one more party takes, by the books of the machine and the page tables of its process",
+        |row| row.machine_kernel_bytes,
     ),
     ("memory_own", Quantity::Bytes, "Memory per party by the books of its own runtime", |row| row.own_bytes),
     ("memory_creation", Quantity::Nanoseconds, "Time per party until the call that makes it has returned", |row| {
@@ -70,11 +70,11 @@ impl Report for MemoryDocument {
     }
 
     fn view(&self, wide: bool) -> View {
-        let table = Table { columns: columns(wide), rows: self.body.rows.iter().map(|row| cells(row, wide)).collect() };
+        let sources = wide.then(|| source_table(&self.body.rows));
         let notes = self.capacity_sentence().into_iter().chain(self.own_sentences()).chain([self.explanation()]);
         View {
             heading: self.heading(),
-            tables: vec![table],
+            tables: std::iter::once(price_table(&self.body.rows)).chain(sources).collect(),
             notes: notes.chain(self.body.left_out.iter().map(|left_out| format!("Not measured: {left_out}"))).collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
         }
@@ -116,7 +116,7 @@ impl MemoryDocument {
         let mut all: Vec<_> =
             self.body.rows.iter().filter_map(|row| Some((row.kind, held(row, GIB, &limits)?))).collect();
         all.sort_by(|one, other| other.1.by_memory.total_cmp(&one.1.by_memory));
-        let each = |(kind, held): &(Kind, crate::summary::footprint::Held)| {
+        let each = |(kind, held): &(Kind, Held)| {
             let number = Roughly(held.by_memory);
             match &held.cap {
                 Some((name, value)) => format!("{number} {} (no more than {value} here: {name})", plural(*kind)),
@@ -142,10 +142,13 @@ impl MemoryDocument {
     }
 
     fn explanation(&self) -> String {
-        let cgroup =
-            self.body.sources.cgroup_kernel_bytes.as_ref().map_or(String::new(), |book| format!(", beside it {book}"));
+        let sources = &self.body.sources;
+        let kernel = match &sources.cgroup_kernel_bytes {
+            Some(book) => format!("{book} of this cgroup"),
+            None => "KernelStack + SUnreclaim of /proc/meminfo + VmPTE".to_string(),
+        };
         format!(
-            "Bytes are slopes over the counts, so that fixed costs drop out. User: Pss of smaps_rollup. Kernel: KernelStack + SUnreclaim (machine-wide) + VmPTE{cgroup}. Virtual: VmSize. Times by CLOCK_MONOTONIC, in batches: until the calls that create had returned, until the bodies had run too, and until all had ended."
+            "Bytes are slopes over counts, so that fixed costs drop out. User: Pss of smaps_rollup; kernel: {kernel}; virtual: VmSize. Times are per party, in batches: until the calls that create had returned, until the bodies had run too, and until all had ended."
         )
     }
 }
@@ -161,51 +164,69 @@ fn plural(kind: Kind) -> &'static str {
     }
 }
 
-fn columns(wide: bool) -> Vec<Column> {
-    let mut columns = vec![
+fn price_table(rows: &[FootprintRow]) -> Table {
+    let columns = vec![
         column("kind", &["", "kind"], 0),
         column("counts", &["", "up to"], 6),
         column("user_bytes", &["user", "resident"], 0),
         column("kernel_bytes", &["", "kernel"], 0),
-    ];
-    if wide {
-        columns.push(column("kernel_stack_bytes", &["of it", "stacks"], 8));
-        columns.push(column("slab_bytes", &["", "slab"], 8));
-        columns.push(column("page_table_bytes", &["page", "tables"], 8));
-        columns.push(column("cgroup_kernel_bytes", &["kernel by", "its cgroup"], 7));
-        columns.push(column("own_bytes", &["by its", "runtime"], 7));
-    }
-    columns.extend([
         column("resident_bytes", &["", "in all"], 0),
         column("virtual_bytes", &["", "virtual"], 3),
         column("creation_ns", &["creation", "ns"], 2),
-        column("first_run_ns", &["first run", "ns"], 4),
+        column("first_run_ns", &["first", "run ns"], 4),
         column("end_ns", &["end", "ns"], 5),
-    ]);
-    columns
+    ];
+    let cells = |row: &FootprintRow| {
+        let mut cells = vec![
+            Cell::text(row.kind.name()),
+            Cell::number(row.counts.last().map(|&count| count as f64), |count| format!("{count:.0}")),
+            bytes(row.user_bytes),
+            bytes(row.kernel_bytes),
+            Cell::estimate(row.resident_bytes, true, |bytes| Bytes(bytes).to_string()),
+            bytes(row.virtual_bytes),
+        ];
+        let ns = |estimate: Option<Estimate>| Cell::estimate(estimate, false, |ns| Nanoseconds(ns).to_string());
+        cells.extend([row.creation_ns, row.first_run_ns, row.end_ns].map(ns));
+        cells
+    };
+    Table { columns, rows: rows.iter().map(cells).collect() }
 }
 
-fn cells(row: &FootprintRow, wide: bool) -> Vec<Cell> {
-    let bytes = |estimate: Option<Estimate>| Cell::estimate(estimate, false, |bytes| Bytes(bytes).to_string());
-    let ns = |estimate: Option<Estimate>| Cell::estimate(estimate, false, |ns| Nanoseconds(ns).to_string());
-    let mut cells = vec![
-        Cell::text(row.kind.name()),
-        Cell::number(row.counts.last().map(|&count| count as f64), |count| format!("{count:.0}")),
-        bytes(row.user_bytes),
-        bytes(row.kernel_bytes),
+/// What other sources say, and of what it is made up.
+fn source_table(rows: &[FootprintRow]) -> Table {
+    let columns = vec![
+        column("kind", &["", "kind"], 0),
+        column("kernel_source", &["kernel", "by"], 3),
+        column("machine_kernel_bytes", &["kernel by", "meminfo"], 0),
+        column("kernel_stack_bytes", &["kernel", "stacks"], 0),
+        column("slab_bytes", &["", "slab"], 0),
+        column("page_table_bytes", &["page", "tables"], 0),
+        column("own_bytes", &["by its own", "runtime"], 1),
+        column("huge_bytes", &["in huge", "pages"], 2),
+        column("incarnations", &["", "incarnations"], 4),
+        column("disturbed", &["", "disturbed"], 4),
     ];
-    if wide {
-        let parts =
-            [row.kernel_stack_bytes, row.slab_bytes, row.page_table_bytes, row.cgroup_kernel_bytes, row.own_bytes];
-        cells.extend(parts.map(bytes));
-    }
-    cells.push(Cell::estimate(row.resident_bytes, true, |bytes| Bytes(bytes).to_string()));
-    cells.push(bytes(row.virtual_bytes));
-    cells.extend([row.creation_ns, row.first_run_ns, row.end_ns].map(ns));
-    cells
+    let number = |count: usize| Cell::number(Some(count as f64), |count| format!("{count:.0}"));
+    let cells = |row: &FootprintRow| {
+        let source = match row.kernel_source {
+            KernelSource::Cgroup => "cgroup",
+            KernelSource::Meminfo => "meminfo",
+        };
+        let mut cells = vec![Cell::text(row.kind.name()), Cell::text(source)];
+        let figures =
+            [row.machine_kernel_bytes, row.kernel_stack_bytes, row.slab_bytes, row.page_table_bytes, row.own_bytes];
+        cells.extend(figures.into_iter().chain([row.huge_bytes]).map(bytes));
+        cells.extend([number(row.incarnations), number(row.disturbed)]);
+        cells
+    };
+    Table { columns, rows: rows.iter().map(cells).collect() }
+}
+
+fn bytes(estimate: Option<Estimate>) -> Cell {
+    Cell::estimate(estimate, false, |bytes| Bytes(bytes).to_string())
 }
 
 fn column(key: &'static str, heading: &[&str], expendable: u8) -> Column {
-    let align = if key == "kind" { Align::Left } else { Align::Right };
+    let align = if ["kind", "kernel_source"].contains(&key) { Align::Left } else { Align::Right };
     Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
 }

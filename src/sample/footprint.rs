@@ -21,8 +21,8 @@ pub struct KindFootprints {
     pub knee: u64,
     /// Why there are none, or fewer than were asked for.
     pub stopped: Option<Stopped>,
-    /// In the order in which they were taken.
-    pub points: Vec<Point>,
+    /// In the order in which they were played.
+    pub incarnations: Vec<Incarnation>,
 }
 
 /// A limit that was in the way.
@@ -40,29 +40,32 @@ pub struct Stopped {
     pub reached: u64,
 }
 
-/// So many parties parked once, in a process made for them.
+/// Parties parked in a process made for them, and looked at whenever a count was reached.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Point {
-    pub incarnation: u32,
-    pub count: u64,
-    /// The process was there, its parties were not.
-    pub before: Levels,
-    /// All of them waited.
-    pub parked: Levels,
+pub struct Incarnation {
     /// The machine before there was the process.
     pub machine_before: Machine,
-    /// The machine when all was over; null where nobody looked.
-    pub machine_after: Option<Machine>,
-    /// How many parties are made in a batch; the last may be smaller.
+    /// The process was there, its parties were not.
+    pub before: Levels,
+    /// Counts, rising.
+    pub points: Vec<Point>,
+    /// Of all, from the word to the last one's end.
+    pub end_ns: u64,
+    /// The machine when all was over.
+    pub machine_after: Machine,
+}
+
+/// So many parties that all waited.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    pub count: u64,
+    pub parked: Levels,
+    /// How many parties were made in a batch on the way here; the last may be smaller.
     pub batch: u64,
     /// Of each batch, until the last call that makes a party had returned.
     pub creation_ns: Vec<u64>,
     /// Of each batch, until the last body had run.
     pub first_run_ns: Vec<u64>,
-    /// Of all, from the word to the last one's end.
-    pub end_ns: u64,
-    /// How much the parties' own runtime says that it uses, in bytes, before and while they were there.
-    pub own_bytes: Option<[u64; 2]>,
 }
 
 /// Memory of the parties' processes and of the machine at one moment.
@@ -70,8 +73,8 @@ pub struct Point {
 pub struct Levels {
     pub family: Family,
     pub machine: Machine,
-    /// What the memory cgroup has been charged for the kernel's memory; null where there is none that says.
-    pub cgroup_kernel_bytes: Option<u64>,
+    /// How much the parties' own runtime says that it uses; null where it keeps no books.
+    pub own_bytes: Option<u64>,
 }
 
 /// Summed over the process that holds the parties and its children.
@@ -95,7 +98,15 @@ pub struct Machine {
     pub slab_bytes: u64,
     /// `PageTables`.
     pub page_table_bytes: u64,
-    pub available_bytes: u64,
+    /// What this program's memory cgroup has been charged for the kernel's memory; null where there is none that says.
+    pub cgroup_kernel_bytes: Option<u64>,
     /// Processes and threads made since the machine started.
     pub forks: u64,
+}
+
+impl Machine {
+    /// What the kernel uses of what parties could be: by the cgroup, or else stacks and slabs of the whole machine.
+    pub fn kernel_bytes(&self) -> u64 {
+        self.cgroup_kernel_bytes.unwrap_or(self.kernel_stack_bytes + self.slab_bytes)
+    }
 }

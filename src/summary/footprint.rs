@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::sample::Kind;
-use crate::sample::footprint::{KindFootprints, Machine, Point, Stopped};
+use crate::sample::footprint::{Incarnation, KindFootprints, Levels, Point, Stopped};
 use crate::summary::estimate::{Confidence, Estimate, median};
 use crate::summary::slope::slope;
 use crate::summary::warning::Warning;
@@ -17,14 +17,15 @@ pub struct FootprintRow {
     /// Bytes per party; null where nothing was measured.
     pub user_bytes: Option<Estimate>,
     pub kernel_bytes: Option<Estimate>,
-    pub kernel_stack_bytes: Option<Estimate>,
-    pub slab_bytes: Option<Estimate>,
-    pub page_table_bytes: Option<Estimate>,
+    pub kernel_source: KernelSource,
     /// User and kernel.
     pub resident_bytes: Option<Estimate>,
     pub virtual_bytes: Option<Estimate>,
-    /// By the memory cgroup, where there is one.
-    pub cgroup_kernel_bytes: Option<Estimate>,
+    /// By the machine's own books, in which slabs and stacks of all programs are: the sum of the next three.
+    pub machine_kernel_bytes: Option<Estimate>,
+    pub kernel_stack_bytes: Option<Estimate>,
+    pub slab_bytes: Option<Estimate>,
+    pub page_table_bytes: Option<Estimate>,
     /// By the parties' own runtime, where it keeps books.
     pub own_bytes: Option<Estimate>,
     /// Of what is resident, what lies in huge pages.
@@ -38,11 +39,21 @@ pub struct FootprintRow {
     pub fitted_counts: Vec<u64>,
     pub incarnations: usize,
     pub interval_confidence: Option<f64>,
-    /// Points whose kernel figures were thrown away, because something else on the machine moved them.
+    /// Those whose kernel figures were thrown away, because something else on the machine moved them.
     pub disturbed: usize,
     /// Whether so many were disturbed that they are in the figures all the same.
     pub disturbed_used: bool,
     pub stopped: Option<Stopped>,
+}
+
+/// Who says how much of the kernel's memory there is of parties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelSource {
+    /// The memory cgroup, charged for this program's objects, of whatever sort, to the byte.
+    Cgroup,
+    /// /proc/meminfo, of all programs and in whole slabs, and the page tables of the parties' own processes.
+    Meminfo,
 }
 
 /// Of what the parties take, so much may differ between before and after.
@@ -56,114 +67,102 @@ const ENOUGH_INCARNATIONS: usize = 3;
 
 /// Works one kind out.
 pub fn row(seen: &KindFootprints) -> FootprintRow {
-    let all = Fit::of(seen, |_| true);
-    let clean = Fit::of(seen, |point| !is_disturbed(seen.kind, point));
-    let disturbed = seen.points.iter().filter(|point| is_disturbed(seen.kind, point)).count();
-    let slopes = |fit: &Fit| fit.incarnations.iter().filter(|points| points.len() > 1).count();
-    let enough = slopes(&clean) >= ENOUGH_INCARNATIONS.min(slopes(&all).max(1));
-    let kernel = if enough { &clean } else { &all };
-    let grown = |of: fn(&Point) -> [u64; 2]| move |point: &Point| growth(of(point));
-    let stack = grown(|point| [point.before.machine.kernel_stack_bytes, point.parked.machine.kernel_stack_bytes]);
-    let slab = grown(|point| [point.before.machine.slab_bytes, point.parked.machine.slab_bytes]);
-    let tables = grown(|point| [point.before.family.page_table_bytes, point.parked.family.page_table_bytes]);
-    let user = grown(|point| [point.before.family.pss_bytes, point.parked.family.pss_bytes]);
-    let cgroup = |point: &Point| Some(growth([point.before.cgroup_kernel_bytes?, point.parked.cgroup_kernel_bytes?]));
-    let of_all = |quantity: &dyn Fn(&Point) -> f64| all.estimate(|point| Some(quantity(point)));
-    let of_kernel = |quantity: &dyn Fn(&Point) -> f64| kernel.estimate(|point| Some(quantity(point)));
+    let counts = counts(seen);
+    let above: Vec<u64> = counts.iter().copied().filter(|&count| count >= seen.knee).collect();
+    let fitted = if above.len() > 1 { above } else { counts.clone() };
+    let all: Vec<&Incarnation> = seen.incarnations.iter().collect();
+    let (clean, disturbed): (Vec<&Incarnation>, Vec<&Incarnation>) =
+        all.iter().partition(|incarnation| !is_disturbed(seen.kind, incarnation));
+    let enough = clean.len() >= ENOUGH_INCARNATIONS.min(all.len());
+    let of_user = Fit { incarnations: &all, counts: &fitted };
+    let of_kernel = Fit { incarnations: if enough { &clean } else { &all }, counts: &fitted };
+    let books = |levels: &Levels| {
+        Some((levels.machine.kernel_stack_bytes + levels.machine.slab_bytes + levels.family.page_table_bytes) as f64)
+    };
+    let by_cgroup = |levels: &Levels| Some(levels.machine.cgroup_kernel_bytes? as f64);
+    let has_cgroup = of_kernel.estimate(by_cgroup).is_some();
+    let kernel = |levels: &Levels| if has_cgroup { by_cgroup(levels) } else { books(levels) };
+    let user = |levels: &Levels| levels.family.pss_bytes as f64;
     FootprintRow {
         kind: seen.kind,
         made_as: seen.made_as.clone(),
-        user_bytes: of_all(&user),
-        kernel_bytes: of_kernel(&|point| stack(point) + slab(point) + tables(point)),
-        kernel_stack_bytes: of_kernel(&stack),
-        slab_bytes: of_kernel(&slab),
-        page_table_bytes: of_all(&tables),
-        resident_bytes: of_kernel(&|point| user(point) + stack(point) + slab(point) + tables(point)),
-        virtual_bytes: of_all(&grown(|point| [point.before.family.virtual_bytes, point.parked.family.virtual_bytes])),
-        cgroup_kernel_bytes: kernel.estimate(cgroup),
-        own_bytes: all.estimate(|point| point.own_bytes.map(growth)),
-        huge_bytes: of_all(&grown(|point| {
-            [point.before.family.anonymous_huge_bytes, point.parked.family.anonymous_huge_bytes]
-        })),
-        creation_ns: all.time(|point| per_party(&point.creation_ns, point.batch)),
-        first_run_ns: all.time(|point| per_party(&point.first_run_ns, point.batch)),
-        end_ns: all.time(|point| Some(point.end_ns as f64 / point.count as f64)),
-        counts: counts(&seen.points),
-        fitted_counts: all.counts.clone(),
-        incarnations: all.incarnations.len(),
-        interval_confidence: Confidence::of(all.incarnations.len()).map(|confidence| confidence.level),
-        disturbed,
-        disturbed_used: !enough && disturbed > 0,
+        user_bytes: of_user.estimate(|levels| Some(user(levels))),
+        kernel_bytes: of_kernel.estimate(kernel),
+        kernel_source: if has_cgroup { KernelSource::Cgroup } else { KernelSource::Meminfo },
+        resident_bytes: of_kernel.estimate(|levels| Some(user(levels) + kernel(levels)?)),
+        virtual_bytes: of_user.estimate(|levels| Some(levels.family.virtual_bytes as f64)),
+        machine_kernel_bytes: of_kernel.estimate(books),
+        kernel_stack_bytes: of_kernel.estimate(|levels| Some(levels.machine.kernel_stack_bytes as f64)),
+        slab_bytes: of_kernel.estimate(|levels| Some(levels.machine.slab_bytes as f64)),
+        page_table_bytes: of_user.estimate(|levels| Some(levels.family.page_table_bytes as f64)),
+        own_bytes: of_user.estimate(|levels| Some(levels.own_bytes? as f64)),
+        huge_bytes: of_user.estimate(|levels| Some(levels.family.anonymous_huge_bytes as f64)),
+        creation_ns: of_user.time(|_, point| per_party(&point.creation_ns, point.batch)),
+        first_run_ns: of_user.time(|_, point| per_party(&point.first_run_ns, point.batch)),
+        end_ns: of_user.time(|incarnation, point| Some(incarnation.end_ns as f64 / point.count as f64)),
+        counts,
+        incarnations: all.len(),
+        interval_confidence: Confidence::of(all.len()).map(|confidence| confidence.level),
+        disturbed: disturbed.len(),
+        disturbed_used: !enough && !disturbed.is_empty(),
         stopped: seen.stopped.clone(),
+        fitted_counts: fitted,
     }
 }
 
-/// Points by incarnation, those above the knee where there are such.
+/// Incarnations, and the counts to look at.
 struct Fit<'a> {
-    incarnations: Vec<Vec<&'a Point>>,
-    counts: Vec<u64>,
+    incarnations: &'a [&'a Incarnation],
+    counts: &'a [u64],
 }
 
-impl<'a> Fit<'a> {
-    fn of(seen: &'a KindFootprints, wanted: impl Fn(&Point) -> bool) -> Fit<'a> {
-        let above: Vec<u64> = counts(&seen.points).into_iter().filter(|&count| count >= seen.knee).collect();
-        let counts = if above.len() > 1 { above } else { counts(&seen.points) };
-        let mut incarnations: Vec<Vec<&Point>> = Vec::new();
-        for point in seen.points.iter().filter(|point| counts.contains(&point.count) && wanted(point)) {
-            match incarnations.last_mut().filter(|points| points[0].incarnation == point.incarnation) {
-                Some(points) => points.push(point),
-                None => incarnations.push(vec![point]),
-            }
-        }
-        Fit { incarnations, counts }
-    }
-
+impl Fit<'_> {
     /// What one more party has of a quantity. Where only one count was reached, what each of those has, fixed costs
     /// and all.
-    fn estimate(&self, quantity: impl Fn(&Point) -> Option<f64>) -> Option<Estimate> {
-        let at = |point: &&Point| Some((point.count as f64, quantity(point)?));
-        let line = |points: &Vec<&Point>| points.iter().map(at).collect::<Option<Vec<_>>>();
-        let lines: Vec<_> = self.incarnations.iter().filter_map(line).collect();
-        if self.counts.len() > 1 {
-            return Estimate::over(lines.iter().filter_map(|points| slope(points)));
-        }
-        Estimate::over(lines.iter().flatten().map(|(count, value)| value / count))
+    fn estimate(&self, quantity: impl Fn(&Levels) -> Option<f64>) -> Option<Estimate> {
+        let of_one = |incarnation: &&Incarnation| {
+            let wanted = incarnation.points.iter().filter(|point| self.counts.contains(&point.count));
+            let points: Option<Vec<(f64, f64)>> =
+                wanted.map(|point| Some((point.count as f64, quantity(&point.parked)?))).collect();
+            let points = points?;
+            if self.counts.len() > 1 {
+                return slope(&points);
+            }
+            let (count, value) = points.first()?;
+            Some((value - quantity(&incarnation.before)?) / count)
+        };
+        Estimate::over(self.incarnations.iter().filter_map(of_one))
     }
 
-    /// A time per party, of the highest counts.
-    fn time(&self, time: impl Fn(&Point) -> Option<f64>) -> Option<Estimate> {
-        let highest =
-            |points: &Vec<&Point>| points.iter().max_by_key(|point| point.count).and_then(|point| time(point));
-        Estimate::over(self.incarnations.iter().filter_map(highest))
+    /// A time per party, on the way to the highest counts.
+    fn time(&self, time: impl Fn(&Incarnation, &Point) -> Option<f64>) -> Option<Estimate> {
+        Estimate::over(self.incarnations.iter().filter_map(|incarnation| time(incarnation, incarnation.points.last()?)))
     }
 }
 
-fn counts(points: &[Point]) -> Vec<u64> {
-    let mut counts: Vec<u64> = points.iter().map(|point| point.count).collect();
+fn counts(seen: &KindFootprints) -> Vec<u64> {
+    let points = seen.incarnations.iter().flat_map(|incarnation| &incarnation.points);
+    let mut counts: Vec<u64> = points.map(|point| point.count).collect();
     counts.sort_unstable();
     counts.dedup();
     counts
 }
 
-fn growth([before, parked]: [u64; 2]) -> f64 {
-    parked as f64 - before as f64
-}
-
 /// The median of the whole batches' times, per party.
 fn per_party(batches: &[u64], batch: u64) -> Option<f64> {
     let whole = if batches.len() > 1 { &batches[..batches.len() - 1] } else { batches };
-    Some(median(whole.iter().map(|&ns| ns as f64).collect())? / batch as f64)
+    Some(median(whole.iter().map(|&ns| ns as f64).collect())? / batch.max(1) as f64)
 }
 
 /// Whether something else on the machine moved the kernel's figures: they did not come back to where they were, or others
 /// made processes.
-fn is_disturbed(kind: Kind, point: &Point) -> bool {
-    let Some(after) = point.machine_after else { return true };
-    let kernel = |machine: &Machine| machine.kernel_stack_bytes + machine.slab_bytes;
-    let drift = kernel(&after).abs_diff(kernel(&point.machine_before));
-    let taken = kernel(&point.parked.machine).saturating_sub(kernel(&point.before.machine));
-    let own = if matches!(kind, Kind::Thread | Kind::Process) { point.count } else { 0 };
-    let forks = point.parked.machine.forks.saturating_sub(point.machine_before.forks);
+fn is_disturbed(kind: Kind, incarnation: &Incarnation) -> bool {
+    let Incarnation { machine_before, before, machine_after, .. } = incarnation;
+    let Some(last) = incarnation.points.last() else { return true };
+    let drift = machine_after.kernel_bytes().abs_diff(machine_before.kernel_bytes());
+    let taken = last.parked.machine.kernel_bytes().saturating_sub(before.machine.kernel_bytes());
+    let own = if matches!(kind, Kind::Thread | Kind::Process) { last.count } else { 0 };
+    let forks = last.parked.machine.forks.saturating_sub(machine_before.forks);
     drift > DRIFT_BYTES.max((DRIFT_SHARE * taken as f64) as u64) || forks > own + FOREIGN_FORKS
 }
 
@@ -184,13 +183,13 @@ pub fn warnings(row: &FootprintRow) -> Vec<Warning> {
     }
     if row.disturbed_used {
         let message = format!(
-            "other programs moved the kernel's memory in {} of {} samples, and these are in the figures: leave the machine alone, or raise --incarnations",
-            row.disturbed,
-            row.incarnations * row.counts.len(),
+            "other programs moved the kernel's memory in {} of {} incarnations, and these are in the figures: leave the machine alone, or raise --incarnations",
+            row.disturbed, row.incarnations,
         );
         warn("disturbed", message);
     }
-    if let (Some(kernel), Some(cgroup)) = (row.kernel_bytes, row.cgroup_kernel_bytes) {
+    let by_cgroup = row.kernel_bytes.filter(|_| row.kernel_source == KernelSource::Cgroup);
+    if let (Some(kernel), Some(cgroup)) = (row.machine_kernel_bytes, by_cgroup) {
         // Of what both leave open, too: a task's kernel memory is next to nothing.
         let open = half_width(kernel) + half_width(cgroup);
         let apart = (kernel.median - cgroup.median).abs();
@@ -237,4 +236,129 @@ pub struct Held {
     pub by_memory: f64,
     /// A limit that is lower, and its value.
     pub cap: Option<(String, u64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::footprint::{Family, Machine};
+
+    const CGROUP: Option<u64> = Some(1 << 20);
+
+    /// Parties that take 10,000 bytes of user space, 16,384 of stack, 7,000 of slab, 4,096 of page tables, after a first
+    /// 100 that took twice as much.
+    fn levels(count: u64, cgroup: Option<u64>) -> Levels {
+        let dear = count + count.min(100);
+        let kernel = dear * (16_384 + 7000 + 4096);
+        Levels {
+            family: Family {
+                pss_bytes: 2_000_000 + dear * 10_000,
+                anonymous_huge_bytes: 0,
+                virtual_bytes: 3_000_000 + dear * 2_000_000,
+                page_table_bytes: 50_000 + dear * 4096,
+            },
+            machine: Machine {
+                kernel_stack_bytes: 1_000_000 + dear * 16_384,
+                slab_bytes: 30_000_000 + dear * 7000,
+                page_table_bytes: 0,
+                cgroup_kernel_bytes: cgroup.map(|fixed| fixed + kernel),
+                forks: 1000 + count,
+            },
+            own_bytes: None,
+        }
+    }
+
+    fn incarnation(counts: &[u64], cgroup: Option<u64>) -> Incarnation {
+        let point = |&count: &u64| Point {
+            count,
+            parked: levels(count, cgroup),
+            batch: 10,
+            creation_ns: vec![100, 300, 200, 7],
+            first_run_ns: vec![200, 400, 300, 9],
+        };
+        let before = levels(0, cgroup);
+        Incarnation {
+            machine_before: before.machine,
+            before,
+            points: counts.iter().map(point).collect(),
+            end_ns: 4000,
+            machine_after: before.machine,
+        }
+    }
+
+    fn seen(incarnations: Vec<Incarnation>) -> KindFootprints {
+        let made_as = "for a test".to_string();
+        KindFootprints { kind: Kind::Thread, made_as, knee: 100, stopped: None, incarnations }
+    }
+
+    fn median_of(estimate: Option<Estimate>) -> f64 {
+        estimate.unwrap().median
+    }
+
+    #[test]
+    fn the_price_is_the_slope_above_the_knee() {
+        let row = row(&seen(vec![incarnation(&[50, 100, 200, 400], None); 6]));
+        assert_eq!(row.fitted_counts, [100, 200, 400]);
+        assert_eq!((median_of(row.user_bytes), median_of(row.kernel_bytes)), (10_000.0, 27_480.0));
+        assert_eq!((median_of(row.resident_bytes), row.kernel_source), (37_480.0, KernelSource::Meminfo));
+        assert_eq!((median_of(row.creation_ns), median_of(row.first_run_ns)), (20.0, 30.0));
+        assert_eq!((median_of(row.end_ns), row.own_bytes), (10.0, None));
+        assert_eq!(warnings(&row), []);
+    }
+
+    #[test]
+    fn the_cgroups_book_comes_first_where_there_is_one() {
+        let row = row(&seen(vec![incarnation(&[100, 200], CGROUP); 6]));
+        assert_eq!((median_of(row.kernel_bytes), row.kernel_source), (27_480.0, KernelSource::Cgroup));
+        assert_eq!(median_of(row.machine_kernel_bytes), 27_480.0);
+    }
+
+    #[test]
+    fn an_incarnation_beside_other_activity_is_thrown_away() {
+        let mut many = vec![incarnation(&[100, 200], None); 6];
+        for disturbed in &mut many[..2] {
+            disturbed.points[1].parked.machine.slab_bytes += 100 << 20;
+            disturbed.machine_after.slab_bytes += 100 << 20;
+        }
+        many[2].points[1].parked.machine.forks += 500;
+        let clean = row(&seen(many.clone()));
+        assert_eq!((clean.disturbed, clean.disturbed_used), (3, false));
+        assert_eq!(median_of(clean.kernel_bytes), 27_480.0);
+        many[3].machine_after.kernel_stack_bytes += 9 << 20;
+        let row = row(&seen(many));
+        assert_eq!((row.disturbed, row.disturbed_used), (4, true));
+        assert_eq!(warnings(&row)[0].code, "disturbed");
+    }
+
+    #[test]
+    fn one_count_has_its_fixed_costs_in_it_and_says_so() {
+        let row = row(&seen(vec![incarnation(&[50], None)]));
+        assert_eq!(median_of(row.user_bytes), 20_000.0);
+        assert_eq!((row.user_bytes.unwrap().low, warnings(&row)[0].code.as_str()), (None, "one-count"));
+    }
+
+    #[test]
+    fn what_was_never_parked_has_no_figure() {
+        let row = row(&seen(Vec::new()));
+        assert_eq!((row.user_bytes, row.kernel_bytes, row.creation_ns), (None, None, None));
+        assert_eq!(held(&row, 1e9, &[]), None);
+    }
+
+    #[test]
+    fn how_many_fit_is_capped_by_the_lowest_limit_on_threads() {
+        let row = row(&seen(vec![incarnation(&[100, 200], None); 6]));
+        let limits = [("kernel.threads-max", 50_000), ("kernel.pid_max", 20_000)];
+        let held = held(&row, 1e9, &limits).unwrap();
+        assert_eq!((held.by_memory as u64, held.cap), (26_680, Some(("kernel.pid_max".to_string(), 20_000))));
+        assert_eq!(super::held(&row, 1e8, &limits).unwrap().cap, None);
+    }
+
+    #[test]
+    fn sources_that_disagree_are_noted() {
+        let mut many = vec![incarnation(&[100, 200], CGROUP); 6];
+        for each in &mut many {
+            each.points[1].parked.machine.cgroup_kernel_bytes = Some((1 << 20) + 300 * 40_000);
+        }
+        assert_eq!(warnings(&row(&seen(many)))[0].code, "sources-differ");
+    }
 }

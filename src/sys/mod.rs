@@ -11,6 +11,7 @@ pub mod fork;
 pub mod futex;
 pub mod inbox;
 pub mod launch;
+pub mod layout;
 pub mod perf;
 pub mod pidfd;
 pub mod policy;

@@ -38,6 +38,7 @@ fn prometheus_has_nothing_to_say_against_any_report() {
         format!("run task-channel {SHORT} --counters none"),
         format!("diff {GOLDEN} {GOLDEN} --fail-above 5"),
         "list".to_string(),
+        "memory task thread --max 100 --incarnations 2 -q".to_string(),
     ] {
         let path = folder.path().join("a.prom");
         run(&format!("ctxprof {line} -o {}", path.display())).expect(0, &[]);

@@ -91,3 +91,98 @@ fn frame(left: usize, wait: &mut dyn FnMut()) {
 fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    const KINDS: [Kind; 4] = [Kind::Thread, Kind::Process, Kind::Task, Kind::Coroutine];
+
+    /// Open files, threads, mappings and children of this process.
+    fn left_overs() -> (usize, usize, Vec<String>) {
+        let count = |folder: &str| fs::read_dir(folder).unwrap().count();
+        let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+        let children = tasks.flat_map(|task| {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            children.split_whitespace().map(String::from).collect::<Vec<_>>()
+        });
+        let children = children.collect();
+        (count("/proc/self/fd"), count("/proc/self/task"), children)
+    }
+
+    #[track_caller]
+    fn settles_at(before: &(usize, usize, Vec<String>), what: &str) {
+        let settled = (0..1000).any(|_| {
+            left_overs() == *before || {
+                sleep(Duration::from_millis(1));
+                false
+            }
+        });
+        assert!(settled, "{what}: {:?}, before {before:?}", left_overs());
+    }
+
+    fn check(kind: Kind, shape: Shape) {
+        let before = left_overs();
+        let mut parties = prepare(kind, shape).unwrap();
+        for count in [1, 2, 5] {
+            let made = parties.make(count).unwrap();
+            assert_eq!((made.count, made.refused), (count, None), "{kind:?}");
+            assert!(made.created_ns > 0 && made.ran_ns >= made.created_ns, "{kind:?}: {made:?}");
+        }
+        match kind {
+            Kind::Thread => assert_eq!(left_overs().1, before.1 + 8),
+            Kind::Process => assert_eq!(left_overs().2.len(), before.2.len() + 8),
+            _ => {}
+        }
+        parties.end().unwrap();
+        settles_at(&before, &format!("{kind:?}, ended"));
+        let mut parties = prepare(kind, shape).unwrap();
+        parties.make(3).unwrap();
+        drop(parties);
+        settles_at(&before, &format!("{kind:?}, dropped"));
+    }
+
+    /// In a process of its own: other tests of this one open files and start threads as they please.
+    #[test]
+    fn parties_of_every_kind_wait_end_and_leave_nothing_behind() {
+        const ALONE: &str = "CTXPROF_TEST_ALONE";
+        let _alone = crate::test_lock();
+        if std::env::var_os(ALONE).is_none() {
+            let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+            let name = "footprint::party::tests::parties_of_every_kind_wait_end_and_leave_nothing_behind";
+            let output = test.args(["--exact", name, "--nocapture"]).env(ALONE, "1").output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+            return;
+        }
+        for kind in KINDS {
+            for stack_use in [0, 1, 5000, 100_000] {
+                check(kind, Shape { capacity: 8, stack_use, future_size: 0 });
+            }
+        }
+        FUTURE_SIZES.map(|future_size| check(Kind::Task, Shape { capacity: 8, stack_use: 0, future_size }));
+    }
+
+    #[test]
+    fn what_is_touched_of_a_stack_is_as_much_as_was_asked_for() {
+        let mut lowest = usize::MAX;
+        let here = 0_u8;
+        for stack_use in [0, 1, 1024, 50_000] {
+            below(stack_use, &mut || {
+                let there = 0_u8;
+                lowest = std::ptr::from_ref(&there) as usize;
+            });
+            let used = (std::ptr::from_ref(&here) as usize).saturating_sub(lowest);
+            assert!(used >= stack_use, "{used} of {stack_use}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_elsewhere_or_of_no_known_size_is_refused() {
+        assert!(prepare(Kind::Goroutine, Shape::default()).is_err());
+        assert!(prepare(Kind::Task, Shape { future_size: 100, ..Shape::default() }).is_err());
+    }
+}

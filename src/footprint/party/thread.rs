@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use crate::footprint::party::{Made, Parties, Shape, below, errno_of};
 use crate::sys::clock::monotonic_ns;
@@ -67,8 +67,10 @@ impl Parties for Threads {
 
     fn end(mut self: Box<Self>) -> Result<()> {
         self.open();
-        let joined = std::mem::take(&mut self.handles).into_iter().map(JoinHandle::join);
-        joined.fold(Ok(()), |all, one| all.and(one.map_err(|_| anyhow!("a thread panicked"))))
+        // All of them, also after one that panicked.
+        let panicked =
+            std::mem::take(&mut self.handles).into_iter().map(JoinHandle::join).filter(Result::is_err).count();
+        if panicked == 0 { Ok(()) } else { bail!("{panicked} threads panicked") }
     }
 }
 

@@ -1,0 +1,281 @@
+//! `ctxprof memory`: what parties take, limits that are too small, and ends that nobody planned.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::support::{Done, Nobody, can, command, run};
+
+/// A measurement short enough for a test.
+const TINY: &str = "--max 200 --incarnations 2 --quiet";
+
+fn row<'v>(document: &'v Value, kind: &str) -> &'v Value {
+    let rows = document["rows"].as_array().unwrap();
+    rows.iter().find(|row| row["kind"] == kind).unwrap_or_else(|| panic!("no {kind} in {document}"))
+}
+
+/// Processes of this machine whose command line has these words.
+fn running(words: &str) -> Vec<i32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_it = |pid: &i32| {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.replace('\0', " ").contains(words)
+    };
+    pids.filter(is_it).collect()
+}
+
+/// Whether nobody holds parties any more, within a second or two.
+#[track_caller]
+fn nobody_holds(kind: &str) {
+    let words = format!(" hold {kind} ");
+    let gone = (0..200).any(|_| {
+        running(&words).is_empty() || {
+            sleep(Duration::from_millis(10));
+            false
+        }
+    });
+    assert!(gone, "left behind: {:?}", running(&words));
+}
+
+#[test]
+fn every_kind_has_its_bytes_and_times_and_leaves_nothing_behind() {
+    let done = run(&format!("ctxprof memory --format json {TINY}")).expect(0, &[]);
+    let document = done.json();
+    assert_eq!((&document["schema"], &document["ending"]), (&"ctxprof.memory/1".into(), &"complete".into()));
+    for kind in ["thread", "process", "task", "coroutine", "goroutine"] {
+        if kind == "goroutine" && !can("go") {
+            assert_eq!(document["left_out"][0]["kind"], "goroutine");
+            continue;
+        }
+        let row = row(&document, kind);
+        for figure in
+            ["user_bytes", "kernel_bytes", "resident_bytes", "virtual_bytes", "creation_ns", "first_run_ns", "end_ns"]
+        {
+            assert!(row[figure]["median"].is_f64(), "{kind}, {figure}: {row}");
+        }
+        assert_eq!(row["counts"].as_array().unwrap().len(), 4, "{row}");
+        let creation = row["creation_ns"]["median"].as_f64().unwrap();
+        assert!(creation > 0.0 && row["first_run_ns"]["median"].as_f64().unwrap() >= creation, "{row}");
+        assert_eq!(row["own_bytes"].is_object(), kind == "goroutine", "{row}");
+        nobody_holds(kind);
+    }
+    // What every thread has: a kernel stack of 16 KiB on x86 and arm64, and 2 MiB of address space by std's default.
+    let thread = row(&document, "thread");
+    assert!((2.0e6..2.3e6).contains(&thread["virtual_bytes"]["median"].as_f64().unwrap()), "{thread}");
+    assert!(thread["kernel_bytes"]["median"].as_f64().unwrap() > 8192.0, "{thread}");
+}
+
+#[test]
+fn what_is_touched_or_held_is_in_the_price() {
+    let price = |line: &str, kind: &str| {
+        let document = run(&format!("ctxprof memory --format json --incarnations 2 -q {line}")).expect(0, &[]).json();
+        row(&document, kind)["user_bytes"]["median"].as_f64().unwrap()
+    };
+    for kind in ["thread", "process", "coroutine", "goroutine"] {
+        if kind == "goroutine" && !can("go") {
+            continue;
+        }
+        let idle = price(&format!("{kind} --max 100"), kind);
+        let touched = price(&format!("{kind} --max 100 --stack-use 64KiB"), kind);
+        assert!((60_000.0..150_000.0).contains(&(touched - idle)), "{kind}: {idle}, {touched}");
+    }
+    let (idle, holding) = (price("task --max 20000", "task"), price("task --max 20000 --future-size 4KiB", "task"));
+    assert!((3900.0..4400.0).contains(&(holding - idle)), "{idle}, {holding}");
+}
+
+#[test]
+fn every_format_is_written_and_a_saved_document_shows_the_same_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let files = ["a.json", "a.csv", "a.md", "a.txt", "a.prom"].map(|name| format!("-o {}", path(name))).join(" ");
+    let table = run(&format!("ctxprof memory task coroutine {TINY} {files}")).expect(0, &[]).stdout;
+    assert!(table.contains("1 GiB holds, idle, about ") && table.contains(" tasks"), "{table}");
+    for (name, words) in [
+        ("a.csv", "kind,counts,user_bytes,user_bytes_low"),
+        ("a.md", "| coroutine |"),
+        ("a.txt", "huge pages"),
+        ("a.prom", "ctxprof_memory_user_bytes{kind=\"task\"}"),
+    ] {
+        let text = fs::read_to_string(path(name)).unwrap();
+        assert!(text.contains(words), "{name}: {text}");
+    }
+    let again = run(&format!("ctxprof report {}", path("a.json"))).expect(0, &[]).stdout;
+    assert_eq!(again, table);
+    let again = run(&format!("ctxprof report {} --format json", path("a.json"))).expect(0, &[]).stdout;
+    assert_eq!(again, fs::read_to_string(path("a.json")).unwrap());
+    let wide = run(&format!("ctxprof report {} --wide", path("a.json"))).expect(0, &[]).stdout;
+    assert!(wide.contains("slab") && wide.contains("disturbed"), "{wide}");
+}
+
+#[test]
+fn words_that_mean_nothing_are_wrong_usage() {
+    run("ctxprof memory thraed").expect(2, &["thread", "goroutine"]);
+    run("ctxprof memory call").expect(2, &["thread"]);
+    run("ctxprof memory --max 0").expect(2, &["--max"]);
+    run("ctxprof memory --stack-use 1MiB").expect(2, &["768 KiB"]);
+    run("ctxprof memory --stack-use many").expect(2, &["not a size"]);
+    run("ctxprof memory --future-size 100").expect(2, &["4096"]);
+    let help = run("ctxprof memory --help").expect(0, &[]).stdout;
+    assert!(help.contains("Examples:") && help.contains("--future-size"), "{help}");
+    assert!(!run("ctxprof --help").expect(0, &[]).stdout.contains("hold"), "what is not for people is not shown");
+}
+
+#[test]
+fn a_missing_go_is_told_with_what_would_help_and_the_rest_is_measured() {
+    let done: Done = command("ctxprof memory task goroutine --max 1000 --incarnations 2 -q")
+        .env("PATH", "/nonexistent")
+        .output()
+        .unwrap()
+        .into();
+    if done.stdout.contains("Not measured: goroutine: no go") {
+        assert!(done.expect(0, &[]).stdout.contains("task"));
+    } else {
+        eprintln!("skipped: go is in one of the usual places, too");
+    }
+}
+
+#[test]
+fn nproc_too_small_is_named_and_what_there_could_be_is_shown() {
+    if !can("root") {
+        return;
+    }
+    let nobody = Nobody::new();
+    let wrapped = |limit: u32, line: &str| nobody.run_under(&format!("prlimit --nproc={limit}"), line);
+    let done = wrapped(60, "memory thread process task --incarnations 2 --format json -q").expect(0, &[]);
+    let document = done.json();
+    for kind in ["thread", "process"] {
+        let row = row(&document, kind);
+        let stopped = &row["stopped"];
+        assert_eq!(stopped["limit"], "RLIMIT_NPROC (ulimit -u)", "{stopped}");
+        assert_eq!(stopped["value"], 60);
+        let reached = stopped["reached"].as_u64().unwrap();
+        assert!((20..60).contains(&reached), "{stopped}");
+        assert_eq!(row["counts"].as_array().unwrap().last().unwrap().as_u64(), Some(reached));
+        assert!(row["resident_bytes"]["median"].is_f64(), "{row}");
+    }
+    assert!(row(&document, "task")["stopped"].is_null());
+    let warning = document["warnings"].as_array().unwrap().iter().find(|warning| warning["code"] == "limited").unwrap();
+    assert!(warning["message"].as_str().unwrap().contains("to raise it"), "{warning}");
+    // Not even one: nothing to show.
+    wrapped(2, "memory thread -q").expect(1, &["RLIMIT_NPROC", "is 2"]);
+}
+
+/// A cgroup made for a test, of whichever version this machine has; removed when dropped.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn new(controller: &str) -> Option<Cgroup> {
+        let name = format!("ctxprof-test-{}-{controller}", std::process::id());
+        let mounts = [format!("/sys/fs/cgroup/{controller}"), "/sys/fs/cgroup".to_string()];
+        for mount in mounts.iter().map(Path::new).filter(|mount| mount.join("cgroup.procs").exists()) {
+            let folder = mount.join(&name);
+            if fs::create_dir(&folder).is_err() {
+                continue;
+            }
+            let group = Cgroup(folder);
+            if ["pids.max", "memory.max", "memory.limit_in_bytes"]
+                .iter()
+                .any(|file| file.starts_with(controller) && group.0.join(file).exists())
+            {
+                return Some(group);
+            }
+        }
+        eprintln!("skipped: no cgroup with the controller {controller} can be made here");
+        None
+    }
+
+    /// Runs ctxprof in it.
+    fn run(&self, arguments: &str) -> Done {
+        let script =
+            format!("echo $$ > {}/cgroup.procs && exec {} {arguments}", self.0.display(), crate::support::CTXPROF);
+        let mut shell = command("sh -c");
+        shell.arg(script).output().unwrap().into()
+    }
+
+    fn set(&self, file: &str, value: u64) -> bool {
+        fs::write(self.0.join(file), value.to_string()).is_ok()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        for _ in 0..100 {
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            sleep(Duration::from_millis(10));
+        }
+        eprintln!("{} could not be removed", self.0.display());
+    }
+}
+
+#[test]
+fn pids_max_too_small_is_named_with_the_file_to_write() {
+    let Some(group) = Cgroup::new("pids") else { return };
+    assert!(group.set("pids.max", 40));
+    let done = group.run("memory thread process --incarnations 2 -q --format json").expect(0, &[]);
+    let document = done.json();
+    for kind in ["thread", "process"] {
+        let stopped = &row(&document, kind)["stopped"];
+        assert_eq!((&stopped["limit"], &stopped["value"]), (&"the cgroup's pids.max".into(), &40.into()));
+        assert!(stopped["remedy"].as_str().unwrap().contains("pids.max"), "{stopped}");
+        assert!(row(&document, kind)["counts"].as_array().unwrap().len() > 1, "{document}");
+    }
+}
+
+#[test]
+fn a_cgroups_memory_too_small_is_named_and_nobody_is_killed() {
+    let Some(group) = Cgroup::new("memory") else { return };
+    assert!(group.set("memory.limit_in_bytes", 64 << 20) || group.set("memory.max", 64 << 20));
+    let done = group.run("memory task --max 5000000 --incarnations 2 -q --format json").expect(0, &[]);
+    let stopped = row(&done.json(), "task")["stopped"].clone();
+    assert!(stopped["limit"].as_str().unwrap().starts_with("the cgroup's memory."), "{stopped}");
+    let reached = stopped["reached"].as_u64().unwrap();
+    assert!((20_000..200_000).contains(&reached), "{stopped}");
+}
+
+#[test]
+fn too_many_mappings_stop_it_before_the_kernel_does() {
+    let limit: u64 = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
+    if limit > 200_000 {
+        eprintln!("skipped: vm.max_map_count is {limit} here");
+        return;
+    }
+    let done = run("ctxprof memory coroutine --max 1000000 --incarnations 1 -q --format json").expect(0, &[]);
+    let stopped = row(&done.json(), "coroutine")["stopped"].clone();
+    assert_eq!(stopped["limit"], "vm.max_map_count", "{stopped}");
+    assert!(stopped["remedy"].as_str().unwrap().starts_with("sysctl -w vm.max_map_count="), "{stopped}");
+}
+
+#[test]
+fn an_interrupted_measurement_prints_what_there_is_and_leaves_nothing_behind() {
+    for (sent, code, kind) in [(Signal::SIGINT, 130, "process"), (Signal::SIGTERM, 143, "thread")] {
+        let line = format!("ctxprof memory {kind} --max 300 --incarnations 1000 -q");
+        let run = command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        sleep(Duration::from_millis(1500));
+        let asked = Instant::now();
+        kill(Pid::from_raw(run.id() as i32), sent).unwrap();
+        let done: Done = run.wait_with_output().unwrap().into();
+        let done = done.expect(code, &[]);
+        assert!(asked.elapsed() < Duration::from_secs(3));
+        assert!(done.stdout.contains("partial: interrupted") && done.stdout.contains(kind), "{done:?}");
+        nobody_holds(kind);
+    }
+}
+
+#[test]
+fn a_measurement_that_is_killed_leaves_no_party_behind() {
+    let mut run =
+        command("ctxprof memory process --max 300 --incarnations 1000 -q").stdout(Stdio::null()).spawn().unwrap();
+    sleep(Duration::from_millis(800));
+    run.kill().unwrap();
+    run.wait().unwrap();
+    nobody_holds("process");
+}
