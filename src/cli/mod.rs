@@ -325,7 +325,8 @@ fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> R
 
 /// The same error with the nearest name, where clap found none near enough: `rnu` is two letters from everything to it.
 fn with_suggestion(mut error: clap::Error, command: &clap::Command) -> clap::Error {
-    let commands = || command.get_subcommands().map(|command| command.get_name().to_string()).collect();
+    let shown = || command.get_subcommands().filter(|command| !command.is_hide_set());
+    let commands = || shown().map(|command| command.get_name().to_string()).collect();
     let workloads = || WORKLOADS.iter().map(|workload| workload.name.to_string()).collect();
     let is_workload = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(argument)) if argument.contains("WORKLOAD"));
     let (wrong, suggestion, names): (_, _, Vec<String>) = match error.kind() {
@@ -412,8 +413,9 @@ mod tests {
     #[test]
     fn every_command_stands_in_one_group() {
         let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-        let mut known: Vec<String> =
-            Cli::command().get_subcommands().map(|command| command.get_name().to_string()).collect();
+        let whole = Cli::command();
+        let shown = whole.get_subcommands().filter(|command| !command.is_hide_set());
+        let mut known: Vec<String> = shown.map(|command| command.get_name().to_string()).collect();
         grouped.sort_unstable();
         known.sort_unstable();
         assert_eq!(grouped, known);

@@ -95,7 +95,9 @@ fn every_format_is_written_and_a_saved_document_shows_the_same_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let files = ["a.json", "a.csv", "a.md", "a.txt", "a.prom"].map(|name| format!("-o {}", path(name))).join(" ");
-    let table = run(&format!("ctxprof memory task coroutine {TINY} {files}")).expect(0, &[]).stdout;
+    let table = run(&format!("ctxprof memory task coroutine --max 20000 --incarnations 2 --quiet {files}"))
+        .expect(0, &[])
+        .stdout;
     assert!(table.contains("1 GiB holds, idle, about ") && table.contains(" tasks"), "{table}");
     for (name, words) in [
         ("a.csv", "kind,counts,user_bytes,user_bytes_low"),

@@ -163,7 +163,9 @@ mod tests {
                 check(kind, Shape { capacity: 8, stack_use, future_size: 0 });
             }
         }
-        FUTURE_SIZES.map(|future_size| check(Kind::Task, Shape { capacity: 8, stack_use: 0, future_size }));
+        for future_size in FUTURE_SIZES {
+            check(Kind::Task, Shape { capacity: 8, stack_use: 0, future_size });
+        }
     }
 
     #[test]
