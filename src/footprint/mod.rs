@@ -27,7 +27,7 @@ use crate::footprint::holder::Holder;
 use crate::footprint::kind::PartyKind;
 use crate::footprint::party::{Made, Shape};
 use crate::footprint::plan::{Appetite, FootprintPlan, counts, most};
-use crate::host::ceilings;
+use crate::host::ceilings::{self, Ceiling};
 use crate::host::memory::{self, KernelBook};
 use crate::sample::footprint::{Footprints, Incarnation, KindFootprints, Levels, Machine, Point, Stopped};
 use crate::sample::{Ending, Kind};
@@ -288,7 +288,7 @@ impl Floors {
 
     /// The limit that is as good as reached.
     fn reached(&self, made: u64) -> Option<Stopped> {
-        let low = |ceiling: &ceilings::Ceiling| {
+        let low = |ceiling: &Ceiling| {
             let spared = self.spared.iter().find(|(name, _)| *name == ceiling.name).map(|(_, spared)| *spared);
             spared.is_some_and(|spared| ceiling.value.saturating_sub(ceiling.used) < spared)
         };
@@ -297,25 +297,52 @@ impl Floors {
     }
 }
 
-/// What a refusal means: of the limits that could have refused, the nearest is named.
+/// What a refusal means: of the limits that could have refused, the one that is as good as reached is named.
 fn refused(errno: Errno, made: u64) -> Stopped {
     let root = Path::new("/");
     let ceilings = if errno == Errno::EAGAIN { ceilings::of_threads(root) } else { ceilings::of_memory(root) };
-    match ceilings::lowest(&ceilings) {
-        Some(ceiling) => {
-            let stopped = plan::stopped(made, made, ceiling);
-            Stopped {
-                reason: format!("the system refused another one ({errno:?}); nearest is {}", stopped.reason),
-                ..stopped
-            }
-        }
-        None => Stopped {
-            limit: format!("{errno:?}"),
-            value: None,
-            reason: format!("the system refused another one: {errno}"),
-            remedy: None,
-            asked: made,
-            reached: made,
-        },
+    of_refusal(errno, made, &ceilings)
+}
+
+fn of_refusal(errno: Errno, made: u64, ceilings: &[Ceiling]) -> Stopped {
+    let near = |ceiling: &&Ceiling| ceiling.room() <= ceiling.value / 10;
+    if let Some(ceiling) = ceilings::lowest(ceilings).filter(near) {
+        let stopped = plan::stopped(made, made, ceiling);
+        return Stopped {
+            reason: format!("the system refused another one ({errno:?}); {}", stopped.reason),
+            ..stopped
+        };
+    }
+    Stopped {
+        limit: format!("{errno:?}"),
+        value: None,
+        reason: format!(
+            "the system refused another one ({errno:?}) with no known limit near: a security module, a seccomp filter, or a container's host has its own"
+        ),
+        remedy: None,
+        asked: made,
+        reached: made,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_limit_that_is_near_or_says_that_none_is() {
+        let ceiling = |value, used| Ceiling {
+            name: "a limit".to_string(),
+            value,
+            used,
+            spared: 4,
+            remedy: "raise it".to_string(),
+        };
+        let near = of_refusal(Errno::EAGAIN, 7, &[ceiling(32_768, 100), ceiling(100, 95)]);
+        assert_eq!((near.limit.as_str(), near.value, near.reached), ("a limit", Some(100), 7));
+        assert!(near.reason.contains("EAGAIN") && near.reason.contains("of which 95 are in use"), "{near:?}");
+        let far = of_refusal(Errno::EAGAIN, 7, &[ceiling(32_768, 100)]);
+        assert_eq!((far.limit.as_str(), far.value, far.remedy), ("EAGAIN", None, None));
+        assert!(far.reason.contains("seccomp"));
     }
 }

@@ -129,11 +129,16 @@ impl MemoryDocument {
 
     /// What a runtime's own books say beside what the kernel's do.
     fn own_sentences(&self) -> Vec<String> {
+        let whole = if self.settings.stack_use_bytes > 0 {
+            " Books count a stack whole, also what of it has not been touched."
+        } else {
+            ""
+        };
         let sentence = |row: &FootprintRow| {
             let (own, user) = row.own_bytes.zip(row.user_bytes)?;
             let apart = (user.median / own.median - 1.0) * 100.0;
             Some(format!(
-                "A {}'s own books (runtime.MemStats) have {} for it; what is resident is {apart:+.1} % beside that.",
+                "A {}'s own books (runtime.MemStats) have {} for it; what is resident is {apart:+.1} % beside that.{whole}",
                 row.kind.name(),
                 Bytes(own.median)
             ))
