@@ -281,3 +281,17 @@ fn a_measurement_that_is_killed_leaves_no_party_behind() {
     run.wait().unwrap();
     nobody_holds("process");
 }
+
+#[test]
+fn a_refusal_that_nobody_foresaw_is_told_and_what_there_was_is_shown() {
+    if !can("strace") {
+        return;
+    }
+    // The 40th thread of each process that holds some.
+    let refuse = "strace -f --seccomp-bpf -qq -o /dev/null -e trace=clone3 -e inject=clone3:error=EAGAIN:when=40+";
+    let done = run(&format!("{refuse} ctxprof memory thread --max 200 --incarnations 2 -q --format json"));
+    let document = done.expect(0, &[]).json();
+    let thread = row(&document, "thread");
+    assert_eq!((&thread["stopped"]["limit"], &thread["stopped"]["reached"]), (&"EAGAIN".into(), &39.into()));
+    assert_eq!(thread["counts"].as_array().unwrap().last().unwrap(), 39);
+}

@@ -67,7 +67,7 @@ pub fn prepare(kind: Kind, shape: Shape) -> Result<Box<dyn Parties>> {
     }
 }
 
-/// The most of a stack that [`below`] can be asked to touch: a coroutine's has 1 MiB.
+/// The most of a stack that parties can be asked to touch: a coroutine's has 1 MiB.
 pub const MOST_STACK_USE: usize = 768 << 10;
 
 /// What one frame of [`below`] touches.
