@@ -61,13 +61,12 @@ Exit codes: the program's own, its signal too; 125 ctxprof failed, 126 CMD canno
 pub(super) const MEMORY_EXAMPLES: &str = "Examples:
   ctxprof memory                                    every kind that can be had here
   ctxprof memory task --max 1000000                 a million tasks
-  ctxprof memory thread coroutine --stack-use 16KiB      parties that touched their stacks
+  ctxprof memory thread --stack-use 16KiB           threads that touched their stacks
   ctxprof memory task --future-size 4KiB            tasks that hold state
   ctxprof memory --wide                             kernel stacks, slab and page tables apart
   ctxprof memory -o memory.json -o memory.prom      files, and the table on stdout
 
-Parties are held by a process of their own, which is told to end afterwards. A fifth of the free memory stays free. What
-stops it at fewer than --max is named, with its value and how to raise it. No root is needed.
+Parties are held by a process of their own, which is told to end afterwards. A fifth of the free memory stays free. What stops it at fewer than --max is named, with its value and how to raise it. No root is needed.
 Exit codes: 0 done, also where a limit stopped it at fewer; 1 failed, or nothing could be parked; 2 wrong usage; 130 interrupted.";
 
 pub(super) const DIFF_EXAMPLES: &str = "Examples:
