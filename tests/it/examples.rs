@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
-use crate::support::{Done, can, example, run};
+use crate::support::{Done, can, example, run, without_go};
 
 /// What an example says on stdout, which must end well.
 #[track_caller]
@@ -111,12 +110,7 @@ fn preemption_says_so_where_there_is_no_go() {
     if !can("root") {
         return;
     }
-    // All places where go is looked for, out of sight in a mount namespace.
-    let hide = "for go in /usr/local/go /snap/go /usr/lib/go /usr/lib/go-* /usr/share/go-*; do
-                  [ -L $go ] || [ ! -d $go ] || mount -t tmpfs none $go
-                done
-                PATH=/nowhere exec \"$1\"";
-    let output = Command::new("unshare").args(["--mount", "sh", "-ec", hide, "sh"]).arg(example("preemption")).output();
+    let output = without_go(&example("preemption")).output();
     let said = Done::from(output.unwrap()).expect(0, &[]).stdout;
     assert_eq!(preemption_row(&said, "goroutine, only computes"), ("–".to_string(), None));
     assert!(said.contains("goroutine, only computes: no Go here: "), "{said}");

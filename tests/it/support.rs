@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -73,6 +73,20 @@ pub fn command(line: &str) -> Command {
     });
     let mut command = Command::new(words.next().unwrap());
     command.args(words).stdin(Stdio::null()).env("LANG", "C.UTF-8").env_remove("LC_ALL").env_remove("LC_CTYPE");
+    command
+}
+
+/// A shell script that runs its arguments in a mount namespace in which Go is in none of the places where it is looked for,
+/// those besides `PATH` too.
+const WITHOUT_GO: &str = "for go in /usr/local/go /snap/go /usr/lib/go /usr/lib/go-* /usr/share/go-*; do
+    [ -L $go ] || [ ! -d $go ] || mount -t tmpfs none $go
+  done
+  exec env PATH=/nowhere \"$@\"";
+
+/// A command of this program where there is no Go; takes root.
+pub fn without_go(program: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-ec", WITHOUT_GO, "sh"]).arg(program);
     command
 }
 
