@@ -368,3 +368,23 @@ pub enum PeerSwitches {
     /// Nowhere; why.
     NotCounted(String),
 }
+
+#[cfg(test)]
+impl WorkloadSamples {
+    /// thread-pipe on one CPU, with these incarnations.
+    pub(crate) fn made_up(incarnations: Vec<Incarnation>) -> WorkloadSamples {
+        WorkloadSamples {
+            workload: "thread-pipe".to_string(),
+            kind: Kind::Thread,
+            switch_source: SwitchSource::Kernel,
+            expected_switches_per_op: Some(2.0),
+            op: "round trip".to_string(),
+            remark: None,
+            placement: Placement::Same,
+            cpus: vec![0],
+            incarnations,
+            uncounted: Vec::new(),
+            passes: Vec::new(),
+        }
+    }
+}

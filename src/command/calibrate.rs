@@ -14,9 +14,9 @@ use crate::host::placement::PlaceChoice;
 use crate::host::probe;
 use crate::record::price::{self, BETWEEN, WITHIN};
 use crate::record::run::{RunDocument, from_samples};
-use crate::record::samples::{self, SamplesBody, SamplesDocument};
+use crate::record::samples::SamplesDocument;
 use crate::record::settings::RunSettings;
-use crate::record::{Tool, timestamp};
+use crate::record::timestamp;
 use crate::sample::{CountingMode, LeftOut, Placement};
 use crate::summary::bill::{PriceList, PricePair, PriceSource};
 use crate::sys::signal;
@@ -91,13 +91,5 @@ fn measure(
     let seen = bench::run(&plan, &mut Ladder::new(choice), &mut |_| {})?;
     let settings =
         RunSettings { incarnations: INCARNATIONS, counters: choice.name().to_string(), ..RunSettings::default() };
-    Ok(from_samples(&SamplesDocument {
-        schema: samples::SCHEMA.to_string(),
-        tool: Tool::this(),
-        started_at,
-        host,
-        settings,
-        body: SamplesBody { seen },
-        warnings: Vec::new(),
-    }))
+    Ok(from_samples(&SamplesDocument::of(started_at, host, settings, seen)))
 }

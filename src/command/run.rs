@@ -17,9 +17,9 @@ use crate::counter::ladder::Ladder;
 use crate::host::placement::{PlaceChoice, Processors};
 use crate::host::probe;
 use crate::record::run::{RunDocument, from_samples};
-use crate::record::samples::{self, SamplesBody, SamplesDocument};
+use crate::record::samples::SamplesDocument;
 use crate::record::settings::RunSettings;
-use crate::record::{Tool, reader, store, timestamp};
+use crate::record::{reader, store, timestamp};
 use crate::render::Report;
 use crate::sample::LeftOut;
 use crate::sys::signal;
@@ -109,16 +109,7 @@ fn measure(arguments: &RunArgs) -> Result<SamplesDocument> {
         workers: Some(arguments.workers.into()),
         handicap: plan.handicap.map(|handicap| format!("{}:{}", handicap.workload, handicap.share)),
     };
-    let schema = samples::SCHEMA.to_string();
-    Ok(SamplesDocument {
-        schema,
-        tool: Tool::this(),
-        started_at,
-        host,
-        settings,
-        body: SamplesBody { seen },
-        warnings: Vec::new(),
-    })
+    Ok(SamplesDocument::of(started_at, host, settings, seen))
 }
 
 /// What is to be measured, with all that takes long made beforehand.

@@ -18,10 +18,10 @@ use crate::command::output::{self, Stream, deliver_to, say_unless};
 use crate::host::facts::Facts;
 use crate::host::probe;
 use crate::record::price;
-use crate::record::stat::{EndRecord, SCHEMA, Seen, StatDocument, StatSettings, body};
+use crate::record::stat::{SCHEMA, Seen, StatDocument, StatSettings, body};
 use crate::record::{Tool, reader, store, timestamp};
 use crate::sample::LeftOut;
-use crate::sample::watched::Watched;
+use crate::sample::watched::{ProgramEnd, Watched};
 use crate::summary::bill::PriceList;
 use crate::watch::{self, WatchPlan, What};
 
@@ -60,9 +60,9 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     let document = StatDocument { schema, tool: Tool::this(), started_at, host, settings, body, warnings };
     deliver_to(Stream::Stderr, &document, &arguments.output, color)?;
     Ok(match document.body.ended {
-        EndRecord::Exited(code) => Outcome::Passed(code as u8),
-        EndRecord::Killed(signal) => Outcome::Killed(Signal::try_from(signal).unwrap_or(Signal::SIGKILL)),
-        EndRecord::Gone | EndRecord::GoesOn => Outcome::Done,
+        ProgramEnd::Exited(code) => Outcome::Passed(code as u8),
+        ProgramEnd::Killed(signal) => Outcome::Killed(Signal::try_from(signal).unwrap_or(Signal::SIGKILL)),
+        ProgramEnd::Gone | ProgramEnd::GoesOn => Outcome::Done,
     })
 }
 

@@ -157,17 +157,8 @@ fn threads_of(loadavg: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::made_up_root as tree;
     use proptest::prelude::*;
-
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (path, content) in files {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
-        root
-    }
 
     #[test]
     fn the_lowest_limit_is_named_with_its_value_and_how_to_raise_it() {

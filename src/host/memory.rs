@@ -147,6 +147,7 @@ fn bracketed(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::made_up_root as tree;
     use proptest::prelude::*;
 
     const ROLLUP: &str = "55e0-7ffe ---p 00000000 00:00 0    [rollup]\nRss:   1500 kB\nPss:    812 kB\nPss_Dirty:   90 kB\nAnonHugePages:   2048 kB\n";
@@ -174,15 +175,6 @@ mod tests {
 
     #[test]
     fn the_kernels_book_is_found_in_both_versions_of_cgroups() {
-        let tree = |files: &[(&str, &str)]| {
-            let root = tempfile::tempdir().unwrap();
-            for (path, content) in files {
-                let path = root.path().join(path);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, content).unwrap();
-            }
-            root
-        };
         let one = tree(&[
             ("proc/self/cgroup", "4:memory:/a\n0::/\n"),
             ("sys/fs/cgroup/memory/a/memory.kmem.usage_in_bytes", "77\n"),

@@ -8,3 +8,15 @@ pub mod memory;
 pub mod placement;
 pub mod probe;
 pub mod surroundings;
+
+/// A root with these files.
+#[cfg(test)]
+fn made_up_root(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (path, content) in files {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    root
+}

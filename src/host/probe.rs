@@ -222,17 +222,7 @@ fn text(root: &Path, path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A root with these files.
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (path, content) in files {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
-        root
-    }
+    use crate::host::made_up_root as tree;
 
     const INTERRUPTS: &str = "           CPU0       CPU2
   24:          1          0  IO-APIC   5-edge      ACPI:Ged

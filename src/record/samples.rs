@@ -3,13 +3,30 @@
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::record::Document;
+use crate::host::facts::Facts;
 use crate::record::settings::RunSettings;
+use crate::record::{Document, Tool};
 use crate::sample::{Incarnation, RunSamples, Sample};
 
 pub const SCHEMA: &str = "ctxprof.samples/1";
 
 pub type SamplesDocument = Document<RunSettings, SamplesBody>;
+
+impl SamplesDocument {
+    /// What this program has seen of a run.
+    pub fn of(started_at: String, host: Facts, settings: RunSettings, seen: RunSamples) -> SamplesDocument {
+        let schema = SCHEMA.to_string();
+        SamplesDocument {
+            schema,
+            tool: Tool::this(),
+            started_at,
+            host,
+            settings,
+            body: SamplesBody { seen },
+            warnings: Vec::new(),
+        }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SamplesBody {
@@ -74,8 +91,8 @@ fn numbers(incarnation: &Incarnation) -> impl Iterator<Item = u64> {
 mod tests {
     use super::*;
     use crate::sample::{
-        CounterInfo, CounterTimes, Counting, CountingMode, Ending, Kind, PartyUsage, PassSamples, Placement,
-        Surroundings, SwitchSource, WorkloadSamples,
+        CounterInfo, CounterTimes, Counting, CountingMode, Ending, PartyUsage, PassSamples, Surroundings,
+        WorkloadSamples,
     };
 
     fn sample(counts: &[Option<u64>]) -> Sample {
@@ -103,17 +120,9 @@ mod tests {
             incarnations: vec![incarnation(vec![sample(&[Some(1), None])], vec![])],
         };
         let workload = WorkloadSamples {
-            workload: "thread-pipe".to_string(),
-            kind: Kind::Thread,
-            switch_source: SwitchSource::Kernel,
-            expected_switches_per_op: Some(2.0),
-            op: "round trip".to_string(),
-            remark: None,
-            placement: Placement::Same,
-            cpus: vec![0],
-            incarnations: vec![incarnation(vec![sample(&[None])], vec![sample(&[Some(100)])])],
             uncounted: vec![incarnation(vec![sample(&[])], vec![])],
             passes: vec![pass],
+            ..WorkloadSamples::made_up(vec![incarnation(vec![sample(&[None])], vec![sample(&[Some(100)])])])
         };
         let mut counting = Counting::without_counters(CountingMode::Cpu);
         counting.counters = vec![counter("context-switches")];

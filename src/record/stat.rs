@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::record::Document;
-use crate::sample::watched::{ExitRecordsUse, ProgramEnd, ThreadCount, Watched};
+use crate::sample::watched::{ExitRecordsUse, Program, ProgramEnd, ThreadCount, ThreadCounting, Watched};
 use crate::sample::{AbsentCounter, LeftOut};
 use crate::summary::Warning;
 use crate::summary::bill::{Bill, PriceList, Range, bill};
@@ -33,8 +33,8 @@ pub struct StatSettings {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatBody {
-    pub program: ProgramRecord,
-    pub ended: EndRecord,
+    pub program: Program,
+    pub ended: ProgramEnd,
     pub elapsed_ns: u64,
     /// The CPU that all its threads had to run on, if it was one.
     #[serde(default)]
@@ -54,25 +54,6 @@ pub struct StatBody {
     /// perf's counters, where they were asked for.
     pub counting: Option<CountingRecord>,
     pub watching: WatchingRecord,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProgramRecord {
-    pub pid: i32,
-    pub name: String,
-    pub kernel_thread: bool,
-}
-
-/// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EndRecord {
-    Exited(i32),
-    Killed(i32),
-    /// It ended, and was not ours to wait for.
-    Gone,
-    /// It went on when this was written.
-    GoesOn,
 }
 
 /// Of the program and all that came from it.
@@ -164,41 +145,12 @@ pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
     let bill = bill(classes, totals.on_cpu_ns, on_one_cpu.as_ref().unwrap_or(prices));
     let elapsed_ns = watched.elapsed.as_nanos() as u64;
     let warnings = warnings(watched, &totals);
-    let per = |value: u64| ops.map_or(0.0, |ops| value as f64 / ops as f64);
-    let per_op = ops.map(|ops| PerOp {
-        elapsed_ns: per(elapsed_ns),
-        switches: per(totals.switches()),
-        voluntary_switches: per(totals.voluntary_switches),
-        involuntary_switches: per(totals.involuntary_switches),
-        on_cpu_ns: per(totals.on_cpu_ns),
-        run_queue_wait_ns: totals.run_queue_wait_ns.map(per),
-        faults: per(totals.minor_faults + totals.major_faults),
-        switching_cpu_ns: bill.as_ref().map(|bill| bill.cpu_ns.times(1.0 / ops as f64)),
-    });
-    let total = |count: &ThreadCount| {
-        let running_ratio = if count.enabled_ns == 0 { 1.0 } else { count.running_ns as f64 / count.enabled_ns as f64 };
-        // What never ran has counted nothing, which is no 0.
-        let total = (running_ratio > 0.0).then(|| count.count as f64 / running_ratio)?;
-        let per_op = ops.map(|ops| total / ops as f64);
-        Some(CounterTotal { name: count.name.clone(), total, per_op, running_ratio })
-    };
-    let counting = watched.counting.as_ref().map(|counting| CountingRecord {
-        counters: counting.counters.iter().filter_map(total).collect(),
-        absent: counting.absent.clone(),
-        remarks: counting.remarks.clone(),
-        cost_ns_per_switch: counting_cost_ns,
-        cost_share_of_cpu: counting_cost_ns
-            .filter(|_| totals.on_cpu_ns > 0)
-            .map(|cost_ns| cost_ns * totals.switches() as f64 / totals.on_cpu_ns as f64),
-    });
+    let per_op = ops.map(|ops| per_op(ops, elapsed_ns, &totals, bill.as_ref()));
+    let counting = watched.counting.as_ref().map(|seen| counting(seen, ops, &totals, counting_cost_ns));
     let body = StatBody {
         only_cpu: watched.only_cpu,
-        program: ProgramRecord {
-            pid: watched.program.pid,
-            name: watched.program.name.clone(),
-            kernel_thread: watched.program.kernel_thread,
-        },
-        ended: watched.ended.into(),
+        program: watched.program.clone(),
+        ended: watched.ended,
         elapsed_ns,
         totals: Totals {
             figures: totals,
@@ -232,14 +184,37 @@ pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
     (body, warnings)
 }
 
-impl From<ProgramEnd> for EndRecord {
-    fn from(end: ProgramEnd) -> EndRecord {
-        match end {
-            ProgramEnd::Exited(code) => EndRecord::Exited(code),
-            ProgramEnd::Killed(signal) => EndRecord::Killed(signal),
-            ProgramEnd::Gone => EndRecord::Gone,
-            ProgramEnd::GoesOn => EndRecord::GoesOn,
-        }
+fn per_op(ops: u64, elapsed_ns: u64, totals: &Figures, bill: Option<&Bill>) -> PerOp {
+    let per = |value: u64| value as f64 / ops as f64;
+    PerOp {
+        elapsed_ns: per(elapsed_ns),
+        switches: per(totals.switches()),
+        voluntary_switches: per(totals.voluntary_switches),
+        involuntary_switches: per(totals.involuntary_switches),
+        on_cpu_ns: per(totals.on_cpu_ns),
+        run_queue_wait_ns: totals.run_queue_wait_ns.map(per),
+        faults: per(totals.minor_faults + totals.major_faults),
+        switching_cpu_ns: bill.map(|bill| bill.cpu_ns.times(1.0 / ops as f64)),
+    }
+}
+
+/// perf's counters in a program with these totals.
+fn counting(seen: &ThreadCounting, ops: Option<u64>, totals: &Figures, cost_ns: Option<f64>) -> CountingRecord {
+    let total = |count: &ThreadCount| {
+        let running_ratio = if count.enabled_ns == 0 { 1.0 } else { count.running_ns as f64 / count.enabled_ns as f64 };
+        // What never ran has counted nothing, which is no 0.
+        let total = (running_ratio > 0.0).then(|| count.count as f64 / running_ratio)?;
+        let per_op = ops.map(|ops| total / ops as f64);
+        Some(CounterTotal { name: count.name.clone(), total, per_op, running_ratio })
+    };
+    CountingRecord {
+        counters: seen.counters.iter().filter_map(total).collect(),
+        absent: seen.absent.clone(),
+        remarks: seen.remarks.clone(),
+        cost_ns_per_switch: cost_ns,
+        cost_share_of_cpu: cost_ns
+            .filter(|_| totals.on_cpu_ns > 0)
+            .map(|cost_ns| cost_ns * totals.switches() as f64 / totals.on_cpu_ns as f64),
     }
 }
 

@@ -4,10 +4,11 @@ use std::slice;
 
 use anyhow::{Context, Result};
 
-use crate::record::stat::{EndRecord, StatBody, StatDocument};
+use crate::record::stat::{StatBody, StatDocument};
 use crate::render::Report;
 use crate::render::metrics::{self, Labels, Metrics, Quantity};
 use crate::render::view::{Align, Cell, Column, Table, View};
+use crate::sample::watched::ProgramEnd;
 use crate::summary::bill::{Bill, BillLine, PriceSource, Range, Sort, SwitchPrice};
 use crate::summary::figures::{Figures, ThreadRow};
 use crate::unit::{Count, Nanoseconds, Share, Span};
@@ -101,13 +102,13 @@ impl StatDocument {
             None => format!("process {} ({})", body.program.pid, body.program.name),
         };
         let ended = match body.ended {
-            EndRecord::Exited(code) => format!("exited with {code} after"),
-            EndRecord::Killed(signal) => match nix::sys::signal::Signal::try_from(signal) {
+            ProgramEnd::Exited(code) => format!("exited with {code} after"),
+            ProgramEnd::Killed(signal) => match nix::sys::signal::Signal::try_from(signal) {
                 Ok(signal) => format!("was killed by {signal} after"),
                 Err(_) => format!("was killed by signal {signal} after"),
             },
-            EndRecord::Gone => "ended; watched for".to_string(),
-            EndRecord::GoesOn => "goes on; watched for".to_string(),
+            ProgramEnd::Gone => "ended; watched for".to_string(),
+            ProgramEnd::GoesOn => "goes on; watched for".to_string(),
         };
         format!("{program}: {ended} {}", Span(body.elapsed_ns as f64))
     }

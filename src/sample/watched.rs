@@ -1,7 +1,10 @@
 //! What was seen of a real program: the kernel's books of its threads and processes.
 
+use std::iter::Sum;
 use std::ops::{AddAssign, SubAssign};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::sample::AbsentCounter;
 
@@ -58,6 +61,15 @@ impl AddAssign for Books {
         self.threads += other.threads;
         self.waits_unknown += other.waits_unknown;
         self.migrations_unknown += other.migrations_unknown;
+    }
+}
+
+impl Sum for Books {
+    fn sum<I: Iterator<Item = Books>>(books: I) -> Books {
+        books.fold(Books::default(), |mut sum, each| {
+            sum += each;
+            sum
+        })
     }
 }
 
@@ -138,7 +150,7 @@ pub struct Watched {
 }
 
 /// What is watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     pub pid: i32,
     pub name: String,
@@ -147,7 +159,8 @@ pub struct Program {
 }
 
 /// How the watching ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ProgramEnd {
     /// With this code.
     Exited(i32),

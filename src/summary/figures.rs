@@ -117,13 +117,7 @@ impl SwitchClasses {
 
 /// Works a program's books out. Rows are in falling order of switches.
 pub fn accounts(watched: &Watched) -> Accounts {
-    let sum = |groups: &mut dyn Iterator<Item = &ThreadGroup>| {
-        groups.fold(Books::default(), |mut sum, group| {
-            sum += group.books;
-            sum
-        })
-    };
-    let seen = sum(&mut watched.groups.iter());
+    let seen: Books = watched.groups.iter().map(|group| group.books).sum();
     let (mut unseen, mut totals) = match watched.waited_for {
         None => (Books::default(), seen),
         Some(waited) => {

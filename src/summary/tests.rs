@@ -58,22 +58,6 @@ fn incarnation(samples: Vec<Sample>, floor: u64) -> Incarnation {
     }
 }
 
-fn workload(incarnations: Vec<Incarnation>) -> WorkloadSamples {
-    WorkloadSamples {
-        workload: "thread-pipe".to_string(),
-        kind: Kind::Thread,
-        switch_source: SwitchSource::Kernel,
-        expected_switches_per_op: Some(2.0),
-        op: "round trip".to_string(),
-        remark: None,
-        placement: Placement::Same,
-        cpus: vec![0],
-        incarnations,
-        uncounted: Vec::new(),
-        passes: Vec::new(),
-    }
-}
-
 fn counting(mode: CountingMode) -> Counting {
     let counters = ["context-switches", "cycles"].map(|name| CounterInfo { name: name.to_string(), scope: mode });
     Counting { counters: counters.to_vec(), ..Counting::without_counters(mode) }
@@ -82,7 +66,7 @@ fn counting(mode: CountingMode) -> Counting {
 #[test]
 fn prices_are_medians_of_clean_samples_over_incarnations() {
     let of = |price| incarnation(vec![sample(price - 10), sample(price), disturbed(price), sample(price + 10)], 200);
-    let row = summarize(&workload(vec![of(1000), of(1010), of(1020)]), &counting(CountingMode::Cpu));
+    let row = summarize(&WorkloadSamples::made_up(vec![of(1000), of(1010), of(1020)]), &counting(CountingMode::Cpu));
     assert_eq!(row.ns_per_op, Some(Estimate { median: 1010.0, low: Some(1000.0), high: Some(1020.0) }));
     assert_eq!(row.ns_per_switch.unwrap().median, 505.0);
     assert_eq!(row.floor_ns_per_op.unwrap().median, 200.0);
@@ -93,7 +77,10 @@ fn prices_are_medians_of_clean_samples_over_incarnations() {
 
 #[test]
 fn switches_are_the_counters_in_samples_without_foreign_ones() {
-    let row = summarize(&workload(vec![incarnation(vec![sample(1000); 4], 200); 3]), &counting(CountingMode::Cpu));
+    let row = summarize(
+        &WorkloadSamples::made_up(vec![incarnation(vec![sample(1000); 4], 200); 3]),
+        &counting(CountingMode::Cpu),
+    );
     assert_eq!(
         row.switches,
         Switches { counted_per_op: Some(2.0), expected_per_op: Some(2.0), source: CountSource::Kernel }
@@ -105,7 +92,10 @@ fn switches_are_the_counters_in_samples_without_foreign_ones() {
 
 #[test]
 fn a_counter_that_shared_its_hardware_is_scaled_as_perf_stat_does() {
-    let row = summarize(&workload(vec![incarnation(vec![sample(1000); 4], 200); 3]), &counting(CountingMode::Cpu));
+    let row = summarize(
+        &WorkloadSamples::made_up(vec![incarnation(vec![sample(1000); 4], 200); 3]),
+        &counting(CountingMode::Cpu),
+    );
     let cycles = &row.counters[1];
     assert_eq!((cycles.running_ratio, cycles.per_op), (0.5, 4000.0));
     assert_eq!(running_ratio(1000, 0), None);
@@ -114,7 +104,10 @@ fn a_counter_that_shared_its_hardware_is_scaled_as_perf_stat_does() {
 
 #[test]
 fn without_clean_samples_all_are_used_and_said_to_be() {
-    let row = summarize(&workload(vec![incarnation(vec![disturbed(1000); 5], 200); 3]), &counting(CountingMode::Cpu));
+    let row = summarize(
+        &WorkloadSamples::made_up(vec![incarnation(vec![disturbed(1000); 5], 200); 3]),
+        &counting(CountingMode::Cpu),
+    );
     assert!(!row.clean_only);
     assert_eq!(row.samples_clean, 0);
     assert_eq!(row.ns_per_op.unwrap().median, 61_000.0);
@@ -125,7 +118,7 @@ fn without_clean_samples_all_are_used_and_said_to_be() {
 fn samples_of_a_slowed_core_are_not_clean() {
     let slowed = || Sample { yardstick_ns: 1700, ..sample(1500) };
     let of = |price| incarnation(vec![sample(price), slowed(), sample(price), slowed(), sample(price)], 200);
-    let row = summarize(&workload(vec![of(1000), of(1010), of(1020)]), &counting(CountingMode::Cpu));
+    let row = summarize(&WorkloadSamples::made_up(vec![of(1000), of(1010), of(1020)]), &counting(CountingMode::Cpu));
     assert_eq!(row.ns_per_op.unwrap().median, 1010.0);
     assert_eq!((row.samples_clean, row.samples_slowed), (9, 6));
 }
@@ -134,7 +127,7 @@ fn samples_of_a_slowed_core_are_not_clean() {
 fn an_incarnation_without_clean_samples_is_left_out_of_the_pairs() {
     let quiet = || incarnation(vec![sample(1000); 4], 200);
     let row = summarize(
-        &workload(vec![quiet(), incarnation(vec![disturbed(1000); 4], 200), quiet()]),
+        &WorkloadSamples::made_up(vec![quiet(), incarnation(vec![disturbed(1000); 4], 200), quiet()]),
         &counting(CountingMode::Cpu),
     );
     assert_eq!(row.rounds.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
@@ -149,7 +142,7 @@ fn uncounted_switches_are_expected_ones_and_say_so() {
         sample.counts.clear();
     }
     let none = Counting { counters: Vec::new(), ..counting(CountingMode::None) };
-    let row = summarize(&workload(vec![quiet; 3]), &none);
+    let row = summarize(&WorkloadSamples::made_up(vec![quiet; 3]), &none);
     assert_eq!(
         row.switches,
         Switches { counted_per_op: None, expected_per_op: Some(2.0), source: CountSource::Expected }
@@ -160,7 +153,7 @@ fn uncounted_switches_are_expected_ones_and_say_so() {
 
 #[test]
 fn what_counting_costs_is_the_ratio_to_the_uncounted_pass() {
-    let mut workload = workload(vec![incarnation(vec![sample(1170); 4], 200); 3]);
+    let mut workload = WorkloadSamples::made_up(vec![incarnation(vec![sample(1170); 4], 200); 3]);
     workload.uncounted = vec![incarnation(vec![sample(1000); 4], 200); 3];
     let cost = summarize(&workload, &counting(CountingMode::Thread)).counting_cost.unwrap();
     assert!((cost.median - 1.17).abs() < 1e-9);
@@ -168,14 +161,17 @@ fn what_counting_costs_is_the_ratio_to_the_uncounted_pass() {
 
 #[test]
 fn what_counting_costs_is_paired_within_incarnations_that_did_both() {
-    let row = summarize(&workload(vec![incarnation(vec![sample(1000); 4], 200); 3]), &counting(CountingMode::Cpu));
+    let row = summarize(
+        &WorkloadSamples::made_up(vec![incarnation(vec![sample(1000); 4], 200); 3]),
+        &counting(CountingMode::Cpu),
+    );
     assert!((row.counting_cost.unwrap().median - 1.1).abs() < 1e-9);
     assert!(!row.cost_in_prices);
 }
 
 #[test]
 fn user_mode_is_counted_in_a_pass_of_its_own() {
-    let mut workload = workload(vec![incarnation(vec![sample(1000); 4], 200); 3]);
+    let mut workload = WorkloadSamples::made_up(vec![incarnation(vec![sample(1000); 4], 200); 3]);
     let mut pass = incarnation(vec![sample(1300); 4], 200);
     pass.samples.iter_mut().for_each(|sample| sample.counts = vec![Some(OPS * 90)]);
     pass.counted.clear();
@@ -198,7 +194,7 @@ fn across_cpus_a_sample_is_clean_when_every_switch_pairs_with_one_of_idle() {
         sample
     };
     let of = || incarnation(vec![apart(0), apart(1), apart(3), apart(40)], 200);
-    let mut workload = workload(vec![of(), of(), of()]);
+    let mut workload = WorkloadSamples::made_up(vec![of(), of(), of()]);
     (workload.placement, workload.cpus) = (Placement::Llc, vec![0, 1]);
     let row = summarize(&workload, &counting(CountingMode::Cpu));
     assert_eq!((row.samples_taken, row.samples_clean, row.clean_only), (12, 9, true));
@@ -214,7 +210,7 @@ fn goroutine_switches_are_what_the_probe_counted_and_else_expected() {
     let mut goroutines = WorkloadSamples {
         kind: Kind::Goroutine,
         switch_source: SwitchSource::Uprobe,
-        ..workload(vec![incarnation(vec![sample(200); 4], 20); 3])
+        ..WorkloadSamples::made_up(vec![incarnation(vec![sample(200); 4], 20); 3])
     };
     let row = summarize(&goroutines, &counting(CountingMode::Cpu));
     assert_eq!((row.switches.source, row.switches.per_op()), (CountSource::Expected, Some(2.0)));
@@ -236,7 +232,7 @@ fn what_switches_by_chance_only_has_no_price_per_switch() {
     let references = WorkloadSamples {
         kind: Kind::Reference,
         expected_switches_per_op: None,
-        ..workload(vec![Incarnation { samples: vec![quiet; 4], ..Incarnation::default() }; 3])
+        ..WorkloadSamples::made_up(vec![Incarnation { samples: vec![quiet; 4], ..Incarnation::default() }; 3])
     };
     let row = summarize(&references, &Counting::without_counters(CountingMode::Rusage));
     assert_eq!((row.switches.counted_per_op, row.ns_per_switch), (Some(0.0), None));
@@ -245,7 +241,7 @@ fn what_switches_by_chance_only_has_no_price_per_switch() {
 
 #[test]
 fn nothing_seen_is_nothing_said() {
-    let row = summarize(&workload(Vec::new()), &counting(CountingMode::Cpu));
+    let row = summarize(&WorkloadSamples::made_up(Vec::new()), &counting(CountingMode::Cpu));
     assert_eq!((row.ns_per_op, row.ns_per_switch, row.mean_ns_per_op, row.foreign_switches), (None, None, None, None));
     assert!(row.counters.is_empty() || row.counters.iter().all(|counter| counter.total == 0.0));
 }
@@ -261,13 +257,16 @@ fn a_task_is_set_beside_a_thread_round_by_round() {
         workload: "task-channel".to_string(),
         kind: Kind::Task,
         switch_source: SwitchSource::Polls,
-        ..workload(vec![task(100), task(120), task(100)])
+        ..WorkloadSamples::made_up(vec![task(100), task(120), task(100)])
     };
     // Interrupted in the last round, before the floor.
     let mut interrupted = incarnation(vec![sample(1000); 4], 200);
     interrupted.floor.clear();
-    let threads =
-        workload(vec![incarnation(vec![sample(1000); 4], 200), incarnation(vec![sample(1200); 4], 200), interrupted]);
+    let threads = WorkloadSamples::made_up(vec![
+        incarnation(vec![sample(1000); 4], 200),
+        incarnation(vec![sample(1200); 4], 200),
+        interrupted,
+    ]);
     let rows = [summarize(&tasks, &counting(CountingMode::Cpu)), summarize(&threads, &counting(CountingMode::Cpu))];
     assert_eq!(ratio(&rows, Kind::Goroutine), None);
     let ratio = ratio(&rows, Kind::Task).unwrap();

@@ -150,26 +150,14 @@ pub fn of_counting(counting: &Counting) -> Vec<Warning> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{CounterInfo, Counting, Kind, Placement, SwitchSource, WorkloadSamples};
+    use crate::sample::{CounterInfo, Counting, WorkloadSamples};
     use crate::summary::chosen::Yardstick;
     use crate::summary::counters::CounterTotal;
     use crate::summary::estimate::Estimate;
     use crate::summary::row::summarize;
 
     fn quiet_row() -> Row {
-        let samples = WorkloadSamples {
-            workload: "thread-pipe".to_string(),
-            kind: Kind::Thread,
-            switch_source: SwitchSource::Kernel,
-            expected_switches_per_op: Some(2.0),
-            op: "round trip".to_string(),
-            remark: None,
-            placement: Placement::Same,
-            cpus: vec![0],
-            incarnations: Vec::new(),
-            uncounted: Vec::new(),
-            passes: Vec::new(),
-        };
+        let samples = WorkloadSamples::made_up(Vec::new());
         let counting = Counting::without_counters(CountingMode::Cpu);
         let mut row = summarize(&samples, &counting, Yardstick::of(std::iter::empty()));
         row.switches.counted_per_op = Some(2.0);

@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use std::mem;
-use std::ops::{AddAssign, SubAssign};
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
@@ -109,28 +108,5 @@ impl From<libc::rusage> for Usage {
             minor_faults: count(used.ru_minflt),
             major_faults: count(used.ru_majflt),
         }
-    }
-}
-
-impl AddAssign for Usage {
-    fn add_assign(&mut self, other: Usage) {
-        let Usage { voluntary, involuntary, cpu_ns, minor_faults, major_faults } = other;
-        self.voluntary += voluntary;
-        self.involuntary += involuntary;
-        self.cpu_ns += cpu_ns;
-        self.minor_faults += minor_faults;
-        self.major_faults += major_faults;
-    }
-}
-
-impl SubAssign for Usage {
-    /// What is more than there is leaves 0.
-    fn sub_assign(&mut self, other: Usage) {
-        let Usage { voluntary, involuntary, cpu_ns, minor_faults, major_faults } = other;
-        self.voluntary = self.voluntary.saturating_sub(voluntary);
-        self.involuntary = self.involuntary.saturating_sub(involuntary);
-        self.cpu_ns = self.cpu_ns.saturating_sub(cpu_ns);
-        self.minor_faults = self.minor_faults.saturating_sub(minor_faults);
-        self.major_faults = self.major_faults.saturating_sub(major_faults);
     }
 }

@@ -46,9 +46,6 @@ impl Groups {
     }
 
     pub(super) fn sum(&self) -> Books {
-        self.entries.values().fold(Books::default(), |mut sum, entry| {
-            sum += entry.books;
-            sum
-        })
+        self.entries.values().map(|entry| entry.books).sum()
     }
 }
