@@ -8,7 +8,7 @@ use corosensei::{Coroutine, CoroutineResult};
 
 use crate::sample::{Kind, SwitchSource};
 use crate::sys::clock::monotonic_ns;
-use crate::workload::session::{Party, Played, Session};
+use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
 use crate::workload::{ROUND_TRIP, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -33,6 +33,25 @@ impl Suspended {
             }
         })))
     }
+
+    fn resume(&mut self, ops: u64, pace: &mut impl Pace) -> Result<Played> {
+        // A local one's stack pointer stays in a register, as it does in a program that uses coroutines.
+        let mut coroutine = self.0.take().context("the coroutine has ended")?;
+        let mut suspended = 0;
+        let started_ns = monotonic_ns();
+        pace.begin();
+        for _ in 0..ops {
+            // Counted where it has come back by a suspend, and for nothing: it is the loop's own count as well.
+            match coroutine.resume(true) {
+                CoroutineResult::Yield(()) => suspended += 1,
+                CoroutineResult::Return(()) => bail!("the coroutine ended in the middle of the measurement"),
+            }
+            pace.lap();
+        }
+        let elapsed_ns = monotonic_ns() - started_ns;
+        self.0 = Some(coroutine);
+        Ok(Played::counted(elapsed_ns, 2 * suspended))
+    }
 }
 
 impl Session for Suspended {
@@ -41,20 +60,11 @@ impl Session for Suspended {
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        // A local one's stack pointer stays in a register, as it does in a program that uses coroutines.
-        let mut coroutine = self.0.take().context("the coroutine has ended")?;
-        let mut suspended = 0;
-        let started_ns = monotonic_ns();
-        for _ in 0..ops {
-            // Counted where it has come back by a suspend, and for nothing: it is the loop's own count as well.
-            match coroutine.resume(true) {
-                CoroutineResult::Yield(()) => suspended += 1,
-                CoroutineResult::Return(()) => bail!("the coroutine ended in the middle of the measurement"),
-            }
-        }
-        let elapsed_ns = monotonic_ns() - started_ns;
-        self.0 = Some(coroutine);
-        Ok(Played::counted(elapsed_ns, 2 * suspended))
+        self.resume(ops, &mut Unpaced)
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        self.resume(ops, laps)
     }
 
     fn end(mut self: Box<Self>) -> Result<()> {

@@ -5,7 +5,7 @@ use std::io;
 use anyhow::{Context, Result};
 
 use crate::sys::clock::monotonic_ns;
-use crate::workload::session::{Party, Played, Session};
+use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
 
 /// One party's hand on a mechanism.
 pub(super) trait Hand: Sized {
@@ -27,11 +27,13 @@ pub(super) trait Hand: Sized {
 }
 
 /// Plays the leader of a ping-pong and times it; one op is a round trip.
-pub(super) fn lead<H: Hand>(hand: &mut H, ops: u64) -> io::Result<Played> {
+pub(super) fn lead<H: Hand>(hand: &mut H, ops: u64, pace: &mut impl Pace) -> io::Result<Played> {
     let started = monotonic_ns();
+    pace.begin();
     for _ in 0..ops {
         hand.give()?;
         hand.take()?;
+        pace.lap();
     }
     Ok(Played::timed(monotonic_ns() - started))
 }
@@ -61,13 +63,15 @@ impl<H: Hand + 'static> Alone<H> {
         Ok(Box::new(Alone { here, there }))
     }
 
-    fn round_trips(&mut self, ops: u64) -> io::Result<Played> {
+    fn round_trips(&mut self, ops: u64, pace: &mut impl Pace) -> io::Result<Played> {
         let started = monotonic_ns();
+        pace.begin();
         for _ in 0..ops {
             self.here.give()?;
             self.there.take()?;
             self.there.give()?;
             self.here.take()?;
+            pace.lap();
         }
         Ok(Played::timed(monotonic_ns() - started))
     }
@@ -79,7 +83,11 @@ impl<H: Hand + 'static> Session for Alone<H> {
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        self.round_trips(ops).context("playing both parties alone")
+        self.round_trips(ops, &mut Unpaced).context("playing both parties alone")
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        self.round_trips(ops, laps).context("playing both parties alone")
     }
 
     fn end(self: Box<Self>) -> Result<()> {

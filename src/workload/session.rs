@@ -1,9 +1,10 @@
 //! What every way of switching must be able to do: make its parties, play, end.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::unistd::{Pid, getpid, gettid};
 
 use crate::sys::affinity;
+use crate::sys::clock::monotonic_ns;
 
 /// Where a session's parties are to run, and how many there are where that can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +59,76 @@ pub trait Session {
     /// A party is gone or stuck; the session is then good for nothing but [`Session::end`] or being dropped.
     fn play(&mut self, ops: u64) -> Result<Played>;
 
+    /// Plays as [`Session::play`] does, with the clock read after every op as well.
+    ///
+    /// # Errors
+    /// As [`Session::play`]; or these parties cannot be timed op by op.
+    fn play_each(&mut self, _ops: u64, _laps: &mut Laps) -> Result<Played> {
+        bail!("these parties cannot be timed op by op")
+    }
+
     /// Ends all parties and waits for them, leaving no thread, process or file descriptor behind.
     ///
     /// # Errors
     /// A party had failed.
     fn end(self: Box<Self>) -> Result<()>;
+}
+
+/// What is done between one op and the next.
+pub trait Pace {
+    /// The first op begins.
+    fn begin(&mut self);
+
+    /// An op is over.
+    fn lap(&mut self);
+}
+
+/// Nothing: the loop is as if there were no pace.
+#[derive(Debug)]
+pub struct Unpaced;
+
+impl Pace for Unpaced {
+    #[inline(always)]
+    fn begin(&mut self) {}
+
+    #[inline(always)]
+    fn lap(&mut self) {}
+}
+
+/// The moments between the ops of a play, by the monotonic clock.
+#[derive(Debug, Default)]
+pub struct Laps {
+    moments: Vec<u64>,
+}
+
+impl Laps {
+    /// With room for so many ops, so that nothing is allocated while they are played.
+    pub fn of(ops: u64) -> Laps {
+        Laps { moments: Vec::with_capacity(ops as usize + 1) }
+    }
+
+    /// When the first op began, and when each had ended, ns.
+    pub fn moments(&self) -> &[u64] {
+        &self.moments
+    }
+
+    /// How long each op took, ns; the clock's reading is in each.
+    pub fn durations(&self) -> impl Iterator<Item = u64> {
+        self.moments.windows(2).map(|pair| pair[1] - pair[0])
+    }
+}
+
+impl Pace for Laps {
+    /// Forgets the play before.
+    fn begin(&mut self) {
+        self.moments.clear();
+        self.lap();
+    }
+
+    #[inline]
+    fn lap(&mut self) {
+        self.moments.push(monotonic_ns());
+    }
 }
 
 /// What a play took.

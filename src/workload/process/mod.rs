@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::sys::fork::{Ended, Partner};
 use crate::workload::hand::{self, Hand};
-use crate::workload::session::{Party, Played, Session, Setting};
+use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
 
 /// Forks a process that goes to its CPU and lives a life without allocating; how that ends is its exit code.
 ///
@@ -65,6 +65,10 @@ impl<H: Hand + 'static> ProcessPair<H> {
         drop(theirs);
         Ok(Box::new(ProcessPair { hand: mine, follower }))
     }
+
+    fn lead(&mut self, ops: u64, pace: &mut impl Pace) -> Result<Played> {
+        hand::lead(&mut self.hand, ops, pace).map_err(|error| explain(&mut self.follower, error))
+    }
 }
 
 impl<H: Hand + 'static> Session for ProcessPair<H> {
@@ -73,7 +77,11 @@ impl<H: Hand + 'static> Session for ProcessPair<H> {
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        hand::lead(&mut self.hand, ops).map_err(|error| explain(&mut self.follower, error))
+        self.lead(ops, &mut Unpaced)
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        self.lead(ops, laps)
     }
 
     fn end(self: Box<Self>) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::sys::futex::Scope;
 use crate::sys::shared::Shared;
 use crate::workload::Workload;
 use crate::workload::process::{explain, fork_follower, wait_for};
-use crate::workload::session::{Party, Played, Session, Setting};
+use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
 use crate::workload::thread::yields::{FLOOR, ONE_YIELD_EACH, Track, YIELDS_NS};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -37,6 +37,10 @@ impl ProcessYield {
         let follower = fork_follower(setting, || track.follow(Scope::Shared))?;
         Ok(Box::new(ProcessYield { track, follower }))
     }
+
+    fn lead(&mut self, ops: u64, pace: &mut impl Pace) -> Result<Played> {
+        self.track.lead(ops, Scope::Shared, pace).map_err(|error| explain(&mut self.follower, error))
+    }
 }
 
 impl Session for ProcessYield {
@@ -45,7 +49,11 @@ impl Session for ProcessYield {
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        self.track.lead(ops, Scope::Shared).map_err(|error| explain(&mut self.follower, error))
+        self.lead(ops, &mut Unpaced)
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        self.lead(ops, laps)
     }
 
     fn end(self: Box<Self>) -> Result<()> {

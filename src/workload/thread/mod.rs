@@ -18,7 +18,7 @@ use nix::unistd::{Pid, gettid};
 
 use crate::sys::signal;
 use crate::workload::hand::{self, Hand};
-use crate::workload::session::{Party, Played, Session, Setting};
+use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
 
 /// A thread that follows the calling one.
 pub(super) struct Follower {
@@ -72,6 +72,11 @@ impl<H: Hand + Send + 'static> ThreadPair<H> {
         let follower = Follower::start(setting, || hand::follow(theirs))?;
         Ok(Box::new(ThreadPair { hand: Some(mine), follower: Some(follower) }))
     }
+
+    fn lead(&mut self, ops: u64, pace: &mut impl Pace) -> Result<Played> {
+        let hand = self.hand.as_mut().context("the session has ended")?;
+        hand::lead(hand, ops, pace).context("passing control to the partner thread and back")
+    }
 }
 
 impl<H: Hand + Send + 'static> Session for ThreadPair<H> {
@@ -80,8 +85,11 @@ impl<H: Hand + Send + 'static> Session for ThreadPair<H> {
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        let hand = self.hand.as_mut().context("the session has ended")?;
-        hand::lead(hand, ops).context("passing control to the partner thread and back")
+        self.lead(ops, &mut Unpaced)
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        self.lead(ops, laps)
     }
 
     fn end(mut self: Box<Self>) -> Result<()> {

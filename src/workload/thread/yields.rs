@@ -24,7 +24,7 @@ use crate::sys::clock::monotonic_ns;
 use crate::sys::futex::{self, Scope};
 use crate::sys::shared::Shared;
 use crate::sys::signal;
-use crate::workload::session::{Party, Played, Session, Setting};
+use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
 use crate::workload::thread::Follower;
 use crate::workload::{Floor, Workload};
 
@@ -70,15 +70,19 @@ pub(in crate::workload) struct Track {
 const OVER: u32 = u32::MAX;
 
 impl Track {
-    pub(in crate::workload) fn lead(&self, ops: u64, scope: Scope) -> io::Result<Played> {
+    pub(in crate::workload) fn lead(&self, ops: u64, scope: Scope, pace: &mut impl Pace) -> io::Result<Played> {
         let play = self.announced.load(Ordering::Relaxed) + 1;
         self.ops.store(ops, Ordering::Relaxed);
         self.announced.store(play, Ordering::Release);
         futex::wake(&self.announced, scope);
         yield_until(&self.arrived, play)?;
         let started_ns = monotonic_ns();
+        pace.begin();
         self.started.store(play, Ordering::Release);
-        (0..ops).for_each(|_| yield_now());
+        for _ in 0..ops {
+            yield_now();
+            pace.lap();
+        }
         yield_until(&self.finished, play)?;
         Ok(Played::timed(monotonic_ns() - started_ns))
     }
@@ -146,7 +150,11 @@ impl Session for ThreadYield {
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        self.track.lead(ops, Scope::Process).context("yielding to the partner thread")
+        self.track.lead(ops, Scope::Process, &mut Unpaced).context("yielding to the partner thread")
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        self.track.lead(ops, Scope::Process, laps).context("yielding to the partner thread")
     }
 
     fn end(mut self: Box<Self>) -> Result<()> {
@@ -163,18 +171,28 @@ impl Drop for ThreadYield {
 
 struct YieldAlone;
 
+fn yield_alone(ops: u64, pace: &mut impl Pace) -> Played {
+    let started_ns = monotonic_ns();
+    pace.begin();
+    for _ in 0..ops {
+        yield_now();
+        yield_now();
+        pace.lap();
+    }
+    Played::timed(monotonic_ns() - started_ns)
+}
+
 impl Session for YieldAlone {
     fn parties(&self) -> Vec<Party> {
         vec![Party::calling_thread()]
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        let started_ns = monotonic_ns();
-        for _ in 0..ops {
-            yield_now();
-            yield_now();
-        }
-        Ok(Played::timed(monotonic_ns() - started_ns))
+        Ok(yield_alone(ops, &mut Unpaced))
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        Ok(yield_alone(ops, laps))
     }
 
     fn end(self: Box<Self>) -> Result<()> {
