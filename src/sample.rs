@@ -15,7 +15,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::unit::MonotonicNs;
+use crate::unit::{Bytes, MonotonicNs};
 
 /// Everything that a run saw.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +98,8 @@ pub struct AbsentCounter {
 pub struct LeftOut {
     pub workload: String,
     pub placement: Placement,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<RingShape>,
     pub reason: String,
     /// What would help, as a command.
     pub remedy: Option<String>,
@@ -105,7 +107,11 @@ pub struct LeftOut {
 
 impl fmt::Display for LeftOut {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.workload, self.reason)?;
+        let title = match self.ring {
+            Some(_) => row_title(&self.workload, self.placement, self.ring),
+            None => self.workload.clone(),
+        };
+        write!(out, "{title}: {}", self.reason)?;
         self.remedy.iter().try_for_each(|remedy| write!(out, " ({remedy})"))
     }
 }
@@ -139,6 +145,9 @@ pub struct WorkloadSamples {
     /// The CPUs they ran on: one, or the leader's and the other parties'.
     #[serde(default)]
     pub cpus: Vec<usize>,
+    /// The ring that they were; `None` of a pair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<RingShape>,
     pub incarnations: Vec<Incarnation>,
     /// The same loops with nothing attached, where the counters themselves slow them; else empty.
     pub uncounted: Vec<Incarnation>,
@@ -187,14 +196,31 @@ impl Placement {
             Placement::Cross => "cross",
         }
     }
+}
 
-    /// A workload by its name, and where it ran if that is not one CPU.
-    pub fn title(self, workload: &str) -> String {
-        match self {
-            Placement::Same => workload.to_string(),
-            placement => format!("{workload} ({})", placement.name()),
-        }
-    }
+/// A token ring in place of a pair: each party hands the token on to the next, and an op is one hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RingShape {
+    /// Two or more, the calling thread among them.
+    pub parties: u64,
+    /// How much memory of its own each party walks on its turn.
+    #[serde(default)]
+    pub working_set_bytes: u64,
+}
+
+impl RingShape {
+    /// The fewest that can hand something to and fro.
+    pub const FEWEST: u64 = 2;
+}
+
+/// A workload by its name, with where it ran if that is not one CPU, and the ring that it was if that is no pair.
+pub fn row_title(workload: &str, placement: Placement, ring: Option<RingShape>) -> String {
+    let place = (placement != Placement::Same).then(|| placement.name().to_string());
+    let parties = ring.map(|ring| format!("{} parties", ring.parties));
+    let memory = ring.filter(|ring| ring.working_set_bytes > 0);
+    let memory = memory.map(|ring| format!("{} each", Bytes(ring.working_set_bytes as f64)));
+    let details: Vec<String> = place.into_iter().chain(parties).chain(memory).collect();
+    if details.is_empty() { workload.to_string() } else { format!("{workload} ({})", details.join(", ")) }
 }
 
 /// What the parties of a workload are.
@@ -382,6 +408,7 @@ impl WorkloadSamples {
             remark: None,
             placement: Placement::Same,
             cpus: vec![0],
+            ring: None,
             incarnations,
             uncounted: Vec::new(),
             passes: Vec::new(),

@@ -19,7 +19,7 @@ mod yardstick;
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow};
 use nix::sys::signal::Signal;
 
 use crate::bench::handicap::Handicapped;
@@ -29,7 +29,7 @@ use crate::bench::sampler::{Length, Sampler};
 use crate::counter::meter::{Attach, Attached, Reading};
 use crate::host::limits;
 use crate::host::surroundings::Surveyor;
-use crate::sample::{CounterTimes, CountingMode, Ending, Incarnation, RunSamples, Sample, WorkloadSamples};
+use crate::sample::{CounterTimes, CountingMode, Ending, Incarnation, LeftOut, RunSamples, Sample, WorkloadSamples};
 use crate::sys::affinity::{self, Pinned};
 use crate::sys::clock::{monotonic_ns, read_cost_ns};
 use crate::sys::policy::Applied;
@@ -68,6 +68,7 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
         total: 0,
         done: 0,
         sizes: vec![Sizes::default(); plan.entries.len()],
+        refused: vec![None; plan.entries.len()],
         first_op_at_ns: None,
         workloads: plan.entries.iter().map(nothing_yet).collect(),
     };
@@ -75,13 +76,13 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
     let ending = match outcome {
         Ok(()) => Ending::Complete,
         Err(Stop::Signal(signal)) => Ending::Interrupted(signal as i32),
-        Err(Stop::Failure(error)) => Ending::Failed(format!("{error:#}")),
+        Err(Stop::Failure(error) | Stop::Refused(error)) => Ending::Failed(format!("{error:#}")),
     };
-    let Engine { workloads, first_op_at_ns, attached, .. } = engine;
+    let Engine { workloads, first_op_at_ns, attached, refused, .. } = engine;
     Ok(RunSamples {
         counting: attached.counting,
         workloads,
-        left_out: plan.left_out.clone(),
+        left_out: plan.left_out.iter().cloned().chain(refused.into_iter().flatten()).collect(),
         ending,
         clock_read_ns: Some(read_cost_ns()),
         first_op_at_ns,
@@ -91,11 +92,13 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
 /// Why a run ends early.
 enum Stop {
     Signal(Signal),
-    Failure(anyhow::Error),
+    Failure(Error),
+    /// Of this entry only: so large a ring is not to be had. The others go on.
+    Refused(Error),
 }
 
-impl From<anyhow::Error> for Stop {
-    fn from(error: anyhow::Error) -> Stop {
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
         Stop::Failure(error)
     }
 }
@@ -112,6 +115,8 @@ struct Engine<'a> {
     total: u32,
     done: u32,
     sizes: Vec<Sizes>,
+    /// Why an entry is not measured any more.
+    refused: Vec<Option<LeftOut>>,
     workloads: Vec<WorkloadSamples>,
     first_op_at_ns: Option<u64>,
 }
@@ -133,6 +138,9 @@ impl Engine<'_> {
                 return Ok(());
             }
             for at in (0..entries).map(|step| pass.entries[(round + step) % entries]) {
+                if self.refused[at].is_some() {
+                    continue;
+                }
                 let workload = self.plan.entries[at].workload;
                 self.watchdog.begin(&workload.name);
                 self.watch(at)?;
@@ -141,7 +149,11 @@ impl Engine<'_> {
                 if !incarnation.samples.is_empty() {
                     (pass.into)(&mut self.workloads[at]).push(incarnation);
                 }
-                outcome.map_err(|stop| self.within(stop, at, round))?;
+                if let Err(Stop::Refused(error)) = &outcome {
+                    self.refused[at] = Some(self.plan.entries[at].left_out(format!("{error:#}"), None));
+                } else {
+                    outcome.map_err(|stop| self.within(stop, at, round))?;
+                }
                 self.done += 1;
                 (self.on_progress)(Progress { workload: workload.name, done: self.done, of: self.total });
             }
@@ -163,14 +175,14 @@ impl Engine<'_> {
 
     /// One set of parties, then one floor. What was taken is in `incarnation` even if it ends early.
     fn incarnation(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
-        let Entry { workload, setting, .. } = self.plan.entries[at];
-        let length = Length::of(&self.plan.entries[at]);
+        let entry = self.plan.entries[at];
+        let (setting, length) = (entry.setting, Length::of(&entry));
         let before = self.surveyors[at].look();
         let outcome = self.parties(at, pass, incarnation);
         incarnation.surroundings = self.surveyors[at].look().since(&before);
         outcome?;
-        if let (Some(floor), Some(quota)) = (&workload.floor, pass.floor) {
-            let mut session = (floor.prepare)(&setting).map_err(limits::explain)?;
+        let floor = pass.floor.map(|quota| Ok::<_, Error>((quota, entry.prepare_floor()?))).transpose();
+        if let Some((quota, Some(mut session))) = floor.map_err(limits::explain)? {
             let mut sampler = Sampler::new(session.as_mut(), &mut self.attached, self.watchdog);
             let ops = size(&mut self.sizes[at].floor, self.plan.ops_per_sample, &mut sampler, length)?;
             sampler.warm_up(ops)?;
@@ -182,8 +194,12 @@ impl Engine<'_> {
 
     /// The parties' part of an incarnation.
     fn parties(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
-        let Entry { workload, setting, .. } = self.plan.entries[at];
-        let mut session = (workload.prepare)(&setting).map_err(limits::explain)?;
+        let entry = self.plan.entries[at];
+        let Entry { workload, setting, .. } = entry;
+        let mut session = entry.prepare().map_err(limits::explain).map_err(|error| match setting.ring {
+            Some(_) => Stop::Refused(error),
+            None => Stop::Failure(error),
+        })?;
         if let Some(handicap) = self.plan.handicap.as_ref().filter(|handicap| handicap.workload == workload.name) {
             session = Box::new(Handicapped { session, share: handicap.share });
         }
@@ -192,7 +208,7 @@ impl Engine<'_> {
         let ops = match pass.ops {
             Some(ops) => ops,
             None => {
-                let (fixed, length) = (self.plan.ops_per_sample, Length::of(&self.plan.entries[at]));
+                let (fixed, length) = (self.plan.ops_per_sample, Length::of(&entry));
                 let ops = size(&mut self.sizes[at].sample, fixed, &mut sampler, length)?;
                 sampler.warm_up(ops)?;
                 ops
@@ -280,15 +296,17 @@ fn elapsed(before: &[Option<Reading>], after: &[Option<Reading>]) -> Vec<Counter
 
 fn nothing_yet(entry: &Entry) -> WorkloadSamples {
     let Entry { workload, placement, setting } = entry;
+    let (op, expected_switches_per_op) = entry.op();
     WorkloadSamples {
         workload: workload.name.to_string(),
         kind: workload.kind,
         switch_source: workload.switch_source,
-        expected_switches_per_op: workload.expected_switches_per_op,
-        op: workload.op.to_string(),
+        expected_switches_per_op,
+        op: op.to_string(),
         remark: workload.remark.map(String::from),
         placement: *placement,
         cpus: setting.cpus(),
+        ring: setting.ring,
         incarnations: Vec::new(),
         uncounted: Vec::new(),
         passes: Vec::new(),

@@ -1,12 +1,16 @@
 //! What a run is to do, decided before it begins.
 
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
+
 use crate::bench::handicap::Handicap;
+use crate::host::ceilings::{self, Ceiling, Needs};
 use crate::sample::{LeftOut, Placement};
 use crate::sys::policy::Policy;
-use crate::workload::Workload;
-use crate::workload::session::Setting;
+use crate::workload::session::{Session, Setting};
+use crate::workload::{ONE_HOP, Ring, Unavailable, WORKLOADS, Workload};
 
 /// A measurement, fixed beforehand: it never goes on until an interval looks tight.
 #[derive(Debug, Clone)]
@@ -36,6 +40,77 @@ pub struct Entry {
     pub setting: Setting,
 }
 
+impl Entry {
+    /// Makes its parties.
+    ///
+    /// # Errors
+    /// A limit of this system is reached, or the workload is no ring.
+    pub(super) fn prepare(&self) -> Result<Box<dyn Session>> {
+        match self.setting.ring {
+            None => (self.workload.prepare)(&self.setting),
+            Some(shape) => (self.ring()?.prepare)(&self.setting, shape),
+        }
+    }
+
+    /// Makes what its floor is played on; `None` where it has none.
+    ///
+    /// # Errors
+    /// As [`Entry::prepare`].
+    pub(super) fn prepare_floor(&self) -> Result<Option<Box<dyn Session>>> {
+        match self.setting.ring {
+            None => self.workload.floor.as_ref().map(|floor| (floor.prepare)(&self.setting)).transpose(),
+            Some(shape) => (self.ring()?.floor)(shape).map(Some),
+        }
+    }
+
+    /// What one op is, and how many switches it is expected to have.
+    pub(super) fn op(&self) -> (&'static str, Option<f64>) {
+        match self.setting.ring {
+            None => (self.workload.op, self.workload.expected_switches_per_op),
+            Some(_) => (ONE_HOP, Some(1.0)),
+        }
+    }
+
+    /// Why it is not measured.
+    pub fn left_out(&self, reason: String, remedy: Option<String>) -> LeftOut {
+        let workload = self.workload.name.to_string();
+        LeftOut { workload, placement: self.placement, ring: self.setting.ring, reason, remedy }
+    }
+
+    fn ring(&self) -> Result<&'static Ring> {
+        self.workload.ring.as_ref().with_context(|| format!("{} is no ring", self.workload.name))
+    }
+
+    /// Why there cannot be so many parties here, and what would help.
+    fn too_large(&self, root: &Path) -> Option<Unavailable> {
+        let shape = self.setting.ring?;
+        let needs = self.workload.ring.as_ref()?.needs;
+        let needs = Needs {
+            threads: needs.threads.into(),
+            files: needs.files.into(),
+            mappings: needs.mappings.into(),
+            bytes: f64::from(needs.bytes) + shape.working_set_bytes as f64,
+            ..Needs::default()
+        };
+        let (most, ceiling) = ceilings::most(shape.parties, needs, root);
+        let Ceiling { name, value, used, remedy, .. } = ceiling?;
+        let reason = format!(
+            "{} parties are too many, {most} would do: {name} is {value}, of which {used} are in use",
+            shape.parties
+        );
+        Some(Unavailable { reason, remedy: Some(remedy) })
+    }
+}
+
+/// Takes out the rings that are larger than this system's limits allow, and says which limit that is.
+pub fn leave_out_too_large(entries: &mut Vec<Entry>, left_out: &mut Vec<LeftOut>, root: &Path) {
+    entries.retain(|entry| {
+        let too_large = entry.too_large(root);
+        left_out.extend(too_large.iter().map(|why| entry.left_out(why.reason.clone(), why.remedy.clone())));
+        too_large.is_none()
+    });
+}
+
 /// These workloads at each of these places, as far as each can be measured there, and why the others cannot.
 pub fn lay_out(workloads: &[&'static Workload], places: &[(Placement, Setting)]) -> (Vec<Entry>, Vec<LeftOut>) {
     let (mut entries, mut left_out) = (Vec::new(), Vec::new());
@@ -43,13 +118,17 @@ pub fn lay_out(workloads: &[&'static Workload], places: &[(Placement, Setting)])
     let somewhere_on_one_cpu = places.iter().any(|(_, setting)| !setting.is_apart());
     for &(placement, setting) in places {
         for &workload in workloads {
-            let mut leave_out = |reason: String, remedy| {
-                left_out.push(LeftOut { workload: workload.name.to_string(), placement, reason, remedy });
-            };
+            let entry = Entry { workload, placement, setting };
+            let mut leave_out = |reason: String, remedy| left_out.push(entry.left_out(reason, remedy));
             match (workload.available)() {
                 Err(_) if placement != places[0].0 => {}
                 Err(missing) => leave_out(missing.reason, missing.remedy),
-                Ok(()) if workload.apart || !setting.is_apart() => entries.push(Entry { workload, placement, setting }),
+                Ok(()) if setting.ring.is_some() && workload.ring.is_none() => {
+                    let known = WORKLOADS.iter().filter(|workload| workload.ring.is_some());
+                    let known: Vec<&str> = known.map(|workload| workload.name).collect();
+                    leave_out(format!("it is no ring; those that can be are {}", known.join(", ")), None);
+                }
+                Ok(()) if workload.apart || !setting.is_apart() => entries.push(entry),
                 Ok(()) if somewhere_on_one_cpu => {}
                 Ok(()) => leave_out("all of it runs on one CPU".to_string(), None),
             }

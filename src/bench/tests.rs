@@ -71,6 +71,7 @@ const fn fake(name: &'static str, prepare: Prepare, floor: Option<Floor>) -> Wor
         prepare,
         floor,
         probe_point: None,
+        ring: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod help;
 pub mod memory;
 pub mod run;
+mod size;
 pub mod stat;
 mod word;
 

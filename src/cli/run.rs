@@ -7,15 +7,20 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use crate::bench::plan::Effort;
+use crate::cli::size::size;
 use crate::cli::word::WorkloadWord;
 use crate::cli::{OutputArgs, SortKey, percent, seconds};
 use crate::counter::ladder::CounterChoice;
 use crate::host::placement::PlaceChoice;
+use crate::sample::RingShape;
 use crate::sys::policy::Policy;
 use crate::workload::{self, Workload};
 
 /// A sample of more would take seconds, in which nothing can be seen, stopped, or told from a stall.
 const MOST_OPS: u64 = 1_000_000;
+
+/// More would not fit into any machine's memory.
+const MOST_PARTIES: u64 = 1_000_000_000;
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -30,6 +35,14 @@ pub struct RunArgs {
     /// Where the parties run: same CPU, smt, llc, socket or cross, by what two CPUs share; two CPUs, as 0,1; or all
     #[arg(long, value_name = "WHERE", default_value = "same")]
     pub place: PlaceChoice,
+
+    /// A ring of so many parties instead of a pair, each handing one token on to the next; an op is one hop [default with --working-set: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(RingShape::FEWEST..=MOST_PARTIES))]
+    pub parties: Option<u64>,
+
+    /// Have each party walk so much memory of its own on its turn, as 64KiB: net prices are then switch and cache misses
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub working_set: Option<usize>,
 
     /// Scheduling policy of the parties: other, batch, idle, fifo:PRIORITY, rr:PRIORITY [default: as inherited]
     #[arg(long, value_name = "POLICY")]
@@ -111,6 +124,15 @@ impl RunArgs {
     pub fn effort(&self) -> Effort {
         let time = self.time.or_else(|| self.samples.is_none().then_some(Duration::from_secs(1)));
         Effort { time, samples: self.samples }
+    }
+
+    /// The ring that was asked for; `None` for pairs.
+    pub fn ring(&self) -> Option<RingShape> {
+        let is_asked = self.parties.is_some() || self.working_set.is_some();
+        is_asked.then(|| RingShape {
+            parties: self.parties.unwrap_or(RingShape::FEWEST),
+            working_set_bytes: self.working_set.unwrap_or(0) as u64,
+        })
     }
 
     /// The way of counting that was asked for.

@@ -76,7 +76,13 @@ fn available(quiet: bool) -> (Vec<&'static Peer>, Vec<LeftOut>) {
     let (mut peers, mut left_out) = (Vec::new(), Vec::new());
     for peer in PEERS {
         let mut leave_out = |reason, remedy| {
-            left_out.push(LeftOut { workload: peer.name.to_string(), placement: Placement::Same, reason, remedy });
+            left_out.push(LeftOut {
+                workload: peer.name.to_string(),
+                placement: Placement::Same,
+                ring: None,
+                reason,
+                remedy,
+            });
         };
         let own = workload::meant_by(peer.own_workload);
         let say = |what: &str| output::say_unless(quiet, what);

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, bail};
 
 use crate::bench;
 use crate::bench::handicap::Handicap;
-use crate::bench::plan::{Entry, Plan, lay_out};
+use crate::bench::plan::{Entry, Plan, lay_out, leave_out_too_large};
 use crate::cli::run::RunArgs;
 use crate::cli::{ColorChoice, OutputArgs};
 use crate::command::diff;
@@ -117,10 +117,11 @@ fn measure(arguments: &RunArgs) -> Result<SamplesDocument> {
 fn plan(arguments: &RunArgs, leader: usize, processors: &Processors) -> Result<Plan> {
     let workers = usize::from(arguments.workers);
     let mut places = places(arguments.place, leader, processors)?;
-    places.iter_mut().for_each(|(_, setting)| setting.workers = workers);
+    places.iter_mut().for_each(|(_, setting)| (setting.workers, setting.ring) = (workers, arguments.ring()));
     let selected = arguments.selected();
     let workloads = if selected.is_empty() { workload::defaults().collect() } else { selected };
     let (mut entries, mut left_out) = lay_out(&workloads, &places);
+    leave_out_too_large(&mut entries, &mut left_out, Path::new("/"));
     provide(&mut entries, &mut left_out, arguments.quiet);
     if entries.is_empty() {
         let reasons: Vec<String> = left_out.iter().map(|left_out| left_out.to_string()).collect();
@@ -150,9 +151,8 @@ fn provide(entries: &mut Vec<Entry>, left_out: &mut Vec<LeftOut>, quiet: bool) {
     }
     entries.retain(|entry| {
         let outcome = made.iter().find(|(name, _)| *name == entry.workload.name);
-        let Some((name, Err(error))) = outcome else { return true };
-        let (workload, reason) = (name.to_string(), format!("{error:#}"));
-        left_out.push(LeftOut { workload, placement: entry.placement, reason, remedy: None });
+        let Some((_, Err(error))) = outcome else { return true };
+        left_out.push(entry.left_out(format!("{error:#}"), None));
         false
     });
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::footprint::kind::PartyKind;
 use crate::footprint::party::Shape;
-use crate::host::ceilings::{self, Ceiling};
+use crate::host::ceilings::{self, Ceiling, Needs};
 use crate::sample::footprint::Stopped;
 
 /// What is to be measured.
@@ -43,25 +43,15 @@ pub struct Appetite {
 
 /// How many parties there may be here, and the limit that says so.
 pub fn most(asked: u64, kind: &PartyKind, appetite: Appetite, root: &Path) -> (u64, Option<Stopped>) {
-    let per_party = |each: f64| move |ceiling: Ceiling| (ceiling, each);
-    let threads = if kind.is_thread { ceilings::of_threads(root) } else { Vec::new() };
-    let limits = threads.into_iter().map(per_party(1.0));
-    let limits = limits.chain(ceilings::of_memory(root).into_iter().map(per_party(appetite.bytes)));
-    let mappings = ceilings::of_mappings(root, appetite.mappings_before).map(per_party(appetite.mappings));
-    lowest(asked, limits.chain(mappings))
-}
-
-fn lowest(asked: u64, limits: impl Iterator<Item = (Ceiling, f64)>) -> (u64, Option<Stopped>) {
-    let most = |ceiling: &Ceiling, each: f64| (ceiling.room() as f64 / each) as u64;
-    let hit = limits
-        .filter(|(_, each)| *each > 0.0)
-        .map(|(ceiling, each)| (most(&ceiling, each), ceiling))
-        .min_by_key(|(most, _)| *most)
-        .filter(|(most, _)| *most < asked);
-    match hit {
-        Some((most, ceiling)) => (most, Some(stopped(asked, most, &ceiling))),
-        None => (asked, None),
-    }
+    let needs = Needs {
+        threads: if kind.is_thread { 1.0 } else { 0.0 },
+        files: 0.0,
+        mappings: appetite.mappings,
+        bytes: appetite.bytes,
+        mappings_before: appetite.mappings_before,
+    };
+    let (most, ceiling) = ceilings::most(asked, needs, root);
+    (most, ceiling.map(|ceiling| stopped(asked, most, &ceiling)))
 }
 
 /// What stops at this limit.
@@ -82,26 +72,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn ceiling(value: u64, used: u64) -> Ceiling {
-        Ceiling { name: "a limit".to_string(), value, used, spared: 0, remedy: "raise it".to_string() }
-    }
-
     #[test]
     fn counts_are_geometric_and_each_there_once() {
         assert_eq!(counts(4000), [500, 1000, 2000, 4000]);
         assert_eq!(counts(3), [1, 3]);
         assert_eq!(counts(1), [1]);
         assert_eq!(counts(0), [] as [u64; 0]);
-    }
-
-    #[test]
-    fn the_limit_with_the_least_room_decides_and_is_named() {
-        let limits = || [(ceiling(100, 40), 1.0), (ceiling(1000, 0), 50.0), (ceiling(7, 7), 0.0)].into_iter();
-        let (most, stopped) = lowest(30, limits());
-        let stopped = stopped.unwrap();
-        assert_eq!((most, stopped.reached, stopped.asked, stopped.value), (20, 20, 30, Some(1000)));
-        assert_eq!(stopped.reason, "a limit is 1000, of which 0 are in use");
-        assert_eq!(lowest(20, limits()), (20, None));
     }
 
     proptest! {

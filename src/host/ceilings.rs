@@ -7,6 +7,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{Uid, getuid};
 
 use crate::host::memory::{available_bytes, cgroup_folder};
+use crate::sys::rlimit;
 
 /// A limit, and how much of it is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ impl Ceiling {
 const SPARED: u64 = 20;
 /// Of what only this user or cgroup has, so much is left: a shell that must start a process to end things.
 const A_FEW: u64 = 4;
+/// Files for counters, books and reports.
+const SPARE_FILES: u64 = 512;
 /// A fifth of the memory that is free stays free.
 const MEMORY_SPARED: u64 = 5;
 
@@ -84,6 +87,44 @@ pub fn of_memory(root: &Path) -> Vec<Ceiling> {
         }
     });
     available.into_iter().chain(groups.filter_map(in_group)).collect()
+}
+
+/// What limits how many files this process may have open.
+pub fn of_files(root: &Path) -> Option<Ceiling> {
+    let used = fs::read_dir(root.join("proc/self/fd")).map_or(0, |files| files.count() as u64);
+    let value = rlimit::most_files();
+    let remedy = format!("ulimit -n {} (as root)", value.saturating_mul(4));
+    Some(Ceiling { name: "RLIMIT_NOFILE (ulimit -n)".to_string(), value, used, spared: SPARE_FILES, remedy })
+}
+
+/// How much of something limited one party takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Needs {
+    pub threads: f64,
+    pub files: f64,
+    pub mappings: f64,
+    pub bytes: f64,
+    /// What the process that makes the parties has before there are any.
+    pub mappings_before: u64,
+}
+
+/// How many parties there may be here, at most as many as asked for; with the limit that says so, if it is fewer.
+pub fn most(asked: u64, needs: Needs, root: &Path) -> (u64, Option<Ceiling>) {
+    let per_party = |each: f64| move |ceiling: Ceiling| (ceiling, each);
+    let limits = of_threads(root).into_iter().map(per_party(needs.threads));
+    let limits = limits.chain(of_memory(root).into_iter().map(per_party(needs.bytes)));
+    let limits = limits.chain(of_mappings(root, needs.mappings_before).map(per_party(needs.mappings)));
+    most_within(asked, limits.chain(of_files(root).map(per_party(needs.files))))
+}
+
+fn most_within(asked: u64, limits: impl Iterator<Item = (Ceiling, f64)>) -> (u64, Option<Ceiling>) {
+    let most = |ceiling: &Ceiling, each: f64| (ceiling.room() as f64 / each) as u64;
+    let hit = limits
+        .filter(|(_, each)| *each > 0.0)
+        .map(|(ceiling, each)| (most(&ceiling, each), ceiling))
+        .min_by_key(|(most, _)| *most)
+        .filter(|(most, _)| *most < asked);
+    hit.map_or((asked, None), |(most, ceiling)| (most, Some(ceiling)))
 }
 
 /// The one with the least room.
@@ -177,6 +218,21 @@ mod tests {
         assert!(lowest.remedy.starts_with("echo 200 > ") && lowest.remedy.ends_with("pids/a/pids.max"), "{lowest:?}");
         let pid_max = ceilings.iter().find(|ceiling| ceiling.name == "kernel.pid_max").unwrap();
         assert_eq!((pid_max.room(), pid_max.remedy.as_str()), (32_768 - 100 - 1638, "sysctl -w kernel.pid_max=131072"));
+    }
+
+    #[test]
+    fn the_limit_with_the_least_room_for_parties_decides() {
+        let ceiling = |value, used| Ceiling {
+            name: "a limit".to_string(),
+            value,
+            used,
+            spared: 0,
+            remedy: "raise it".to_string(),
+        };
+        let limits = || [(ceiling(100, 40), 1.0), (ceiling(1000, 0), 50.0), (ceiling(7, 7), 0.0)].into_iter();
+        let (most, hit) = most_within(30, limits());
+        assert_eq!((most, hit.map(|ceiling| ceiling.value)), (20, Some(1000)));
+        assert_eq!(most_within(20, limits()), (20, None));
     }
 
     #[test]

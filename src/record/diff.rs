@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::run::{RunDocument, RunResult};
 use crate::record::{Document, Tool};
-use crate::sample::Placement;
+use crate::sample::{Placement, RingShape, row_title};
 use crate::summary::{Change, Estimate, Verdict, Warning, change};
 
 pub const SCHEMA: &str = "ctxprof.diff/1";
@@ -57,6 +57,8 @@ pub struct Difference {
 pub struct DiffRow {
     pub workload: String,
     pub placement: Placement,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<RingShape>,
     /// The median over the side's runs.
     pub old_ns_per_op: Option<f64>,
     pub new_ns_per_op: Option<f64>,
@@ -165,11 +167,12 @@ pub fn compare(
 struct Key {
     workload: String,
     placement: Placement,
+    ring: Option<RingShape>,
 }
 
 impl Key {
     fn title(&self) -> String {
-        self.placement.title(&self.workload)
+        row_title(&self.workload, self.placement, self.ring)
     }
 }
 
@@ -180,7 +183,7 @@ impl<'r> Rows<'r> {
     fn of(runs: &'r [RunDocument]) -> Rows<'r> {
         let mut rows: Vec<(Key, Vec<&RunResult>)> = Vec::new();
         for result in runs.iter().flat_map(|run| &run.body.results) {
-            let key = Key { workload: result.workload.clone(), placement: result.placement };
+            let key = Key { workload: result.workload.clone(), placement: result.placement, ring: result.ring };
             match rows.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, results)) => results.push(result),
                 None => rows.push((key, vec![result])),
@@ -227,6 +230,7 @@ fn row(key: &Key, old: &Rows<'_>, new: &Rows<'_>, rows: usize, fail_above: Optio
     DiffRow {
         workload: key.workload.clone(),
         placement: key.placement,
+        ring: key.ring,
         old_ns_per_op: center(&old),
         new_ns_per_op: center(&new),
         change,

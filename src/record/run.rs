@@ -6,7 +6,7 @@ use crate::host::checks;
 use crate::record::Document;
 use crate::record::samples::{SamplesBody, SamplesDocument};
 use crate::record::settings::RunSettings;
-use crate::sample::{AbsentCounter, Counting, CountingMode, Ending, Kind, LeftOut, Placement, RunSamples};
+use crate::sample::{AbsentCounter, Counting, CountingMode, Ending, Kind, LeftOut, Placement, RingShape, RunSamples};
 use crate::summary::{self, Confidence, CountSource, Estimate, Ratio, Row, Warning, Yardstick};
 
 pub const SCHEMA: &str = "ctxprof.run/1";
@@ -54,6 +54,9 @@ pub struct RunResult {
     pub placement: Placement,
     #[serde(default)]
     pub cpus: Vec<usize>,
+    /// The ring that they were; absent of a pair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<RingShape>,
     pub ns_per_op: Option<Estimate>,
     /// CPU time of all parties.
     #[serde(default)]
@@ -153,6 +156,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
         remark: row.remark.clone(),
         placement: row.placement,
         cpus: row.cpus.clone(),
+        ring: row.ring,
         cpu_ns_per_op: row.cpu_ns_per_op,
         ns_per_op: row.ns_per_op,
         mean_ns_per_op: row.mean_ns_per_op,

@@ -4,9 +4,9 @@ use anyhow::{Context, Result};
 
 use crate::record::diff::{DiffDocument, DiffRow, Difference};
 use crate::render::Report;
-use crate::render::metrics::{Metrics, Quantity};
+use crate::render::metrics::{Metrics, Quantity, row_labels};
 use crate::render::view::{Align, Cell, Column, Table, View};
-use crate::sample::Placement;
+use crate::sample::{Placement, row_title};
 use crate::summary::{Change, Verdict};
 use crate::unit::{Nanoseconds, Share};
 
@@ -43,9 +43,7 @@ impl Report for DiffDocument {
         let mut metrics = Metrics::of(self);
         let yes = |is: bool| f64::from(u8::from(is));
         metrics
-            .rows(&body.rows, |row| {
-                vec![("workload", row.workload.clone()), ("placement", row.placement.name().to_string())]
-            })
+            .rows(&body.rows, |row| row_labels(&row.workload, row.placement, row.ring))
             .figure("diff_old_op", Quantity::Nanoseconds, "What an op took on the old side", |row| row.old_ns_per_op)
             .figure("diff_new_op", Quantity::Nanoseconds, "What an op takes on the new side", |row| row.new_ns_per_op)
             .estimate("diff_change", Quantity::Ratio, "New by old, less 1: 0.1 is a tenth slower", |row| {
@@ -120,7 +118,7 @@ fn table(rows: &[DiffRow]) -> Table {
     let row = |row: &DiffRow| {
         let change = row.change;
         vec![
-            Cell::text(&row.workload),
+            Cell::text(row_title(&row.workload, Placement::Same, row.ring)),
             Cell::text(row.placement.name()),
             number(row.old_ns_per_op),
             number(row.new_ns_per_op),

@@ -6,7 +6,7 @@ use std::slice;
 use std::time::UNIX_EPOCH;
 
 use crate::record::Document;
-use crate::sample::Ending;
+use crate::sample::{Ending, Placement, RingShape};
 use crate::summary::{Estimate, Warning};
 
 /// Names and values, in the order in which they are written.
@@ -212,6 +212,16 @@ pub(super) fn codes(warnings: &[Warning]) -> Vec<(Labels, f64)> {
 /// 1 of what has come to its end, 0 of what was ended.
 pub(super) fn completeness(ending: &Ending) -> Option<f64> {
     Some(f64::from(u8::from(*ending == Ending::Complete)))
+}
+
+/// What tells one row of prices from another.
+pub(super) fn row_labels(workload: &str, placement: Placement, ring: Option<RingShape>) -> Labels {
+    let mut labels = vec![("workload", workload.to_string()), ("placement", placement.name().to_string())];
+    if let Some(ring) = ring {
+        labels.push(("parties", ring.parties.to_string()));
+        labels.push(("working_set_bytes", ring.working_set_bytes.to_string()));
+    }
+    labels
 }
 
 #[cfg(test)]

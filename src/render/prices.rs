@@ -4,7 +4,7 @@ use crate::record::run::{RunBody, RunResult};
 use crate::render::view::{Align, Cell, Column, Table};
 use crate::sample::{Placement, TO_IDLE, WAKE_UPS};
 use crate::summary::CountSource;
-use crate::unit::{Count, Nanoseconds, Share};
+use crate::unit::{Bytes, Count, Nanoseconds, Share};
 
 /// What stands in the cycles column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,12 @@ pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
         price_column("workload", &["workload"], 0, |result| Cell::text(&result.workload)),
         price_column("placement", &["placement"], 0, |result| Cell::text(result.placement.name())),
         price_column("cpus", &["CPUs"], 8, cpus_cell),
+        price_column("parties", &["parties"], 0, |result| {
+            Cell::number(result.ring.map(|ring| ring.parties as f64), |parties| format!("{parties:.0}"))
+        }),
+        price_column("working_set_bytes", &["working", "set"], 0, |result| {
+            Cell::number(result.ring.map(|ring| ring.working_set_bytes as f64), |bytes| Bytes(bytes).to_string())
+        }),
         price_column("ns_per_op", &["ns/op"], 0, |result| Cell::estimate(result.ns_per_op, true, nanoseconds)),
         price_column("switches_per_op", &["switches", "per op"], 0, switches_cell),
         price_column("kernel_switches_per_op", &["kernel switches", "per op, v + i"], 3, kernel_switches_cell),
@@ -95,6 +101,12 @@ pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
         }));
     } else {
         columns.retain(|column| !["placement", "cpus"].contains(&column.column.key));
+    }
+    if body.results.iter().all(|result| result.ring.is_none()) {
+        columns.retain(|column| column.column.key != "parties");
+    }
+    if body.results.iter().all(|result| result.ring.is_none_or(|ring| ring.working_set_bytes == 0)) {
+        columns.retain(|column| column.column.key != "working_set_bytes");
     }
     if wide {
         columns.extend(wide_columns(some_apart));

@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 
 use crate::record::run::{CounterRecord, RunDocument, RunResult};
 use crate::render::Report;
-use crate::render::metrics::{self, Labels, Metrics, Quantity};
+use crate::render::metrics::{self, Labels, Metrics, Quantity, row_labels};
 use crate::render::prices::{CycleSource, cycle_source, price_table};
 use crate::render::view::View;
-use crate::sample::{CountingMode, LeftOut, Placement};
+use crate::sample::{CountingMode, LeftOut, Placement, row_title};
 use crate::summary::Ratio;
 use crate::unit::Share;
 
@@ -63,22 +63,20 @@ impl Report for RunDocument {
                 Some(ratio.gross)
             })
             .estimate("net_switch_price", Quantity::Ratio, "The same without the floors", |ratio| ratio.net);
-        metrics.rows(&body.left_out, |left_out| row_labels(&left_out.workload, left_out.placement)).figure(
-            "workload_left_out",
-            Quantity::Count,
-            "1 for what was asked for and cannot be measured here",
-            |_| Some(1.0),
-        );
+        metrics
+            .rows(&body.left_out, |left_out| row_labels(&left_out.workload, left_out.placement, left_out.ring))
+            .figure(
+                "workload_left_out",
+                Quantity::Count,
+                "1 for what was asked for and cannot be measured here",
+                |_| Some(1.0),
+            );
         metrics
     }
 }
 
-fn row_labels(workload: &str, placement: Placement) -> Labels {
-    vec![("workload", workload.to_string()), ("placement", placement.name().to_string())]
-}
-
 fn result_labels(result: &RunResult) -> Labels {
-    let mut labels = row_labels(&result.workload, result.placement);
+    let mut labels = row_labels(&result.workload, result.placement, result.ring);
     labels.push(("kind", result.kind.name().to_string()));
     labels
 }
@@ -240,7 +238,7 @@ impl RunDocument {
     fn left_out_sentences(&self) -> Vec<String> {
         let mut reasons: Vec<(&LeftOut, Vec<String>)> = Vec::new();
         for left_out in &self.body.left_out {
-            let title = left_out.placement.title(&left_out.workload);
+            let title = row_title(&left_out.workload, left_out.placement, left_out.ring);
             match reasons
                 .iter_mut()
                 .find(|(known, _)| (&known.reason, &known.remedy) == (&left_out.reason, &left_out.remedy))

@@ -1,7 +1,7 @@
 //! One workload's samples as one row of figures.
 
 use crate::sample::{
-    Counting, CountingMode, Incarnation, Kind, PROBE, Placement, Sample, SwitchSource, WorkloadSamples,
+    Counting, CountingMode, Incarnation, Kind, PROBE, Placement, RingShape, Sample, SwitchSource, WorkloadSamples,
 };
 use crate::summary::chosen::{Chosen, Judge, Prices, Yardstick, counted_samples, per_op};
 use crate::summary::counters::{self, CounterTotal};
@@ -16,6 +16,7 @@ pub struct Row {
     pub remark: Option<String>,
     pub placement: Placement,
     pub cpus: Vec<usize>,
+    pub ring: Option<RingShape>,
     pub ns_per_op: Option<Estimate>,
     /// CPU time of all parties: what an op costs, where `ns_per_op` is how long it takes.
     pub cpu_ns_per_op: Option<Estimate>,
@@ -149,6 +150,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         remark: samples.remark.clone(),
         placement: samples.placement,
         cpus: samples.cpus.clone(),
+        ring: samples.ring,
         cpu_ns_per_op: Estimate::over(each_price().filter_map(|prices| prices.cpu_ns_per_op)),
         ns_per_op: Estimate::over(each_price().map(|prices| prices.ns_per_op)).map(|price| price.blurred(resolution)),
         mean_ns_per_op: mean_ns_per_op(timed()),

@@ -21,9 +21,10 @@ pub struct Ratio {
 }
 
 /// The ratio that people come for: the switch of a kind that needs no kernel against a thread's, or else a process's, on one
-/// CPU. `None` where one is missing, or was not counted.
+/// CPU, both of pairs or of the same ring. `None` where one is missing, or was not counted.
 pub fn ratio(rows: &[Row], kind: Kind) -> Option<Ratio> {
-    let is_priced = |row: &&Row| row.ns_per_switch.is_some() && row.placement == Placement::Same;
+    let ring = rows.first()?.ring;
+    let is_priced = |row: &&Row| row.ns_per_switch.is_some() && row.placement == Placement::Same && row.ring == ring;
     let first = |kind| rows.iter().filter(is_priced).find(|row| row.kind == kind);
     let task = first(kind).filter(|row| row.switches.source != CountSource::Expected)?;
     let kernel = first(Kind::Thread).or_else(|| first(Kind::Process))?;

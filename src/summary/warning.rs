@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sample::{Counting, CountingMode};
+use crate::sample::{Counting, CountingMode, row_title};
 use crate::summary::row::{CountSource, Row};
 use crate::unit::Share;
 
@@ -33,7 +33,7 @@ const STEAL: f64 = 0.01;
 /// What to know about one row.
 pub fn of_row(row: &Row) -> Vec<Warning> {
     let about = |(code, message): (&str, String)| {
-        Warning::new(code, format!("{}: {message}", row.placement.title(&row.workload)))
+        Warning::new(code, format!("{}: {message}", row_title(&row.workload, row.placement, row.ring)))
     };
     of_counts(row).into_iter().chain(of_samples(row)).chain(of_surroundings(row)).map(about).collect()
 }

@@ -16,6 +16,7 @@ pub mod perf;
 pub mod pidfd;
 pub mod policy;
 pub mod reap;
+pub mod rlimit;
 pub mod shared;
 pub mod signal;
 pub mod sysctl;

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::sample::{Kind, SwitchSource};
+use crate::sample::{Kind, RingShape, SwitchSource};
 use crate::tool::Missing;
 use crate::workload::session::{Session, Setting};
 
@@ -49,6 +49,8 @@ pub struct Workload {
     pub floor: Option<Floor>,
     /// Where its switches can be counted from outside, for one with [`SwitchSource::Uprobe`].
     pub probe_point: Option<fn() -> Result<ProbePoint>>,
+    /// The same mechanism between any number of parties; `None` where that has not been made.
+    pub ring: Option<Ring>,
 }
 
 /// Tells the user what is about to take a while.
@@ -59,6 +61,29 @@ pub type Say<'a> = &'a dyn Fn(&str);
 pub struct Floor {
     pub summary: &'static str,
     pub prepare: fn(&Setting) -> Result<Box<dyn Session>>,
+}
+
+/// A mechanism by which parties hand a token round, each to the next. One op is one hop, and one switch.
+#[derive(Debug)]
+pub struct Ring {
+    pub prepare: fn(&Setting, RingShape) -> Result<Box<dyn Session>>,
+    /// The calling thread alone hands the token to itself, and walks as much memory as a party, which stays hot.
+    pub floor: fn(RingShape) -> Result<Box<dyn Session>>,
+    /// What one party takes of what is limited.
+    pub needs: Needs,
+}
+
+/// How much of something limited one party takes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Needs {
+    /// Linux threads, also those that are processes.
+    pub threads: u32,
+    /// Open files of this process.
+    pub files: u32,
+    /// Mappings of this process.
+    pub mappings: u32,
+    /// Memory besides its working set, at the least.
+    pub bytes: u32,
 }
 
 /// Why a workload cannot be measured here, and what would help.
@@ -90,6 +115,8 @@ pub struct ProbePoint {
 
 /// The op of a ping-pong.
 const ROUND_TRIP: &str = "round trip";
+/// The op of a ring.
+pub const ONE_HOP: &str = "one hop";
 
 impl Workload {
     /// What a row need not say.
@@ -111,6 +138,7 @@ impl Workload {
         prepare: |_| bail!("a workload without parties"),
         floor: None,
         probe_point: None,
+        ring: None,
     };
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use nix::unistd::{Pid, getpid, gettid};
 
+use crate::sample::RingShape;
 use crate::sys::affinity;
 use crate::sys::clock::monotonic_ns;
 
@@ -17,12 +18,14 @@ pub struct Setting {
     pub workers: usize,
     /// A CPU that no party runs on, for what must keep out of their way; `None` where none is allowed.
     pub spare_cpu: Option<usize>,
+    /// The ring that the parties are to be; `None` for a pair.
+    pub ring: Option<RingShape>,
 }
 
 impl Setting {
     /// All parties on one CPU.
     pub fn on(cpu: usize) -> Setting {
-        Setting { leader_cpu: cpu, follower_cpu: cpu, workers: 2, spare_cpu: None }
+        Setting { leader_cpu: cpu, follower_cpu: cpu, workers: 2, spare_cpu: None, ring: None }
     }
 
     /// Whether the parties run on two CPUs.
