@@ -40,6 +40,14 @@ impl Session for Handicapped {
         self.session.parties()
     }
 
+    fn fitting(&self, ops: u64) -> u64 {
+        self.session.fitting(ops)
+    }
+
+    fn visited(&self) -> Option<Vec<usize>> {
+        self.session.visited()
+    }
+
     fn play(&mut self, ops: u64) -> Result<Played> {
         let played = self.session.play(ops)?;
         let extra_ns = (played.elapsed_ns as f64 * self.share) as u64;

@@ -8,6 +8,7 @@ pub mod goroutine;
 mod hand;
 mod process;
 mod reference;
+mod ring;
 pub mod session;
 mod task;
 mod thread;
@@ -209,7 +210,7 @@ mod tests {
 
     fn check_session(
         name: &str,
-        prepare: fn(&Setting) -> Result<Box<dyn Session>>,
+        prepare: impl Fn(&Setting) -> Result<Box<dyn Session>>,
         own_switches_per_op: Option<f64>,
         may_overtake: bool,
     ) {
@@ -218,8 +219,9 @@ mod tests {
         let mut session = prepare(&setting).unwrap();
         assert!(!session.parties().is_empty(), "{name}");
         // A reactor learns only by the first that its pipes are empty.
-        session.play(1).unwrap();
-        for ops in [1, 2, 100] {
+        session.play(session.fitting(1)).unwrap();
+        for ops in [1, 2, 7, 100] {
+            let ops = session.fitting(ops);
             let played = session.play(ops).unwrap();
             assert!(played.elapsed_ns > 0, "{name}");
             if let Some(per_op) = own_switches_per_op {
@@ -270,6 +272,14 @@ mod tests {
             check_session(workload.name, workload.prepare, own, workload.apart);
             if let Some(floor) = &workload.floor {
                 check_session(workload.name, floor.prepare, own.map(|_| 0.0), false);
+            }
+            let Some(ring) = &workload.ring else { continue };
+            for parties in [2, 3, 5, 40] {
+                for working_set_bytes in [0, 5000] {
+                    let shape = RingShape { parties, working_set_bytes };
+                    check_session(workload.name, |setting| (ring.prepare)(setting, shape), own.map(|_| 1.0), false);
+                    check_session(workload.name, |_| (ring.floor)(shape), own.map(|_| 0.0), false);
+                }
             }
         }
     }

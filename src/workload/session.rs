@@ -38,6 +38,12 @@ impl Setting {
         if self.is_apart() { vec![self.leader_cpu, self.follower_cpu] } else { vec![self.leader_cpu] }
     }
 
+    /// The setting of one member of a ring: every other one is on the follower's CPU.
+    pub fn of_member(&self, member: usize) -> Setting {
+        let follower_cpu = if member % 2 == 1 { self.follower_cpu } else { self.leader_cpu };
+        Setting { follower_cpu, ..*self }
+    }
+
     /// Takes the calling thread, a follower that has inherited the leader's CPU, to its own.
     ///
     /// # Errors
@@ -56,7 +62,18 @@ pub trait Session {
     /// The Linux threads that take part, the calling one included if it does.
     fn parties(&self) -> Vec<Party>;
 
-    /// Plays this many ops and times them, with the clock read at both ends only.
+    /// The number of ops, this or one a little above, that can be played: a token must come back.
+    fn fitting(&self, ops: u64) -> u64 {
+        ops
+    }
+
+    /// Which of the parties took part in the last play, by their places among [`Session::parties`]; `None` if all did.
+    fn visited(&self) -> Option<Vec<usize>> {
+        None
+    }
+
+    /// Plays this many ops, a number that [`Session::fitting`] gives, and times them, with the clock read at both ends
+    /// only.
     ///
     /// # Errors
     /// A party is gone or stuck; the session is then good for nothing but [`Session::end`] or being dropped.
