@@ -190,6 +190,7 @@ pub fn defaults() -> impl Iterator<Item = &'static Workload> {
 mod tests {
     use super::*;
     use crate::test_lock;
+    use crate::workload::session::Laps;
     use std::fs;
 
     /// What could be left behind: open files and threads of this process, and its children.
@@ -230,7 +231,13 @@ mod tests {
                 let missing = if may_overtake { 0.2 * expected + 2.0 } else { 0.0 };
                 assert!((0.0..=missing).contains(&(expected - counted)), "{name}, {ops} ops: {counted}");
             }
+            let mut laps = Laps::of(ops);
+            let played = session.play_each(ops, &mut laps).unwrap();
+            assert_eq!(laps.durations().count() as u64, ops, "{name}");
+            assert_eq!(laps.durations().sum::<u64>(), laps.elapsed_ns(), "{name}");
+            assert!(laps.elapsed_ns() <= played.elapsed_ns, "{name}: {laps:?} in {played:?}");
         }
+        assert!(session.lap_cost_ns().unwrap() > 0.0, "{name}");
         session.end().unwrap();
         assert_eq!(left_overs(), before, "{name} left files, threads or children behind");
         drop(prepare(&setting).unwrap());

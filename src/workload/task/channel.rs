@@ -10,7 +10,7 @@ use tokio::sync::mpsc::channel;
 use tokio::task::unconstrained;
 
 use crate::sample::{Kind, SwitchSource};
-use crate::workload::task::{Counted, Orders, Switches, TOKEN, Tally, TaskSession};
+use crate::workload::task::{Counted, Orders, Switches, TOKEN, Tally, TaskSession, each_op};
 use crate::workload::{Floor, ROUND_TRIP, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -35,10 +35,10 @@ pub(super) fn ping_pong<S: Tally>(runtime: &Runtime, mut orders: Orders<S>) {
     let (to_leader, mut from_follower) = channel(1);
     let leader = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 to_follower.send(TOKEN).await.ok()?;
                 from_follower.recv().await?;
-            }
+            });
             orders.finish().await?;
         }
         Some(())
@@ -59,12 +59,12 @@ pub(super) fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
     let (to_back, mut from_back) = channel(1);
     let task = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 to_there.send(TOKEN).await.ok()?;
                 from_there.recv().await?;
                 to_back.send(TOKEN).await.ok()?;
                 from_back.recv().await?;
-            }
+            });
             orders.finish().await?;
         }
         Some(())

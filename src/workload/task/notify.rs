@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::unconstrained;
 
 use crate::sample::{Kind, SwitchSource};
-use crate::workload::task::{Counted, Orders, Switches, TaskSession};
+use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
 use crate::workload::{Floor, ROUND_TRIP, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -33,10 +33,10 @@ fn ping_pong(runtime: &Runtime, mut orders: Orders<Switches>) {
     let (follower_there, follower_back) = (Arc::clone(&there), Arc::clone(&back));
     let leader = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 there.notify_one();
                 back.notified().await;
-            }
+            });
             orders.finish().await?;
         }
         Some(())
@@ -57,12 +57,12 @@ fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
     let (there, back) = (Notify::new(), Notify::new());
     let task = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 there.notify_one();
                 there.notified().await;
                 back.notify_one();
                 back.notified().await;
-            }
+            });
             orders.finish().await?;
         }
         Some(())
