@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{io, iter, mem};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::sample::RingShape;
 use crate::sys::clock::monotonic_ns;
 use crate::sys::shared::Shared;
 use crate::workload::hand::Hand;
-use crate::workload::session::{Party, Played, Session};
+use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
 
 /// A mechanism by which any number of parties can be a ring.
 pub(super) trait RingHand: Hand {
@@ -142,6 +142,14 @@ impl Route {
     }
 }
 
+/// What a ring says that is to be timed hop by hop.
+///
+/// # Errors
+/// Always: the token is out of the calling thread's sight for most of its way, and others read no clock.
+pub(super) fn no_laps() -> Result<Played> {
+    bail!("the hops of a ring are not timed one by one")
+}
+
 /// The member that gets the token first, from where it is.
 fn first(at: u64) -> u64 {
     at.max(1)
@@ -259,14 +267,16 @@ impl<H: RingHand + 'static> RingOfOne<H> {
         Ok(Box::new(RingOfOne { hand, baton, memory: WorkingSet::of(shape) }))
     }
 
-    fn hops(&mut self, hops: u64) -> io::Result<Played> {
+    fn hops(&mut self, hops: u64, pace: &mut impl Pace) -> io::Result<Played> {
         self.baton.start(hops);
         let started_ns = monotonic_ns();
+        pace.begin();
         for _ in 0..hops {
             self.hand.give()?;
             self.hand.take()?;
             self.memory.walk();
             self.baton.passed();
+            pace.lap();
         }
         Ok(Played::timed(monotonic_ns() - started_ns))
     }
@@ -278,7 +288,11 @@ impl<H: RingHand + 'static> Session for RingOfOne<H> {
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        self.hops(ops).context("handing the token to oneself")
+        self.hops(ops, &mut Unpaced).context("handing the token to oneself")
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        self.hops(ops, laps).context("handing the token to oneself")
     }
 
     fn end(self: Box<Self>) -> Result<()> {

@@ -10,8 +10,8 @@ use crate::sys::shared::Shared;
 use crate::sys::signal;
 use crate::workload::Needs;
 use crate::workload::process::{explain, fork_follower, wait_for};
-use crate::workload::ring::{Baton, Leader, RingHand, WorkingSet, follow};
-use crate::workload::session::{Party, Played, Session, Setting};
+use crate::workload::ring::{Baton, Leader, RingHand, WorkingSet, follow, no_laps};
+use crate::workload::session::{Laps, Party, Played, Session, Setting};
 
 /// What a process takes, by `ctxprof memory`; its files are its own.
 pub(super) const NEEDS: Needs = Needs { threads: 1, files: 0, mappings: 0, bytes: 130_000 };
@@ -79,6 +79,10 @@ impl<H: RingHand + 'static> Session for ProcessRing<H> {
             Some(partner) => explain(partner, error),
             None => anyhow::Error::new(error).context("handing a token round the processes"),
         })
+    }
+
+    fn play_each(&mut self, _ops: u64, _laps: &mut Laps) -> Result<Played> {
+        no_laps()
     }
 
     fn end(self: Box<Self>) -> Result<()> {

@@ -7,6 +7,7 @@ pub(super) mod multi;
 pub(super) mod notify;
 pub(super) mod oneway;
 pub(super) mod pipe;
+mod ring;
 pub(super) mod yields;
 
 use std::cell::Cell;
@@ -105,12 +106,23 @@ impl TaskSession {
         workers: Vec<Party>,
         spawn: impl FnOnce(&Runtime, Orders<S>),
     ) -> Result<Box<dyn Session>> {
+        Ok(Box::new(TaskSession::start(runtime, workers, spawn)))
+    }
+
+    fn start<S: Tally>(runtime: Runtime, workers: Vec<Party>, spawn: impl FnOnce(&Runtime, Orders<S>)) -> TaskSession {
         let (start, orders) = channel(1);
         let (report, done) = channel(1);
         let orders =
             Orders { start: orders, done: report, laps: None, switches: Arc::default(), started_ns: 0, switched: 0 };
         spawn(&runtime, orders);
-        Ok(Box::new(TaskSession { runtime, start, done, workers }))
+        TaskSession { runtime, start, done, workers }
+    }
+
+    /// Has every task run until it waits.
+    fn settle(&mut self) {
+        // Spawned from outside, as all of them were: into the same queue, behind them.
+        let last = self.runtime.spawn(async {});
+        let _ = self.runtime.block_on(last);
     }
 
     fn play_order(&mut self, order: Order) -> Result<(Played, Option<Laps>)> {

@@ -8,8 +8,8 @@ use crate::sample::RingShape;
 use crate::sys::shared::Shared;
 use crate::sys::{rlimit, signal};
 use crate::workload::Needs;
-use crate::workload::ring::{Baton, Leader, RingHand, WorkingSet, follow};
-use crate::workload::session::{Party, Played, Session, Setting};
+use crate::workload::ring::{Baton, Leader, RingHand, WorkingSet, follow, no_laps};
+use crate::workload::session::{Laps, Party, Played, Session, Setting};
 use crate::workload::thread::Follower;
 
 /// What a thread takes besides what its hand does: by `ctxprof memory`, and by the mappings of its two stacks, each with a
@@ -72,6 +72,10 @@ impl<H: RingHand + Send + 'static> Session for ThreadRing<H> {
     fn play(&mut self, ops: u64) -> Result<Played> {
         let leader = self.leader.as_mut().context("the session has ended")?;
         leader.play(ops).context("handing a token round the threads")
+    }
+
+    fn play_each(&mut self, _ops: u64, _laps: &mut Laps) -> Result<Played> {
+        no_laps()
     }
 
     fn end(mut self: Box<Self>) -> Result<()> {
