@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::bench::handicap::Handicap;
-use crate::host::ceilings::{self, Ceiling, Needs};
+use crate::host::ceilings::{self, Needs};
 use crate::sample::{LeftOut, Placement};
 use crate::sys::policy::Policy;
 use crate::workload::session::{Session, Setting};
@@ -93,12 +93,13 @@ impl Entry {
             ..Needs::default()
         };
         let (most, ceiling) = ceilings::most(shape.parties, needs, root);
-        let Ceiling { name, value, used, remedy, .. } = ceiling?;
-        let reason = format!(
-            "{} parties are too many, {most} would do: {name} is {value}, of which {used} are in use",
-            shape.parties
-        );
-        Some(Unavailable { reason, remedy: Some(remedy) })
+        let ceiling = ceiling?;
+        let instead = match most {
+            0 | 1 => "there is no room for two".to_string(),
+            most => format!("there is room for {most}"),
+        };
+        let reason = format!("{instead}: {}", ceiling.state());
+        Some(Unavailable { reason, remedy: Some(ceiling.remedy) })
     }
 }
 

@@ -22,7 +22,7 @@ use crate::record::samples::SamplesDocument;
 use crate::record::settings::RunSettings;
 use crate::record::{reader, store, timestamp};
 use crate::render::Report;
-use crate::sample::LeftOut;
+use crate::sample::{Ending, LeftOut};
 use crate::sys::signal;
 use crate::workload;
 
@@ -43,9 +43,20 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
         let compared = against_baseline(&document, baseline, arguments, color).map(|of_baseline| outcome = of_baseline);
         delivered.and(write_samples(&samples, arguments)).and(compared)
     } else {
-        Ok(())
+        nothing_measured(&document.body.left_out, &samples.body.seen.ending)
     };
     ended(samples.body.seen.ending, delivered.map(|()| outcome))
+}
+
+/// That a run that came to its end measured nothing is an error: every ring was refused.
+fn nothing_measured(left_out: &[LeftOut], ending: &Ending) -> Result<()> {
+    match ending {
+        Ending::Complete => {
+            let reasons: Vec<String> = left_out.iter().map(LeftOut::to_string).collect();
+            bail!("nothing could be measured: {}", reasons.join("; "))
+        }
+        Ending::Interrupted(_) | Ending::Failed(_) => Ok(()),
+    }
 }
 
 /// Sets the run beside its baseline: below the report, where people read it, else on stderr.

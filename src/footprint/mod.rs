@@ -336,6 +336,7 @@ mod tests {
             value,
             used,
             spared: 4,
+            in_bytes: false,
             remedy: "raise it".to_string(),
         };
         let near = of_refusal(Errno::EAGAIN, 7, &[ceiling(32_768, 100), ceiling(100, 95)]);

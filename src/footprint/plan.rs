@@ -56,11 +56,10 @@ pub fn most(asked: u64, kind: &PartyKind, appetite: Appetite, root: &Path) -> (u
 
 /// What stops at this limit.
 pub(super) fn stopped(asked: u64, reached: u64, ceiling: &Ceiling) -> Stopped {
-    let Ceiling { name, value, used, .. } = ceiling;
     Stopped {
-        limit: name.clone(),
-        value: Some(*value),
-        reason: format!("{name} is {value}, of which {used} are in use"),
+        limit: ceiling.name.clone(),
+        value: Some(ceiling.value),
+        reason: ceiling.state(),
         remedy: Some(ceiling.remedy.clone()),
         asked,
         reached,

@@ -8,6 +8,7 @@ use nix::unistd::{Uid, getuid};
 
 use crate::host::memory::{available_bytes, cgroup_folder};
 use crate::sys::rlimit;
+use crate::unit::Bytes;
 
 /// A limit, and how much of it is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Ceiling {
     pub used: u64,
     /// How much of it is left to others: of what the whole machine shares, a twentieth.
     pub spared: u64,
+    /// Whether these are bytes, or else a number of things.
+    pub in_bytes: bool,
     pub remedy: String,
 }
 
@@ -24,6 +27,16 @@ impl Ceiling {
     /// How much there is still to have.
     pub fn room(&self) -> u64 {
         self.value.saturating_sub(self.used).saturating_sub(self.spared)
+    }
+
+    /// What it is and how much of it is gone, in words.
+    pub fn state(&self) -> String {
+        let Ceiling { name, value, used, in_bytes, .. } = self;
+        match (in_bytes, used) {
+            (true, 0) => format!("{name} is {}", Bytes(*value as f64)),
+            (true, _) => format!("{name} is {}, of which {} are in use", Bytes(*value as f64), Bytes(*used as f64)),
+            (false, _) => format!("{name} is {value}, of which {used} are in use"),
+        }
     }
 }
 
@@ -43,7 +56,7 @@ pub fn of_threads(root: &Path) -> Vec<Ceiling> {
     let machine = |name: &str, path: &str| {
         let value = number(path)?;
         let remedy = format!("sysctl -w {name}={}", value.saturating_mul(4));
-        Some(Ceiling { name: name.to_string(), value, used: all, spared: value / SPARED, remedy })
+        Some(Ceiling { name: name.to_string(), value, used: all, spared: value / SPARED, in_bytes: false, remedy })
     };
     let mut ceilings: Vec<Ceiling> = pids_max(root);
     ceilings.extend(machine("kernel.pid_max", "proc/sys/kernel/pid_max"));
@@ -56,7 +69,7 @@ pub fn of_threads(root: &Path) -> Vec<Ceiling> {
 pub fn of_mappings(root: &Path, used: u64) -> Option<Ceiling> {
     let value: u64 = fs::read_to_string(root.join("proc/sys/vm/max_map_count")).ok()?.trim().parse().ok()?;
     let remedy = format!("sysctl -w vm.max_map_count={}", value.saturating_mul(4));
-    Some(Ceiling { name: "vm.max_map_count".to_string(), value, used, spared: value / 100, remedy })
+    Some(Ceiling { name: "vm.max_map_count".to_string(), value, used, spared: value / 100, in_bytes: false, remedy })
 }
 
 /// What limits how much memory one may use, in bytes.
@@ -67,6 +80,7 @@ pub fn of_memory(root: &Path) -> Vec<Ceiling> {
         value,
         used: 0,
         spared: spare(value),
+        in_bytes: true,
         remedy: "a machine with more memory, or fewer programs beside this one; a fifth of it stays free".to_string(),
     });
     let in_group = |(folder, limit, usage): (PathBuf, &str, &str)| {
@@ -77,7 +91,7 @@ pub fn of_memory(root: &Path) -> Vec<Ceiling> {
         let spared = spare(value.saturating_sub(used));
         let path = folder.join(limit);
         let remedy = format!("echo {} > {}", value.saturating_mul(4), path.display());
-        Some(Ceiling { name: format!("the cgroup's {limit}"), value, used, spared, remedy })
+        Some(Ceiling { name: format!("the cgroup's {limit}"), value, used, spared, in_bytes: true, remedy })
     };
     let groups = ancestors(root, "memory").into_iter().map(|folder| {
         if folder.join("memory.limit_in_bytes").exists() {
@@ -93,8 +107,16 @@ pub fn of_memory(root: &Path) -> Vec<Ceiling> {
 pub fn of_files(root: &Path) -> Option<Ceiling> {
     let used = fs::read_dir(root.join("proc/self/fd")).map_or(0, |files| files.count() as u64);
     let value = rlimit::most_files();
-    let remedy = format!("ulimit -n {} (as root)", value.saturating_mul(4));
-    Some(Ceiling { name: "RLIMIT_NOFILE (ulimit -n)".to_string(), value, used, spared: SPARE_FILES, remedy })
+    let remedy =
+        format!("ulimit -n {} (a higher hard limit takes root with CAP_SYS_RESOURCE)", value.saturating_mul(4));
+    Some(Ceiling {
+        name: "RLIMIT_NOFILE (ulimit -n)".to_string(),
+        value,
+        used,
+        spared: SPARE_FILES,
+        in_bytes: false,
+        remedy,
+    })
 }
 
 /// How much of something limited one party takes.
@@ -145,7 +167,7 @@ fn pids_max(root: &Path) -> Vec<Ceiling> {
         let value = number("pids.max")?;
         let used = number("pids.current").unwrap_or(0);
         let remedy = format!("echo {} > {}", value.saturating_mul(4), folder.join("pids.max").display());
-        Some(Ceiling { name: "the cgroup's pids.max".to_string(), value, used, spared: A_FEW, remedy })
+        Some(Ceiling { name: "the cgroup's pids.max".to_string(), value, used, spared: A_FEW, in_bytes: false, remedy })
     };
     ancestors(root, "pids").into_iter().filter_map(ceiling).collect()
 }
@@ -167,7 +189,14 @@ fn rlimit_nproc(root: &Path) -> Option<Ceiling> {
     } else {
         "a higher nproc in /etc/security/limits.conf, or root".to_string()
     };
-    Some(Ceiling { name: "RLIMIT_NPROC (ulimit -u)".to_string(), value: soft, used, spared: A_FEW, remedy })
+    Some(Ceiling {
+        name: "RLIMIT_NPROC (ulimit -u)".to_string(),
+        value: soft,
+        used,
+        spared: A_FEW,
+        in_bytes: false,
+        remedy,
+    })
 }
 
 /// Whether the capabilities in force have CAP_SYS_ADMIN (21) or CAP_SYS_RESOURCE (24), as fork asks for.
@@ -227,6 +256,7 @@ mod tests {
             value,
             used,
             spared: 0,
+            in_bytes: false,
             remedy: "raise it".to_string(),
         };
         let limits = || [(ceiling(100, 40), 1.0), (ceiling(1000, 0), 50.0), (ceiling(7, 7), 0.0)].into_iter();

@@ -14,6 +14,7 @@ mod placement;
 mod policies;
 mod programs;
 mod refusals;
+mod rings;
 mod saved;
 mod stats;
 mod stops;

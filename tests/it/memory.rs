@@ -1,7 +1,6 @@
 //! `ctxprof memory`: what parties take, limits that are too small, and ends that nobody planned.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::{Done, Nobody, can, command, run};
+use crate::support::{Cgroup, Done, Nobody, can, command, run};
 
 /// A measurement short enough for a test.
 const TINY: &str = "--max 200 --incarnations 2 --quiet";
@@ -167,55 +166,6 @@ fn nproc_too_small_is_named_and_what_there_could_be_is_shown() {
     assert!(warning["message"].as_str().unwrap().contains("to raise it"), "{warning}");
     // Not even one: nothing to show.
     wrapped(2, "memory thread -q").expect(1, &["RLIMIT_NPROC", "is 2"]);
-}
-
-/// A cgroup made for a test, of whichever version this machine has; removed when dropped.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new(controller: &str) -> Option<Cgroup> {
-        let name = format!("ctxprof-test-{}-{controller}", std::process::id());
-        let mounts = [format!("/sys/fs/cgroup/{controller}"), "/sys/fs/cgroup".to_string()];
-        for mount in mounts.iter().map(Path::new).filter(|mount| mount.join("cgroup.procs").exists()) {
-            let folder = mount.join(&name);
-            if fs::create_dir(&folder).is_err() {
-                continue;
-            }
-            let group = Cgroup(folder);
-            if ["pids.max", "memory.max", "memory.limit_in_bytes"]
-                .iter()
-                .any(|file| file.starts_with(controller) && group.0.join(file).exists())
-            {
-                return Some(group);
-            }
-        }
-        eprintln!("skipped: no cgroup with the controller {controller} can be made here");
-        None
-    }
-
-    /// Runs ctxprof in it.
-    fn run(&self, arguments: &str) -> Done {
-        let script =
-            format!("echo $$ > {}/cgroup.procs && exec {} {arguments}", self.0.display(), crate::support::CTXPROF);
-        let mut shell = command("sh -c");
-        shell.arg(script).output().unwrap().into()
-    }
-
-    fn set(&self, file: &str, value: u64) -> bool {
-        fs::write(self.0.join(file), value.to_string()).is_ok()
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        for _ in 0..100 {
-            if fs::remove_dir(&self.0).is_ok() {
-                return;
-            }
-            sleep(Duration::from_millis(10));
-        }
-        eprintln!("{} could not be removed", self.0.display());
-    }
 }
 
 #[test]

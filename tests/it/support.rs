@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -157,5 +159,53 @@ impl Nobody {
             "setpriv --reuid=65534 --regid=65534 --clear-groups env XDG_STATE_HOME={state} {wrapper} {} {arguments}",
             self.binary().display()
         ))
+    }
+}
+
+/// A cgroup made for a test, of whichever version this machine has; removed when dropped.
+pub struct Cgroup(PathBuf);
+
+impl Cgroup {
+    pub fn new(controller: &str) -> Option<Cgroup> {
+        let name = format!("ctxprof-test-{}-{controller}", std::process::id());
+        let mounts = [format!("/sys/fs/cgroup/{controller}"), "/sys/fs/cgroup".to_string()];
+        for mount in mounts.iter().map(Path::new).filter(|mount| mount.join("cgroup.procs").exists()) {
+            let folder = mount.join(&name);
+            if fs::create_dir(&folder).is_err() {
+                continue;
+            }
+            let group = Cgroup(folder);
+            if ["pids.max", "memory.max", "memory.limit_in_bytes"]
+                .iter()
+                .any(|file| file.starts_with(controller) && group.0.join(file).exists())
+            {
+                return Some(group);
+            }
+        }
+        eprintln!("skipped: no cgroup with the controller {controller} can be made here");
+        None
+    }
+
+    /// Runs ctxprof in it.
+    pub fn run(&self, arguments: &str) -> Done {
+        let script = format!("echo $$ > {}/cgroup.procs && exec {} {arguments}", self.0.display(), CTXPROF);
+        let mut shell = command("sh -c");
+        shell.arg(script).output().unwrap().into()
+    }
+
+    pub fn set(&self, file: &str, value: u64) -> bool {
+        fs::write(self.0.join(file), value.to_string()).is_ok()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        for _ in 0..100 {
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            sleep(Duration::from_millis(10));
+        }
+        eprintln!("{} could not be removed", self.0.display());
     }
 }

@@ -6,10 +6,12 @@ mod ring;
 pub(super) mod yields;
 
 use std::io;
+use std::slice;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
+use nix::unistd::Pid;
 
 use crate::sys::fork::{Ended, Partner};
 use crate::workload::hand::{self, Hand};
@@ -24,19 +26,34 @@ fn fork_follower(setting: &Setting, life: impl FnOnce() -> io::Result<()>) -> Re
     Partner::fork(|| if seated() && life().is_ok() { 0 } else { 1 }).context("starting the partner process")
 }
 
-/// The partner's end as the cause, if that is why a play came to nothing.
-fn explain(partner: &mut Partner, error: io::Error) -> anyhow::Error {
+/// A partner's end as the cause, if that is why a play came to nothing. Of several, the one that was killed: the others ended
+/// because it did.
+fn explain(partners: &mut [Partner], error: io::Error) -> anyhow::Error {
+    let mut culprit: Option<(Pid, Ended)> = None;
     // What it held closes a moment before it can be waited for.
     for _ in 0..100 {
-        if let Some(ended) = partner.ended() {
-            return anyhow::anyhow!("the partner process {} {ended} in the middle of the measurement", partner.pid());
+        for partner in &mut *partners {
+            match partner.ended() {
+                Some(Ended::Killed(signal)) => culprit = Some((partner.pid(), Ended::Killed(signal))),
+                Some(ended) => culprit = culprit.or(Some((partner.pid(), ended))),
+                None => {}
+            }
         }
-        if error.kind() == io::ErrorKind::TimedOut {
+        // Another's end is seen before its own where that closes what the other waited at.
+        let is_certain =
+            matches!(culprit, Some((_, ended)) if partners.len() == 1 || matches!(ended, Ended::Killed(_)));
+        if is_certain || error.kind() == io::ErrorKind::TimedOut {
             break;
         }
         thread::sleep(Duration::from_millis(1));
     }
-    anyhow::Error::new(error).context(format!("passing control to the partner process {} and back", partner.pid()))
+    match (culprit, partners) {
+        (Some((pid, ended)), _) => anyhow!("the partner process {pid} {ended} in the middle of the measurement"),
+        (None, [partner]) => {
+            Error::new(error).context(format!("passing control to the partner process {} and back", partner.pid()))
+        }
+        (None, _) => Error::new(error).context("handing a token round the processes"),
+    }
 }
 
 /// Waits for a partner that has been told to end.
@@ -68,7 +85,7 @@ impl<H: Hand + 'static> ProcessPair<H> {
     }
 
     fn lead(&mut self, ops: u64, pace: &mut impl Pace) -> Result<Played> {
-        hand::lead(&mut self.hand, ops, pace).map_err(|error| explain(&mut self.follower, error))
+        hand::lead(&mut self.hand, ops, pace).map_err(|error| explain(slice::from_mut(&mut self.follower), error))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 
 use crate::sample::RingShape;
-use crate::sys::fork::{Ended, Partner};
+use crate::sys::fork::Partner;
 use crate::sys::shared::Shared;
 use crate::sys::signal;
 use crate::workload::Needs;
@@ -52,12 +52,6 @@ impl<H: RingHand + 'static> ProcessRing<H> {
         let leader = Leader::new(hand, mine.take().context(making)?, baton, shape);
         Ok(Box::new(ProcessRing { leader, followers }))
     }
-
-    /// The member whose end is why a play came to nothing; the others ended because it did.
-    fn culprit(&mut self) -> Option<&mut Partner> {
-        let killed = |follower: &mut Partner| matches!(follower.ended(), Some(Ended::Killed(_)));
-        self.followers.iter_mut().find_map(|follower| killed(follower).then_some(follower))
-    }
 }
 
 impl<H: RingHand + 'static> Session for ProcessRing<H> {
@@ -75,10 +69,7 @@ impl<H: RingHand + 'static> Session for ProcessRing<H> {
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        self.leader.play(ops).map_err(|error| match self.culprit() {
-            Some(partner) => explain(partner, error),
-            None => anyhow::Error::new(error).context("handing a token round the processes"),
-        })
+        self.leader.play(ops).map_err(|error| explain(&mut self.followers, error))
     }
 
     fn play_each(&mut self, _ops: u64, _laps: &mut Laps) -> Result<Played> {

@@ -2,6 +2,8 @@
 //!
 //! The floor: one thread yields twice, with nobody to give way to.
 
+use std::slice;
+
 use anyhow::{Context, Result};
 
 use crate::sample::{Kind, SwitchSource};
@@ -39,7 +41,7 @@ impl ProcessYield {
     }
 
     fn lead(&mut self, ops: u64, pace: &mut impl Pace) -> Result<Played> {
-        self.track.lead(ops, Scope::Shared, pace).map_err(|error| explain(&mut self.follower, error))
+        self.track.lead(ops, Scope::Shared, pace).map_err(|error| explain(slice::from_mut(&mut self.follower), error))
     }
 }
 
