@@ -7,7 +7,7 @@ use crate::record::Document;
 use crate::record::samples::{SamplesBody, SamplesDocument};
 use crate::record::settings::RunSettings;
 use crate::sample::{AbsentCounter, Counting, CountingMode, Ending, Kind, LeftOut, Placement, RunSamples};
-use crate::summary::{self, Confidence, CountSource, Estimate, Ratio, Row, Warning, Yardstick};
+use crate::summary::{self, Confidence, CountSource, Estimate, LatencyFigures, Ratio, Row, Warning, Yardstick};
 
 pub const SCHEMA: &str = "ctxprof.run/1";
 
@@ -81,6 +81,9 @@ pub struct RunResult {
     /// `thread`; paid in samples of their own where it is `cpu`.
     #[serde(default)]
     pub counting_cost: Option<Estimate>,
+    /// Of ops timed one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyFigures>,
     #[serde(default)]
     pub warnings: Vec<Warning>,
 }
@@ -190,6 +193,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
             foreign_switches: row.foreign_switches,
         },
         counting_cost: row.counting_cost,
+        latency: row.latency.clone(),
         warnings: summary::of_row(row),
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sample::{Counting, CountingMode};
 use crate::summary::row::{CountSource, Row};
-use crate::unit::Share;
+use crate::unit::{Nanoseconds, Share};
 
 /// A warning: a name that scripts can look for, and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ const FEW_CLEAN: f64 = 0.5;
 const CORE_SLOWED: f64 = 0.05;
 /// An SMT sibling busy for this share of the time slows its core.
 const SIBLING_BUSY: f64 = 0.1;
+/// The clock's share of ops timed one by one, from which on they say more of the clock than of the op.
+const CLOCK_IS_MOST: f64 = 0.5;
 /// The hypervisor took this share of the time.
 const STEAL: f64 = 0.01;
 
@@ -35,7 +37,8 @@ pub fn of_row(row: &Row) -> Vec<Warning> {
     let about = |(code, message): (&str, String)| {
         Warning::new(code, format!("{}: {message}", row.placement.title(&row.workload)))
     };
-    of_counts(row).into_iter().chain(of_samples(row)).chain(of_surroundings(row)).map(about).collect()
+    let remarks = of_counts(row).into_iter().chain(of_samples(row)).chain(of_surroundings(row)).chain(of_latency(row));
+    remarks.map(about).collect()
 }
 
 /// A warning's name, and its sentence without the workload it is about.
@@ -111,6 +114,27 @@ fn of_surroundings(row: &Row) -> Vec<Remark> {
     }
     if let Some(throttled) = row.throttled.filter(|&throttled| throttled > 0) {
         remarks.push(("throttled", format!("the cgroup's CPU quota stopped it {throttled} times")));
+    }
+    remarks
+}
+
+fn of_latency(row: &Row) -> Vec<Remark> {
+    let Some(latency) = &row.latency else { return Vec::new() };
+    let mut remarks = Vec::new();
+    if latency.clock_share > CLOCK_IS_MOST {
+        let message = format!(
+            "reading the clock after every op is {} of what its ops took one by one: its latencies are mostly the clock's",
+            Share(latency.clock_share)
+        );
+        remarks.push(("latency-of-the-clock", message));
+    }
+    if let Some(agreement) = latency.agreement.filter(|_| latency.disagrees()) {
+        let message = format!(
+            "an op timed by itself, without the {} ns of the clock, took {:.3} times what it takes among others: its latencies are not those of its plain loop",
+            Nanoseconds(latency.clock_ns),
+            agreement.median
+        );
+        remarks.push(("latency-disagrees", message));
     }
     remarks
 }
