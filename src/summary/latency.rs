@@ -153,6 +153,28 @@ fn buckets(steps: &[(u64, u64)]) -> Vec<LatencyBucket> {
 }
 
 #[cfg(test)]
+impl LatencyFigures {
+    /// Of one op.
+    pub(super) fn made_up() -> LatencyFigures {
+        LatencyFigures {
+            ops: 1,
+            p50_ns: None,
+            p90_ns: None,
+            p99_ns: None,
+            p99_9_ns: None,
+            max_ns: 1000.0,
+            mean_ns: 1000.0,
+            clock_ns: 25.0,
+            clock_share: 0.025,
+            agreement: None,
+            sum_by_elapsed: 1.0,
+            timer_ticks_per_op: None,
+            buckets: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::sample::latency::TimerInterrupts;

@@ -178,6 +178,7 @@ mod tests {
     use crate::summary::chosen::Yardstick;
     use crate::summary::counters::CounterTotal;
     use crate::summary::estimate::Estimate;
+    use crate::summary::latency::LatencyFigures;
     use crate::summary::row::summarize;
 
     fn quiet_row() -> Row {
@@ -214,6 +215,15 @@ mod tests {
         check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.17), true), &["counting-costs"]);
         check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.17), false), &[]);
         check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.001), true), &[]);
+        let latency = |clock_share, low, high| {
+            let agreement = Some(Estimate { median: f64::midpoint(low, high), low: Some(low), high: Some(high) });
+            Some(LatencyFigures { clock_share, agreement, ..LatencyFigures::made_up() })
+        };
+        check(|row| row.latency = latency(0.01, 0.99, 1.03), &[]);
+        check(|row| row.latency = latency(0.01, 1.03, 1.05), &["latency-disagrees"]);
+        check(|row| row.latency = latency(0.01, 0.9, 0.97), &["latency-disagrees"]);
+        check(|row| row.latency = latency(0.5, 1.03, 1.035), &[]);
+        check(|row| row.latency = latency(0.9, 1.1, 1.15), &["latency-of-the-clock"]);
         let cycles = |running_ratio| {
             let counter = CounterInfo { name: "cycles".to_string(), scope: CountingMode::Cpu };
             vec![CounterTotal { counter, per_op: 1.0, total: 1.0, running_ratio }]

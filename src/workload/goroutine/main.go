@@ -82,19 +82,22 @@ func playAll(loop loop, ops int) []byte {
 
 // playEach reads the monotonic clock after every op.
 func playEach(loop loop, ops int) []byte {
-	if ops > mostEach {
-		fail("more ops than " + strconv.Itoa(mostEach))
+	return durations(timed(func(ops int) { noteEach(loop, ops) }, clearedFor(ops)), ops)
+}
+
+// readClock does what playEach does between two ops, with ops of nothing.
+func readClock(_ loop, readings int) []byte {
+	noteEach(loop{one: func(int) {}}, clearedFor(readings))
+	return strconv.AppendInt(room[:0], moments[readings]-moments[0], 10)
+}
+
+func noteEach(loop loop, ops int) {
+	started := time.Now()
+	moments[0] = int64(time.Since(started))
+	for op := 0; op < ops; op++ {
+		loop.one(op)
+		moments[op+1] = int64(time.Since(started))
 	}
-	clearMoments(ops)
-	line := timed(func(ops int) {
-		started := time.Now()
-		moments[0] = int64(time.Since(started))
-		for op := 0; op < ops; op++ {
-			loop.one(op)
-			moments[op+1] = int64(time.Since(started))
-		}
-	}, ops)
-	return durations(line, ops)
 }
 
 // durations appends how long each op took.
@@ -105,25 +108,15 @@ func durations(line []byte, ops int) []byte {
 	return line
 }
 
-// readClock reads the clock as playEach does, with no op between two readings.
-func readClock(_ loop, readings int) []byte {
-	if readings > mostEach {
-		fail("more readings than " + strconv.Itoa(mostEach))
+// clearedFor has the pages that the moments of so many ops are written to there.
+func clearedFor(ops int) int {
+	if ops > mostEach {
+		fail("more than " + strconv.Itoa(mostEach))
 	}
-	clearMoments(readings)
-	started := time.Now()
-	moments[0] = int64(time.Since(started))
-	for at := 0; at < readings; at++ {
-		moments[at+1] = int64(time.Since(started))
-	}
-	return strconv.AppendInt(room[:0], moments[readings]-moments[0], 10)
-}
-
-// clearMoments has the pages that the next play writes to there.
-func clearMoments(ops int) {
 	for at := 0; at <= ops; at++ {
 		moments[at] = 0
 	}
+	return ops
 }
 
 // timed plays, and writes what it took.
