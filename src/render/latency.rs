@@ -99,12 +99,13 @@ pub(super) fn notes(document: &RunDocument) -> Vec<String> {
     }
     let ticks: Vec<String> = timed()
         .filter_map(|(result, latency)| {
-            Some(format!("{} p{}", result.placement.title(&result.workload), nines(latency.tick_percentile()?)))
+            let title = result.placement.title(&result.workload);
+            Some(format!("p{} ({title})", nines(latency.tick_percentile()?)))
         })
         .collect();
     if !ticks.is_empty() {
         notes.push(format!(
-            "The timer's tick falls into as many ops as the table says; were those the slowest, the tick would be in all from {} on.",
+            "The timer ticks in as many ops as the table says, so that its tick decides beyond {}.",
             ticks.join(", ")
         ));
     }
