@@ -33,6 +33,10 @@ pub(super) fn latency_table(body: &RunBody) -> Table {
             Cell::number(ticks.map(|ticks| 1000.0 * ticks), |ticks| Count(ticks).to_string())
         }),
         column("clock_ns", &["clock"], 6, |latency| Some(latency.clock_ns)),
+        price_column("latency_by_plain", &["by plain"], 7, |result| {
+            let by_plain = result.latency.as_ref().and_then(|latency| latency.by_plain);
+            Cell::estimate(by_plain, true, |ratio| format!("{ratio:.3}"))
+        }),
         price_column("latency_check", &["check"], 5, |result| {
             let agreement = result.latency.as_ref().and_then(|latency| latency.agreement);
             Cell::estimate(agreement, true, |ratio| format!("{ratio:.3}"))
@@ -94,7 +98,7 @@ pub(super) fn notes(document: &RunDocument) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(clock) = clock_range(timed().map(|(_, latency)| latency.clock_ns)) {
         notes.push(format!(
-            "Latency is of all ops, disturbed ones too, with the clock read after every op: {clock} ns of each are the clock's. check: the mean op without that ÷ the mean op of the plain samples, of clean samples of the same parties."
+            "Latency is of all ops, disturbed ones too, with the clock read after every op: {clock} ns of each are the clock's. check: the mean op without that ÷ the mean op of the plain samples, both of clean samples of the same parties; below 1 by what the processor does of an op while it reads the clock."
         ));
     }
     let ticks: Vec<String> = timed()
@@ -158,6 +162,12 @@ pub(super) fn add_metrics(rows: &mut Rows<'_, RunResult>) {
     for (name, quantity, help, figure) in figures {
         rows.figure(name, quantity, help, |result| figure(result.latency.as_ref()?));
     }
+    rows.estimate(
+        "op_latency_by_plain",
+        Quantity::Ratio,
+        "An op timed by itself by one timed among others",
+        |result| result.latency.as_ref()?.by_plain,
+    );
     rows.estimate(
         "op_latency_agreement",
         Quantity::Ratio,

@@ -128,11 +128,11 @@ fn of_latency(row: &Row) -> Vec<Remark> {
         );
         remarks.push(("latency-of-the-clock", message));
     }
-    if let Some(agreement) = latency.agreement.filter(|_| latency.disagrees()) {
+    if let Some(by_plain) = latency.by_plain.filter(|_| latency.disagrees()) {
         let message = format!(
-            "an op timed by itself, without the {} ns of the clock, took {:.3} times what it takes among others: its latencies are not those of its plain loop",
-            Nanoseconds(latency.clock_ns),
-            agreement.median
+            "an op timed by itself took {:.3} times what it takes among others, which the {} ns of the clock do not explain: its latencies are not those of its plain loop",
+            by_plain.median,
+            Nanoseconds(latency.clock_ns)
         );
         remarks.push(("latency-disagrees", message));
     }
@@ -216,12 +216,15 @@ mod tests {
         check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.17), false), &[]);
         check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.001), true), &[]);
         let latency = |clock_share, low, high| {
-            let agreement = Some(Estimate { median: f64::midpoint(low, high), low: Some(low), high: Some(high) });
-            Some(LatencyFigures { clock_share, agreement, ..LatencyFigures::made_up() })
+            let agreement = Estimate { median: f64::midpoint(low, high), low: Some(low), high: Some(high) };
+            let by_plain = Estimate { high: Some(high + clock_share), ..agreement };
+            let ratios = LatencyFigures { by_plain: Some(by_plain), ..LatencyFigures::made_up() };
+            Some(LatencyFigures { clock_share, agreement: Some(agreement), ..ratios })
         };
         check(|row| row.latency = latency(0.01, 0.99, 1.03), &[]);
         check(|row| row.latency = latency(0.01, 1.03, 1.05), &["latency-disagrees"]);
-        check(|row| row.latency = latency(0.01, 0.9, 0.97), &["latency-disagrees"]);
+        check(|row| row.latency = latency(0.01, 0.9, 0.96), &["latency-disagrees"]);
+        check(|row| row.latency = latency(0.1, 0.9, 0.96), &[]);
         check(|row| row.latency = latency(0.5, 1.03, 1.035), &[]);
         check(|row| row.latency = latency(0.9, 1.1, 1.15), &["latency-of-the-clock"]);
         let cycles = |running_ratio| {

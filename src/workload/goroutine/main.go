@@ -32,15 +32,10 @@ const (
 	clockProcessCPUTime = 2
 	// Two milliseconds or so: enough for caches and branch predictors to know the loop.
 	warmUpOps = 10000
-	// As many ops as are asked for at once, each timed by itself.
-	mostEach = 10000
 )
 
-// When the ops of a play had ended, and where an answer is written: neither is on the heap.
-var (
-	moments [mostEach + 1]int64
-	room    [(mostEach + 3) * 12]byte
-)
+// Where an answer is written: not on the heap.
+var room [(mostEach + 3) * 12]byte
 
 var verbs = map[string]func(loop, int) []byte{
 	"play":  playAll,
@@ -82,22 +77,17 @@ func playAll(loop loop, ops int) []byte {
 
 // playEach reads the monotonic clock after every op.
 func playEach(loop loop, ops int) []byte {
-	return durations(timed(func(ops int) { noteEach(loop, ops) }, clearedFor(ops)), ops)
+	return durations(timed(loop.each, clearedFor(ops)), ops)
 }
 
-// readClock does what playEach does between two ops, with ops of nothing.
+// readClock notes as playEach does, with no op between two notes.
 func readClock(_ loop, readings int) []byte {
-	noteEach(loop{one: func(int) {}}, clearedFor(readings))
-	return strconv.AppendInt(room[:0], moments[readings]-moments[0], 10)
-}
-
-func noteEach(loop loop, ops int) {
-	started := time.Now()
-	moments[0] = int64(time.Since(started))
-	for op := 0; op < ops; op++ {
-		loop.one(op)
-		moments[op+1] = int64(time.Since(started))
+	clearedFor(readings)
+	beginNotes()
+	for reading := 0; reading < readings; reading++ {
+		note(reading)
 	}
+	return strconv.AppendInt(room[:0], moments[readings]-moments[0], 10)
 }
 
 // durations appends how long each op took.
