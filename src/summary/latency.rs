@@ -29,7 +29,7 @@ pub struct LatencyFigures {
     pub mean_ns: f64,
     /// What reading the clock costs each op; the median over incarnations.
     pub clock_ns: f64,
-    /// That as a share of the mean op.
+    /// That as a share of the op with its clock, in the samples that the prices are of.
     pub clock_share: f64,
     /// An op timed by itself, by one timed among others: means of the samples that the prices are of, paired within
     /// incarnations.
@@ -86,7 +86,8 @@ pub(super) fn figures(incarnations: &[Incarnation], chosen: Chosen) -> Option<La
     };
     let elapsed_ns: u64 = samples(each()).map(|sample| sample.elapsed_ns).sum();
     let mean_ns = histogram.mean();
-    let ratios = || incarnations.iter().filter_map(|incarnation| by_plain(incarnation, chosen));
+    let ratios: Vec<Ratios> = incarnations.iter().filter_map(|incarnation| Ratios::of(incarnation, chosen)).collect();
+    let clock_share = median(ratios.iter().map(|ratios| 1.0 - ratios.agreement / ratios.by_plain).collect());
     let clock_ns = median(each().map(|latency| latency.lap_cost_ns).collect())?;
     Some(LatencyFigures {
         ops,
@@ -97,9 +98,9 @@ pub(super) fn figures(incarnations: &[Incarnation], chosen: Chosen) -> Option<La
         max_ns: histogram.max() as f64,
         mean_ns,
         clock_ns,
-        clock_share: if mean_ns > 0.0 { (clock_ns / mean_ns).min(1.0) } else { 1.0 },
-        by_plain: Estimate::over(ratios().map(|(gross, _)| gross)),
-        agreement: Estimate::over(ratios().map(|(_, net)| net)),
+        clock_share: clock_share.unwrap_or(clock_ns / mean_ns.max(1.0)).clamp(0.0, 1.0),
+        by_plain: Estimate::over(ratios.iter().map(|ratios| ratios.by_plain)),
+        agreement: Estimate::over(ratios.iter().map(|ratios| ratios.agreement)),
         sum_by_elapsed: mean_ns * ops as f64 / elapsed_ns.max(1) as f64,
         timer_ticks_per_op: timer_ticks_per_ns(each()).map(|ticks| ticks * elapsed_ns as f64 / ops as f64),
         buckets: buckets(&durations.steps()),
@@ -110,17 +111,24 @@ fn samples<'l>(each: impl Iterator<Item = &'l Latency>) -> impl Iterator<Item = 
     each.flat_map(|latency| &latency.samples)
 }
 
-/// An op timed by itself by one among others, with the clock and without; `None` of an incarnation with too few samples of
-/// either sort to say anything.
-fn by_plain(incarnation: &Incarnation, chosen: Chosen) -> Option<(f64, f64)> {
-    let latency = incarnation.latency.as_ref()?;
-    let mean_ns = |samples: &[Sample]| {
-        let is_enough = !chosen.clean_only || chosen.of(samples).count() >= FEWEST_CLEAN;
-        per_op(chosen.of(samples), |sample| Some(sample.elapsed_ns)).filter(|_| is_enough)
-    };
-    let plain_ns = mean_ns(&incarnation.samples).filter(|&plain_ns| plain_ns > 0.0)?;
-    let each_ns = mean_ns(&latency.samples)?;
-    Some((each_ns / plain_ns, (each_ns - latency.lap_cost_ns) / plain_ns))
+/// An op timed by itself by one among others in one incarnation, with the clock and without.
+struct Ratios {
+    by_plain: f64,
+    agreement: f64,
+}
+
+impl Ratios {
+    /// `None` of an incarnation with too few samples of either sort to say anything.
+    fn of(incarnation: &Incarnation, chosen: Chosen) -> Option<Ratios> {
+        let latency = incarnation.latency.as_ref()?;
+        let mean_ns = |samples: &[Sample]| {
+            let is_enough = !chosen.clean_only || chosen.of(samples).count() >= FEWEST_CLEAN;
+            let mean_ns = per_op(chosen.of(samples), |sample| Some(sample.elapsed_ns)).filter(|_| is_enough);
+            mean_ns.filter(|&mean_ns| mean_ns > 0.0)
+        };
+        let (each_ns, plain_ns) = (mean_ns(&latency.samples)?, mean_ns(&incarnation.samples)?);
+        Some(Ratios { by_plain: each_ns / plain_ns, agreement: (each_ns - latency.lap_cost_ns) / plain_ns })
+    }
 }
 
 /// How often the timers ticked, in a time that holds the samples and what lay between them.
