@@ -9,12 +9,14 @@
 //! ```
 
 pub mod footprint;
+pub mod latency;
 pub mod watched;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sample::latency::Latency;
 use crate::unit::{Bytes, MonotonicNs};
 
 /// Everything that a run saw.
@@ -276,6 +278,9 @@ pub struct Incarnation {
     /// Samples of the same parties, taken next, in which switches were counted at a cost to the parties; empty if the
     /// counting was free, or was done in `samples`, or not at all.
     pub counted: Vec<Sample>,
+    /// What the same parties took for each op by itself, asked next; `None` unless that was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
     /// The same calls where nothing switches, taken right after; empty if the workload has no floor.
     pub floor: Vec<Sample>,
     /// For every counter, the time it was meant to count and did, over the whole incarnation.

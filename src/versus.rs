@@ -102,6 +102,7 @@ fn own_run(plan: &VersusPlan, peer: &Peer, attach: &mut dyn Attach) -> Result<Ru
         incarnations: plan.incarnations,
         effort: plan.effort,
         ops_per_sample: None,
+        latency: false,
         policy: None,
         nice: None,
         handicap: None,

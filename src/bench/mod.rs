@@ -9,6 +9,7 @@
 //! The engine prints nothing and works nothing out: it returns samples.
 
 pub mod handicap;
+mod latency;
 mod luck;
 mod passes;
 pub mod plan;
@@ -132,6 +133,7 @@ impl Engine<'_> {
     fn pass(&mut self, pass: &Pass) -> Result<(), Stop> {
         let entries = pass.entries.len();
         let deadline = self.plan.effort.deadline(pass.entries.iter().map(|&at| &self.plan.entries[at]));
+        let deadline = deadline.map(|all| if pass.latency.is_some() { 2 * all } else { all });
         let began = Instant::now();
         for round in 0..pass.rounds as usize {
             if round > 0 && deadline.is_some_and(|deadline| began.elapsed() > deadline) {
@@ -218,6 +220,10 @@ impl Engine<'_> {
         let outcome = take(&mut sampler, ops, pass.samples, &setting, &mut incarnation.samples);
         incarnation.times = elapsed(&before, &sampler.readings()?);
         outcome?;
+        if let Some(quota) = pass.latency {
+            let (entry, surveyor) = (&self.plan.entries[at], &self.surveyors[at]);
+            latency::take_each(&mut sampler, ops, quota, entry, surveyor, &mut incarnation.latency)?;
+        }
         if let Some(quota) = pass.counted.filter(|_| sampler.switches_on_demand()) {
             sampler.count_switches(true)?;
             let outcome = take(&mut sampler, ops, quota, &setting, &mut incarnation.counted);
@@ -267,9 +273,19 @@ fn take(
     setting: &Setting,
     samples: &mut Vec<Sample>,
 ) -> Result<(), Stop> {
+    take_by(quota, setting, samples, || sampler.sample(ops))
+}
+
+/// The same of samples that are taken otherwise.
+fn take_by(
+    quota: Quota,
+    setting: &Setting,
+    samples: &mut Vec<Sample>,
+    mut take_one: impl FnMut() -> Result<Sample>,
+) -> Result<(), Stop> {
     let began_ns = monotonic_ns();
     while !quota.is_met(samples.len(), monotonic_ns() - began_ns) {
-        let sample = sampler.sample(ops)?;
+        let sample = take_one()?;
         // A thread whose CPU goes offline is moved without a word, and the CPU's counters stand still.
         if let Some(cpu) = affinity::current_cpu().filter(|&cpu| cpu != setting.leader_cpu) {
             return Err(Stop::Failure(anyhow!("the parties were moved from CPU {} to CPU {cpu}", setting.leader_cpu)));

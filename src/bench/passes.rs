@@ -36,6 +36,7 @@ pub(super) struct Pass {
     pub(super) samples: Quota,
     /// `None` for what only the main pass takes.
     pub(super) counted: Option<Quota>,
+    pub(super) latency: Option<Quota>,
     pub(super) floor: Option<Quota>,
     /// Instead of the calibrated number.
     pub(super) ops: Option<u64>,
@@ -51,11 +52,15 @@ impl Engine<'_> {
             entries: (0..self.plan.entries.len()).collect(),
             samples: self.plan.effort.of_samples(self.plan.incarnations),
             counted: Some(self.plan.effort.of_counted(self.plan.incarnations)),
+            latency: None,
             floor: Some(self.plan.effort.of_floor(self.plan.incarnations)),
             ops: None,
             into,
         };
-        let main = priced(rounds, |samples: &mut WorkloadSamples| &mut samples.incarnations);
+        let main = Pass {
+            latency: self.plan.latency.then(|| self.plan.effort.of_latency(rounds)),
+            ..priced(rounds, |samples: &mut WorkloadSamples| &mut samples.incarnations)
+        };
         self.expect(&main);
         if self.attached.counting.mode == CountingMode::Thread {
             let uncounted = priced(rounds.min(UNCOUNTED_INCARNATIONS), |samples| &mut samples.uncounted);
@@ -160,6 +165,7 @@ impl ExtraPass {
             entries,
             samples,
             counted: None,
+            latency: None,
             floor: None,
             ops,
             into: last_pass,

@@ -24,6 +24,8 @@ pub struct Plan {
     pub effort: Effort,
     /// Instead of the calibrated number.
     pub ops_per_sample: Option<u64>,
+    /// Whether ops are also timed one by one, after each incarnation's samples and for as long.
+    pub latency: bool,
     /// The scheduling policy of the parties, and their nice value, where not as they are inherited.
     pub policy: Option<Policy>,
     pub nice: Option<i32>,
@@ -153,6 +155,8 @@ const COUNTED_SHARE: f64 = 0.1;
 const FLOOR_SHARE: f64 = 0.2;
 /// However short the budget: a median needs some.
 const FEWEST_SAMPLES: u32 = 5;
+/// However short the budget: of so many ops over all incarnations ten are beyond the percentile 99.9.
+const FEWEST_LATENCY_OPS: u64 = 10_000;
 /// However long the budget, unless a number was asked for: more tell nothing about an incarnation, and all are kept.
 const MOST_SAMPLES: u32 = 5_000;
 
@@ -160,6 +164,11 @@ impl Effort {
     /// The part of one incarnation's timed samples, of `incarnations`.
     pub(super) fn of_samples(self, incarnations: u32) -> Quota {
         self.quota(incarnations, 1.0 - COUNTED_SHARE - FLOOR_SHARE, self.samples)
+    }
+
+    /// As much again, for ops that are timed one by one.
+    pub(super) fn of_latency(self, incarnations: u32) -> Quota {
+        Quota { fewest_ops: FEWEST_LATENCY_OPS.div_ceil(u64::from(incarnations)), ..self.of_samples(incarnations) }
     }
 
     /// The part of one incarnation's samples in which switches are counted on demand.
@@ -174,7 +183,7 @@ impl Effort {
 
     /// A pass that asks what work an op is, not what it costs: so many samples of each incarnation, no fewer.
     pub(super) fn of_pass(samples: u32) -> Quota {
-        Quota { nanoseconds: None, samples: Some(samples), fewest: samples }
+        Quota { nanoseconds: None, samples: Some(samples), fewest: samples, fewest_ops: 0 }
     }
 
     /// When so many workloads should long have been through, whatever the number of incarnations: each has a least
@@ -193,7 +202,8 @@ impl Effort {
 
     fn quota(self, incarnations: u32, share: f64, samples: Option<u32>) -> Quota {
         let nanoseconds = self.time.map(|time| (time.as_nanos() as f64 * share / f64::from(incarnations)) as u64);
-        Quota { nanoseconds, samples, fewest: samples.map_or(FEWEST_SAMPLES, |samples| samples.min(FEWEST_SAMPLES)) }
+        let fewest = samples.map_or(FEWEST_SAMPLES, |samples| samples.min(FEWEST_SAMPLES));
+        Quota { nanoseconds, samples, fewest, fewest_ops: 0 }
     }
 }
 
@@ -203,9 +213,17 @@ pub(super) struct Quota {
     nanoseconds: Option<u64>,
     samples: Option<u32>,
     fewest: u32,
+    /// In all of those samples.
+    fewest_ops: u64,
 }
 
 impl Quota {
+    /// The same for samples of so many ops.
+    pub(super) fn of_ops(self, ops_per_sample: u64) -> Quota {
+        let samples = self.fewest_ops.div_ceil(ops_per_sample.max(1)).min(MOST_SAMPLES.into()) as u32;
+        Quota { fewest: self.fewest.max(samples), ..self }
+    }
+
     pub(super) fn is_met(self, taken: usize, elapsed_ns: u64) -> bool {
         let full = taken >= self.samples.unwrap_or(MOST_SAMPLES) as usize;
         let late = self.nanoseconds.is_some_and(|nanoseconds| elapsed_ns >= nanoseconds);
@@ -241,6 +259,16 @@ mod tests {
         let quota = effort(Some(1), None).of_samples(10);
         assert!(!quota.is_met(4, 1_000_000_000));
         assert!(quota.is_met(5, 1_000_000_000));
+    }
+
+    #[test]
+    fn ops_are_timed_one_by_one_until_there_are_enough_for_the_tail() {
+        let quota = effort(Some(1000), None).of_latency(10).of_ops(12);
+        assert!(!quota.is_met(83, 1_000_000_000) && quota.is_met(84, 1_000_000_000));
+        assert!(!quota.is_met(84, 69_000_000), "the time is used all the same");
+        let asked_for = effort(None, Some(20)).of_latency(10).of_ops(12);
+        assert!(!asked_for.is_met(19, u64::MAX) && asked_for.is_met(20, 0));
+        assert!(effort(Some(1), None).of_latency(10).of_ops(10_000).is_met(5, u64::MAX));
     }
 
     #[test]

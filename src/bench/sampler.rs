@@ -9,7 +9,7 @@ use crate::counter::meter::{Attached, Edge, Meter, Reading, Ring};
 use crate::sample::{CountingMode, Sample, SwitchSource};
 use crate::sys::clock::monotonic_ns;
 use crate::sys::signal::Watchdog;
-use crate::workload::session::{PlayTimes, Session};
+use crate::workload::session::{Laps, PlayTimes, Played, Session};
 
 /// How long a sample should be, in ns.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,6 +62,16 @@ impl<'a> Sampler<'a> {
         Ok(())
     }
 
+    /// The same with the clock read after every op.
+    pub(super) fn warm_up_each(&mut self, ops: u64, laps: &mut Laps) -> Result<()> {
+        let began = monotonic_ns();
+        while monotonic_ns() - began < WARM_UP_NS {
+            self.session.play_each(ops, laps)?;
+            self.watchdog.progress();
+        }
+        Ok(())
+    }
+
     /// How many ops fill a sample.
     ///
     /// The best of three tries counts at each step, so that a neighbour's time slice is not taken for the price.
@@ -91,16 +101,31 @@ impl<'a> Sampler<'a> {
         self.meter.count_switches(on)
     }
 
+    /// What reading the clock after every op costs these parties, ns.
+    pub(super) fn lap_cost_ns(&mut self) -> Result<f64> {
+        self.session.lap_cost_ns()
+    }
+
     /// Plays `ops` ops once, or the few more that it takes, with everything read around them.
     pub(super) fn sample(&mut self, ops: u64) -> Result<Sample> {
         let ops = self.session.fitting(ops);
+        self.sample_of(ops, |session| session.play(ops))
+    }
+
+    /// The same with the clock read after every op; the sample's time is from the first of these readings to the last.
+    pub(super) fn sample_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Sample> {
+        let sample = self.sample_of(ops, |session| session.play_each(ops, laps))?;
+        Ok(Sample { elapsed_ns: laps.elapsed_ns(), ..sample })
+    }
+
+    fn sample_of(&mut self, ops: u64, play: impl FnOnce(&mut dyn Session) -> Result<Played>) -> Result<Sample> {
         let yardstick_before_ns = yardstick::measure();
         self.meter.read(Ring::Outer, Edge::Begin, &mut self.begin)?;
         // The others have been read when they had played.
         let booked = self.books.read(Some(&[]));
         self.meter.read(Ring::Inner, Edge::Begin, &mut self.begin)?;
         let started_at_ns = monotonic_ns();
-        let played = self.session.play(ops)?;
+        let played = play(self.session)?;
         self.meter.read(Ring::Inner, Edge::End, &mut self.end)?;
         let active = self.session.visited();
         let mut parties = self.books.read(active.as_deref()).since(booked);

@@ -122,7 +122,17 @@ impl Attach for Script {
 fn plan_of(workloads: &[&'static Workload], effort: Effort) -> Plan {
     let setting = Setting::on(crate::sys::affinity::allowed().unwrap().cpus()[0]);
     let (entries, left_out) = lay_out(workloads, &[(Placement::Same, setting)]);
-    Plan { entries, left_out, incarnations: 2, effort, ops_per_sample: None, policy: None, nice: None, handicap: None }
+    Plan {
+        entries,
+        left_out,
+        incarnations: 2,
+        effort,
+        ops_per_sample: None,
+        latency: false,
+        policy: None,
+        nice: None,
+        handicap: None,
+    }
 }
 
 fn engine_run(workloads: Vec<&'static Workload>, incarnations: u32, mode: CountingMode) -> (RunSamples, Vec<Progress>) {
@@ -158,6 +168,25 @@ fn switches_are_counted_in_samples_of_their_own_and_work_in_those_that_are_timed
     assert!(incarnation.counted.iter().all(|sample| sample.counts == [Some(20), Some(700)]));
     // The script's counter runs half of the time it is enabled.
     assert_eq!(incarnation.times[1].enabled_ns, 2 * incarnation.times[1].running_ns);
+}
+
+#[test]
+fn ops_are_timed_one_by_one_by_the_same_parties_right_after_their_samples() {
+    let _alone = test_lock();
+    let effort = Effort { time: None, samples: Some(10) };
+    let plan = Plan { ops_per_sample: Some(20_000), latency: true, ..plan_of(&[&FIRST], effort) };
+    DIARY.take();
+    let seen = run(&plan, &mut Script(CountingMode::Rusage), &mut |_| ()).unwrap();
+    assert_eq!(DIARY.take(), ["first", "each", "floor", "first", "each", "floor"]);
+    for incarnation in &seen.workloads[0].incarnations {
+        let latency = incarnation.latency.as_ref().unwrap();
+        assert_eq!((latency.samples.len(), latency.samples[0].ops), (10, 10_000));
+        // Ops of 1000 ns, 1001 ns and so on, of which no two differ by less than what can be told below 2048 ns.
+        assert_eq!(latency.samples[0].elapsed_ns, (1000..11_000).sum::<u64>());
+        assert_eq!(latency.durations[..2], [(1000, 10), (1001, 10)]);
+        assert_eq!(latency.durations.iter().map(|(_, ops)| ops).sum::<u64>(), 100_000);
+        assert!(latency.lap_cost_ns > 0.0 && latency.timer.is_some());
+    }
 }
 
 #[test]

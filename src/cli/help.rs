@@ -30,6 +30,7 @@ pub(super) const RUN_EXAMPLES: &str = "Examples:
   sudo ctxprof run thread-pipe --place all          the price by distance
   sudo ctxprof run thread-pipe --policy fifo:50     under another scheduling policy
   sudo ctxprof run task-channel --time 5            one workload, for 5 s
+  sudo ctxprof run thread-pipe --latency            p50 to p99.9 of its ops, and the longest
   taskset -c 3 ctxprof run                          on a CPU that the mask allows
   sudo ctxprof run --format json --quiet            JSON on stdout and nothing else
   sudo ctxprof run -o run.json -o run.md            two files, and the table on stdout

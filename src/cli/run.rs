@@ -72,6 +72,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_OPS))]
     pub ops_per_sample: Option<u64>,
 
+    /// Also time ops one by one: p50 to p99.9 and the longest, and a histogram; takes as much time again
+    #[arg(long, conflicts_with_all = ["parties", "working_set"])]
+    pub latency: bool,
+
     /// How to count kernel switches: CPU-wide, on the parties' threads, by getrusage, or not
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = PossibleValuesParser::new(CounterChoice::ALL.map(CounterChoice::name)))]
     pub counters: String,

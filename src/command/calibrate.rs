@@ -84,6 +84,7 @@ fn measure(
         incarnations: INCARNATIONS,
         effort: Effort { time: Some(time), samples: None },
         ops_per_sample: None,
+        latency: false,
         policy: None,
         nice: None,
         handicap: None,

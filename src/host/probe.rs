@@ -105,6 +105,8 @@ pub struct InterruptCounts {
     /// Of every sort: devices, timer, other CPUs.
     pub all: u64,
     pub devices: u64,
+    /// Of the CPU's own timer; `None` where none is listed.
+    pub timer: Option<u64>,
 }
 
 /// Sums a CPU's column of /proc/interrupts; `None` if it has no such column.
@@ -112,7 +114,8 @@ pub struct InterruptCounts {
 /// ```text
 ///            CPU0       CPU1
 ///  36:          0       4762   PCI-MSIX-0000:00:02.0   1-edge   virtio1-req.0      a device: its label is a number
-/// LOC:       5851       5591   Local timer interrupts
+/// LOC:       5851       5591   Local timer interrupts                              HVS under Hyper-V
+///  11:       4711       4712   GICv2  27 Level   arch_timer                       the same on arm64, among the devices
 /// ERR:          0                                                                  of the machine, not of a CPU
 /// ```
 pub fn interrupts_of(text: &str, cpu: usize) -> Option<InterruptCounts> {
@@ -120,7 +123,7 @@ pub fn interrupts_of(text: &str, cpu: usize) -> Option<InterruptCounts> {
     let heading = format!("CPU{cpu}");
     let columns: Vec<&str> = lines.next()?.split_whitespace().collect();
     let column = columns.iter().position(|&column| column == heading)?;
-    let mut counts = InterruptCounts { all: 0, devices: 0 };
+    let mut counts = InterruptCounts { all: 0, devices: 0, timer: None };
     for line in lines {
         let Some((label, rest)) = line.split_once(':') else { continue };
         let numbers: Vec<u64> =
@@ -129,6 +132,9 @@ pub fn interrupts_of(text: &str, cpu: usize) -> Option<InterruptCounts> {
             continue;
         }
         counts.all += numbers[column];
+        if ["LOC", "HVS"].contains(&label.trim()) || rest.trim_end().ends_with(" arch_timer") {
+            counts.timer = Some(counts.timer.unwrap_or_default() + numbers[column]);
+        }
         if label.trim().bytes().all(|byte| byte.is_ascii_digit()) {
             counts.devices += numbers[column];
         }
@@ -233,10 +239,13 @@ mod tests {
 
     #[test]
     fn interrupts_are_summed_by_the_columns_name() {
-        assert_eq!(interrupts_of(INTERRUPTS, 0), Some(InterruptCounts { all: 7503, devices: 1652 }));
-        assert_eq!(interrupts_of(INTERRUPTS, 2), Some(InterruptCounts { all: 5594, devices: 3 }));
+        assert_eq!(interrupts_of(INTERRUPTS, 0), Some(InterruptCounts { all: 7503, devices: 1652, timer: Some(5851) }));
+        assert_eq!(interrupts_of(INTERRUPTS, 2), Some(InterruptCounts { all: 5594, devices: 3, timer: Some(5591) }));
         assert_eq!(interrupts_of(INTERRUPTS, 1), None);
         assert_eq!(interrupts_of("", 0), None);
+        let timer = |line: &str| interrupts_of(&format!("           CPU0\n{line}\n"), 0).unwrap().timer;
+        assert_eq!(timer(" 11:       4711     GICv2  27 Level     arch_timer"), Some(4711));
+        assert_eq!(timer(" 24:          1     IO-APIC   5-edge      ACPI:Ged"), None);
     }
 
     #[test]

@@ -39,6 +39,12 @@ impl Surveyor {
         }
     }
 
+    /// Interrupts by the timers of the parties' CPUs since the machine started; `None` where that is not told.
+    pub fn timer_interrupts(&self) -> Option<u64> {
+        let interrupts = fs::read_to_string("/proc/interrupts").ok()?;
+        self.cpus.iter().map(|&cpu| probe::interrupts_of(&interrupts, cpu)?.timer).sum()
+    }
+
     pub fn look(&self) -> Look {
         let stats = KernelStats::current().ok();
         let times = |cpu: usize| stats.as_ref().and_then(|stats| stats.cpu_time.get(cpu));
@@ -99,5 +105,6 @@ mod tests {
         let seen = surveyor.look().since(&before);
         assert!(seen.elapsed_ns >= 30_000_000);
         assert!(seen.interrupts.is_some());
+        assert!(surveyor.timer_interrupts().is_some());
     }
 }

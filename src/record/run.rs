@@ -6,8 +6,10 @@ use crate::host::checks;
 use crate::record::Document;
 use crate::record::samples::{SamplesBody, SamplesDocument};
 use crate::record::settings::RunSettings;
-use crate::sample::{AbsentCounter, Counting, CountingMode, Ending, Kind, LeftOut, Placement, RingShape, RunSamples};
-use crate::summary::{self, Confidence, CountSource, Estimate, Ratio, Row, Warning, Yardstick};
+use crate::sample::{
+    AbsentCounter, Counting, CountingMode, Ending, Kind, LeftOut, Placement, RingShape, RunSamples, row_title,
+};
+use crate::summary::{self, Confidence, CountSource, Estimate, LatencyFigures, Ratio, Row, Warning, Yardstick};
 
 pub const SCHEMA: &str = "ctxprof.run/1";
 
@@ -84,8 +86,18 @@ pub struct RunResult {
     /// `thread`; paid in samples of their own where it is `cpu`.
     #[serde(default)]
     pub counting_cost: Option<Estimate>,
+    /// Of ops timed one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyFigures>,
     #[serde(default)]
     pub warnings: Vec<Warning>,
+}
+
+impl RunResult {
+    /// The row's name in reports: the workload, with its placement and its ring where they are not the usual.
+    pub fn title(&self) -> String {
+        row_title(&self.workload, self.placement, self.ring)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -194,6 +206,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
             foreign_switches: row.foreign_switches,
         },
         counting_cost: row.counting_cost,
+        latency: row.latency.clone(),
         warnings: summary::of_row(row),
     }
 }

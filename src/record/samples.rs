@@ -1,11 +1,12 @@
 //! `ctxprof.samples/1`: a run's raw samples, from which the same report can be worked out again.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::host::facts::Facts;
 use crate::record::settings::RunSettings;
 use crate::record::{Document, Tool};
+use crate::sample::latency::Latency;
 use crate::sample::{Incarnation, RunSamples, Sample};
 
 pub const SCHEMA: &str = "ctxprof.samples/1";
@@ -47,26 +48,45 @@ pub(super) fn check(seen: &RunSamples) -> Result<()> {
         let passes = workload.passes.iter();
         let passes = passes.flat_map(|pass| pass.incarnations.iter().map(|each| (each, Some(pass.counters.len()))));
         for (incarnation, counters) in main.chain(uncounted).chain(passes) {
-            for sample in incarnation.samples.iter().chain(&incarnation.counted) {
+            let latency = incarnation.latency.as_ref();
+            let each = latency.iter().flat_map(|latency| &latency.samples);
+            for sample in incarnation.samples.iter().chain(&incarnation.counted).chain(each) {
                 let (counts, counters) = (sample.counts.len(), counters.unwrap_or(sample.counts.len()));
                 ensure!(counts == counters, "{name} has a sample with {counts} counts of {counters} counters");
             }
-            let mut samples = [&incarnation.samples, &incarnation.counted, &incarnation.floor].into_iter().flatten();
-            ensure!(samples.all(|sample| sample.ops > 0), "{name} has a sample of no ops");
+            ensure!(all_samples(incarnation).all(|sample| sample.ops > 0), "{name} has a sample of no ops");
             // Half of what it could hold: differences are taken with a sign.
             let add = |sum: u64, number| sum.checked_add(number).filter(|&sum| i64::try_from(sum).is_ok());
             let Some(added) = numbers(incarnation).try_fold(sum, add) else {
                 bail!("the numbers of {name} are too large to be added up")
             };
             sum = added;
+            if let Some(latency) = latency {
+                check_latency(latency).with_context(|| format!("{name}, timed op by op"))?;
+            }
         }
     }
     Ok(())
 }
 
+/// Of sums that are none too large.
+fn check_latency(Latency { samples, durations, lap_cost_ns, .. }: &Latency) -> Result<()> {
+    let played: u64 = samples.iter().map(|sample| sample.ops).sum();
+    let timed: u64 = durations.iter().map(|(_, ops)| ops).sum();
+    ensure!(played == timed, "{played} ops were played and {timed} timed");
+    ensure!((0.0..=1e9).contains(lap_cost_ns), "the clock cannot take {lap_cost_ns} ns to read");
+    Ok(())
+}
+
+fn all_samples(incarnation: &Incarnation) -> impl Iterator<Item = &Sample> {
+    let Incarnation { samples, counted, floor, latency, .. } = incarnation;
+    let each = latency.iter().flat_map(|latency| &latency.samples);
+    [samples, counted, floor].into_iter().flatten().chain(each)
+}
+
 /// Everything of an incarnation that is ever added up.
 fn numbers(incarnation: &Incarnation) -> impl Iterator<Item = u64> {
-    let Incarnation { samples, counted, floor, times, surroundings } = incarnation;
+    let Incarnation { times, surroundings, latency, samples: _, counted: _, floor: _ } = incarnation;
     let of_sample = |sample: &Sample| {
         let Sample { ops, elapsed_ns, own_switches, parties, yardstick_ns, counts, started_at_ns: _ } = sample;
         let parties = [Some(parties.wall_ns), parties.voluntary, parties.involuntary, parties.cpu_ns];
@@ -83,8 +103,14 @@ fn numbers(incarnation: &Incarnation) -> impl Iterator<Item = u64> {
         surroundings.siblings_busy_ns,
     ];
     let times = times.iter().flat_map(|times| [times.enabled_ns, times.running_ns]);
-    let samples = [samples, counted, floor].into_iter().flatten();
-    samples.flat_map(of_sample).chain(around.into_iter().flatten()).chain(times)
+    let of_latency = |Latency { durations, timer, samples: _, lap_cost_ns: _ }: &Latency| {
+        let ops = durations.iter().map(|(_, ops)| *ops);
+        let sums = durations.iter().map(|(duration_ns, ops)| duration_ns.saturating_mul(*ops));
+        let timer = timer.iter().flat_map(|timer| [timer.count, timer.over_ns]);
+        ops.chain(sums).chain(timer).collect::<Vec<_>>()
+    };
+    let latency = latency.iter().flat_map(of_latency);
+    all_samples(incarnation).flat_map(of_sample).chain(around.into_iter().flatten()).chain(times).chain(latency)
 }
 
 #[cfg(test)]
@@ -162,6 +188,23 @@ mod tests {
         check_refused(|workload| workload.incarnations[0].samples[0].parties.voluntary = Some(1 << 62), large);
         let times = CounterTimes { enabled_ns: 1 << 62, running_ns: 1 << 62 };
         check_refused(|workload| workload.incarnations[0].times.push(times), large);
+        let latency = |sampled: u64, durations: &[(u64, u64)], lap_cost_ns| {
+            let samples = vec![Sample { ops: sampled, ..sample(&[None]) }];
+            Some(Latency { samples, durations: durations.to_vec(), lap_cost_ns, timer: None })
+        };
+        let of_latency = |latency: Option<Latency>, words: &str| {
+            check_refused(|workload| workload.incarnations[0].latency = latency.clone(), words);
+        };
+        let mut sound = seen();
+        sound.workloads[0].incarnations[0].latency = latency(50, &[(5000, 49), (9000, 1)], 25.5);
+        check(&sound).unwrap();
+        of_latency(latency(0, &[], 25.5), no_ops);
+        of_latency(latency(50, &[(u64::MAX, 50)], 25.5), large);
+        of_latency(latency(50, &[(1 << 61, 4), (5000, 46)], 25.5), large);
+        of_latency(latency(50, &[(0, u64::MAX)], 25.5), large);
+        of_latency(latency(50, &[(5000, 49)], 25.5), "thread-pipe, timed op by op");
+        of_latency(latency(50, &[(5000, 50)], -1.0), "thread-pipe, timed op by op");
+        of_latency(latency(50, &[(5000, 50)], 1e300), "thread-pipe, timed op by op");
         let surroundings = Surroundings { elapsed_ns: u64::MAX, ..Surroundings::default() };
         check_refused(|workload| workload.uncounted[0].surroundings = surroundings.clone(), large);
     }

@@ -11,6 +11,9 @@ pub struct RunSettings {
     pub time_s: Option<f64>,
     pub samples: Option<u32>,
     pub ops_per_sample: Option<u64>,
+    /// Whether ops were also timed one by one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub latency: bool,
     /// As asked for: `auto`, or a mode's name.
     pub counters: String,
     /// As asked for: a placement's name, `0,1`, or `all`.

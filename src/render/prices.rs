@@ -36,12 +36,12 @@ fn counter_per_op(result: &RunResult, name: &str) -> Option<f64> {
 }
 
 /// One column of the price list: how it is headed, and what of a result it shows.
-struct PriceColumn {
-    column: Column,
+pub(super) struct PriceColumn {
+    pub(super) column: Column,
     cell: Box<dyn Fn(&RunResult) -> Cell>,
 }
 
-fn price_column(
+pub(super) fn price_column(
     key: &'static str,
     heading: &[&str],
     expendable: u8,
@@ -121,7 +121,13 @@ pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
     columns.retain(|column| {
         !is_optional(column) || body.results.iter().any(|result| says_something(&(column.cell)(result)))
     });
-    let rows = body.results.iter().map(|result| columns.iter().map(|column| (column.cell)(result)).collect()).collect();
+    table_of(columns, &body.results.iter().collect::<Vec<_>>())
+}
+
+/// These results in these columns.
+pub(super) fn table_of(columns: Vec<PriceColumn>, results: &[&RunResult]) -> Table {
+    let row = |result: &&RunResult| columns.iter().map(|column| (column.cell)(result)).collect();
+    let rows = results.iter().map(row).collect();
     Table { columns: columns.into_iter().map(|column| column.column).collect(), rows }
 }
 
@@ -169,7 +175,7 @@ fn cpus_cell(result: &RunResult) -> Cell {
     if cpus.is_empty() { Cell::Absent } else { Cell::text(cpus.join(",")) }
 }
 
-fn nanoseconds(value: f64) -> String {
+pub(super) fn nanoseconds(value: f64) -> String {
     Nanoseconds(value).to_string()
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::record::run::{CounterRecord, RunDocument, RunResult};
 use crate::render::Report;
+use crate::render::latency;
 use crate::render::metrics::{self, Labels, Metrics, Quantity, row_labels};
 use crate::render::prices::{CycleSource, cycle_source, price_table};
 use crate::render::view::View;
@@ -24,14 +25,16 @@ impl Report for RunDocument {
     fn view(&self, wide: bool) -> View {
         let ratio = self.body.ratio.iter().chain(&self.body.ratios).map(ratio_sentence);
         let cost = self.counting_cost_sentence();
+        let latency = Some(latency::latency_table(&self.body)).filter(|table| !table.rows.is_empty());
         View {
             heading: vec![self.machine_line(), self.counting_line()],
-            tables: vec![price_table(&self.body, wide)],
-            pictures: Vec::new(),
+            tables: [Some(price_table(&self.body, wide)), latency].into_iter().flatten().collect(),
+            pictures: latency::pictures(&self.body),
             notes: ratio
                 .chain(self.remarks())
                 .chain(self.left_out_sentences())
                 .chain([self.explanation()])
+                .chain(latency::notes(self))
                 .chain(cost)
                 .chain([next_steps(wide)])
                 .collect(),
@@ -166,6 +169,7 @@ fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
         .samples("workload_warning_info", Quantity::Count, "What to know before believing a row", |result| {
             metrics::codes(&result.warnings)
         });
+    latency::add_metrics(&mut metrics.rows(results, result_labels));
 }
 
 impl RunDocument {

@@ -11,7 +11,7 @@ const DISTURBED: f64 = 1.02;
 /// ends may miss one.
 const UNPAIRED: i64 = 3;
 /// Fewer clean samples than this say nothing about an incarnation.
-const FEWEST_CLEAN: usize = 3;
+pub(super) const FEWEST_CLEAN: usize = 3;
 
 /// A core is slowed when it takes longer for a fixed stretch of arithmetic than it can, by this factor.
 ///

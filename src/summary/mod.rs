@@ -7,6 +7,7 @@ mod counters;
 mod estimate;
 pub mod figures;
 pub mod footprint;
+mod latency;
 mod row;
 mod slope;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod warning;
 pub use change::{Change, Verdict, change};
 pub use chosen::Yardstick;
 pub use estimate::{Confidence, Estimate, median};
+pub use latency::{LatencyBucket, LatencyFigures};
 pub use row::{CountSource, Row, summarize};
 pub use verdict::{Ratio, ratio};
 pub use warning::{Warning, of_counting, of_row, of_steal};

@@ -6,6 +6,7 @@ use crate::sample::{
 use crate::summary::chosen::{Chosen, Judge, Prices, Yardstick, counted_samples, per_op};
 use crate::summary::counters::{self, CounterTotal};
 use crate::summary::estimate::Estimate;
+use crate::summary::latency::{self, LatencyFigures};
 
 /// The figures of one workload. A figure without a source is `None`, never 0.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +60,8 @@ pub struct Row {
     pub throttled: Option<u64>,
     /// The share of the time that an SMT sibling was busy.
     pub sibling_busy: Option<f64>,
+    /// Of ops timed one by one; `None` where none was.
+    pub latency: Option<LatencyFigures>,
 }
 
 /// Switches of a workload's own kind per op.
@@ -180,6 +183,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         steal_ns: samples.incarnations.iter().map(|incarnation| incarnation.surroundings.steal_ns).sum(),
         throttled: samples.incarnations.iter().map(|incarnation| incarnation.surroundings.throttled).sum(),
         sibling_busy: sibling_busy(&samples.incarnations),
+        latency: latency::figures(&samples.incarnations, chosen),
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sample::{Counting, CountingMode, row_title};
 use crate::summary::row::{CountSource, Row};
-use crate::unit::Share;
+use crate::unit::{Nanoseconds, Share};
 
 /// A warning: a name that scripts can look for, and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ const FEW_CLEAN: f64 = 0.5;
 const CORE_SLOWED: f64 = 0.05;
 /// An SMT sibling busy for this share of the time slows its core.
 const SIBLING_BUSY: f64 = 0.1;
+/// The clock's share of ops timed one by one, from which on they say more of the clock than of the op.
+const CLOCK_IS_MOST: f64 = 0.5;
 /// The hypervisor took this share of the time.
 const STEAL: f64 = 0.01;
 
@@ -35,7 +37,8 @@ pub fn of_row(row: &Row) -> Vec<Warning> {
     let about = |(code, message): (&str, String)| {
         Warning::new(code, format!("{}: {message}", row_title(&row.workload, row.placement, row.ring)))
     };
-    of_counts(row).into_iter().chain(of_samples(row)).chain(of_surroundings(row)).map(about).collect()
+    let remarks = of_counts(row).into_iter().chain(of_samples(row)).chain(of_surroundings(row)).chain(of_latency(row));
+    remarks.map(about).collect()
 }
 
 /// A warning's name, and its sentence without the workload it is about.
@@ -115,6 +118,27 @@ fn of_surroundings(row: &Row) -> Vec<Remark> {
     remarks
 }
 
+fn of_latency(row: &Row) -> Vec<Remark> {
+    let Some(latency) = &row.latency else { return Vec::new() };
+    let mut remarks = Vec::new();
+    if latency.clock_share > CLOCK_IS_MOST {
+        let message = format!(
+            "reading the clock after every op is {} of what its ops took one by one: its latencies are mostly the clock's",
+            Share(latency.clock_share)
+        );
+        remarks.push(("latency-of-the-clock", message));
+    }
+    if let Some(by_plain) = latency.by_plain.filter(|_| latency.disagrees()) {
+        let message = format!(
+            "an op timed by itself took {:.3} times what it takes among others, which the {} ns of the clock do not explain: its latencies are not those of its plain loop",
+            by_plain.median,
+            Nanoseconds(latency.clock_ns)
+        );
+        remarks.push(("latency-disagrees", message));
+    }
+    remarks
+}
+
 /// What to know of time that the hypervisor took; `elapsed_ns` is what it was taken from.
 pub fn of_steal(steal_ns: u64, elapsed_ns: u64) -> Option<Warning> {
     let share = steal_ns as f64 / elapsed_ns.max(1) as f64;
@@ -154,6 +178,7 @@ mod tests {
     use crate::summary::chosen::Yardstick;
     use crate::summary::counters::CounterTotal;
     use crate::summary::estimate::Estimate;
+    use crate::summary::latency::LatencyFigures;
     use crate::summary::row::summarize;
 
     fn quiet_row() -> Row {
@@ -190,6 +215,18 @@ mod tests {
         check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.17), true), &["counting-costs"]);
         check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.17), false), &[]);
         check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.001), true), &[]);
+        let latency = |clock_share, low, high| {
+            let agreement = Estimate { median: f64::midpoint(low, high), low: Some(low), high: Some(high) };
+            let by_plain = Estimate { high: Some(high + clock_share), ..agreement };
+            let ratios = LatencyFigures { by_plain: Some(by_plain), ..LatencyFigures::made_up() };
+            Some(LatencyFigures { clock_share, agreement: Some(agreement), ..ratios })
+        };
+        check(|row| row.latency = latency(0.01, 0.99, 1.03), &[]);
+        check(|row| row.latency = latency(0.01, 1.03, 1.05), &["latency-disagrees"]);
+        check(|row| row.latency = latency(0.01, 0.9, 0.96), &["latency-disagrees"]);
+        check(|row| row.latency = latency(0.1, 0.9, 0.96), &[]);
+        check(|row| row.latency = latency(0.5, 1.03, 1.035), &[]);
+        check(|row| row.latency = latency(0.9, 1.1, 1.15), &["latency-of-the-clock"]);
         let cycles = |running_ratio| {
             let counter = CounterInfo { name: "cycles".to_string(), scope: CountingMode::Cpu };
             vec![CounterTotal { counter, per_op: 1.0, total: 1.0, running_ratio }]

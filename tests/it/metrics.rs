@@ -35,6 +35,7 @@ fn prometheus_has_nothing_to_say_against_any_report() {
     for line in [
         format!("report {GOLDEN}"),
         format!("run task-channel syscall {SHORT}"),
+        format!("run task-channel syscall --latency {SHORT}"),
         format!("run task-channel {SHORT} --counters none"),
         format!("diff {GOLDEN} {GOLDEN} --fail-above 5"),
         "list".to_string(),

@@ -1,9 +1,8 @@
 //! What is printed and written, and what happens where it cannot be.
 
 use std::fs;
-use std::process::Stdio;
 
-use crate::support::{SHORT, can, command, run};
+use crate::support::{SHORT, can, command, on_terminal, run};
 
 /// Runs a shell line; `ctxprof` in it is the built binary.
 fn shell(line: &str) -> crate::support::Done {
@@ -90,19 +89,13 @@ fn a_locale_without_unicode_gets_ascii() {
     assert!(!output.stdout.is_ascii());
 }
 
-/// What a terminal of this width shows of a run.
-fn on_terminal(columns: u32, environment: &str) -> String {
-    let line = format!("stty cols {columns} rows 50; {environment} TERM=xterm {} run {SHORT}", crate::support::CTXPROF);
-    let output = command("script -qec").arg(line).arg("/dev/null").stdin(Stdio::null()).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().replace('\r', "")
-}
-
 #[test]
 fn a_terminal_gets_color_unless_it_asks_for_none_and_fewer_columns_if_narrow() {
     let has_floor = |text: &str| text.lines().any(|line| line.contains("ns per") && line.contains("floor"));
-    let wide = on_terminal(100, "NO_COLOR= ");
+    let arguments = format!("run {SHORT}");
+    let wide = on_terminal(100, "NO_COLOR= ", &arguments);
     assert!(wide.contains("\x1b[1m") && has_floor(&wide), "{wide}");
-    let narrow = on_terminal(80, "NO_COLOR=1");
+    let narrow = on_terminal(80, "NO_COLOR=1", &arguments);
     assert!(!narrow.contains('\x1b'), "{narrow:?}");
     assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
     assert!(narrow.contains("net ns") && !has_floor(&narrow), "{narrow}");

@@ -95,6 +95,13 @@ pub fn without_go(program: &Path) -> Command {
 /// Options of a run short enough for a test, that leaves nothing behind.
 pub const SHORT: &str = "--time 0.1 --incarnations 6 --no-save --quiet";
 
+/// What a terminal of this width shows of ctxprof with these arguments, in an environment like `NO_COLOR=1`.
+pub fn on_terminal(columns: u32, environment: &str, arguments: &str) -> String {
+    let line = format!("stty cols {columns} rows 50; {environment} TERM=xterm {CTXPROF} {arguments}");
+    let output = command("script -qec").arg(line).arg("/dev/null").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().replace('\r', "")
+}
+
 /// Whether this machine can do what a test needs. Where it must (`CTXPROF_TEST_REQUIRE`, comma-separated), that it
 /// cannot is a failure.
 #[track_caller]

@@ -32,15 +32,10 @@ const (
 	clockProcessCPUTime = 2
 	// Two milliseconds or so: enough for caches and branch predictors to know the loop.
 	warmUpOps = 10000
-	// As many ops as are asked for at once, each timed by itself.
-	mostEach = 10000
 )
 
-// When the ops of a play had ended, and where an answer is written: neither is on the heap.
-var (
-	moments [mostEach + 1]int64
-	room    [(mostEach + 3) * 12]byte
-)
+// Where an answer is written: not on the heap.
+var room [(mostEach + 3) * 12]byte
 
 var verbs = map[string]func(loop, int) []byte{
 	"play":  playAll,
@@ -82,19 +77,17 @@ func playAll(loop loop, ops int) []byte {
 
 // playEach reads the monotonic clock after every op.
 func playEach(loop loop, ops int) []byte {
-	if ops > mostEach {
-		fail("more ops than " + strconv.Itoa(mostEach))
+	return durations(timed(loop.each, clearedFor(ops)), ops)
+}
+
+// readClock notes as playEach does, with no op between two notes.
+func readClock(_ loop, readings int) []byte {
+	clearedFor(readings)
+	beginNotes()
+	for reading := 0; reading < readings; reading++ {
+		note(reading)
 	}
-	clearMoments(ops)
-	line := timed(func(ops int) {
-		started := time.Now()
-		moments[0] = int64(time.Since(started))
-		for op := 0; op < ops; op++ {
-			loop.one(op)
-			moments[op+1] = int64(time.Since(started))
-		}
-	}, ops)
-	return durations(line, ops)
+	return strconv.AppendInt(room[:0], moments[readings]-moments[0], 10)
 }
 
 // durations appends how long each op took.
@@ -105,25 +98,15 @@ func durations(line []byte, ops int) []byte {
 	return line
 }
 
-// readClock reads the clock as playEach does, with no op between two readings.
-func readClock(_ loop, readings int) []byte {
-	if readings > mostEach {
-		fail("more readings than " + strconv.Itoa(mostEach))
+// clearedFor has the pages that the moments of so many ops are written to there.
+func clearedFor(ops int) int {
+	if ops > mostEach {
+		fail("more than " + strconv.Itoa(mostEach))
 	}
-	clearMoments(readings)
-	started := time.Now()
-	moments[0] = int64(time.Since(started))
-	for at := 0; at < readings; at++ {
-		moments[at+1] = int64(time.Since(started))
-	}
-	return strconv.AppendInt(room[:0], moments[readings]-moments[0], 10)
-}
-
-// clearMoments has the pages that the next play writes to there.
-func clearMoments(ops int) {
 	for at := 0; at <= ops; at++ {
 		moments[at] = 0
 	}
+	return ops
 }
 
 // timed plays, and writes what it took.
