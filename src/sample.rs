@@ -9,12 +9,14 @@
 //! ```
 
 pub mod footprint;
+pub mod records;
 pub mod watched;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sample::records::Recording;
 use crate::unit::MonotonicNs;
 
 /// Everything that a run saw.
@@ -145,6 +147,9 @@ pub struct WorkloadSamples {
     /// The same loops with counters that slow them, each in a pass of its own.
     #[serde(default)]
     pub passes: Vec<PassSamples>,
+    /// What was recorded of each switch, in a pass of its own; `None` where that was not asked for or not to be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Recording>,
 }
 
 /// What was seen in a pass of its own.
@@ -385,6 +390,7 @@ impl WorkloadSamples {
             incarnations,
             uncounted: Vec::new(),
             passes: Vec::new(),
+            recording: None,
         }
     }
 }

@@ -104,6 +104,7 @@ fn own_run(plan: &VersusPlan, peer: &Peer, attach: &mut dyn Attach) -> Result<Ru
         ops_per_sample: None,
         policy: None,
         nice: None,
+        record: false,
         handicap: None,
     };
     bench::run(&own, attach, &mut |_| ())

@@ -12,6 +12,7 @@ pub mod handicap;
 mod luck;
 mod passes;
 pub mod plan;
+mod recording;
 mod sampler;
 #[cfg(test)]
 mod tests;
@@ -292,5 +293,6 @@ fn nothing_yet(entry: &Entry) -> WorkloadSamples {
         incarnations: Vec::new(),
         uncounted: Vec::new(),
         passes: Vec::new(),
+        recording: None,
     }
 }

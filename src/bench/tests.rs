@@ -4,11 +4,14 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::bail;
+use nix::unistd::Pid;
 
 use super::*;
 use crate::bench::plan::{Effort, lay_out};
 use crate::counter::meter::scripted::Scripted;
 use crate::counter::meter::{Extra, Refused, Ring};
+use crate::counter::records::Recorder;
+use crate::sample::records::SWITCH_RECORDS;
 use crate::sample::{Counting, Kind, Placement, SwitchSource, TO_IDLE, WAKE_UPS};
 use crate::test_lock;
 use crate::workload::session::{Party, Played, Session, Setting};
@@ -109,13 +112,17 @@ impl Attach for Script {
             _ => Err(Refused::NotNeeded),
         }
     }
+
+    fn recorder(&mut self, _: &[usize], _: &[Pid]) -> Result<Recorder, Refused> {
+        Err(Refused::absent(SWITCH_RECORDS, "not in this script"))
+    }
 }
 
 /// All on the first CPU that is allowed.
 fn plan_of(workloads: &[&'static Workload], effort: Effort) -> Plan {
     let setting = Setting::on(crate::sys::affinity::allowed().unwrap().cpus()[0]);
     let (entries, left_out) = lay_out(workloads, &[(Placement::Same, setting)]);
-    Plan { entries, left_out, incarnations: 2, effort, ops_per_sample: None, policy: None, nice: None, handicap: None }
+    Plan { entries, left_out, incarnations: 2, effort, ops_per_sample: None, policy: None, nice: None, record: false, handicap: None }
 }
 
 fn engine_run(workloads: Vec<&'static Workload>, incarnations: u32, mode: CountingMode) -> (RunSamples, Vec<Progress>) {

@@ -63,6 +63,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = PossibleValuesParser::new(CounterChoice::ALL.map(CounterChoice::name)))]
     pub counters: String,
 
+    /// Split an op of threads and processes into calls, wake-ups and switches, from the kernel's records of each switch
+    #[arg(long)]
+    pub layers: bool,
+
+    /// Draw one typical op of threads and processes: who ran for how long, and why it left the CPU
+    #[arg(long)]
+    pub timeline: bool,
+
     #[command(flatten)]
     pub output: OutputArgs,
 

@@ -86,6 +86,7 @@ fn measure(
         ops_per_sample: None,
         policy: None,
         nice: None,
+        record: false,
         handicap: None,
     };
     let seen = bench::run(&plan, &mut Ladder::new(choice), &mut |_| {})?;
