@@ -6,7 +6,11 @@ use crate::host::checks;
 use crate::record::Document;
 use crate::record::samples::{SamplesBody, SamplesDocument};
 use crate::record::settings::RunSettings;
-use crate::sample::{AbsentCounter, Counting, CountingMode, Ending, Kind, LeftOut, Placement, RunSamples};
+use crate::sample::records::SWITCH_RECORDS;
+use crate::sample::{
+    AbsentCounter, Counting, CountingMode, Ending, Kind, LeftOut, Placement, RunSamples, WorkloadSamples,
+};
+use crate::summary::recorded::{self, Layers, Timeline};
 use crate::summary::{self, Confidence, CountSource, Estimate, Ratio, Row, Warning, Yardstick};
 
 pub const SCHEMA: &str = "ctxprof.run/1";
@@ -81,6 +85,11 @@ pub struct RunResult {
     /// `thread`; paid in samples of their own where it is `cpu`.
     #[serde(default)]
     pub counting_cost: Option<Estimate>,
+    /// Where they were asked for and recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Layers>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Timeline>,
     #[serde(default)]
     pub warnings: Vec<Warning>,
 }
@@ -127,7 +136,11 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
             absent: counting.absent.clone(),
             refused: counting.refused.clone(),
         },
-        results: rows.iter().map(|row| result(row, counting)).collect(),
+        results: rows
+            .iter()
+            .zip(workloads)
+            .map(|(row, samples)| with_records(result(row, counting), samples, &document.settings))
+            .collect(),
         ratio: summary::ratio(&rows, Kind::Task),
         ratios: summary::ratio(&rows, Kind::Goroutine).into_iter().collect(),
         left_out: left_out.clone(),
@@ -190,7 +203,23 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
             foreign_switches: row.foreign_switches,
         },
         counting_cost: row.counting_cost,
+        layers: None,
+        timeline: None,
         warnings: summary::of_row(row),
+    }
+}
+
+/// The same result, with what was asked for of the records of its switches.
+fn with_records(result: RunResult, samples: &WorkloadSamples, settings: &RunSettings) -> RunResult {
+    let Some(recording) = &samples.recording else { return result };
+    let plain_ns_per_op = result.ns_per_op.map(|ns| ns.median);
+    let mut warnings = result.warnings;
+    warnings.extend(summary::of_recording(recording, &samples.placement.title(&samples.workload)));
+    RunResult {
+        layers: recorded::layers::layers(recording, plain_ns_per_op).filter(|_| settings.layers),
+        timeline: recorded::timeline::timeline(recording).filter(|_| settings.timeline),
+        warnings,
+        ..result
     }
 }
 
@@ -210,6 +239,10 @@ fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
     warnings.extend(
         checks::of_facts(host).into_iter().chain(of_policy).map(|finding| Warning::new(finding.code, finding.message)),
     );
+    let refused = seen.counting.absent.iter().find(|absent| absent.name == SWITCH_RECORDS);
+    warnings.extend(refused.map(|absent| {
+        Warning::new("not-recorded", format!("no records of switches, and so no layers and no timelines: {}", absent.reason))
+    }));
     let incarnations = || seen.workloads.iter().flat_map(|workload| &workload.incarnations);
     let elapsed_ns = incarnations().map(|incarnation| incarnation.surroundings.elapsed_ns).sum();
     let steal_ns: Option<u64> = rows.iter().map(|row| row.steal_ns).sum();

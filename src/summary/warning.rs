@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sample::records::Recording;
 use crate::sample::{Counting, CountingMode};
 use crate::summary::row::{CountSource, Row};
-use crate::unit::Share;
+use crate::unit::{Bytes, Share};
 
 /// A warning: a name that scripts can look for, and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +128,31 @@ pub fn of_steal(steal_ns: u64, elapsed_ns: u64) -> Option<Warning> {
             ),
         )
     })
+}
+
+/// What to know of the records of a workload's switches; `title` says which.
+pub fn of_recording(recording: &Recording, title: &str) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let lost = recording.lost();
+    if lost > 0 {
+        let message = format!(
+            "{title}: {lost} records of switches were lost, for which the ring buffers ({} each) had no room; ops from there on are left out",
+            Bytes(recording.buffer_bytes as f64)
+        );
+        warnings.push(Warning::new("records-lost", message));
+    }
+    // One reason for both is told once.
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for absent in &recording.absent {
+        match reasons.iter_mut().find(|(reason, _)| *reason == absent.reason) {
+            Some((_, names)) => names.push(&absent.name),
+            None => reasons.push((&absent.reason, vec![&absent.name])),
+        }
+    }
+    warnings.extend(reasons.into_iter().map(|(reason, names)| {
+        Warning::new("not-in-records", format!("{title}: {} not recorded: {reason}", names.join(" and ")))
+    }));
+    warnings
 }
 
 /// What to know about how the counting was done.

@@ -1,0 +1,145 @@
+//! One typical op, drawn from the records of many: who ran for how long, and why it left.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sample::records::{RecordSource, Recording};
+use crate::summary::recorded::replay::{Op, Replay};
+
+/// A typical op.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timeline {
+    pub source: RecordSource,
+    /// Recorded ops of which all is known, and how many of them went as this one.
+    pub ops: usize,
+    pub alike: usize,
+    /// Ways in which the others went.
+    pub other_ways: usize,
+    /// Of those that went as this one, the median.
+    pub duration_ns: u64,
+    /// Times that a party left a CPU.
+    pub switches: usize,
+    /// In the order of their begins.
+    pub stretches: Vec<Run>,
+    pub wake_ups: Vec<Wake>,
+}
+
+/// A thread on a CPU, since the op's begin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub cpu: u32,
+    /// `leader`, `follower`, `idle`, or another thread's name.
+    pub who: String,
+    pub party: bool,
+    pub from_ns: u64,
+    pub to_ns: u64,
+    pub left: Left,
+}
+
+/// Somebody wakes a party.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Wake {
+    pub at_ns: u64,
+    pub by: String,
+    pub whom: String,
+}
+
+/// Why a thread left its CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Left {
+    /// To wait for something.
+    Sleeps,
+    /// It could have gone on, and another was preferred.
+    Preempted,
+    /// It could have gone on, and called sched_yield(2).
+    Yields,
+    /// It could have gone on; which of the two was not recorded.
+    Runnable,
+    /// It goes on after the op's end.
+    Stays,
+    Unknown,
+}
+
+/// What ops are told apart by: who came one after the other, where, and why it left.
+type Way = Vec<(u32, u32, Left)>;
+
+/// Picks the way that most ops went, and of these the one of median duration. `None` if nothing was recorded whole.
+pub fn timeline(recording: &Recording) -> Option<Timeline> {
+    let replays: Vec<Replay> = recording.plays.iter().map(|play| Replay::of(recording, play)).collect();
+    let mut ways: BTreeMap<Way, Vec<(usize, Op)>> = BTreeMap::new();
+    for (at, replay) in replays.iter().enumerate() {
+        for &op in &replay.ops {
+            ways.entry(way(recording, replay, op)).or_default().push((at, op));
+        }
+    }
+    let ops = ways.values().map(Vec::len).sum();
+    let other_ways = ways.len().saturating_sub(1);
+    let mut alike = ways.into_values().max_by_key(Vec::len)?;
+    alike.sort_by_key(|(_, op)| op.duration());
+    let &(at, op) = alike.get(alike.len() / 2)?;
+    let stretches = runs(recording, &replays[at], op);
+    let wake_ups = replays[at].wake_ups.iter().filter(|wake_up| op.has(wake_up.at)).map(|wake_up| Wake {
+        at_ns: wake_up.at - op.from,
+        by: recording.name(wake_up.by),
+        whom: recording.name(wake_up.whom),
+    });
+    Some(Timeline {
+        source: recording.source,
+        ops,
+        alike: alike.len(),
+        other_ways,
+        duration_ns: op.duration(),
+        switches: stretches.iter().filter(|run| run.party && run.left != Left::Stays).count(),
+        wake_ups: wake_ups.collect(),
+        stretches,
+    })
+}
+
+/// The stretches that an op has a part of, in the order of their begins, by their places.
+fn within(replay: &Replay, op: Op) -> Vec<usize> {
+    let stretches = replay.stretches.iter().enumerate();
+    let parts = stretches.filter(|(_, stretch)| op.overlaps(stretch.from, stretch.to));
+    let mut parts: Vec<usize> = parts.map(|(at, _)| at).collect();
+    parts.sort_by_key(|&at| (replay.stretches[at].from, replay.stretches[at].to));
+    parts
+}
+
+/// How it left within the op.
+fn left_within(replay: &Replay, at: usize, op: Op) -> Left {
+    let stretch = &replay.stretches[at];
+    if stretch.to >= op.to { Left::Stays } else { stretch.left }
+}
+
+fn way(recording: &Recording, replay: &Replay, op: Op) -> Way {
+    let step = |at: usize| {
+        let stretch = &replay.stretches[at];
+        // Whichever other thread it was.
+        let thread = match () {
+            () if recording.is_party(stretch.thread) => stretch.thread,
+            () if recording.is_idle(stretch.thread) => u32::MAX,
+            () => u32::MAX - 1,
+        };
+        (stretch.cpu, thread, left_within(replay, at, op))
+    };
+    let mut way: Way = within(replay, op).into_iter().map(step).collect();
+    // Two CPUs go their own ways: which of them was first by some ns does not make another one.
+    way.sort_by_key(|&(cpu, ..)| cpu);
+    way
+}
+
+fn runs(recording: &Recording, replay: &Replay, op: Op) -> Vec<Run> {
+    let run = |at: usize| {
+        let stretch = &replay.stretches[at];
+        Run {
+            cpu: stretch.cpu,
+            who: recording.name(stretch.thread),
+            party: recording.is_party(stretch.thread),
+            from_ns: stretch.from.saturating_sub(op.from),
+            to_ns: stretch.to.min(op.to) - op.from,
+            left: left_within(replay, at, op),
+        }
+    };
+    within(replay, op).into_iter().map(run).collect()
+}
