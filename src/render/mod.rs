@@ -9,6 +9,7 @@ mod markdown;
 mod memory;
 pub mod metrics;
 mod openmetrics;
+mod picture;
 pub mod prices;
 mod run;
 mod stat;

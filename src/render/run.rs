@@ -27,6 +27,7 @@ impl Report for RunDocument {
         View {
             heading: vec![self.machine_line(), self.counting_line()],
             tables: vec![price_table(&self.body, wide)],
+            pictures: Vec::new(),
             notes: ratio
                 .chain(self.remarks())
                 .chain(self.left_out_sentences())

@@ -8,9 +8,28 @@ pub struct View {
     /// Above everything: where and how.
     pub heading: Vec<String>,
     pub tables: Vec<Table>,
+    /// Below the tables, drawn for people only.
+    pub pictures: Vec<Picture>,
     /// Below: what it means, what to do next.
     pub notes: Vec<String>,
     pub warnings: Vec<String>,
+}
+
+/// Figures that have a shape.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Picture {
+    /// How many of something there are of each size, on a logarithmic scale.
+    Histogram { title: String, bars: Vec<Bar> },
+}
+
+/// One size, or range of sizes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar {
+    pub label: String,
+    /// How many: its length goes by the logarithm of it.
+    pub value: f64,
+    /// How people read the value.
+    pub text: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
