@@ -21,9 +21,8 @@ pub(super) fn explain_buffer(bytes: usize, error: &io::Error) -> String {
     let errno = Errno::from_raw(raw);
     let reason = match errno {
         Errno::EPERM => {
-            let limit = sysctl::read("kernel.perf_event_mlock_kb").map_or("cannot be read".to_string(), |limit| {
-                format!("is {limit} for each CPU")
-            });
+            let limit = sysctl::read("kernel.perf_event_mlock_kb")
+                .map_or("cannot be read".to_string(), |limit| format!("is {limit} for each CPU"));
             format!(
                 "this user has locked too much memory already; kernel.perf_event_mlock_kb {limit}; run with sudo, or raise it or `ulimit -l`"
             )

@@ -241,7 +241,10 @@ fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
     );
     let refused = seen.counting.absent.iter().find(|absent| absent.name == SWITCH_RECORDS);
     warnings.extend(refused.map(|absent| {
-        Warning::new("not-recorded", format!("no records of switches, and so no layers and no timelines: {}", absent.reason))
+        Warning::new(
+            "not-recorded",
+            format!("no records of switches, and so no layers and no timelines: {}", absent.reason),
+        )
     }));
     let incarnations = || seen.workloads.iter().flat_map(|workload| &workload.incarnations);
     let elapsed_ns = incarnations().map(|incarnation| incarnation.surroundings.elapsed_ns).sum();

@@ -4,6 +4,7 @@
 mod compare;
 mod csv;
 mod diff;
+mod layers;
 pub mod list;
 mod markdown;
 mod memory;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::record::run::{CounterRecord, RunDocument, RunResult};
 use crate::render::Report;
+use crate::render::layers;
 use crate::render::metrics::{self, Labels, Metrics, Quantity};
 use crate::render::prices::{CycleSource, cycle_source, price_table};
 use crate::render::view::View;
@@ -26,13 +27,14 @@ impl Report for RunDocument {
         let cost = self.counting_cost_sentence();
         View {
             heading: vec![self.machine_line(), self.counting_line()],
-            tables: vec![price_table(&self.body, wide)],
-            pictures: Vec::new(),
+            tables: vec![price_table(&self.body, wide), layers::table(&self.body.results)],
+            pictures: layers::pictures(&self.body.results),
             notes: ratio
                 .chain(self.remarks())
                 .chain(self.left_out_sentences())
                 .chain([self.explanation()])
                 .chain(cost)
+                .chain(layers::notes(self))
                 .chain([next_steps(wide)])
                 .collect(),
             warnings: self.all_warnings(),
@@ -56,6 +58,7 @@ impl Report for RunDocument {
             });
         add_prices(&mut metrics, &body.results);
         add_circumstances(&mut metrics, &body.results);
+        layers::add_metrics(&mut metrics, &body.results, result_labels);
         let ratios: Vec<Ratio> = body.ratio.iter().chain(&body.ratios).cloned().collect();
         let both = |ratio: &Ratio| vec![("dearer", ratio.dearer.clone()), ("cheaper", ratio.cheaper.clone())];
         metrics

@@ -118,7 +118,8 @@ impl Recorder {
     }
 
     fn on_cpus(cpus: &[usize], buffer_bytes: usize) -> Result<Recorder, String> {
-        let mut recorder = Recorder { source: RecordSource::Cpu, buffer_bytes, absent: Vec::new(), buffers: Vec::new() };
+        let mut recorder =
+            Recorder { source: RecordSource::Cpu, buffer_bytes, absent: Vec::new(), buffers: Vec::new() };
         let targets: Vec<Target> = cpus.iter().map(|&cpu| Target::Cpu(cpu)).collect();
         let on_each = |event: &dyn Fn(Target) -> Result<Buffer, String>| -> Result<Vec<Buffer>, String> {
             targets.iter().map(|&target| event(target)).collect()

@@ -96,9 +96,10 @@ pub fn layers(recording: &Recording, plain_ns_per_op: Option<f64>) -> Option<Lay
     let replays: Vec<Replay> = recording.plays.iter().map(|play| Replay::of(recording, play)).collect();
     let all: usize = replays.iter().map(|replay| replay.ops.len() + replay.incomplete).sum();
     let is_quiet = |replay: &Replay, op: Op| {
-        !replay.stretches.iter().any(|stretch| {
-            is_other(recording, stretch.thread) && op.overlaps(stretch.from, stretch.to)
-        })
+        !replay
+            .stretches
+            .iter()
+            .any(|stretch| is_other(recording, stretch.thread) && op.overlaps(stretch.from, stretch.to))
     };
     let disturbed = !replays.iter().any(|replay| replay.ops.iter().any(|&op| is_quiet(replay, op)));
     let look = |replay: Replay| {
@@ -213,9 +214,8 @@ fn part_at(recording: &Recording, replay: &Replay, at: u64) -> LayerKind {
     let runs = |wanted: &dyn Fn(u32, u32) -> bool| {
         replay.stretches.iter().any(|stretch| covers(stretch.from, stretch.to) && wanted(stretch.thread, stretch.cpu))
     };
-    let switches = |into: &dyn Fn(Option<u32>) -> bool| {
-        replay.gaps.iter().any(|gap| covers(gap.from, gap.to) && into(gap.into))
-    };
+    let switches =
+        |into: &dyn Fn(Option<u32>) -> bool| replay.gaps.iter().any(|gap| covers(gap.from, gap.to) && into(gap.into));
     let other = |thread: u32| is_other(recording, thread);
     if switches(&|into| into.is_some_and(|thread| recording.is_party(thread))) {
         return LayerKind::Switch;

@@ -14,8 +14,8 @@ pub struct Timeline {
     /// Recorded ops of which all is known, and how many of them went as this one.
     pub ops: usize,
     pub alike: usize,
-    /// Ways in which the others went.
-    pub other_ways: usize,
+    /// All of them by their switches, the most frequent number first.
+    pub by_switches: Vec<BySwitches>,
     /// Of those that went as this one, the median.
     pub duration_ns: u64,
     /// Times that a party left a CPU.
@@ -23,6 +23,13 @@ pub struct Timeline {
     /// In the order of their begins.
     pub stretches: Vec<Run>,
     pub wake_ups: Vec<Wake>,
+}
+
+/// Ops that made the same number of switches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BySwitches {
+    pub switches: usize,
+    pub ops: usize,
 }
 
 /// A thread on a CPU, since the op's begin.
@@ -75,7 +82,7 @@ pub fn timeline(recording: &Recording) -> Option<Timeline> {
         }
     }
     let ops = ways.values().map(Vec::len).sum();
-    let other_ways = ways.len().saturating_sub(1);
+    let by_switches = by_switches(recording, &ways);
     let mut alike = ways.into_values().max_by_key(Vec::len)?;
     alike.sort_by_key(|(_, op)| op.duration());
     let &(at, op) = alike.get(alike.len() / 2)?;
@@ -89,12 +96,27 @@ pub fn timeline(recording: &Recording) -> Option<Timeline> {
         source: recording.source,
         ops,
         alike: alike.len(),
-        other_ways,
+        by_switches,
         duration_ns: op.duration(),
         switches: stretches.iter().filter(|run| run.party && run.left != Left::Stays).count(),
         wake_ups: wake_ups.collect(),
         stretches,
     })
+}
+
+/// How many ops made how many switches.
+fn by_switches(recording: &Recording, ways: &BTreeMap<Way, Vec<(usize, Op)>>) -> Vec<BySwitches> {
+    let mut all: Vec<BySwitches> = Vec::new();
+    for (way, ops) in ways {
+        let left = |&&(_, thread, left): &&(u32, u32, Left)| recording.is_party(thread) && left != Left::Stays;
+        let switches = way.iter().filter(left).count();
+        match all.iter_mut().find(|known| known.switches == switches) {
+            Some(known) => known.ops += ops.len(),
+            None => all.push(BySwitches { switches, ops: ops.len() }),
+        }
+    }
+    all.sort_by_key(|known| (std::cmp::Reverse(known.ops), known.switches));
+    all
 }
 
 /// The stretches that an op has a part of, in the order of their begins, by their places.
