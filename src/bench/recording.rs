@@ -81,8 +81,9 @@ impl Engine<'_> {
                 let expected = setting.leader_cpu;
                 return Err(Stop::Failure(anyhow!("the parties were moved from CPU {expected} to CPU {cpu}")));
             }
-            let recording =
-                self.workloads[at].recording.get_or_insert_with(|| nothing_recorded(&recorder, ids.len() as u32));
+            let recording = self.workloads[at]
+                .recording
+                .get_or_insert_with(|| nothing_recorded(&recorder, ids.len(), setting.leader_cpu));
             keep(recording, &ids, incarnation, &laps, recorded);
         }
         session.end()?;
@@ -128,12 +129,13 @@ impl Engine<'_> {
     }
 }
 
-fn nothing_recorded(recorder: &Recorder, parties: u32) -> Recording {
+fn nothing_recorded(recorder: &Recorder, parties: usize, leader_cpu: usize) -> Recording {
     Recording {
         source: recorder.source(),
         buffer_bytes: recorder.buffer_bytes(),
         absent: Vec::<AbsentCounter>::from(recorder.absent()),
-        parties,
+        parties: parties as u32,
+        leader_cpu: leader_cpu as u32,
         others: Vec::new(),
         plays: Vec::new(),
         floor_ns: Vec::new(),

@@ -88,8 +88,9 @@ pub struct RunResult {
     /// Where they were asked for and recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<Layers>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeline: Option<Timeline>,
+    /// Typical ops, of the most frequent number of switches first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timelines: Vec<Timeline>,
     #[serde(default)]
     pub warnings: Vec<Warning>,
 }
@@ -204,7 +205,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
         },
         counting_cost: row.counting_cost,
         layers: None,
-        timeline: None,
+        timelines: Vec::new(),
         warnings: summary::of_row(row),
     }
 }
@@ -217,7 +218,7 @@ fn with_records(result: RunResult, samples: &WorkloadSamples, settings: &RunSett
     warnings.extend(summary::of_recording(recording, &samples.placement.title(&samples.workload)));
     RunResult {
         layers: recorded::layers::layers(recording, plain_ns_per_op).filter(|_| settings.layers),
-        timeline: recorded::timeline::timeline(recording).filter(|_| settings.timeline),
+        timelines: if settings.timeline { recorded::timeline::timelines(recording) } else { Vec::new() },
         warnings,
         ..result
     }

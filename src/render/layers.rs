@@ -6,7 +6,7 @@ use crate::render::view::{Align, Cell, Column, Picture, Table};
 use crate::sample::Kind;
 use crate::sample::records::RecordSource;
 use crate::summary::recorded::timeline::BySwitches;
-use crate::summary::recorded::{Layer, LayerKind, Layers};
+use crate::summary::recorded::{Layer, LayerKind, Layers, Timeline};
 use crate::unit::{Nanoseconds, Share, Span};
 
 /// One row for each layer of each workload; no rows without layers.
@@ -64,10 +64,9 @@ fn part(layers: &Layers, kind: LayerKind) -> Option<f64> {
     layers.layers.iter().find(|layer| layer.kind == kind).map(|layer| layer.ns_per_op)
 }
 
-/// A typical op of each workload that has one.
+/// Typical ops of each workload that has them.
 pub(super) fn pictures(results: &[RunResult]) -> Vec<Picture> {
-    let picture = |result: &RunResult| {
-        let op = result.timeline.clone()?;
+    let picture = |result: &RunResult, op: &Timeline| {
         let other = |by: &BySwitches| format!("{} in {}", by.switches, Share(by.ops as f64 / op.ops.max(1) as f64));
         let all: Vec<String> = op.by_switches.iter().take(MOST_NUMBERS).map(other).collect();
         let title = format!(
@@ -80,9 +79,9 @@ pub(super) fn pictures(results: &[RunResult]) -> Vec<Picture> {
             op.ops,
             all.join(", ")
         );
-        Some(Picture::Timeline { title, op })
+        Picture::Timeline { title, op: op.clone() }
     };
-    results.iter().filter_map(picture).collect()
+    results.iter().flat_map(|result| result.timelines.iter().map(move |op| picture(result, op))).collect()
 }
 
 /// Of the numbers of switches that ops make, the most frequent are told.

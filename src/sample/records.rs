@@ -21,6 +21,8 @@ pub struct Recording {
     pub absent: Vec<AbsentCounter>,
     /// Threads below this number are parties, the leader being 0.
     pub parties: u32,
+    /// Where the leader ran.
+    pub leader_cpu: u32,
     /// The threads from there on.
     pub others: Vec<OtherThread>,
     pub plays: Vec<RecordedPlay>,

@@ -132,7 +132,7 @@ fn is_other(recording: &Recording, thread: u32) -> bool {
 }
 
 fn all_layers(recording: &Recording, looked: &[Looked], ops: usize) -> Vec<Layer> {
-    let mut sums = [0_u64; LayerKind::PARTS.len()];
+    let mut sums = [0_u128; LayerKind::PARTS.len()];
     for Looked { replay, ops } in looked {
         for &op in ops {
             add_parts(recording, replay, op, &mut sums);
@@ -191,7 +191,7 @@ fn events_of(recording: &Recording, replay: &Replay, ops: &[Op], kind: LayerKind
 }
 
 /// Parts an op's moments, each into one sum.
-fn add_parts(recording: &Recording, replay: &Replay, op: Op, sums: &mut [u64; LayerKind::PARTS.len()]) {
+fn add_parts(recording: &Recording, replay: &Replay, op: Op, sums: &mut [u128; LayerKind::PARTS.len()]) {
     let spans = replay.stretches.iter().map(|stretch| (stretch.from, stretch.to));
     let spans = spans.chain(replay.gaps.iter().map(|gap| (gap.from, gap.to)));
     let spans = spans.chain(replay.waits.iter().map(|wait| (wait.from, wait.to)));
@@ -203,7 +203,7 @@ fn add_parts(recording: &Recording, replay: &Replay, op: Op, sums: &mut [u64; La
     for pair in cuts.windows(2) {
         let kind = part_at(recording, &here, pair[0]);
         if let Some(sum) = LayerKind::PARTS.iter().position(|&part| part == kind) {
-            sums[sum] = sums[sum].saturating_add(pair[1] - pair[0]);
+            sums[sum] += u128::from(pair[1] - pair[0]);
         }
     }
 }

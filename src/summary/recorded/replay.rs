@@ -77,6 +77,9 @@ pub(super) struct Replay {
     pub(super) incomplete: usize,
 }
 
+/// The number of the party that plays and reads the clock.
+const LEADER: u32 = 0;
+
 /// What a CPU does.
 #[derive(Debug, Clone, Copy)]
 enum Cpu {
@@ -119,8 +122,14 @@ impl Replay {
         events.iter().filter(|event| event.at_ns <= end).for_each(|event| player.play(event));
         player.finish(end);
         let Player { mut replay, misfits, .. } = player;
+        let leader_runs = |at: u64| {
+            let mut own = replay.stretches.iter().filter(|stretch| stretch.thread == LEADER);
+            own.any(|stretch| (stretch.from..=stretch.to).contains(&at))
+        };
         let known_until = if play.lost > 0 { last_of_each_cpu(&events) } else { end };
-        let is_complete = |op: &Op| op.to <= known_until && !misfits.iter().any(|&at| op.has(at));
+        // The leader read the clock at both ends of an op.
+        let is_led = |op: &Op| leader_runs(op.from) && leader_runs(op.to);
+        let is_complete = |op: &Op| op.to <= known_until && is_led(op) && !misfits.iter().any(|&at| op.has(at));
         replay.ops = ops.iter().copied().filter(|op| op.duration() > 0 && is_complete(op)).collect();
         replay.incomplete = ops.len() - replay.ops.len();
         replay
@@ -213,6 +222,9 @@ impl Player<'_> {
 
     /// The play's end: who runs then goes on.
     fn finish(&mut self, end: u64) {
+        let cpu = self.recording.leader_cpu;
+        // Nothing was recorded of a CPU that nobody left.
+        self.cpus.entry(cpu).or_insert(Cpu::Runs { thread: LEADER, since: 0 });
         for (&cpu, state) in &self.cpus {
             match *state {
                 Cpu::Runs { thread, since } => {

@@ -72,8 +72,13 @@ pub enum Left {
 /// What ops are told apart by: who came one after the other, where, and why it left.
 type Way = Vec<(u32, u32, Left)>;
 
-/// Picks the way that most ops went, and of these the one of median duration. `None` if nothing was recorded whole.
-pub fn timeline(recording: &Recording) -> Option<Timeline> {
+/// Ops that make another number of switches are worth a picture of their own from this share on.
+const WORTH_A_PICTURE: f64 = 0.25;
+
+/// Picks a typical op: of those that make the most frequent number of switches the way that most of them went, and of
+/// these the one of median duration. The same of other numbers, if a quarter of all ops make so many. Empty if nothing was
+/// recorded whole.
+pub fn timelines(recording: &Recording) -> Vec<Timeline> {
     let replays: Vec<Replay> = recording.plays.iter().map(|play| Replay::of(recording, play)).collect();
     let mut ways: BTreeMap<Way, Vec<(usize, Op)>> = BTreeMap::new();
     for (at, replay) in replays.iter().enumerate() {
@@ -81,35 +86,44 @@ pub fn timeline(recording: &Recording) -> Option<Timeline> {
             ways.entry(way(recording, replay, op)).or_default().push((at, op));
         }
     }
-    let ops = ways.values().map(Vec::len).sum();
     let by_switches = by_switches(recording, &ways);
-    let mut alike = ways.into_values().max_by_key(Vec::len)?;
-    alike.sort_by_key(|(_, op)| op.duration());
-    let &(at, op) = alike.get(alike.len() / 2)?;
-    let stretches = runs(recording, &replays[at], op);
-    let wake_ups = replays[at].wake_ups.iter().filter(|wake_up| op.has(wake_up.at)).map(|wake_up| Wake {
-        at_ns: wake_up.at - op.from,
-        by: recording.name(wake_up.by),
-        whom: recording.name(wake_up.whom),
-    });
-    Some(Timeline {
-        source: recording.source,
-        ops,
-        alike: alike.len(),
-        by_switches,
-        duration_ns: op.duration(),
-        switches: stretches.iter().filter(|run| run.party && run.left != Left::Stays).count(),
-        wake_ups: wake_ups.collect(),
-        stretches,
-    })
+    let ops: usize = ways.values().map(Vec::len).sum();
+    let is_frequent = |by: &BySwitches| by.ops as f64 >= WORTH_A_PICTURE * ops as f64;
+    let drawn = by_switches.iter().enumerate().filter(|(at, by)| *at == 0 || is_frequent(by));
+    let typical = |(_, by): (usize, &BySwitches)| {
+        let of_number = ways.iter().filter(|(way, _)| switches(recording, way) == by.switches);
+        let mut alike = of_number.map(|(_, ops)| ops).max_by_key(|ops| ops.len())?.clone();
+        alike.sort_by_key(|(_, op)| op.duration());
+        let &(at, op) = alike.get(alike.len() / 2)?;
+        let wake_ups = replays[at].wake_ups.iter().filter(|wake_up| op.has(wake_up.at)).map(|wake_up| Wake {
+            at_ns: wake_up.at - op.from,
+            by: recording.name(wake_up.by),
+            whom: recording.name(wake_up.whom),
+        });
+        Some(Timeline {
+            source: recording.source,
+            ops,
+            alike: alike.len(),
+            by_switches: by_switches.clone(),
+            duration_ns: op.duration(),
+            switches: by.switches,
+            stretches: runs(recording, &replays[at], op),
+            wake_ups: wake_ups.collect(),
+        })
+    };
+    drawn.filter_map(typical).collect()
+}
+
+/// How often a party left its CPU.
+fn switches(recording: &Recording, way: &Way) -> usize {
+    way.iter().filter(|&&(_, thread, left)| recording.is_party(thread) && left != Left::Stays).count()
 }
 
 /// How many ops made how many switches.
 fn by_switches(recording: &Recording, ways: &BTreeMap<Way, Vec<(usize, Op)>>) -> Vec<BySwitches> {
     let mut all: Vec<BySwitches> = Vec::new();
     for (way, ops) in ways {
-        let left = |&&(_, thread, left): &&(u32, u32, Left)| recording.is_party(thread) && left != Left::Stays;
-        let switches = way.iter().filter(left).count();
+        let switches = switches(recording, way);
         match all.iter_mut().find(|known| known.switches == switches) {
             Some(known) => known.ops += ops.len(),
             None => all.push(BySwitches { switches, ops: ops.len() }),
