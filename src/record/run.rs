@@ -211,17 +211,21 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
 }
 
 /// The same result, with what was asked for of the records of its switches.
-fn with_records(result: RunResult, samples: &WorkloadSamples, settings: &RunSettings) -> RunResult {
+fn with_records(mut result: RunResult, samples: &WorkloadSamples, settings: &RunSettings) -> RunResult {
     let Some(recording) = &samples.recording else { return result };
+    let title = samples.placement.title(&samples.workload);
+    result.warnings.extend(summary::of_recording(recording, &title));
     let plain_ns_per_op = result.ns_per_op.map(|ns| ns.median);
-    let mut warnings = result.warnings;
-    warnings.extend(summary::of_recording(recording, &samples.placement.title(&samples.workload)));
-    RunResult {
-        layers: recorded::layers::layers(recording, plain_ns_per_op).filter(|_| settings.layers),
-        timelines: if settings.timeline { recorded::timeline::timelines(recording) } else { Vec::new() },
-        warnings,
-        ..result
+    let layers = recorded::layers::layers(recording, plain_ns_per_op);
+    if layers.is_none() {
+        let message = format!("{title}: no op was recorded whole, and so it has no layers and no timeline");
+        result.warnings.push(Warning::new("nothing-whole", message));
     }
+    result.layers = layers.filter(|_| settings.layers);
+    if settings.timeline {
+        result.timelines = recorded::timeline::timelines(recording);
+    }
+    result
 }
 
 fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
@@ -247,6 +251,8 @@ fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
             format!("no records of switches, and so no layers and no timelines: {}", absent.reason),
         )
     }));
+    warnings
+        .extend(summary::of_absent_records(seen.workloads.iter().filter_map(|workload| workload.recording.as_ref())));
     let incarnations = || seen.workloads.iter().flat_map(|workload| &workload.incarnations);
     let elapsed_ns = incarnations().map(|incarnation| incarnation.surroundings.elapsed_ns).sum();
     let steal_ns: Option<u64> = rows.iter().map(|row| row.steal_ns).sum();

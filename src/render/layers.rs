@@ -112,7 +112,7 @@ pub(super) fn notes(document: &RunDocument) -> Vec<String> {
     notes
 }
 
-const EXPLANATION: &str = "running: a party is on the CPU and none that was woken waits. wake-up, run queue: from sched_waking to the switch in; the part of an op leaves out the switch. switch proper: out → in. These part an op and add up to it. The sum of calls, wake-ups and switches need not: the waker's way to sleep is in the calls and in the wake-up, and what the records themselves cost, and the way out of the kernel after a switch, are in none.";
+const EXPLANATION: &str = "running: a party is on the CPU and none that was woken waits. wake-up, run queue: from sched_waking to the switch in; its part of an op is without the switch. switch proper: out → in. These part an op and add up to it. Calls alone, wake-ups and switches, each measured by itself, need not: the waker's way to sleep is in the calls and in the wake-up; the way back to the program, and most of what recording costs, are in none.";
 
 /// What is measured each by itself, added up, and what recording costs.
 fn sum(result: &RunResult, layers: &Layers) -> Option<String> {
@@ -121,9 +121,12 @@ fn sum(result: &RunResult, layers: &Layers) -> Option<String> {
     let show = |kind| part(layers, kind).map(|ns| Nanoseconds(ns).to_string());
     let added = layers.accounted_ns_per_op.and_then(|sum| {
         let (floor, wake_up, switch) = (show(LayerKind::Floor)?, show(LayerKind::WakeUp)?, show(LayerKind::Switch)?);
+        let of_plain = result.ns_per_op.map_or(String::new(), |plain| {
+            format!(" and {} of the {} that it takes unrecorded", Share(sum / plain.median), Nanoseconds(plain.median))
+        });
         let (sum, share) = (Nanoseconds(sum), Share(sum / whole));
         Some(format!(
-            "calls {floor} + wake-ups {wake_up} + switches {switch} = {sum} ns, {share} of the whole {}",
+            "calls {floor} + wake-ups {wake_up} + switches {switch} = {sum} ns, {share} of the whole {}{of_plain}",
             Nanoseconds(whole)
         ))
     });

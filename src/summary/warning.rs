@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sample::records::Recording;
-use crate::sample::{Counting, CountingMode};
+use crate::sample::records::{Recording, YIELDS};
+use crate::sample::{AbsentCounter, Counting, CountingMode, WAKE_UPS};
 use crate::summary::row::{CountSource, Row};
 use crate::unit::{Bytes, Share};
 
@@ -131,28 +131,35 @@ pub fn of_steal(steal_ns: u64, elapsed_ns: u64) -> Option<Warning> {
 }
 
 /// What to know of the records of a workload's switches; `title` says which.
-pub fn of_recording(recording: &Recording, title: &str) -> Vec<Warning> {
-    let mut warnings = Vec::new();
+pub fn of_recording(recording: &Recording, title: &str) -> Option<Warning> {
     let lost = recording.lost();
-    if lost > 0 {
+    let room = Bytes(recording.buffer_bytes as f64);
+    (lost > 0).then(|| {
         let message = format!(
-            "{title}: {lost} records of switches were lost, for which the ring buffers ({} each) had no room; ops from there on are left out",
-            Bytes(recording.buffer_bytes as f64)
+            "{title}: {lost} records of switches were lost, for which the ring buffers ({room} each) had no room; ops from there on are left out"
         );
-        warnings.push(Warning::new("records-lost", message));
-    }
-    // One reason for both is told once.
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-    for absent in &recording.absent {
-        match reasons.iter_mut().find(|(reason, _)| *reason == absent.reason) {
-            Some((_, names)) => names.push(&absent.name),
-            None => reasons.push((&absent.reason, vec![&absent.name])),
+        Warning::new("records-lost", message)
+    })
+}
+
+/// What is not among the records of a run's switches, told once.
+pub fn of_absent_records<'r>(recordings: impl Iterator<Item = &'r Recording>) -> Vec<Warning> {
+    let mut told: Vec<&AbsentCounter> = Vec::new();
+    for absent in recordings.flat_map(|recording| &recording.absent) {
+        if told.iter().all(|known| known.name != absent.name) {
+            told.push(absent);
         }
     }
-    warnings.extend(reasons.into_iter().map(|(reason, names)| {
-        Warning::new("not-in-records", format!("{title}: {} not recorded: {reason}", names.join(" and ")))
-    }));
-    warnings
+    let warning = |absent: &AbsentCounter| {
+        let AbsentCounter { name, reason } = absent;
+        let consequence = match name.as_str() {
+            WAKE_UPS => ", so that waiting after a wake-up is part of running",
+            YIELDS => ", so that a yield looks like a preemption",
+            _ => "",
+        };
+        Warning::new("not-in-records", format!("{name} was not recorded{consequence}: {reason}"))
+    };
+    told.into_iter().map(warning).collect()
 }
 
 /// What to know about how the counting was done.
