@@ -71,6 +71,12 @@ impl Engine<'_> {
                 return Ok(());
             }
         };
+        // One that may not record what those before it did is not mixed with them.
+        let known = self.workloads[at].recording.as_ref();
+        if known.is_some_and(|known| known.source != recorder.source() || known.absent != recorder.absent()) {
+            session.end()?;
+            return Ok(());
+        }
         let ids: Vec<u32> = parties.iter().map(|thread| thread.as_raw() as u32).collect();
         for _ in 0..WARM_UP_PLAYS {
             self.recorded_play(session.as_mut(), &mut recorder)?;

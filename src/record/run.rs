@@ -245,11 +245,14 @@ fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
         checks::of_facts(host).into_iter().chain(of_policy).map(|finding| Warning::new(finding.code, finding.message)),
     );
     let refused = seen.counting.absent.iter().find(|absent| absent.name == SWITCH_RECORDS);
+    let some = seen.workloads.iter().any(|workload| workload.recording.is_some());
     warnings.extend(refused.map(|absent| {
-        Warning::new(
-            "not-recorded",
-            format!("no records of switches, and so no layers and no timelines: {}", absent.reason),
-        )
+        let what = if some {
+            "switches were not recorded everywhere, or not to the end"
+        } else {
+            "no records of switches, and so no layers and no timelines"
+        };
+        Warning::new("not-recorded", format!("{what}: {}", absent.reason))
     }));
     warnings
         .extend(summary::of_absent_records(seen.workloads.iter().filter_map(|workload| workload.recording.as_ref())));

@@ -70,9 +70,9 @@ pub(super) fn pictures(results: &[RunResult]) -> Vec<Picture> {
         let other = |by: &BySwitches| format!("{} in {}", by.switches, Share(by.ops as f64 / op.ops.max(1) as f64));
         let all: Vec<String> = op.by_switches.iter().take(MOST_NUMBERS).map(other).collect();
         let title = format!(
-            "{}, a typical {} of {}: {} switches. {} of {} recorded went this way; switches of all: {}.",
+            "{}, a typical op ({}) of {}: {} switches. {} of {} recorded went this way; switches of all: {}.",
             result.placement.title(&result.workload),
-            if result.op.is_empty() { "op" } else { &result.op },
+            result.op,
             Span(op.duration_ns as f64),
             op.switches,
             op.alike,

@@ -7,6 +7,7 @@ mod compares;
 mod counting;
 mod diffs;
 mod examples;
+mod layers;
 mod memory;
 mod metrics;
 mod output;

@@ -48,7 +48,7 @@ impl Cell {
 /// Draws a typical op in lines of at most this width, as far as names let it.
 pub(super) fn draw(timeline: &Timeline, width: usize, ascii: bool) -> String {
     let names = lane_names(timeline);
-    let labels = names.iter().map(|name| measure_text_width(name)).max().unwrap_or_default();
+    let labels = names.iter().map(|name| measure_text_width(&label(name))).max().unwrap_or_default();
     let room = width.saturating_sub(labels + 2).min(WIDEST_LANE);
     let mut lines = Vec::new();
     if room >= NARROWEST_LANE && timeline.duration_ns > 0 {
@@ -57,14 +57,21 @@ pub(super) fn draw(timeline: &Timeline, width: usize, ascii: bool) -> String {
         for name in &names {
             let cells = lane(timeline, name, scale);
             let drawn: String = cells.into_iter().map(|cell| cell.drawn(ascii)).collect();
-            lines.push(
-                format!("{name}{}  {drawn}", " ".repeat(labels - measure_text_width(name))).trim_end().to_string(),
-            );
+            let label = label(name);
+            let gap = " ".repeat(labels + 2 - measure_text_width(&label));
+            lines.push(format!("{label}{gap}{drawn}").trim_end().to_string());
         }
         lines.push(legend(timeline, ascii, width));
     }
     lines.extend(in_words(timeline, labels, width));
     lines.join("\n")
+}
+
+/// A thread's name beside its lane, cut where it is long: the words below have it whole.
+fn label(name: &str) -> String {
+    const LONGEST: usize = 16;
+    let cut = || name.chars().take(LONGEST - 1).chain(['…']).collect();
+    if measure_text_width(name) <= LONGEST { name.to_string() } else { cut() }
 }
 
 /// The parties, then the idle CPU and other threads, each in the order in which they run.
@@ -183,13 +190,10 @@ fn waits(timeline: &Timeline, name: &str) -> Vec<(u64, u64)> {
 
 fn legend(timeline: &Timeline, ascii: bool, width: usize) -> String {
     let sign = |cell: Cell| cell.drawn(ascii);
-    let mut parts = vec![format!("{} on the CPU", sign(Cell::Runs))];
-    if !waits_anywhere(timeline) {
-        parts.push(format!("{} the switch to it", sign(Cell::Switches)));
-    } else {
-        parts.push(format!("{} could run, waits", sign(Cell::Waits)));
-        parts.push(format!("{} the switch to it", sign(Cell::Switches)));
-    }
+    let waits = waits_anywhere(timeline).then(|| format!("{} could run, waits", sign(Cell::Waits)));
+    let runs = format!("{} runs", sign(Cell::Runs));
+    let switches = format!("{} is switched to", sign(Cell::Switches));
+    let parts: Vec<String> = [Some(runs), waits, Some(switches)].into_iter().flatten().collect();
     textwrap::fill(&parts.join("   "), textwrap::Options::new(width).break_words(false))
 }
 
@@ -243,4 +247,84 @@ fn what_happened(timeline: &Timeline, run: &Run) -> String {
         who => format!("{who} runs for {}", Span(length(other) as f64)),
     });
     woken.chain([left.to_string()]).chain(meanwhile).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::records::RecordSource;
+
+    fn run(cpu: u32, who: &str, from_ns: u64, to_ns: u64, left: Left) -> Run {
+        Run { cpu, who: who.to_string(), party: ["leader", "follower"].contains(&who), from_ns, to_ns, left }
+    }
+
+    /// The leader wakes the follower, is preempted by it, and goes on when it sleeps.
+    fn preempted() -> Timeline {
+        Timeline {
+            source: RecordSource::Cpu,
+            ops: 1,
+            alike: 1,
+            by_switches: Vec::new(),
+            duration_ns: 4000,
+            switches: 2,
+            stretches: vec![
+                run(0, "leader", 0, 1000, Left::Preempted),
+                run(0, "follower", 1400, 2600, Left::Sleeps),
+                run(0, "leader", 3000, 4000, Left::Stays),
+            ],
+            wake_ups: vec![Wake { at_ns: 600, by: "leader".to_string(), whom: "follower".to_string() }],
+        }
+    }
+
+    #[test]
+    fn a_preempted_round_trip_reads_from_left_to_right() {
+        let expected = "          0                   2 µs
+leader    ████1█████░░░░░░░░░░░░░░░░▒▒▒▒████3█████
+follower        ░░░░▒▒▒▒█████2██████
+█ runs   ░ could run, waits   ▒ is switched to
+ 1  leader    1.00 µs  wakes follower, is
+                       preempted
+ 2  follower  1.20 µs  goes to sleep
+ 3  leader    1.00 µs  goes on: the op ends";
+        assert_eq!(draw(&preempted(), 50, false), expected);
+    }
+
+    #[test]
+    fn a_page_too_narrow_for_lanes_has_the_words() {
+        let text = draw(&preempted(), 30, false);
+        assert!(!text.contains('█') && text.contains("1.00 µs"), "{text}");
+        assert!(text.lines().all(|line| measure_text_width(line) <= 30), "{text}");
+        assert!(draw(&preempted(), 1, false).contains("follower"));
+    }
+
+    #[test]
+    fn without_block_characters_there_are_signs() {
+        let text = draw(&preempted(), 50, true);
+        assert!(text.contains("####1#####................====####3#####"), "{text}");
+    }
+
+    #[test]
+    fn what_was_idle_and_who_else_ran_is_told_and_long_names_do_not_take_the_room() {
+        let mut timeline = preempted();
+        timeline.stretches[1] = run(0, "idle", 1400, 2000, Left::Runnable);
+        timeline.stretches.insert(2, run(0, "a-very-long-name (4711)", 2100, 2600, Left::Sleeps));
+        let text = draw(&timeline, 80, false);
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("idle for 600 ns, a-very-long-name (4711)"), "{text}");
+        assert!(text.contains("\na-very-long-nam…  ") && text.contains("\nidle "), "{text}");
+    }
+
+    #[test]
+    fn a_damaged_document_is_drawn_somehow() {
+        let mut timeline = preempted();
+        timeline.stretches[0] = run(7, "leader", u64::MAX, 5, Left::Unknown);
+        timeline.duration_ns = 1;
+        for width in [0, 1, 30, 80] {
+            draw(&timeline, width, false);
+        }
+        timeline.duration_ns = u64::MAX;
+        draw(&timeline, 80, false);
+        (timeline.stretches, timeline.duration_ns) = (Vec::new(), 0);
+        assert_eq!(draw(&timeline, 80, true).lines().count(), 0);
+    }
 }
