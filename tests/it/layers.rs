@@ -162,7 +162,7 @@ fn a_refusal_in_the_middle_leaves_what_was_recorded_before() {
     if !can("strace") || !can("perf") {
         return;
     }
-    let tampering = "-e trace=perf_event_open -e inject=perf_event_open:error=EMFILE:when=4+";
+    let tampering = "-e trace=perf_event_open -e inject=perf_event_open:error=EMFILE:when=2+";
     let document = recorded_under(tampering).expect(0, &[]).json();
     let pipe = result(&document, "thread-pipe");
     assert!(pipe["layers"]["ops"].as_u64().unwrap() > 0, "{pipe}");
@@ -231,7 +231,9 @@ fn a_narrow_terminal_gets_a_smaller_picture_and_one_without_unicode_another() {
         let line = format!("stty cols {columns} rows 50; LANG={locale} TERM=xterm {CTXPROF} {arguments}");
         let output = command("script -qec").arg(line).arg("/dev/null").stdin(Stdio::null()).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap().replace('\r', "");
-        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        let picture = text.lines().skip_while(|line| !line.contains("a typical op"));
+        let picture = picture.take_while(|line| !line.is_empty());
+        let widest = picture.map(|line| line.chars().count()).max().unwrap();
         let drawn = text.lines().find(|line| line.starts_with("leader ")).unwrap_or_else(|| panic!("{text}"));
         assert!(drawn.contains(block) && widest <= columns, "{widest} columns: {text}");
         assert!(drawn.chars().count() > columns - 10, "the picture has the room that there is: {text}");

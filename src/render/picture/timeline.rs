@@ -109,7 +109,7 @@ impl Scale {
     /// The op's begin and end over the lanes, and round times between them.
     fn ruler(self) -> String {
         /// A label every so many cells at most.
-        const APART: usize = 14;
+        const APART: usize = 10;
         let marks = (self.room / APART).max(1) as f64;
         let step = round_up(self.duration_ns as f64 / marks);
         let mut ruler = String::new();
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_preempted_round_trip_reads_from_left_to_right() {
-        let expected = "          0                   2 µs
+        let expected = "          0         1 µs      2 µs      3 µs
 leader    ████1█████░░░░░░░░░░░░░░░░▒▒▒▒████3█████
 follower        ░░░░▒▒▒▒█████2██████
 █ runs   ░ could run, waits   ▒ is switched to
