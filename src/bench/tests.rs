@@ -171,6 +171,26 @@ fn switches_are_counted_in_samples_of_their_own_and_work_in_those_that_are_timed
 }
 
 #[test]
+fn only_linux_threads_are_recorded_and_a_refusal_is_no_failure() {
+    static THREADS: Workload = Workload {
+        kind: Kind::Thread,
+        ..fake("threads", |_| Ok(Box::new(Fake { name: "threads", fails: false })), None)
+    };
+    let recorded = |workload: &'static Workload| {
+        let _alone = test_lock();
+        let effort = Effort { time: None, samples: Some(10) };
+        let plan = Plan { record: true, ops_per_sample: Some(10), ..plan_of(&[workload], effort) };
+        run(&plan, &mut Script(CountingMode::Cpu), &mut |_| {}).unwrap()
+    };
+    for (workload, refused) in [(&SECOND, false), (&THREADS, true)] {
+        let seen = recorded(workload);
+        assert_eq!((seen.ending, &seen.workloads[0].recording), (Ending::Complete, &None));
+        assert_eq!(seen.workloads[0].incarnations.len(), 2, "the prices are there all the same");
+        assert_eq!(seen.counting.absent.iter().any(|absent| absent.name == SWITCH_RECORDS), refused);
+    }
+}
+
+#[test]
 fn a_failure_keeps_what_was_seen_before_it() {
     let (seen, _) = engine_run(vec![&FIRST, &FAILING, &SECOND], 2, CountingMode::Rusage);
     assert_eq!(seen.ending, Ending::Failed("failing, incarnation 1: out of luck".to_string()));

@@ -248,3 +248,70 @@ fn buffer_bytes() -> Result<usize, String> {
 pub fn name_of(thread: u32) -> Option<String> {
     fs::read_to_string(format!("/proc/{thread}/comm")).ok().map(|name| name.trim_end().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::records::What;
+    use crate::sys::affinity::{Pinned, allowed};
+    use crate::sys::clock::monotonic_ns;
+    use crate::test_lock;
+    use nix::unistd::gettid;
+    use std::time::Duration;
+
+    /// What is recorded of ten sleeps, and between which moments; `None` where records are not to be had.
+    fn ten_sleeps(open: impl FnOnce(usize) -> Result<Recorder, String>) -> Option<(Recorded, u64, u64)> {
+        let _alone = test_lock();
+        let cpu = allowed().unwrap().cpus()[0];
+        let _pinned = Pinned::to(cpu).unwrap();
+        let mut recorder = match open(cpu) {
+            Ok(recorder) => recorder,
+            Err(reason) => {
+                let required = std::env::var("CTXPROF_TEST_REQUIRE").is_ok_and(|list| list.contains("perf"));
+                assert!(!required, "this machine is said to have perf: {reason}");
+                eprintln!("skipped: {reason}");
+                return None;
+            }
+        };
+        std::thread::sleep(Duration::from_micros(100));
+        let began = monotonic_ns();
+        recorder.record(true).unwrap();
+        (0..10).for_each(|_| std::thread::sleep(Duration::from_micros(100)));
+        recorder.record(false).unwrap();
+        let ended = monotonic_ns();
+        std::thread::sleep(Duration::from_micros(100));
+        let recorded = recorder.take().unwrap();
+        assert_eq!(recorder.take().unwrap(), Recorded::default(), "taken once, it is gone");
+        Some((recorded, began, ended))
+    }
+
+    fn check_sleeps(recorded: &Recorded, began: u64, ended: u64) {
+        let own = gettid().as_raw() as u32;
+        let of =
+            |what: What| recorded.records.iter().filter(|record| record.thread == own && record.what == what).count();
+        assert_eq!((of(What::Out), recorded.lost), (10, 0), "{recorded:?}");
+        assert_eq!(of(What::In), of(What::Out) + of(What::OutRunnable));
+        let times: Vec<u64> = recorded.records.iter().map(|record| record.at_ns).collect();
+        assert!(
+            times.is_sorted() && times.iter().all(|at| (began..=ended).contains(at)),
+            "{began}, {ended}: {times:?}"
+        );
+    }
+
+    #[test]
+    fn every_sleep_is_recorded_by_our_clock_while_recording_is_on() {
+        let buffer = 64 * 1024;
+        let on_cpu = ten_sleeps(|cpu| Recorder::on_cpus(&[cpu], buffer));
+        on_cpu.iter().for_each(|(recorded, began, ended)| check_sleeps(recorded, *began, *ended));
+        let on_thread = ten_sleeps(|_| Recorder::on_threads(&[gettid()], buffer, ""));
+        on_thread.iter().for_each(|(recorded, began, ended)| check_sleeps(recorded, *began, *ended));
+    }
+
+    #[test]
+    fn two_cpus_are_not_recorded_on_threads() {
+        // No system has so many CPUs.
+        let refused = Recorder::open(&[0, usize::from(u16::MAX)], &[gettid()]).err();
+        let Some(Refused::Absent(absent)) = refused else { panic!("{refused:?}") };
+        assert!(absent.name == SWITCH_RECORDS && absent.reason.contains("two CPUs"), "{absent:?}");
+    }
+}
