@@ -217,10 +217,14 @@ fn with_records(mut result: RunResult, samples: &WorkloadSamples, settings: &Run
     result.warnings.extend(summary::of_recording(recording, &title));
     let plain_ns_per_op = result.ns_per_op.map(|ns| ns.median);
     let layers = recorded::layers::layers(recording, plain_ns_per_op);
-    if layers.is_none() {
-        let message = format!("{title}: no op was recorded whole, and so it has no layers and no timeline");
-        result.warnings.push(Warning::new("nothing-whole", message));
-    }
+    let about = match &layers {
+        Some(layers) => summary::of_recorded_switches(layers, result.kernel_switches_per_op, &title),
+        None => {
+            let message = format!("{title}: no op was recorded whole, and so it has no layers and no timeline");
+            Some(Warning::new("nothing-whole", message))
+        }
+    };
+    result.warnings.extend(about);
     result.layers = layers.filter(|_| settings.layers);
     if settings.timeline {
         result.timelines = recorded::timeline::timelines(recording);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sample::records::{Recording, YIELDS};
 use crate::sample::{AbsentCounter, Counting, CountingMode, WAKE_UPS};
+use crate::summary::recorded::Layers;
 use crate::summary::row::{CountSource, Row};
 use crate::unit::{Bytes, Share};
 
@@ -22,6 +23,8 @@ impl Warning {
 
 /// A count may differ from what was expected by this share before it is worth a word.
 const COUNT_TOLERANCE: f64 = 0.01;
+/// Recording slows the parties, and may so change who comes first: by this share before it is worth a word.
+const RECORDED_TOLERANCE: f64 = 0.05;
 /// Below this share of clean samples, the neighbours have a say in the figures.
 const FEW_CLEAN: f64 = 0.5;
 /// Above this share of samples with a slowed core, a reader should know.
@@ -139,6 +142,17 @@ pub fn of_recording(recording: &Recording, title: &str) -> Option<Warning> {
             "{title}: {lost} records of switches were lost, for which the ring buffers ({room} each) had no room; ops from there on are left out"
         );
         Warning::new("records-lost", message)
+    })
+}
+
+/// What to know where recorded ops do not switch as often as those that were counted; `title` says whose.
+pub fn of_recorded_switches(layers: &Layers, counted_per_op: Option<f64>, title: &str) -> Option<Warning> {
+    let (recorded, counted) = (layers.switches_per_op, counted_per_op?);
+    ((recorded - counted).abs() > RECORDED_TOLERANCE * counted).then(|| {
+        let message = format!(
+            "{title}: recorded ops made {recorded:.2} switches each, where {counted:.2} were counted without recording: being recorded changes what its parties do"
+        );
+        Warning::new("recording-differs", message)
     })
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::sample::WAKE_UPS;
 use crate::sample::records::{RecordSource, Recording};
 use crate::summary::recorded::replay::{Op, Replay};
+use crate::summary::recorded::timeline::Left;
 
 /// The layers of an op. Each moment of it is in one of `Running` to `Unknown`: these add up to `Whole`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub struct Layers {
     #[serde(default)]
     pub disturbed: bool,
     pub layers: Vec<Layer>,
+    /// Times that a party left a CPU.
+    pub switches_per_op: f64,
     /// Calls alone, wake-ups and switches, each measured by itself, added up; `None` where one was not measured.
     pub accounted_ns_per_op: Option<f64>,
     /// Time of a recorded op by that of one that is not; `None` where that is not known.
@@ -120,11 +123,17 @@ pub fn layers(recording: &Recording, plain_ns_per_op: Option<f64>) -> Option<Lay
         ops,
         ops_left_out: all - ops,
         disturbed,
+        switches_per_op: looked.iter().map(|looked| switches(recording, looked)).sum::<usize>() as f64 / ops as f64,
         accounted_ns_per_op: accounted(),
         recording_cost: plain_ns_per_op.filter(|&plain| plain > 0.0).zip(whole).map(|(plain, whole)| whole / plain),
         lost_records: recording.lost(),
         layers,
     })
+}
+
+fn switches(recording: &Recording, Looked { replay, ops }: &Looked) -> usize {
+    let of_parties = replay.stretches.iter().filter(|stretch| recording.is_party(stretch.thread));
+    of_parties.filter(|stretch| stretch.left != Left::Stays && ops.iter().any(|op| op.has(stretch.to))).count()
 }
 
 fn is_other(recording: &Recording, thread: u32) -> bool {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::sample::records::{Event, OtherThread, RecordSource, RecordedPlay, Recording, What, YIELDS};
 use crate::sample::{AbsentCounter, WAKE_UPS};
+use crate::summary::of_recorded_switches;
 use What::{In, Out, OutRunnable, Waking, Yield};
 
 const LEADER: u32 = 0;
@@ -116,9 +117,18 @@ fn events_are_measured_by_themselves_whatever_overlaps_them() {
     let switch = layer(&layers, LayerKind::Switch);
     assert_eq!((switch.per_op, switch.p50_ns), (2.0, Some(50.0)));
     assert_eq!((layers.recording_cost, layers.ops, layers.ops_left_out), (Some(2.0), 1, 0));
+    assert_eq!(layers.switches_per_op, 2.0);
     // Across CPUs those to and from idle are switches, too, and the op waits for two of the four.
     let apart = layers::layers(&recording(vec![(vec![1000], APART)]), None).unwrap();
-    assert_eq!(layer(&apart, LayerKind::Switch).per_op, 4.0);
+    assert_eq!((layer(&apart, LayerKind::Switch).per_op, apart.switches_per_op), (4.0, 2.0));
+}
+
+#[test]
+fn ops_that_switch_otherwise_when_they_are_recorded_are_warned_of() {
+    let layers = layers::layers(&recording(vec![(vec![1000], SLEEPING)]), None).unwrap();
+    let code = |counted| of_recorded_switches(&layers, counted, "w").map(|warning| warning.code);
+    assert_eq!((code(Some(2.05)), code(None)), (None, None));
+    assert_eq!(code(Some(2.5)).as_deref(), Some("recording-differs"));
 }
 
 #[test]
