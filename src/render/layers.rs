@@ -9,8 +9,8 @@ use crate::summary::recorded::timeline::BySwitches;
 use crate::summary::recorded::{Layer, LayerKind, Layers, Timeline};
 use crate::unit::{Nanoseconds, Share, Span};
 
-/// One row for each layer of each workload; no rows without layers.
-pub(super) fn table(results: &[RunResult]) -> Table {
+/// One row for each layer of each workload; `None` without layers.
+pub(super) fn table(results: &[RunResult]) -> Option<Table> {
     let column = |key, heading: &[&str], expendable| Column {
         key,
         heading: heading.iter().map(|line| line.to_string()).collect(),
@@ -28,8 +28,9 @@ pub(super) fn table(results: &[RunResult]) -> Table {
         column("layer_p99_ns", &["", "p99 ns"], 1),
     ];
     let rows = results.iter().filter_map(|result| Some((result, result.layers.as_ref()?)));
-    let rows = rows.flat_map(|(result, layers)| layers.layers.iter().map(|layer| row(result, layers, layer))).collect();
-    Table { columns, rows }
+    let rows: Vec<Vec<Cell>> =
+        rows.flat_map(|(result, layers)| layers.layers.iter().map(|layer| row(result, layers, layer))).collect();
+    (!rows.is_empty()).then_some(Table { columns, rows })
 }
 
 fn row(result: &RunResult, layers: &Layers, layer: &Layer) -> Vec<Cell> {

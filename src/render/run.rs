@@ -27,7 +27,7 @@ impl Report for RunDocument {
         let cost = self.counting_cost_sentence();
         View {
             heading: vec![self.machine_line(), self.counting_line()],
-            tables: vec![price_table(&self.body, wide), layers::table(&self.body.results)],
+            tables: [price_table(&self.body, wide)].into_iter().chain(layers::table(&self.body.results)).collect(),
             pictures: layers::pictures(&self.body.results),
             notes: ratio
                 .chain(self.remarks())
