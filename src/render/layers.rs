@@ -139,7 +139,8 @@ fn sum(result: &RunResult, layers: &Layers) -> Option<String> {
             layers.ops + layers.ops_left_out
         )
     });
-    let disturbed = layers.disturbed.then(|| "other threads ran in all of its ops".to_string());
+    let disturbed =
+        layers.disturbed.then(|| "other threads ran in nearly all of its ops, and are in these".to_string());
     let lost = Some(format!("{} records lost", layers.lost_records));
     let parts: Vec<String> = [added, cost, left_out, disturbed, lost].into_iter().flatten().collect();
     Some(format!("Layers of {title}: {}.", parts.join("; ")))

@@ -25,8 +25,8 @@ use crate::sample::{AbsentCounter, CountingMode, WAKE_UPS};
 
 pub use parse::Record;
 
-/// Of each buffer: room for 300 round trips of six switches. Two of them are within what every user may lock
-/// (kernel.perf_event_mlock_kb, 516 by default).
+/// Of each buffer: room for 300 round trips of six switches. Two of them are within what every user may lock where there are
+/// two CPUs (kernel.perf_event_mlock_kb is 516 for each by default; what is beyond counts against RLIMIT_MEMLOCK).
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Ring buffers that fill while recording is on.

@@ -15,7 +15,7 @@ pub struct Layers {
     pub ops: usize,
     /// Recorded ops that are not among them: of which records are missing, or in which other threads ran.
     pub ops_left_out: usize,
-    /// Whether ops in which other threads ran are among them, because they did in all.
+    /// Whether ops in which other threads ran are among them, because there are hardly any others.
     #[serde(default)]
     pub disturbed: bool,
     pub layers: Vec<Layer>,
@@ -88,6 +88,9 @@ impl LayerKind {
     }
 }
 
+/// With fewer quiet ops than this share of the recorded ones, the figures are of all.
+const FEWEST_QUIET: f64 = 0.1;
+
 /// A play and the ops of it that are looked at.
 struct Looked {
     replay: Replay,
@@ -104,7 +107,8 @@ pub fn layers(recording: &Recording, plain_ns_per_op: Option<f64>) -> Option<Lay
             .iter()
             .any(|stretch| is_other(recording, stretch.thread) && op.overlaps(stretch.from, stretch.to))
     };
-    let disturbed = !replays.iter().any(|replay| replay.ops.iter().any(|&op| is_quiet(replay, op)));
+    let quiet: usize = replays.iter().map(|replay| replay.ops.iter().filter(|&&op| is_quiet(replay, op)).count()).sum();
+    let disturbed = (quiet as f64) < FEWEST_QUIET * all as f64;
     let look = |replay: Replay| {
         let ops = replay.ops.iter().copied().filter(|&op| disturbed || is_quiet(&replay, op)).collect();
         Looked { replay, ops }
