@@ -10,6 +10,7 @@
 
 pub mod footprint;
 pub mod latency;
+pub mod records;
 pub mod watched;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::sample::latency::Latency;
+use crate::sample::records::Recording;
 use crate::unit::{Bytes, MonotonicNs};
 
 /// Everything that a run saw.
@@ -156,6 +158,9 @@ pub struct WorkloadSamples {
     /// The same loops with counters that slow them, each in a pass of its own.
     #[serde(default)]
     pub passes: Vec<PassSamples>,
+    /// What was recorded of each switch, in a pass of its own; `None` where that was not asked for or not to be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Recording>,
 }
 
 /// What was seen in a pass of its own.
@@ -417,6 +422,7 @@ impl WorkloadSamples {
             incarnations,
             uncounted: Vec::new(),
             passes: Vec::new(),
+            recording: None,
         }
     }
 }

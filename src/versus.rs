@@ -105,6 +105,7 @@ fn own_run(plan: &VersusPlan, peer: &Peer, attach: &mut dyn Attach) -> Result<Ru
         latency: false,
         policy: None,
         nice: None,
+        record: false,
         handicap: None,
     };
     bench::run(&own, attach, &mut |_| ())

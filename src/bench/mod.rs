@@ -13,6 +13,7 @@ mod latency;
 mod luck;
 mod passes;
 pub mod plan;
+mod recording;
 mod sampler;
 #[cfg(test)]
 mod tests;
@@ -326,5 +327,6 @@ fn nothing_yet(entry: &Entry) -> WorkloadSamples {
         incarnations: Vec::new(),
         uncounted: Vec::new(),
         passes: Vec::new(),
+        recording: None,
     }
 }

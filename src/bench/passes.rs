@@ -1,7 +1,7 @@
 //! The passes of a run: the one that prices, and those that count what slows the parties.
 //!
 //! ```text
-//! uncounted (thread mode only) ─ main ─ probes ─ wake-ups ─ to idle (across CPUs only) ─ user mode (rusage only)
+//! uncounted (thread mode only) ─ main ─ probes ─ wake-ups ─ to idle (across CPUs only) ─ user mode (rusage only) ─ records (if asked for)
 //! ```
 
 use std::thread;
@@ -82,8 +82,9 @@ impl Engine<'_> {
         }
         self.counting_pass(ExtraPass::WakeUps, all.clone())?;
         self.counting_pass(ExtraPass::ToIdle, apart)?;
-        // Last, since it slows what follows as well.
-        self.counting_pass(ExtraPass::UserMode, all)
+        // Last, since these slow what follows as well.
+        self.counting_pass(ExtraPass::UserMode, all)?;
+        self.recording_pass()
     }
 
     /// A pass in which something is counted that is not counted otherwise, if this system lets it.

@@ -29,6 +29,8 @@ pub struct Plan {
     /// The scheduling policy of the parties, and their nice value, where not as they are inherited.
     pub policy: Option<Policy>,
     pub nice: Option<i32>,
+    /// Whether every switch is recorded, in a pass of its own.
+    pub record: bool,
     /// For tests.
     pub handicap: Option<Handicap>,
 }

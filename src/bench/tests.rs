@@ -4,11 +4,14 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::bail;
+use nix::unistd::Pid;
 
 use super::*;
 use crate::bench::plan::{Effort, lay_out};
 use crate::counter::meter::scripted::Scripted;
 use crate::counter::meter::{Extra, Refused, Ring};
+use crate::counter::records::Recorder;
+use crate::sample::records::SWITCH_RECORDS;
 use crate::sample::{Counting, Kind, Placement, SwitchSource, TO_IDLE, WAKE_UPS};
 use crate::test_lock;
 use crate::workload::session::{Laps, Party, Played, Session, Setting};
@@ -116,6 +119,10 @@ impl Attach for Script {
             _ => Err(Refused::NotNeeded),
         }
     }
+
+    fn recorder(&mut self, _: &[usize], _: &[Pid]) -> Result<Recorder, Refused> {
+        Err(Refused::absent(SWITCH_RECORDS, "not in this script"))
+    }
 }
 
 /// All on the first CPU that is allowed.
@@ -131,6 +138,7 @@ fn plan_of(workloads: &[&'static Workload], effort: Effort) -> Plan {
         latency: false,
         policy: None,
         nice: None,
+        record: false,
         handicap: None,
     }
 }
@@ -186,6 +194,26 @@ fn ops_are_timed_one_by_one_by_the_same_parties_right_after_their_samples() {
         assert_eq!(latency.durations[..2], [(1000, 10), (1001, 10)]);
         assert_eq!(latency.durations.iter().map(|(_, ops)| ops).sum::<u64>(), 100_000);
         assert!(latency.lap_cost_ns > 0.0 && latency.timer.is_some());
+    }
+}
+
+#[test]
+fn only_linux_threads_are_recorded_and_a_refusal_is_no_failure() {
+    static THREADS: Workload = Workload {
+        kind: Kind::Thread,
+        ..fake("threads", |_| Ok(Box::new(Fake { name: "threads", fails: false })), None)
+    };
+    let recorded = |workload: &'static Workload| {
+        let _alone = test_lock();
+        let effort = Effort { time: None, samples: Some(10) };
+        let plan = Plan { record: true, ops_per_sample: Some(10), ..plan_of(&[workload], effort) };
+        run(&plan, &mut Script(CountingMode::Cpu), &mut |_| {}).unwrap()
+    };
+    for (workload, refused) in [(&SECOND, false), (&THREADS, true)] {
+        let seen = recorded(workload);
+        assert_eq!((seen.ending, &seen.workloads[0].recording), (Ending::Complete, &None));
+        assert_eq!(seen.workloads[0].incarnations.len(), 2, "the prices are there all the same");
+        assert_eq!(seen.counting.absent.iter().any(|absent| absent.name == SWITCH_RECORDS), refused);
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) const RUN_EXAMPLES: &str = "Examples:
   sudo ctxprof run thread 'task-*'                  a kind, and a glob
   sudo ctxprof run thread-pipe --place all          the price by distance
   sudo ctxprof run thread-pipe --policy fifo:50     under another scheduling policy
+  sudo ctxprof run thread-channel --timeline        why it switches so often: one round trip, drawn
+  sudo ctxprof run thread process --layers          what of a round trip is calls, wake-ups and switches
   sudo ctxprof run task-channel --time 5            one workload, for 5 s
   sudo ctxprof run thread-pipe --latency            p50 to p99.9 of its ops, and the longest
   taskset -c 3 ctxprof run                          on a CPU that the mask allows

@@ -80,6 +80,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = PossibleValuesParser::new(CounterChoice::ALL.map(CounterChoice::name)))]
     pub counters: String,
 
+    /// Split an op of threads and processes into calls, wake-ups and switches, from the kernel's records of each switch
+    #[arg(long, conflicts_with_all = ["parties", "working_set"])]
+    pub layers: bool,
+
+    /// Draw one typical op of threads and processes: who ran for how long, and why it left the CPU
+    #[arg(long, conflicts_with_all = ["parties", "working_set"])]
+    pub timeline: bool,
+
     #[command(flatten)]
     pub output: OutputArgs,
 

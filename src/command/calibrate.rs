@@ -87,6 +87,7 @@ fn measure(
         latency: false,
         policy: None,
         nice: None,
+        record: false,
         handicap: None,
     };
     let seen = bench::run(&plan, &mut Ladder::new(choice), &mut |_| {})?;

@@ -120,6 +120,8 @@ fn measure(arguments: &RunArgs) -> Result<SamplesDocument> {
         policy: plan.policy.map(|policy| policy.to_string()),
         nice: plan.nice,
         workers: Some(arguments.workers.into()),
+        layers: arguments.layers,
+        timeline: arguments.timeline,
         handicap: plan.handicap.map(|handicap| format!("{}:{}", handicap.workload, handicap.share)),
     };
     Ok(SamplesDocument::of(started_at, host, settings, seen))
@@ -148,6 +150,7 @@ fn plan(arguments: &RunArgs, leader: usize, processors: &Processors) -> Result<P
         latency: arguments.latency,
         policy: arguments.policy,
         nice: arguments.nice,
+        record: arguments.layers || arguments.timeline,
         handicap: handicap()?,
     })
 }

@@ -11,11 +11,12 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use nix::unistd::gettid;
+use nix::unistd::{Pid, gettid};
 
 use crate::counter::extra;
 use crate::counter::meter::{Attach, Attached, Extra, Meter, Refused};
 use crate::counter::open::{OpenCounter, PerfMeter, Target};
+use crate::counter::records::Recorder;
 use crate::counter::{CONTEXT_SWITCHES, Counter, HARDWARE, SOFTWARE, TIME_STAMP_COUNTER, USER_MODE, refusal};
 use crate::sample::{AbsentCounter, Counting, CountingMode};
 use crate::sys::clock::{monotonic_ns, thread_cpu_ns};
@@ -80,6 +81,11 @@ impl Attach for Ladder {
             (_, CounterChoice::Only(CountingMode::None)) => Err(Refused::NotNeeded),
             (extra, _) => extra::attach(extra, cpus),
         }
+    }
+
+    // Whatever counts: records are asked for by an option of their own.
+    fn recorder(&mut self, cpus: &[usize], parties: &[Pid]) -> Result<Recorder, Refused> {
+        Recorder::open(cpus, parties)
     }
 }
 

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
+use nix::unistd::Pid;
 
+use crate::counter::records::Recorder;
 use crate::sample::{AbsentCounter, CounterInfo, Counting, CountingMode};
 
 /// Reads a fixed set of counters around each sample.
@@ -104,6 +106,12 @@ pub trait Attach {
     /// # Errors
     /// It is not needed, or not to be had.
     fn attach_extra(&mut self, extra: &Extra<'_>, cpus: &[usize]) -> Result<Attached, Refused>;
+
+    /// Opens what records every switch of these threads on these CPUs, in a pass of its own as well.
+    ///
+    /// # Errors
+    /// It is not to be had.
+    fn recorder(&mut self, cpus: &[usize], parties: &[Pid]) -> Result<Recorder, Refused>;
 }
 
 /// What is counted in a pass of its own.

@@ -7,6 +7,7 @@ mod extra;
 pub mod ladder;
 pub mod meter;
 mod open;
+pub mod records;
 mod refusal;
 pub mod threads;
 

@@ -15,6 +15,24 @@ pub(super) fn explain(mode: CountingMode, error: &io::Error) -> String {
     format!("perf_event_open answered {errno:?} ({}): {}", errno.desc(), reason(mode, errno, paranoid.as_deref()))
 }
 
+/// The same of a ring buffer that is not to be had.
+pub(super) fn explain_buffer(bytes: usize, error: &io::Error) -> String {
+    let Some(raw) = error.raw_os_error() else { return error.to_string() };
+    let errno = Errno::from_raw(raw);
+    let reason = match errno {
+        Errno::EPERM => {
+            let limit = sysctl::read("kernel.perf_event_mlock_kb")
+                .map_or("cannot be read".to_string(), |limit| format!("is {limit} for each CPU"));
+            format!(
+                "this user has locked too much memory already; kernel.perf_event_mlock_kb {limit}; run with sudo, or raise it or `ulimit -l`"
+            )
+        }
+        Errno::ENOMEM => "the system has no memory for it".to_string(),
+        _ => "see perf_event_open(2)".to_string(),
+    };
+    format!("a ring buffer of {} KiB: mmap answered {errno:?} ({}): {reason}", bytes / 1024, errno.desc())
+}
+
 fn reason(mode: CountingMode, errno: Errno, paranoid: Option<&str>) -> String {
     match errno {
         Errno::EACCES | Errno::EPERM => {
@@ -58,6 +76,16 @@ mod tests {
         check(Errno::EBUSY, &["EBUSY"]);
         check(Errno::EINVAL, &["EINVAL"]);
         check(Errno::E2BIG, &["E2BIG", "perf_event_open(2)"]);
+    }
+
+    #[test]
+    fn a_refused_buffer_names_its_size_its_error_and_the_limit() {
+        let text = |errno| explain_buffer(256 * 1024, &io::Error::from(errno));
+        for word in ["256 KiB", "EPERM", "perf_event_mlock_kb", "ulimit -l"] {
+            assert!(text(Errno::EPERM).contains(word), "{}", text(Errno::EPERM));
+        }
+        assert!(text(Errno::ENOMEM).contains("no memory"));
+        assert!(text(Errno::EBADF).contains("perf_event_open(2)"));
     }
 
     #[test]

@@ -6,9 +6,12 @@ use crate::host::checks;
 use crate::record::Document;
 use crate::record::samples::{SamplesBody, SamplesDocument};
 use crate::record::settings::RunSettings;
+use crate::sample::records::SWITCH_RECORDS;
 use crate::sample::{
-    AbsentCounter, Counting, CountingMode, Ending, Kind, LeftOut, Placement, RingShape, RunSamples, row_title,
+    AbsentCounter, Counting, CountingMode, Ending, Kind, LeftOut, Placement, RingShape, RunSamples, WorkloadSamples,
+    row_title,
 };
+use crate::summary::recorded::{self, Layers, Timeline};
 use crate::summary::{self, Confidence, CountSource, Estimate, LatencyFigures, Ratio, Row, Warning, Yardstick};
 
 pub const SCHEMA: &str = "ctxprof.run/1";
@@ -89,6 +92,12 @@ pub struct RunResult {
     /// Of ops timed one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<LatencyFigures>,
+    /// Where they were asked for and recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Layers>,
+    /// Typical ops, of the most frequent number of switches first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timelines: Vec<Timeline>,
     #[serde(default)]
     pub warnings: Vec<Warning>,
 }
@@ -142,7 +151,11 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
             absent: counting.absent.clone(),
             refused: counting.refused.clone(),
         },
-        results: rows.iter().map(|row| result(row, counting)).collect(),
+        results: rows
+            .iter()
+            .zip(workloads)
+            .map(|(row, samples)| with_records(result(row, counting), samples, &document.settings))
+            .collect(),
         ratio: summary::ratio(&rows, Kind::Task),
         ratios: summary::ratio(&rows, Kind::Goroutine).into_iter().collect(),
         left_out: left_out.clone(),
@@ -207,8 +220,32 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
         },
         counting_cost: row.counting_cost,
         latency: row.latency.clone(),
+        layers: None,
+        timelines: Vec::new(),
         warnings: summary::of_row(row),
     }
+}
+
+/// The same result, with what was asked for of the records of its switches.
+fn with_records(mut result: RunResult, samples: &WorkloadSamples, settings: &RunSettings) -> RunResult {
+    let Some(recording) = &samples.recording else { return result };
+    let title = row_title(&samples.workload, samples.placement, samples.ring);
+    result.warnings.extend(summary::of_recording(recording, &title));
+    let plain_ns_per_op = result.ns_per_op.map(|ns| ns.median);
+    let layers = recorded::layers::layers(recording, plain_ns_per_op);
+    let about = match &layers {
+        Some(layers) => summary::of_recorded_switches(layers, result.kernel_switches_per_op, &title),
+        None => {
+            let message = format!("{title}: no op was recorded whole, and so it has no layers and no timeline");
+            Some(Warning::new("nothing-whole", message))
+        }
+    };
+    result.warnings.extend(about);
+    result.layers = layers.filter(|_| settings.layers);
+    if settings.timeline {
+        result.timelines = recorded::timeline::timelines(recording);
+    }
+    result
 }
 
 fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
@@ -227,6 +264,18 @@ fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
     warnings.extend(
         checks::of_facts(host).into_iter().chain(of_policy).map(|finding| Warning::new(finding.code, finding.message)),
     );
+    let refused = seen.counting.absent.iter().find(|absent| absent.name == SWITCH_RECORDS);
+    let some = seen.workloads.iter().any(|workload| workload.recording.is_some());
+    warnings.extend(refused.map(|absent| {
+        let what = if some {
+            "switches were not recorded everywhere, or not to the end"
+        } else {
+            "no records of switches, and so no layers and no timelines"
+        };
+        Warning::new("not-recorded", format!("{what}: {}", absent.reason))
+    }));
+    warnings
+        .extend(summary::of_absent_records(seen.workloads.iter().filter_map(|workload| workload.recording.as_ref())));
     let incarnations = || seen.workloads.iter().flat_map(|workload| &workload.incarnations);
     let elapsed_ns = incarnations().map(|incarnation| incarnation.surroundings.elapsed_ns).sum();
     let steal_ns: Option<u64> = rows.iter().map(|row| row.steal_ns).sum();

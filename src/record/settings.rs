@@ -26,6 +26,11 @@ pub struct RunSettings {
     pub nice: Option<i32>,
     #[serde(default)]
     pub workers: Option<u32>,
+    /// Whether the layers of an op, and a typical one, were to be shown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub layers: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timeline: bool,
     /// A workload that was made slower on purpose, for a test: `thread-pipe:0.06`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handicap: Option<String>,

@@ -5,6 +5,7 @@ mod compare;
 mod csv;
 mod diff;
 mod latency;
+mod layers;
 pub mod list;
 mod markdown;
 mod memory;

@@ -1,5 +1,7 @@
 //! Pictures in characters, as wide as there is room for.
 
+mod timeline;
+
 use console::measure_text_width;
 
 use crate::render::view::{Bar, Picture};
@@ -16,12 +18,12 @@ const FULL_ASCII: char = '#';
 
 /// Draws a picture in lines of at most this width, as far as its labels let it.
 pub(super) fn draw(picture: &Picture, width: usize, ascii: bool) -> String {
-    match picture {
-        Picture::Histogram { title, bars } => {
-            let title = textwrap::fill(title, textwrap::Options::new(width).subsequent_indent("  ").break_words(false));
-            format!("{title}\n{}", histogram(bars, width, ascii))
-        }
-    }
+    let (title, drawn) = match picture {
+        Picture::Histogram { title, bars } => (title, histogram(bars, width, ascii)),
+        Picture::Timeline { title, op } => (title, timeline::draw(op, width, ascii)),
+    };
+    let title = textwrap::fill(title, textwrap::Options::new(width).subsequent_indent("  ").break_words(false));
+    format!("{title}\n{drawn}")
 }
 
 /// ```text

@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 
 use crate::record::run::{CounterRecord, RunDocument, RunResult};
 use crate::render::Report;
-use crate::render::latency;
 use crate::render::metrics::{self, Labels, Metrics, Quantity, row_labels};
 use crate::render::prices::{CycleSource, cycle_source, price_table};
 use crate::render::view::View;
+use crate::render::{latency, layers};
 use crate::sample::{CountingMode, LeftOut, Placement, row_title};
 use crate::summary::Ratio;
 use crate::unit::Share;
@@ -28,14 +28,18 @@ impl Report for RunDocument {
         let latency = Some(latency::latency_table(&self.body)).filter(|table| !table.rows.is_empty());
         View {
             heading: vec![self.machine_line(), self.counting_line()],
-            tables: [Some(price_table(&self.body, wide)), latency].into_iter().flatten().collect(),
-            pictures: latency::pictures(&self.body),
+            tables: [Some(price_table(&self.body, wide)), latency, layers::table(&self.body.results)]
+                .into_iter()
+                .flatten()
+                .collect(),
+            pictures: latency::pictures(&self.body).into_iter().chain(layers::pictures(&self.body.results)).collect(),
             notes: ratio
                 .chain(self.remarks())
                 .chain(self.left_out_sentences())
                 .chain([self.explanation()])
                 .chain(latency::notes(self))
                 .chain(cost)
+                .chain(layers::notes(self))
                 .chain([next_steps(wide)])
                 .collect(),
             warnings: self.all_warnings(),
@@ -59,6 +63,7 @@ impl Report for RunDocument {
             });
         add_prices(&mut metrics, &body.results);
         add_circumstances(&mut metrics, &body.results);
+        layers::add_metrics(&mut metrics, &body.results, result_labels);
         let ratios: Vec<Ratio> = body.ratio.iter().chain(&body.ratios).cloned().collect();
         let both = |ratio: &Ratio| vec![("dearer", ratio.dearer.clone()), ("cheaper", ratio.cheaper.clone())];
         metrics

@@ -1,6 +1,7 @@
 //! What people see of a report, as plain data: headings, tables, notes.
 
 use crate::summary::Estimate;
+use crate::summary::recorded::Timeline;
 
 /// One report.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,8 @@ pub struct View {
 pub enum Picture {
     /// How many of something there are of each size, on a logarithmic scale.
     Histogram { title: String, bars: Vec<Bar> },
+    /// Who ran when, of an op.
+    Timeline { title: String, op: Timeline },
 }
 
 /// One size, or range of sizes.

@@ -8,6 +8,7 @@ mod estimate;
 pub mod figures;
 pub mod footprint;
 mod latency;
+pub mod recorded;
 mod row;
 mod slope;
 #[cfg(test)]
@@ -21,4 +22,4 @@ pub use estimate::{Confidence, Estimate, median};
 pub use latency::{LatencyBucket, LatencyFigures};
 pub use row::{CountSource, Row, summarize};
 pub use verdict::{Ratio, ratio};
-pub use warning::{Warning, of_counting, of_row, of_steal};
+pub use warning::{Warning, of_absent_records, of_counting, of_recorded_switches, of_recording, of_row, of_steal};

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sample::{Counting, CountingMode, row_title};
+use crate::sample::records::{Recording, YIELDS};
+use crate::sample::{AbsentCounter, Counting, CountingMode, WAKE_UPS, row_title};
+use crate::summary::recorded::Layers;
 use crate::summary::row::{CountSource, Row};
-use crate::unit::{Nanoseconds, Share};
+use crate::unit::{Bytes, Nanoseconds, Share};
 
 /// A warning: a name that scripts can look for, and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,8 @@ impl Warning {
 
 /// A count may differ from what was expected by this share before it is worth a word.
 const COUNT_TOLERANCE: f64 = 0.01;
+/// Recording slows the parties, and may so change who comes first: by this share before it is worth a word.
+const RECORDED_TOLERANCE: f64 = 0.05;
 /// Below this share of clean samples, the neighbours have a say in the figures.
 const FEW_CLEAN: f64 = 0.5;
 /// Above this share of samples with a slowed core, a reader should know.
@@ -151,6 +155,49 @@ pub fn of_steal(steal_ns: u64, elapsed_ns: u64) -> Option<Warning> {
             ),
         )
     })
+}
+
+/// What to know of the records of a workload's switches; `title` says which.
+pub fn of_recording(recording: &Recording, title: &str) -> Option<Warning> {
+    let lost = recording.lost();
+    let room = Bytes(recording.buffer_bytes as f64);
+    (lost > 0).then(|| {
+        let message = format!(
+            "{title}: {lost} records of switches were lost, for which the ring buffers ({room} each) had no room; ops from there on are left out"
+        );
+        Warning::new("records-lost", message)
+    })
+}
+
+/// What to know where recorded ops do not switch as often as those that were counted; `title` says whose.
+pub fn of_recorded_switches(layers: &Layers, counted_per_op: Option<f64>, title: &str) -> Option<Warning> {
+    let (recorded, counted) = (layers.switches_per_op, counted_per_op?);
+    ((recorded - counted).abs() > RECORDED_TOLERANCE * counted).then(|| {
+        let message = format!(
+            "{title}: recorded ops made {recorded:.2} switches each, where {counted:.2} were counted without recording: being recorded changes what its parties do"
+        );
+        Warning::new("recording-differs", message)
+    })
+}
+
+/// What is not among the records of a run's switches, told once.
+pub fn of_absent_records<'r>(recordings: impl Iterator<Item = &'r Recording>) -> Vec<Warning> {
+    let mut told: Vec<&AbsentCounter> = Vec::new();
+    for absent in recordings.flat_map(|recording| &recording.absent) {
+        if told.iter().all(|known| known.name != absent.name) {
+            told.push(absent);
+        }
+    }
+    let warning = |absent: &AbsentCounter| {
+        let AbsentCounter { name, reason } = absent;
+        let consequence = match name.as_str() {
+            WAKE_UPS => ", so that waiting after a wake-up is part of running",
+            YIELDS => ", so that a yield looks like a preemption",
+            _ => "",
+        };
+        Warning::new("not-in-records", format!("{name} was not recorded{consequence}: {reason}"))
+    };
+    told.into_iter().map(warning).collect()
 }
 
 /// What to know about how the counting was done.

@@ -152,6 +152,12 @@ impl Laps {
         self.moments.iter_mut().for_each(|moment| *moment += ((*moment - first) as f64 * share) as u64);
     }
 
+    /// When the first op began, and when each had ended, ns of the monotonic clock; of ops that another process has timed,
+    /// since the first began.
+    pub fn moments(&self) -> &[u64] {
+        &self.moments
+    }
+
     /// From the first op's begin to the last one's end, ns.
     pub fn elapsed_ns(&self) -> u64 {
         self.moments.first().zip(self.moments.last()).map_or(0, |(first, last)| last - first)

@@ -8,6 +8,7 @@ mod counting;
 mod diffs;
 mod examples;
 mod latency;
+mod layers;
 mod memory;
 mod metrics;
 mod output;
