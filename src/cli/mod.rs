@@ -1,6 +1,7 @@
 //! The command line: parsed by clap, with every list of values from its registry.
 
 mod help;
+pub mod measure;
 pub mod memory;
 pub mod run;
 mod size;

@@ -5,6 +5,7 @@ mod compare;
 mod diff;
 mod list;
 mod live;
+mod measure;
 mod memory;
 mod output;
 mod progress;
