@@ -41,6 +41,7 @@ impl Report for CompareDocument {
         View {
             heading: vec![heading],
             tables: vec![table(&body.rows, &body.left_out), saved_table(&body.saved)],
+            pictures: Vec::new(),
             notes: verdicts.chain(left_out).chain([meaning.to_string()]).collect(),
             warnings: partial.into_iter().chain(self.warnings.iter().map(|warning| warning.message.clone())).collect(),
         }

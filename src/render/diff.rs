@@ -33,6 +33,7 @@ impl Report for DiffDocument {
         View {
             heading: std::iter::once(sides).chain(differs).collect(),
             tables: vec![table(&body.rows)],
+            pictures: Vec::new(),
             notes: self.notes(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
         }

@@ -18,6 +18,7 @@ impl Report for ListDocument {
         View {
             heading: vec![format!("kernel switches would be counted with: {}", self.body.counting.name())],
             tables: vec![workload_table(&self.body.workloads), counter_table(&self.body.counters)],
+            pictures: Vec::new(),
             notes: vec![
                 "* measured by `ctxprof run` when it is not told what; `ctxprof run WORKLOAD…` measures others."
                     .to_string(),

@@ -1,6 +1,10 @@
 //! A view as Markdown, for READMEs, issues and CI summaries.
 
+use crate::render::picture;
 use crate::render::view::{Align, Table, View};
+
+/// How wide a picture is: what shows in most places without a scroll bar.
+const PAGE: usize = 80;
 
 pub(super) fn draw(view: &View) -> String {
     let mut parts = Vec::new();
@@ -8,6 +12,8 @@ pub(super) fn draw(view: &View) -> String {
         parts.push(view.heading.join("  \n"));
     }
     parts.extend(view.tables.iter().map(draw_table));
+    let fenced = |picture| format!("```text\n{}\n```", picture::draw(picture, PAGE, false));
+    parts.extend(view.pictures.iter().map(fenced));
     parts.extend(view.notes.iter().cloned());
     parts.extend(view.warnings.iter().map(|warning| format!("> **warning:** {warning}")));
     parts.join("\n\n") + "\n"
@@ -38,7 +44,13 @@ mod tests {
         };
         let columns = vec![column("a|b", Align::Left), column("n", Align::Right)];
         let table = Table { columns, rows: vec![vec![Cell::text("x"), Cell::Absent]] };
-        let view = View { heading: vec!["h".into()], tables: vec![table], notes: vec![], warnings: vec!["w".into()] };
+        let view = View {
+            heading: vec!["h".into()],
+            tables: vec![table],
+            pictures: vec![],
+            notes: vec![],
+            warnings: vec!["w".into()],
+        };
         assert_eq!(draw(&view), "h\n\n| a\\|b | n |\n| --- | ---: |\n| x | – |\n\n> **warning:** w\n");
     }
 }

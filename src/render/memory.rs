@@ -75,6 +75,7 @@ impl Report for MemoryDocument {
         View {
             heading: self.heading(),
             tables: std::iter::once(price_table(&self.body.rows)).chain(sources).collect(),
+            pictures: Vec::new(),
             notes: notes.chain(self.body.left_out.iter().map(|left_out| format!("Not measured: {left_out}"))).collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
         }

@@ -9,9 +9,11 @@ mod markdown;
 mod memory;
 pub mod metrics;
 mod openmetrics;
+mod picture;
 pub mod prices;
 mod run;
 mod stat;
+mod sweep;
 mod table;
 pub mod view;
 

@@ -27,6 +27,7 @@ impl Report for RunDocument {
         View {
             heading: vec![self.machine_line(), self.counting_line()],
             tables: vec![price_table(&self.body, wide)],
+            pictures: Vec::new(),
             notes: ratio
                 .chain(self.remarks())
                 .chain(self.left_out_sentences())
@@ -82,7 +83,7 @@ fn result_labels(result: &RunResult) -> Labels {
 }
 
 /// What an op and a switch take.
-fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
+pub(super) fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
     metrics
         .rows(results, result_labels)
         .estimate("op", Quantity::Nanoseconds, "What an op takes, the median of clean samples", |result| {
@@ -122,7 +123,7 @@ fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
 }
 
 /// How far the prices are to be believed, and what else was counted.
-fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
+pub(super) fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
     // Of no samples there is no share.
     let share =
         |part: usize, result: &RunResult| (result.samples.taken > 0).then(|| part as f64 / result.samples.taken as f64);
@@ -168,7 +169,7 @@ fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
 }
 
 impl RunDocument {
-    fn machine_line(&self) -> String {
+    pub(super) fn machine_line(&self) -> String {
         let host = &self.host;
         let mut parts = vec![format!("ctxprof {} on Linux {} {}", self.tool.version, host.kernel, host.architecture)];
         parts.extend(host.cpu_model.clone());
@@ -176,7 +177,7 @@ impl RunDocument {
         parts.join(", ")
     }
 
-    fn counting_line(&self) -> String {
+    pub(super) fn counting_line(&self) -> String {
         let switches = match self.body.counting.mode {
             CountingMode::Cpu => "kernel switches counted there by perf",
             CountingMode::Thread => "kernel switches counted by perf on the threads",
@@ -225,7 +226,7 @@ impl RunDocument {
     }
 
     /// What to know of a workload before it is compared with another, once each.
-    fn remarks(&self) -> Vec<String> {
+    pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks: Vec<String> = Vec::new();
         for result in &self.body.results {
             let remark = result.remark.as_ref().map(|remark| format!("{}: {remark}.", result.workload));
@@ -254,7 +255,7 @@ impl RunDocument {
         reasons.into_iter().map(sentence).collect()
     }
 
-    fn explanation(&self) -> String {
+    pub(super) fn explanation(&self) -> String {
         let intervals =
             self.body.results.iter().find_map(|result| Some((result.incarnations, result.interval_confidence?)));
         let interval = intervals.map_or(String::new(), |(incarnations, level)| {
@@ -280,7 +281,7 @@ impl RunDocument {
         (share >= 0.005).then(|| format!("Counting slows {workload} by {} here, so perf counts in samples of its own, from which no time is taken.", Share(share)))
     }
 
-    fn all_warnings(&self) -> Vec<String> {
+    pub(super) fn all_warnings(&self) -> Vec<String> {
         self.warnings
             .iter()
             .chain(self.body.results.iter().flat_map(|result| &result.warnings))

@@ -88,6 +88,7 @@ impl Report for StatDocument {
         View {
             heading: vec![self.heading()],
             tables: std::iter::once(thread_table(body, wide)).chain(bill).collect(),
+            pictures: Vec::new(),
             notes: notes.chain(price_sentences(self)).chain([self.explanation()]).collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
         }

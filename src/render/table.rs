@@ -4,10 +4,10 @@ use console::{Style, measure_text_width};
 use prettytable::format::{Alignment, FormatBuilder, TableFormat};
 use prettytable::{Cell as PrettyCell, Row as PrettyRow, Table as PrettyTable};
 
-use crate::render::Look;
 use crate::render::view::{Align, Column, Table, View};
+use crate::render::{Look, picture};
 
-/// Draws heading, tables, notes and warnings, the tables narrowed to the look's width.
+/// Draws heading, tables, pictures, notes and warnings, tables and pictures narrowed to the look's width.
 pub(super) fn draw(view: &View, look: &Look) -> String {
     let mut parts = Vec::new();
     let wrapped = |text: &str| {
@@ -21,6 +21,7 @@ pub(super) fn draw(view: &View, look: &Look) -> String {
     for table in view.tables.iter().filter(|table| !table.rows.is_empty()) {
         parts.push(draw_table(table, look.width, &bold));
     }
+    parts.extend(view.pictures.iter().map(|picture| picture::draw(picture, look.width, look.ascii)));
     if !view.notes.is_empty() {
         parts.push(paragraph(&view.notes));
     }
@@ -160,6 +161,7 @@ mod tests {
                 ],
                 rows: vec![vec![Cell::text("one"), Cell::number(Some(4553.0), |ns| format!("{ns} ±1%")), Cell::Absent]],
             }],
+            pictures: vec![],
             notes: vec!["what it means".to_string()],
             warnings: vec!["believe nothing".to_string()],
         }

@@ -8,9 +8,44 @@ pub struct View {
     /// Above everything: where and how.
     pub heading: Vec<String>,
     pub tables: Vec<Table>,
+    /// Below the tables, drawn for people only.
+    pub pictures: Vec<Picture>,
     /// Below: what it means, what to do next.
     pub notes: Vec<String>,
     pub warnings: Vec<String>,
+}
+
+/// Figures that have a shape.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Picture {
+    /// Curves over steps that stand at equal distances.
+    Plot(Plot),
+}
+
+/// Curves over the same steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plot {
+    pub title: String,
+    /// What each step is called, short.
+    pub steps: Vec<String>,
+    pub curves: Vec<Curve>,
+    /// What stands at a place between or at steps.
+    pub places: Vec<Mark>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    pub name: String,
+    /// One per step, in ns; `None` where nothing was measured.
+    pub values: Vec<Option<f64>>,
+}
+
+/// A place along the steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// In steps from the first: 1.5 is in the middle between the second and the third.
+    pub at: f64,
+    pub label: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,300 @@
+//! What people and machines see of a sweep.
+
+use std::slice;
+
+use anyhow::{Context, Result};
+
+use crate::host::facts::Cache;
+use crate::record::run::{RunBody, RunDocument};
+use crate::record::sweep::{CurveFigure, Steps, SweepBend, SweepDocument, all_working_sets, curves};
+use crate::render::Report;
+use crate::render::metrics::{self, Metrics, Quantity, row_labels};
+use crate::render::prices::price_table;
+use crate::render::run::{add_circumstances, add_prices};
+use crate::render::view::{Curve, Mark, Picture, Plot, Table, View};
+use crate::sample::{LeftOut, Placement, RingVariable, row_title};
+use crate::unit::{Bytes, Span};
+
+impl Report for SweepDocument {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn view(&self, wide: bool) -> View {
+        let run = self.as_run();
+        View {
+            heading: vec![run.machine_line(), run.counting_line(), self.steps_line()],
+            tables: vec![self.table(&run.body, wide)],
+            pictures: vec![Picture::Plot(self.plot())],
+            notes: self
+                .bend_sentences()
+                .into_iter()
+                .chain(self.left_out_sentences())
+                .chain(run.remarks())
+                .chain([run.explanation()])
+                .collect(),
+            warnings: run.all_warnings(),
+        }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let body = &self.body;
+        let mut metrics = Metrics::of(self);
+        metrics
+            .rows(slice::from_ref(self), metrics::command)
+            .info("sweep_info", "What was made larger from step to step", |sweep| {
+                vec![("variable", Some(sweep.settings.steps.variable.name().to_string()))]
+            })
+            .figure("complete", Quantity::Count, "1 if nothing ended this early", |sweep| {
+                metrics::completeness(&sweep.body.ending)
+            });
+        add_prices(&mut metrics, &body.results);
+        add_circumstances(&mut metrics, &body.results);
+        metrics
+            .rows(&body.bends, |bend| {
+                let mut labels = row_labels(&bend.workload, bend.placement, None);
+                labels.push(("below", bend.bend.below.to_string()));
+                labels.push(("above", bend.bend.above.to_string()));
+                labels
+            })
+            .figure("sweep_bend", Quantity::Ratio, "The price above a bend of the curve by that below it", |bend| {
+                Some(bend.bend.above_ns / bend.bend.below_ns)
+            });
+        metrics
+            .rows(&body.left_out, |left_out| row_labels(&left_out.workload, left_out.placement, left_out.ring))
+            .figure("sweep_left_out", Quantity::Count, "1 for a step that cannot be measured here", |_| Some(1.0));
+        metrics
+    }
+}
+
+impl SweepDocument {
+    /// The rows as a run's, which are shown alike.
+    fn as_run(&self) -> RunDocument {
+        let body = RunBody {
+            counting: self.body.counting.clone(),
+            results: self.body.results.clone(),
+            ratio: None,
+            ratios: Vec::new(),
+            left_out: self.body.left_out.clone(),
+            ending: self.body.ending.clone(),
+        };
+        RunDocument {
+            schema: self.schema.clone(),
+            tool: self.tool.clone(),
+            started_at: self.started_at.clone(),
+            host: self.host.clone(),
+            settings: self.settings.run.clone(),
+            body,
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    fn steps_line(&self) -> String {
+        let Steps { variable, steps, fixed } = &self.settings.steps;
+        let ends = [steps.first(), steps.last()].map(|end| self.step_name(end.copied().unwrap_or_default()));
+        match variable {
+            RingVariable::WorkingSet => {
+                format!(
+                    "rings of {} parties; each walks {} to {} of its own on its turn",
+                    fixed.parties, ends[0], ends[1]
+                )
+            }
+            RingVariable::Parties if fixed.working_set_bytes > 0 => format!(
+                "rings of {} to {} parties; each walks {} of its own on its turn",
+                ends[0],
+                ends[1],
+                Bytes(fixed.working_set_bytes as f64)
+            ),
+            RingVariable::Parties => format!("rings of {} to {} parties", ends[0], ends[1]),
+        }
+    }
+
+    /// A step as sentences name it, without its unit where that is parties.
+    fn step_name(&self, step: u64) -> String {
+        match self.settings.steps.variable {
+            RingVariable::Parties => step.to_string(),
+            RingVariable::WorkingSet => Bytes(step as f64).to_string(),
+        }
+    }
+
+    /// The price list, without what is the same in all rows.
+    fn table(&self, body: &RunBody, wide: bool) -> Table {
+        let table = price_table(body, wide);
+        match self.settings.steps.variable {
+            RingVariable::WorkingSet if !wide => table.without("parties"),
+            RingVariable::Parties if !wide => table.without("working_set_bytes"),
+            _ => table,
+        }
+    }
+
+    fn plot(&self) -> Plot {
+        let Steps { variable, steps, fixed } = &self.settings.steps;
+        let places = self.caches_along_the_steps();
+        let over = match variable {
+            RingVariable::Parties => "the number of parties".to_string(),
+            RingVariable::WorkingSet => format!("the working set of each of {} parties", fixed.parties),
+        };
+        let caches = if places.is_empty() { "" } else { "; at : all of them together are as large as a cache" };
+        let curve = |curve: Vec<&crate::record::run::RunResult>| {
+            let figure = CurveFigure::of(curve.iter().copied());
+            let value = |&step: &u64| {
+                let result = curve.iter().find(|result| result.ring.is_some_and(|ring| variable.of(ring) == step))?;
+                Some(figure.value(result)?.median)
+            };
+            let gross = match figure {
+                CurveFigure::NetNsPerSwitch => "",
+                CurveFigure::NsPerSwitch => " (not net)",
+            };
+            Curve { name: format!("{}{gross}", curve[0].workload), values: steps.iter().map(value).collect() }
+        };
+        Plot {
+            title: format!("net ns per switch over {over}{caches}"),
+            steps: steps.iter().map(|&step| short(*variable, step)).collect(),
+            curves: curves(&self.body.results).into_iter().map(curve).collect(),
+            places,
+        }
+    }
+
+    /// The caches that all working sets together outgrow, where they do, in steps from the first.
+    fn caches_along_the_steps(&self) -> Vec<Mark> {
+        let steps = &self.settings.steps;
+        let walked: Vec<u64> = steps.rings().map(all_working_sets).collect();
+        let is_on_one_cpu = self.body.results.iter().all(|result| result.placement == Placement::Same);
+        let mark = |cache: &Cache| {
+            let size = cache.size_bytes;
+            let above = walked.iter().position(|&walked| walked >= size).filter(|_| is_on_one_cpu)?;
+            let below = above.checked_sub(1)?;
+            let way = match (walked[below], walked[above]) {
+                (0, to) => size as f64 / to as f64,
+                (from, to) => (size as f64 / from as f64).log2() / (to as f64 / from as f64).log2(),
+            };
+            Some(Mark { at: below as f64 + way, label: cache.name() })
+        };
+        self.host.caches.iter().filter_map(mark).collect()
+    }
+
+    fn bend_sentences(&self) -> Vec<String> {
+        let mut sentences: Vec<String> = self.body.bends.iter().map(|bend| self.bend_sentence(bend)).collect();
+        if sentences.is_empty() && !self.body.results.is_empty() {
+            sentences.push("No bend: at no step does the price grow clearly faster than before.".to_string());
+        } else if self.settings.steps.variable == RingVariable::Parties && !sentences.is_empty() {
+            sentences.push(
+                "No more than two parties are ever runnable at a time, so a bend is not the run queue's length."
+                    .to_string(),
+            );
+        }
+        sentences
+    }
+
+    fn bend_sentence(&self, of: &SweepBend) -> String {
+        let SweepBend { bend, caches, figure, .. } = of;
+        let title = row_title(&of.workload, of.placement, None);
+        let net = match figure {
+            CurveFigure::NetNsPerSwitch => "net ",
+            CurveFigure::NsPerSwitch => "",
+        };
+        let [below, above] = [bend.below, bend.above].map(|step| self.step_name(step));
+        let parties = match self.settings.steps.variable {
+            RingVariable::Parties => " parties",
+            RingVariable::WorkingSet => "",
+        };
+        format!(
+            "{title} bends between {below} and {above}{parties}: a switch is {net}{} there and {} here; {}.",
+            Span(bend.below_ns),
+            Span(bend.above_ns),
+            self.cause(of, caches)
+        )
+    }
+
+    /// What a bend may be put down to, and why.
+    fn cause(&self, of: &SweepBend, caches: &[Cache]) -> String {
+        let steps = &self.settings.steps;
+        let [below, above] = [of.bend.below, of.bend.above].map(|step| steps.variable.set(steps.fixed, step));
+        let sizes = |caches: &[Cache]| {
+            let size = |cache: &Cache| format!("{} has {}", cache.name(), Bytes(cache.size_bytes as f64));
+            caches.iter().map(size).collect::<Vec<_>>().join(", ")
+        };
+        let walked = [below, above].map(|ring| Bytes(all_working_sets(ring) as f64));
+        if all_working_sets(above) == 0 {
+            return self.guess(of);
+        }
+        if self.host.caches.is_empty() {
+            return format!("{} to {} are walked in turn there; the caches' sizes are not known", walked[0], walked[1]);
+        }
+        if of.placement != Placement::Same {
+            return "the parties have the caches of two CPUs".to_string();
+        }
+        if caches.is_empty() {
+            return format!("{} to {} are walked in turn there, and no cache ends there", walked[0], walked[1]);
+        }
+        format!("all working sets together are {} there and {} here, and {}", walked[0], walked[1], sizes(caches))
+    }
+
+    /// What a party without a working set would have to touch for a cache to end at a bend.
+    fn guess(&self, of: &SweepBend) -> String {
+        // The registers and the top of a stack at the least; at the most several pages of stacks and page tables.
+        const PLAUSIBLE: std::ops::RangeInclusive<f64> = 512.0..=32_768.0;
+        let guess = |cache: &Cache| {
+            let [most, least] = [of.bend.below, of.bend.above].map(|parties| cache.size_bytes as f64 / parties as f64);
+            let is_plausible = PLAUSIBLE.contains(&least) && PLAUSIBLE.contains(&most);
+            let name = cache.name();
+            is_plausible.then(|| format!("{name} ends there if each touches {} to {}", Bytes(least), Bytes(most)))
+        };
+        let guesses: Vec<String> = self.host.caches.iter().filter_map(guess).collect();
+        let guesses = if guesses.is_empty() { String::new() } else { format!(": {}", guesses.join(", ")) };
+        format!("what a party touches is not measured{guesses}")
+    }
+
+    /// Steps that are not in the table: of those that one remedy would help, the first one's reason.
+    fn left_out_sentences(&self) -> Vec<String> {
+        let mut groups: Vec<(&LeftOut, &LeftOut)> = Vec::new();
+        for left_out in &self.body.left_out {
+            let same = |(first, _): &&mut (&LeftOut, &LeftOut)| {
+                (&first.workload, &first.remedy) == (&left_out.workload, &left_out.remedy)
+            };
+            match groups.iter_mut().find(same) {
+                Some((_, last)) => *last = left_out,
+                None => groups.push((left_out, left_out)),
+            }
+        }
+        let sentence = |(first, last): (&LeftOut, &LeftOut)| {
+            let title = row_title(&first.workload, first.placement, first.ring);
+            let to = last.ring.filter(|_| first.ring != last.ring).map_or(String::new(), |ring| {
+                format!(" and on to {}", self.step_name(self.settings.steps.variable.of(ring)))
+            });
+            let remedy = first.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
+            format!("Not measured: {title}{to}: {}{remedy}.", first.reason)
+        };
+        groups.into_iter().map(sentence).collect()
+    }
+}
+
+/// A step as an axis has it: `4K`.
+fn short(variable: RingVariable, step: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
+    let unit = UNITS.iter().find(|(size, _)| variable == RingVariable::WorkingSet && step >= *size);
+    match unit {
+        Some((size, unit)) if step % size == 0 => format!("{}{unit}", step / size),
+        Some((size, unit)) => format!("{:.1}{unit}", step as f64 / *size as f64),
+        None => step.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_short_on_an_axis() {
+        for (variable, step, expected) in [
+            (RingVariable::Parties, 4096, "4096"),
+            (RingVariable::WorkingSet, 0, "0"),
+            (RingVariable::WorkingSet, 100, "100"),
+            (RingVariable::WorkingSet, 4096, "4K"),
+            (RingVariable::WorkingSet, 3 << 19, "1.5M"),
+            (RingVariable::WorkingSet, 1 << 30, "1G"),
+        ] {
+            assert_eq!(short(variable, step), expected);
+        }
+    }
+}
