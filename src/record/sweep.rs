@@ -97,7 +97,12 @@ impl CurveFigure {
 /// and of rings that were refused when they were made.
 pub fn from_samples(mut samples: SamplesDocument, steps: Steps) -> SweepDocument {
     samples.body.seen.workloads.retain(|workload| !workload.incarnations.is_empty());
-    let RunDocument { tool, started_at, host, settings, body, warnings, .. } = run::from_samples(&samples);
+    of_run(run::from_samples(&samples), steps)
+}
+
+/// The same rows as a sweep, with the bends of their curves.
+pub(crate) fn of_run(run: RunDocument, steps: Steps) -> SweepDocument {
+    let RunDocument { tool, started_at, host, settings, body, warnings, .. } = run;
     let RunBody { counting, results, left_out, ending, .. } = body;
     let bends = curves(&results).into_iter().flat_map(|curve| of_curve(&curve, &steps, &host)).collect();
     SweepDocument {

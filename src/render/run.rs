@@ -281,7 +281,7 @@ impl RunDocument {
         (share >= 0.005).then(|| format!("Counting slows {workload} by {} here, so perf counts in samples of its own, from which no time is taken.", Share(share)))
     }
 
-    pub(super) fn all_warnings(&self) -> Vec<String> {
+    fn all_warnings(&self) -> Vec<String> {
         self.warnings
             .iter()
             .chain(self.body.results.iter().flat_map(|result| &result.warnings))
