@@ -170,10 +170,10 @@ fn nproc_too_small_is_named_and_what_there_could_be_is_shown() {
 }
 
 /// A cgroup made for a test, of whichever version this machine has; removed when dropped.
-struct Cgroup(PathBuf);
+pub struct Cgroup(PathBuf);
 
 impl Cgroup {
-    fn new(controller: &str) -> Option<Cgroup> {
+    pub fn new(controller: &str) -> Option<Cgroup> {
         let name = format!("ctxprof-test-{}-{controller}", std::process::id());
         let mounts = [format!("/sys/fs/cgroup/{controller}"), "/sys/fs/cgroup".to_string()];
         for mount in mounts.iter().map(Path::new).filter(|mount| mount.join("cgroup.procs").exists()) {
@@ -194,14 +194,14 @@ impl Cgroup {
     }
 
     /// Runs ctxprof in it.
-    fn run(&self, arguments: &str) -> Done {
+    pub fn run(&self, arguments: &str) -> Done {
         let script =
             format!("echo $$ > {}/cgroup.procs && exec {} {arguments}", self.0.display(), crate::support::CTXPROF);
         let mut shell = command("sh -c");
         shell.arg(script).output().unwrap().into()
     }
 
-    fn set(&self, file: &str, value: u64) -> bool {
+    pub fn set(&self, file: &str, value: u64) -> bool {
         fs::write(self.0.join(file), value.to_string()).is_ok()
     }
 }
