@@ -5,7 +5,7 @@ use std::str::FromStr;
 use anyhow::Result;
 
 use crate::sys::clock::monotonic_ns;
-use crate::workload::session::{Party, Played, Session};
+use crate::workload::session::{Laps, Party, Played, Session};
 
 /// Which workload is made slower, and by how much of its time.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,17 +35,41 @@ pub(super) struct Handicapped {
     pub(super) share: f64,
 }
 
+impl Handicapped {
+    fn hold_back(&self, played: Played) -> Played {
+        let extra_ns = (played.elapsed_ns as f64 * self.share) as u64;
+        let until = monotonic_ns() + extra_ns;
+        while monotonic_ns() < until {}
+        Played { elapsed_ns: played.elapsed_ns + extra_ns, ..played }
+    }
+}
+
 impl Session for Handicapped {
     fn parties(&self) -> Vec<Party> {
         self.session.parties()
     }
 
+    fn fitting(&self, ops: u64) -> u64 {
+        self.session.fitting(ops)
+    }
+
+    fn visited(&self) -> Option<Vec<usize>> {
+        self.session.visited()
+    }
+
     fn play(&mut self, ops: u64) -> Result<Played> {
         let played = self.session.play(ops)?;
-        let extra_ns = (played.elapsed_ns as f64 * self.share) as u64;
-        let until = monotonic_ns() + extra_ns;
-        while monotonic_ns() < until {}
-        Ok(Played { elapsed_ns: played.elapsed_ns + extra_ns, ..played })
+        Ok(self.hold_back(played))
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        let played = self.session.play_each(ops, laps)?;
+        laps.stretch(self.share);
+        Ok(self.hold_back(played))
+    }
+
+    fn lap_cost_ns(&mut self) -> Result<f64> {
+        self.session.lap_cost_ns()
     }
 
     fn end(self: Box<Self>) -> Result<()> {

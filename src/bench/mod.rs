@@ -131,7 +131,7 @@ struct Sizes {
 impl Engine<'_> {
     fn pass(&mut self, pass: &Pass) -> Result<(), Stop> {
         let entries = pass.entries.len();
-        let deadline = self.plan.effort.deadline(entries);
+        let deadline = self.plan.effort.deadline(pass.entries.iter().map(|&at| &self.plan.entries[at]));
         let began = Instant::now();
         for round in 0..pass.rounds as usize {
             if round > 0 && deadline.is_some_and(|deadline| began.elapsed() > deadline) {

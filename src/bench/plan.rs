@@ -178,9 +178,12 @@ impl Effort {
 
     /// When so many workloads should long have been through, whatever the number of incarnations: each has a least
     /// effort, so that very many of them take longer than their shares of the budget.
-    pub(super) fn deadline(self, workloads: usize) -> Option<Duration> {
+    pub(super) fn deadline<'e>(self, entries: impl Iterator<Item = &'e Entry>) -> Option<Duration> {
         const PATIENCE: u32 = 2;
-        self.time.map(|time| time * workloads as u32 * PATIENCE)
+        /// It is the making of its parties that takes the time of a large ring.
+        const PATIENCE_WITH_RING: u32 = 20;
+        let patience = |entry: &Entry| if entry.setting.ring.is_some() { PATIENCE_WITH_RING } else { PATIENCE };
+        self.time.map(|time| time * entries.map(patience).sum::<u32>())
     }
 
     fn fewer(self, share: f64) -> Option<u32> {

@@ -6,7 +6,7 @@ use crate::bench::plan::Entry;
 use crate::bench::yardstick;
 use crate::counter::books::Books;
 use crate::counter::meter::{Attached, Edge, Meter, Reading, Ring};
-use crate::sample::{CountingMode, Sample};
+use crate::sample::{CountingMode, Sample, SwitchSource};
 use crate::sys::clock::monotonic_ns;
 use crate::sys::signal::Watchdog;
 use crate::workload::session::{PlayTimes, Session};
@@ -19,7 +19,11 @@ impl Length {
     pub(super) fn of(entry: &Entry) -> Length {
         /// Across CPUs an op may take a tenth of a millisecond by itself.
         const APART_NS: f64 = 1_000_000.0;
-        let together_ns = f64::from(entry.workload.sample_ns);
+        /// Of a ring of threads or processes: a party that is preempted by the one it has just woken runs on later, an extra
+        /// switch, and how often that happens settles only after some milliseconds of play.
+        const RING_NS: f64 = 4_000_000.0;
+        let is_kernels_ring = entry.setting.ring.is_some() && entry.workload.switch_source == SwitchSource::Kernel;
+        let together_ns = if is_kernels_ring { RING_NS } else { f64::from(entry.workload.sample_ns) };
         Length(if entry.setting.is_apart() { together_ns.max(APART_NS) } else { together_ns })
     }
 }
@@ -50,9 +54,11 @@ impl<'a> Sampler<'a> {
     pub(super) fn warm_up(&mut self, ops: u64) -> Result<()> {
         let began = monotonic_ns();
         while monotonic_ns() - began < WARM_UP_NS {
-            self.session.play(ops)?;
+            self.session.play(self.session.fitting(ops))?;
             self.watchdog.progress();
         }
+        // Of all of them: samples read those only that take part.
+        self.books.read(None);
         Ok(())
     }
 
@@ -63,6 +69,7 @@ impl<'a> Sampler<'a> {
         let mut ops = 1;
         loop {
             let mut best_ns = f64::INFINITY;
+            ops = self.session.fitting(ops);
             for _ in 0..3 {
                 best_ns = best_ns.min(self.session.play(ops)?.elapsed_ns as f64);
                 self.watchdog.progress();
@@ -84,16 +91,19 @@ impl<'a> Sampler<'a> {
         self.meter.count_switches(on)
     }
 
-    /// Plays `ops` ops once, with everything read around them.
+    /// Plays `ops` ops once, or the few more that it takes, with everything read around them.
     pub(super) fn sample(&mut self, ops: u64) -> Result<Sample> {
+        let ops = self.session.fitting(ops);
         let yardstick_before_ns = yardstick::measure();
         self.meter.read(Ring::Outer, Edge::Begin, &mut self.begin)?;
-        let booked = self.books.read();
+        // The others have been read when they had played.
+        let booked = self.books.read(Some(&[]));
         self.meter.read(Ring::Inner, Edge::Begin, &mut self.begin)?;
         let started_at_ns = monotonic_ns();
         let played = self.session.play(ops)?;
         self.meter.read(Ring::Inner, Edge::End, &mut self.end)?;
-        let mut parties = self.books.read().since(booked);
+        let active = self.session.visited();
+        let mut parties = self.books.read(active.as_deref()).since(booked);
         if let Some(PlayTimes { wall_ns, cpu_ns }) = played.times {
             (parties.wall_ns, parties.cpu_ns) = (wall_ns, Some(cpu_ns));
         }

@@ -11,7 +11,7 @@ use crate::counter::meter::scripted::Scripted;
 use crate::counter::meter::{Extra, Refused, Ring};
 use crate::sample::{Counting, Kind, Placement, SwitchSource, TO_IDLE, WAKE_UPS};
 use crate::test_lock;
-use crate::workload::session::{Party, Played, Session, Setting};
+use crate::workload::session::{Laps, Party, Played, Session, Setting};
 use crate::workload::{Floor, Unavailable, WORKLOADS, Workload};
 
 thread_local! {
@@ -44,6 +44,12 @@ impl Session for Fake {
         if self.fails {
             bail!("out of luck");
         }
+        Ok(Played::counted(ops * 1000, 2 * ops))
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        note("each");
+        laps.retell((0..ops).map(|op| 1000 + op));
         Ok(Played::counted(ops * 1000, 2 * ops))
     }
 

@@ -18,8 +18,20 @@ pub struct View {
 /// Figures that have a shape.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Picture {
+    /// How many of something there are of each size, on a logarithmic scale.
+    Histogram { title: String, bars: Vec<Bar> },
     /// Curves over steps that stand at equal distances.
     Plot(Plot),
+}
+
+/// One size, or range of sizes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar {
+    pub label: String,
+    /// How many: its length goes by the logarithm of it.
+    pub value: f64,
+    /// How people read the value.
+    pub text: String,
 }
 
 /// Curves over the same steps.

@@ -20,7 +20,7 @@ use nix::unistd::{self, Pid, getpid, getppid};
 use crate::sys::fork::{Ended, Partner};
 use crate::sys::signal;
 
-/// The longest answer, without its end of line. Questions and answers are a few numbers.
+/// The longest answer unless more is asked for, without its end of line. Questions and answers are a few numbers.
 const ANSWER_LIMIT: usize = 256;
 /// How much of what a child last said on stderr is kept.
 const COMPLAINTS_LIMIT: usize = 1024;
@@ -78,10 +78,18 @@ impl Child {
     /// # Errors
     /// As [`Child::listen`]; `BrokenPipe` when the child no longer listens.
     pub fn ask(&mut self, question: &str) -> io::Result<String> {
+        self.ask_at_length(question, ANSWER_LIMIT)
+    }
+
+    /// The same where the answer may have up to `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`Child::ask`].
+    pub fn ask_at_length(&mut self, question: &str, limit: usize) -> io::Result<String> {
         // A child that complains and goes on must not come to wait for somebody who reads its complaints.
         self.complaints.gather();
         tell(&self.questions, &format!("{question}\n")).map_err(|error| self.explain(error))?;
-        self.listen()
+        hear(&self.answers, limit).map_err(|error| self.explain(error))
     }
 
     /// Waits for a line that the child says without having been asked, as when it is ready.
@@ -91,7 +99,7 @@ impl Child {
     /// `InvalidData` when it said something else than one line of UTF-8 with up to 256 bytes; `TimedOut` when the
     /// watchdog has given the measurement up.
     pub fn listen(&mut self) -> io::Result<String> {
-        hear(&self.answers).map_err(|error| self.explain(error))
+        hear(&self.answers, ANSWER_LIMIT).map_err(|error| self.explain(error))
     }
 
     /// Closes the child's stdin, which is to end it, and waits until it has ended.
@@ -159,10 +167,11 @@ fn tell(writer: &OwnedFd, text: &str) -> io::Result<()> {
 }
 
 /// Waits in read(2) itself: a poll before it would be a second call for every answer.
-fn hear(reader: &OwnedFd) -> io::Result<String> {
-    let mut bytes = [0; ANSWER_LIMIT + 1];
+fn hear(reader: &OwnedFd, limit: usize) -> io::Result<String> {
+    let mut bytes = vec![0; limit + 1];
     let mut filled = 0;
     loop {
+        let known = filled;
         match unistd::read(reader, &mut bytes[filled..]) {
             Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "it closed its stdout")),
             Ok(length) => filled += length,
@@ -173,13 +182,13 @@ fn hear(reader: &OwnedFd) -> io::Result<String> {
             Err(errno) => return Err(errno.into()),
         }
         let said = &bytes[..filled];
-        match said.iter().position(|&byte| byte == b'\n') {
+        match said[known..].iter().position(|&byte| byte == b'\n').map(|at| known + at) {
             Some(end) if end + 1 == filled => {
                 return str::from_utf8(&said[..end]).map(String::from).map_err(|_| garbage("no UTF-8", said));
             }
             // Nobody asked for a second line: every later answer would be taken for that of the next question.
             Some(_) => return Err(garbage("more than one line", said)),
-            None if filled == bytes.len() => return Err(garbage("more than 256 bytes", said)),
+            None if filled == bytes.len() => return Err(garbage(&format!("more than {limit} bytes"), said)),
             None => {}
         }
     }
@@ -274,6 +283,11 @@ mod tests {
         check_refused("read line; printf '\\377\\n'; read line", &garbled, &["no UTF-8"]);
         let longest = shell("read line; printf '%0256d\\n' 1").ask("play 1").unwrap();
         assert_eq!(longest.len(), ANSWER_LIMIT);
+        // More than a pipe holds, in many reads.
+        let long = shell("read line; printf '%0200000d\n' 1").ask_at_length("play 1", 200_000).unwrap();
+        assert_eq!(long.len(), 200_000);
+        let error = shell("read line; printf '%0200001d\n' 1").ask_at_length("play 1", 200_000).unwrap_err();
+        assert!(error.to_string().contains("more than 200000 bytes"), "{error}");
     }
 
     #[test]

@@ -32,15 +32,14 @@ impl Line {
         let (reader, writer) = unistd::pipe2(OFlag::O_CLOEXEC)?;
         Ok(Line { reader, writer })
     }
+}
 
-    /// An eventfd, twice: a closed one is not noticed on the other side.
-    ///
-    /// # Errors
-    /// As for a pipe.
-    pub fn eventfd() -> io::Result<Line> {
-        let event = OwnedFd::from(EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC)?);
-        Ok(Line { reader: event.try_clone()?, writer: event })
-    }
+/// An eventfd, to be written and read: that another party has closed it is not noticed. Closed on exec.
+///
+/// # Errors
+/// As for a pipe.
+pub fn eventfd() -> io::Result<OwnedFd> {
+    Ok(OwnedFd::from(EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC)?))
 }
 
 /// Two connected UNIX stream sockets, each to be read and written. Closed on exec.
@@ -115,9 +114,9 @@ mod tests {
         let pipe = Line::pipe().unwrap();
         send(&pipe.writer, WORD).unwrap();
         receive::<4>(&pipe.reader).unwrap();
-        let event = Line::eventfd().unwrap();
-        send(&event.writer, INCREMENT).unwrap();
-        receive::<8>(&event.reader).unwrap();
+        let event = eventfd().unwrap();
+        send(&event, INCREMENT).unwrap();
+        receive::<8>(&event).unwrap();
         let (here, there) = socket_pair().unwrap();
         send(&here, WORD).unwrap();
         receive::<4>(&there).unwrap();

@@ -8,6 +8,7 @@ pub mod goroutine;
 mod hand;
 mod process;
 mod reference;
+mod ring;
 pub mod session;
 mod task;
 mod thread;
@@ -189,6 +190,7 @@ pub fn defaults() -> impl Iterator<Item = &'static Workload> {
 mod tests {
     use super::*;
     use crate::test_lock;
+    use crate::workload::session::Laps;
     use std::fs;
 
     /// What could be left behind: open files and threads of this process, and its children.
@@ -209,17 +211,19 @@ mod tests {
 
     fn check_session(
         name: &str,
-        prepare: fn(&Setting) -> Result<Box<dyn Session>>,
+        prepare: impl Fn(&Setting) -> Result<Box<dyn Session>>,
         own_switches_per_op: Option<f64>,
         may_overtake: bool,
+        is_ring: bool,
     ) {
         let setting = Setting::on(0);
         let before = left_overs();
         let mut session = prepare(&setting).unwrap();
         assert!(!session.parties().is_empty(), "{name}");
         // A reactor learns only by the first that its pipes are empty.
-        session.play(1).unwrap();
-        for ops in [1, 2, 100] {
+        session.play(session.fitting(1)).unwrap();
+        for ops in [1, 2, 7, 100] {
+            let ops = session.fitting(ops);
             let played = session.play(ops).unwrap();
             assert!(played.elapsed_ns > 0, "{name}");
             if let Some(per_op) = own_switches_per_op {
@@ -228,7 +232,15 @@ mod tests {
                 let missing = if may_overtake { 0.2 * expected + 2.0 } else { 0.0 };
                 assert!((0.0..=missing).contains(&(expected - counted)), "{name}, {ops} ops: {counted}");
             }
+            let mut laps = Laps::of(ops);
+            let played = session.play_each(ops, &mut laps);
+            assert_eq!(played.is_err(), is_ring, "{name}");
+            let Ok(played) = played else { continue };
+            assert_eq!(laps.durations().count() as u64, ops, "{name}");
+            assert_eq!(laps.durations().sum::<u64>(), laps.elapsed_ns(), "{name}");
+            assert!(laps.elapsed_ns() <= played.elapsed_ns, "{name}: {laps:?} in {played:?}");
         }
+        assert!(session.lap_cost_ns().unwrap() > 0.0, "{name}");
         session.end().unwrap();
         assert_eq!(left_overs(), before, "{name} left files, threads or children behind");
         drop(prepare(&setting).unwrap());
@@ -267,9 +279,18 @@ mod tests {
                 SwitchSource::Polls | SwitchSource::Resumes => workload.expected_switches_per_op,
                 SwitchSource::Kernel | SwitchSource::Uprobe => None,
             };
-            check_session(workload.name, workload.prepare, own, workload.apart);
+            check_session(workload.name, workload.prepare, own, workload.apart, false);
             if let Some(floor) = &workload.floor {
-                check_session(workload.name, floor.prepare, own.map(|_| 0.0), false);
+                check_session(workload.name, floor.prepare, own.map(|_| 0.0), false, false);
+            }
+            let Some(ring) = &workload.ring else { continue };
+            for parties in [2, 3, 5, 40] {
+                for working_set_bytes in [0, 5000] {
+                    let shape = RingShape { parties, working_set_bytes };
+                    let prepare = |setting: &Setting| (ring.prepare)(setting, shape);
+                    check_session(workload.name, prepare, own.map(|_| 1.0), false, true);
+                    check_session(workload.name, |_| (ring.floor)(shape), own.map(|_| 0.0), false, false);
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use nix::unistd::getppid;
 use crate::sample::{Kind, SwitchSource};
 use crate::sys::clock::monotonic_ns;
 use crate::workload::Workload;
-use crate::workload::session::{Party, Played, Session};
+use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
 
 pub(crate) const SYSCALL: Workload = Workload {
     name: "syscall",
@@ -18,7 +18,7 @@ pub(crate) const SYSCALL: Workload = Workload {
     summary: "one thread asks for its parent's id, one of the cheapest system calls; nothing switches",
     op: ONE_CALL,
     switch_source: SwitchSource::Kernel,
-    prepare: |_| Ok(Box::new(Calls(enter_kernel))),
+    prepare: |_| Ok(Box::new(Calls { plain: enter_kernel, paced: enter_kernel })),
     ..Workload::EMPTY
 };
 
@@ -28,24 +28,31 @@ pub(crate) const CALL: Workload = Workload {
     summary: "one thread calls a function that is not inlined; nothing switches",
     op: ONE_CALL,
     switch_source: SwitchSource::Kernel,
-    prepare: |_| Ok(Box::new(Calls(call_function))),
+    prepare: |_| Ok(Box::new(Calls { plain: call_function, paced: call_function })),
     ..Workload::EMPTY
 };
 
 const ONE_CALL: &str = "one call";
 
 /// A loop of calls. The loop is behind the pointer, so that the pointer costs nothing per op.
-struct Calls(fn(u64));
+struct Calls {
+    plain: fn(u64, &mut Unpaced),
+    paced: fn(u64, &mut Laps),
+}
 
-fn enter_kernel(ops: u64) {
+fn enter_kernel(ops: u64, pace: &mut impl Pace) {
+    pace.begin();
     for _ in 0..ops {
         black_box(getppid());
+        pace.lap();
     }
 }
 
-fn call_function(ops: u64) {
+fn call_function(ops: u64, pace: &mut impl Pace) {
+    pace.begin();
     for op in 0..ops {
         black_box(callee(black_box(op)));
+        pace.lap();
     }
 }
 
@@ -61,7 +68,13 @@ impl Session for Calls {
 
     fn play(&mut self, ops: u64) -> Result<Played> {
         let started_ns = monotonic_ns();
-        (self.0)(ops);
+        (self.plain)(ops, &mut Unpaced);
+        Ok(Played::timed(monotonic_ns() - started_ns))
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        let started_ns = monotonic_ns();
+        (self.paced)(ops, laps);
         Ok(Played::timed(monotonic_ns() - started_ns))
     }
 

@@ -1,6 +1,6 @@
 //! What every way of switching must be able to do: make its parties, play, end.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::unistd::{Pid, getpid, gettid};
 
 use crate::sample::RingShape;
@@ -38,6 +38,12 @@ impl Setting {
         if self.is_apart() { vec![self.leader_cpu, self.follower_cpu] } else { vec![self.leader_cpu] }
     }
 
+    /// The setting of one member of a ring: every other one is on the follower's CPU.
+    pub fn of_member(&self, member: usize) -> Setting {
+        let follower_cpu = if member % 2 == 1 { self.follower_cpu } else { self.leader_cpu };
+        Setting { follower_cpu, ..*self }
+    }
+
     /// Takes the calling thread, a follower that has inherited the leader's CPU, to its own.
     ///
     /// # Errors
@@ -56,18 +62,35 @@ pub trait Session {
     /// The Linux threads that take part, the calling one included if it does.
     fn parties(&self) -> Vec<Party>;
 
-    /// Plays this many ops and times them, with the clock read at both ends only.
+    /// The number of ops, this or one a little above, that can be played: a token must come back.
+    fn fitting(&self, ops: u64) -> u64 {
+        ops
+    }
+
+    /// Which of the parties took part in the last play, by their places among [`Session::parties`]; `None` if all did.
+    fn visited(&self) -> Option<Vec<usize>> {
+        None
+    }
+
+    /// Plays this many ops, a number that [`Session::fitting`] gives, and times them, with the clock read at both ends
+    /// only.
     ///
     /// # Errors
     /// A party is gone or stuck; the session is then good for nothing but [`Session::end`] or being dropped.
     fn play(&mut self, ops: u64) -> Result<Played>;
 
-    /// Plays as [`Session::play`] does, with the clock read after every op as well.
+    /// Plays as [`Session::play`] does, at most [`MOST_LAPS`] ops, with the clock read after every op as well.
     ///
     /// # Errors
-    /// As [`Session::play`]; or these parties cannot be timed op by op.
-    fn play_each(&mut self, _ops: u64, _laps: &mut Laps) -> Result<Played> {
-        bail!("these parties cannot be timed op by op")
+    /// As [`Session::play`].
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played>;
+
+    /// What reading the clock between two ops costs [`Session::play_each`] per op, ns, measured now.
+    ///
+    /// # Errors
+    /// As [`Session::play`], of parties that have a clock of their own.
+    fn lap_cost_ns(&mut self) -> Result<f64> {
+        Ok(Laps::cost_ns())
     }
 
     /// Ends all parties and waits for them, leaving no thread, process or file descriptor behind.
@@ -76,6 +99,9 @@ pub trait Session {
     /// A party had failed.
     fn end(self: Box<Self>) -> Result<()>;
 }
+
+/// Ops of a play that is timed op by op: their moments fit the second-level cache beside what the parties need.
+pub const MOST_LAPS: u64 = 10_000;
 
 /// What is done between one op and the next.
 pub trait Pace {
@@ -110,9 +136,38 @@ impl Laps {
         Laps { moments: Vec::with_capacity(ops as usize + 1) }
     }
 
-    /// When the first op began, and when each had ended, ns.
-    pub fn moments(&self) -> &[u64] {
-        &self.moments
+    /// Those of ops that another process has timed, from their durations, ns.
+    pub fn retell(&mut self, durations: impl Iterator<Item = u64>) {
+        self.moments.clear();
+        self.moments.push(0);
+        self.moments.extend(durations.scan(0, |now, duration| {
+            *now += duration;
+            Some(*now)
+        }));
+    }
+
+    /// The same ops, each longer by this share of it.
+    pub fn stretch(&mut self, share: f64) {
+        let Some(&first) = self.moments.first() else { return };
+        self.moments.iter_mut().for_each(|moment| *moment += ((*moment - first) as f64 * share) as u64);
+    }
+
+    /// From the first op's begin to the last one's end, ns.
+    pub fn elapsed_ns(&self) -> u64 {
+        self.moments.first().zip(self.moments.last()).map_or(0, |(first, last)| last - first)
+    }
+
+    /// What a lap costs by itself, ns: the median of several rows of laps with no op between them.
+    fn cost_ns() -> f64 {
+        const LAPS: u64 = 1000;
+        let mut laps = Laps::of(LAPS);
+        let mut costs: [f64; 9] = std::array::from_fn(|_| {
+            laps.begin();
+            (0..LAPS).for_each(|_| laps.lap());
+            laps.elapsed_ns() as f64 / LAPS as f64
+        });
+        costs.sort_by(f64::total_cmp);
+        costs[costs.len() / 2]
     }
 
     /// How long each op took, ns; the clock's reading is in each.

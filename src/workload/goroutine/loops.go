@@ -3,8 +3,14 @@ package main
 
 import "runtime"
 
-// A loop plays so many ops. Its goroutines were made with it, and wait between plays.
-type loop func(ops int)
+// A loop plays ops. Its goroutines were made with it, and wait between plays.
+type loop struct {
+	// play plays so many in a row.
+	play func(ops int)
+	// one plays a single one, for who looks at the clock after each. A call of it costs a nanosecond or two, so play has a
+	// loop of its own.
+	one func(op int)
+}
 
 // channelPingPong has two goroutines hand a number to and fro through two unbuffered channels. One op is a round trip,
 // two goroutine switches:
@@ -19,11 +25,17 @@ func channelPingPong() loop {
 		}
 	}()
 	letFollowerWait()
-	return func(ops int) {
-		for op := 0; op < ops; op++ {
+	return loop{
+		play: func(ops int) {
+			for op := 0; op < ops; op++ {
+				there <- op
+				<-back
+			}
+		},
+		one: func(op int) {
 			there <- op
 			<-back
-		}
+		},
 	}
 }
 
@@ -41,10 +53,13 @@ func oneway() loop {
 		}
 	}()
 	letFollowerWait()
-	return func(ops int) {
-		for op := 0; op < ops; op++ {
-			there <- op
-		}
+	return loop{
+		play: func(ops int) {
+			for op := 0; op < ops; op++ {
+				there <- op
+			}
+		},
+		one: func(op int) { there <- op },
 	}
 }
 
@@ -52,23 +67,36 @@ func oneway() loop {
 // receives by itself, through channels that hold one number.
 func channelFloor() loop {
 	there, back := make(chan int, 1), make(chan int, 1)
-	return func(ops int) {
-		for op := 0; op < ops; op++ {
+	return loop{
+		play: func(ops int) {
+			for op := 0; op < ops; op++ {
+				there <- op
+				back <- <-there
+				<-back
+			}
+		},
+		one: func(op int) {
 			there <- op
 			back <- <-there
 			<-back
-		}
+		},
 	}
 }
 
 // onewayFloor is what remains of oneway when nothing switches: one goroutine sends and receives by itself.
 func onewayFloor() loop {
 	there := make(chan int, 1)
-	return func(ops int) {
-		for op := 0; op < ops; op++ {
+	return loop{
+		play: func(ops int) {
+			for op := 0; op < ops; op++ {
+				there <- op
+				<-there
+			}
+		},
+		one: func(op int) {
 			there <- op
 			<-there
-		}
+		},
 	}
 }
 

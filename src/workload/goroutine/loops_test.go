@@ -1,12 +1,16 @@
 package main
 
-import "testing"
+import (
+	"strconv"
+	"strings"
+	"testing"
+)
 
 func benchmark(b *testing.B, prepare func() loop) {
-	play := prepare()
+	loop := prepare()
 	b.ReportAllocs()
 	b.ResetTimer()
-	play(b.N)
+	loop.play(b.N)
 }
 
 // The classic: one op is one message.
@@ -20,11 +24,43 @@ func BenchmarkOnewayFloor(b *testing.B)  { benchmark(b, onewayFloor) }
 
 // What is allocated would make the collector run in the middle of a play, sooner or later.
 func TestPlaysAllocateNothing(t *testing.T) {
-	room := make([]byte, 0, 128)
 	for name, prepare := range loops {
-		play := prepare()
-		if allocations := testing.AllocsPerRun(100, func() { timed(play, 1001, room) }); allocations != 0 {
-			t.Errorf("%s allocates %v times per play", name, allocations)
+		loop := prepare()
+		for verb, answer := range verbs {
+			if allocations := testing.AllocsPerRun(100, func() { answer(loop, 1001) }); allocations != 0 {
+				t.Errorf("%s allocates %v times per %s", name, allocations, verb)
+			}
+		}
+	}
+}
+
+func TestTheLongestAnswerHasRoom(t *testing.T) {
+	// A tenth of a second for each op.
+	for at := range moments {
+		moments[at] = int64(at) * 100_000_000
+	}
+	answer := durations(append(room[:0], "100000000 100000000 100000000"...), mostEach)
+	if len(answer)+1 > len(room) {
+		t.Errorf("%d bytes", len(answer))
+	}
+}
+
+func TestEveryOpHasADurationAndTogetherTheyAreThePlay(t *testing.T) {
+	for name, prepare := range loops {
+		numbers := strings.Fields(string(playEach(prepare(), 101)))
+		if len(numbers) != 3+101 {
+			t.Fatalf("%s: %d numbers", name, len(numbers))
+		}
+		sum := 0
+		for _, number := range numbers[3:] {
+			duration, err := strconv.Atoi(number)
+			if err != nil || duration < 0 {
+				t.Fatalf("%s: a duration of %q", name, number)
+			}
+			sum += duration
+		}
+		if elapsed, _ := strconv.Atoi(numbers[0]); sum > elapsed {
+			t.Errorf("%s: ops of %d ns in a play of %d ns", name, sum, elapsed)
 		}
 	}
 }

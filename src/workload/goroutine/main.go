@@ -4,9 +4,14 @@
 //	→ ready <process id>
 //	← play <ops>
 //	→ <elapsed ns> <wall ns> <CPU ns>
+//	← each <ops>
+//	→ <elapsed ns> <wall ns> <CPU ns> <ns of the first op> <of the second> …
+//	← clock <readings>
+//	→ <elapsed ns>
 //
 // The first time is the loop's alone. The other two are taken just around it, of the monotonic clock and of the CPU time of
-// this whole process: where they differ, something else had the CPU.
+// this whole process: where they differ, something else had the CPU. Asked for each, it reads its clock after every op as
+// well; what so many of those readings take by themselves is another question.
 //
 // Between the first line and the end next to nothing is allocated, so that the collector never runs.
 package main
@@ -16,6 +21,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -26,7 +32,21 @@ const (
 	clockProcessCPUTime = 2
 	// Two milliseconds or so: enough for caches and branch predictors to know the loop.
 	warmUpOps = 10000
+	// As many ops as are asked for at once, each timed by itself.
+	mostEach = 10000
 )
+
+// When the ops of a play had ended, and where an answer is written: neither is on the heap.
+var (
+	moments [mostEach + 1]int64
+	room    [(mostEach + 3) * 12]byte
+)
+
+var verbs = map[string]func(loop, int) []byte{
+	"play":  playAll,
+	"each":  playEach,
+	"clock": readClock,
+}
 
 var loops = map[string]func() loop{
 	"channel":       channelPingPong,
@@ -42,22 +62,72 @@ func main() {
 	if len(os.Args) != 2 || loops[os.Args[1]] == nil {
 		fail("usage: " + os.Args[0] + " channel|oneway|channel-floor|oneway-floor")
 	}
-	play := loops[os.Args[1]]()
-	play(warmUpOps)
+	loop := loops[os.Args[1]]()
+	loop.play(warmUpOps)
 	answer(strconv.AppendInt([]byte("ready "), int64(os.Getpid()), 10))
 	var lines lineReader
-	room := make([]byte, 0, 128)
 	for {
 		line, more := lines.next()
 		if !more {
 			return
 		}
-		answer(timed(play, opsOf(line), room))
+		verb, number := wordsOf(line)
+		answer(verbs[verb](loop, number))
 	}
 }
 
-// timed plays, and appends what it took to a line.
-func timed(play loop, ops int, line []byte) []byte {
+func playAll(loop loop, ops int) []byte {
+	return timed(loop.play, ops)
+}
+
+// playEach reads the monotonic clock after every op.
+func playEach(loop loop, ops int) []byte {
+	if ops > mostEach {
+		fail("more ops than " + strconv.Itoa(mostEach))
+	}
+	clearMoments(ops)
+	line := timed(func(ops int) {
+		started := time.Now()
+		moments[0] = int64(time.Since(started))
+		for op := 0; op < ops; op++ {
+			loop.one(op)
+			moments[op+1] = int64(time.Since(started))
+		}
+	}, ops)
+	return durations(line, ops)
+}
+
+// durations appends how long each op took.
+func durations(line []byte, ops int) []byte {
+	for op := 0; op < ops; op++ {
+		line = strconv.AppendInt(append(line, ' '), moments[op+1]-moments[op], 10)
+	}
+	return line
+}
+
+// readClock reads the clock as playEach does, with no op between two readings.
+func readClock(_ loop, readings int) []byte {
+	if readings > mostEach {
+		fail("more readings than " + strconv.Itoa(mostEach))
+	}
+	clearMoments(readings)
+	started := time.Now()
+	moments[0] = int64(time.Since(started))
+	for at := 0; at < readings; at++ {
+		moments[at+1] = int64(time.Since(started))
+	}
+	return strconv.AppendInt(room[:0], moments[readings]-moments[0], 10)
+}
+
+// clearMoments has the pages that the next play writes to there.
+func clearMoments(ops int) {
+	for at := 0; at <= ops; at++ {
+		moments[at] = 0
+	}
+}
+
+// timed plays, and writes what it took.
+func timed(play func(ops int), ops int) []byte {
 	cpu := clock(clockProcessCPUTime)
 	wall := clock(clockMonotonic)
 	started := time.Now()
@@ -70,20 +140,20 @@ func timed(play loop, ops int, line []byte) []byte {
 	if ops%2 != 0 {
 		letFollowerWait()
 	}
-	line = strconv.AppendInt(line, elapsed.Nanoseconds(), 10)
+	line := strconv.AppendInt(room[:0], elapsed.Nanoseconds(), 10)
 	line = strconv.AppendInt(append(line, ' '), wall, 10)
 	return strconv.AppendInt(append(line, ' '), cpu, 10)
 }
 
-func opsOf(line string) int {
-	const verb = "play "
-	if len(line) > len(verb) && line[:len(verb)] == verb {
-		if ops, err := strconv.Atoi(line[len(verb):]); err == nil && ops >= 0 {
-			return ops
+// wordsOf is what is to be done, and with how many.
+func wordsOf(line string) (string, int) {
+	if space := strings.IndexByte(line, ' '); space > 0 && verbs[line[:space]] != nil {
+		if number, err := strconv.Atoi(line[space+1:]); err == nil && number >= 0 {
+			return line[:space], number
 		}
 	}
-	fail("expected \"play <ops>\", got " + strconv.Quote(line))
-	return 0
+	fail("expected \"play <ops>\", \"each <ops>\" or \"clock <readings>\", got " + strconv.Quote(line))
+	return "", 0
 }
 
 // clock reads a clock by a system call of its own, in nanoseconds.

@@ -14,7 +14,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Pid;
 
 use crate::sample::{Kind, SwitchSource};
@@ -22,7 +22,7 @@ use crate::sys::affinity::Pinned;
 use crate::sys::child::Child;
 use crate::sys::fork::Ended;
 use crate::tool::go;
-use crate::workload::session::{Party, PlayTimes, Played, Session, Setting};
+use crate::workload::session::{Laps, MOST_LAPS, Party, PlayTimes, Played, Session, Setting};
 use crate::workload::{Floor, ProbePoint, ROUND_TRIP, Say, Unavailable, Workload};
 
 pub(crate) const CHANNEL: Workload = Workload {
@@ -139,12 +139,60 @@ impl Session for Goroutines {
         parse(&answer).with_context(|| format!("the goroutines' program answered {answer:?}"))
     }
 
+    /// By Go's own clock.
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        let _away = self.spare_cpu.map(Pinned::to).transpose()?;
+        let answer = self.program.ask_at_length(&format!("each {ops}"), EACH_ANSWER_LIMIT)?;
+        parse_each(&answer, ops, laps).with_context(|| {
+            let begin: String = answer.chars().take(60).collect();
+            format!("the goroutines' program, asked for {ops} ops, answered {begin:?}…")
+        })
+    }
+
+    /// Of Go's own clock.
+    fn lap_cost_ns(&mut self) -> Result<f64> {
+        let _away = self.spare_cpu.map(Pinned::to).transpose()?;
+        let costs: Result<Vec<f64>> = (0..CLOCK_ROWS)
+            .map(|_| {
+                let answer = self.program.ask(&format!("clock {CLOCK_READINGS}"))?;
+                let elapsed_ns: u64 = answer
+                    .parse()
+                    .with_context(|| format!("the goroutines' program answered {answer:?} when asked for its clock"))?;
+                Ok(elapsed_ns as f64 / CLOCK_READINGS as f64)
+            })
+            .collect();
+        let mut costs = costs?;
+        costs.sort_by(f64::total_cmp);
+        Ok(costs[costs.len() / 2])
+    }
+
     fn end(self: Box<Self>) -> Result<()> {
         match self.program.end()? {
             Ended::Exited(0) => Ok(()),
             ended => bail!("the goroutines' program {ended}"),
         }
     }
+}
+
+/// Readings of the program's clock in a row, and how many such rows.
+const CLOCK_READINGS: u64 = 1000;
+const CLOCK_ROWS: usize = 9;
+
+/// As many numbers as the program may be asked for, each of an op of up to a hundred seconds.
+const EACH_ANSWER_LIMIT: usize = (MOST_LAPS as usize + 3) * 12;
+
+/// The same three times, and how long each op took.
+fn parse_each(answer: &str, ops: u64, laps: &mut Laps) -> Result<Played> {
+    let mut each = answer.splitn(4, ' ');
+    let times: Vec<&str> = each.by_ref().take(3).collect();
+    let played = parse(&times.join(" "))?;
+    let durations = each.next().unwrap_or_default().split(' ').map(str::parse::<u64>).collect::<Result<Vec<u64>, _>>();
+    let durations = durations.context("numbers were expected")?;
+    ensure!(durations.len() as u64 == ops, "{} durations were found", durations.len());
+    let sum = durations.iter().try_fold(0_u64, |sum, &duration| sum.checked_add(duration));
+    ensure!(sum.is_some_and(|sum| sum <= played.elapsed_ns), "the ops took longer than the play");
+    laps.retell(durations.into_iter());
+    Ok(played)
 }
 
 /// `<elapsed ns> <wall ns> <CPU ns>`
@@ -169,5 +217,18 @@ mod tests {
         for garbage in ["", "1000", "1000 1200", "0 1 1", "1 2 3 4", "a b c", "1  2 3", "-1 2 3", "1.5 2 3"] {
             assert!(parse(garbage).is_err(), "{garbage:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_for_each_op_has_a_duration_for_each() {
+        let mut laps = Laps::default();
+        let played = parse_each("1000 1200 1150 300 700", 2, &mut laps).unwrap();
+        assert_eq!((played.elapsed_ns, laps.elapsed_ns()), (1000, 1000));
+        assert_eq!(laps.durations().collect::<Vec<_>>(), [300, 700]);
+        for garbage in ["1000 1200 1150", "1000 1200 1150 300", "1 1 1 300 700", "1000 1200 1150 300 x", "300 700"] {
+            assert!(parse_each(garbage, 2, &mut laps).is_err(), "{garbage:?}");
+        }
+        let huge = format!("1000 1200 1150 {0} {0}", u64::MAX);
+        assert!(parse_each(&huge, 2, &mut laps).is_err());
     }
 }

@@ -6,8 +6,10 @@ use crate::sample::{Kind, SwitchSource};
 use crate::sys::futex::Scope;
 use crate::workload::hand::Alone;
 use crate::workload::process::ProcessPair;
-use crate::workload::thread::futex::FutexHand;
-use crate::workload::{Floor, ROUND_TRIP, Workload};
+use crate::workload::process::ring::{self, ProcessRing};
+use crate::workload::ring::RingOfOne;
+use crate::workload::thread::futex::{BETWEEN, FutexHand, SlotHand};
+use crate::workload::{Floor, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "process-futex",
@@ -21,6 +23,11 @@ pub(crate) const WORKLOAD: Workload = Workload {
     floor: Some(Floor {
         summary: "one thread changes the word by itself: two wakes that find nobody, no switch",
         prepare: |_| Alone::prepare(|| FutexHand::pair(Scope::Shared)),
+    }),
+    ring: Some(Ring {
+        prepare: ProcessRing::<SlotHand<BETWEEN>>::prepare,
+        floor: RingOfOne::<SlotHand<BETWEEN>>::prepare,
+        needs: ring::NEEDS,
     }),
     ..Workload::EMPTY
 };

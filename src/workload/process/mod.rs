@@ -2,6 +2,7 @@
 
 pub(super) mod futex;
 pub(super) mod pipe;
+mod ring;
 pub(super) mod yields;
 
 use std::io;

@@ -4,8 +4,10 @@
 
 use crate::sample::{Kind, SwitchSource};
 use crate::workload::process::ProcessPair;
+use crate::workload::process::ring::{self, ProcessRing};
+use crate::workload::ring::RingOfOne;
 use crate::workload::thread::pipe::{FLOOR, PipeHand};
-use crate::workload::{ROUND_TRIP, Workload};
+use crate::workload::{ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "process-pipe",
@@ -18,5 +20,10 @@ pub(crate) const WORKLOAD: Workload = Workload {
     apart: true,
     prepare: |setting| ProcessPair::prepare(setting, PipeHand::pair),
     floor: Some(FLOOR),
+    ring: Some(Ring {
+        prepare: ProcessRing::<PipeHand>::prepare,
+        floor: RingOfOne::<PipeHand>::prepare,
+        needs: ring::NEEDS,
+    }),
     ..Workload::EMPTY
 };

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc::channel;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::unconstrained;
 
 use crate::sample::{Kind, SwitchSource};
-use crate::workload::task::{Counted, Orders, Switches, TOKEN, Tally, TaskSession};
-use crate::workload::{Floor, ROUND_TRIP, Workload};
+use crate::workload::task::ring::{Inbox, TaskRing, needs};
+use crate::workload::task::{Counted, Orders, Switches, TOKEN, Tally, TaskSession, each_op};
+use crate::workload::{Floor, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-channel",
@@ -26,8 +27,33 @@ pub(crate) const WORKLOAD: Workload = Workload {
         summary: "one task sends and receives through the same two channels by itself: two sends, two receives, no other task polled",
         prepare: |_| TaskSession::prepare(alone),
     }),
+    ring: Some(Ring {
+        prepare: TaskRing::prepare::<Receiver<u64>>,
+        floor: TaskRing::prepare_floor::<Receiver<u64>>,
+        needs: needs(CHANNEL_BYTES),
+    }),
     ..Workload::EMPTY
 };
+
+/// What a channel of tokio's takes, measured by a million of them.
+const CHANNEL_BYTES: u32 = 1250;
+
+/// A channel of capacity 1.
+impl Inbox for Receiver<u64> {
+    type Door = Sender<u64>;
+
+    fn make() -> (Sender<u64>, Receiver<u64>) {
+        channel(1)
+    }
+
+    async fn hand_in(door: &Sender<u64>) -> Option<()> {
+        door.send(TOKEN).await.ok()
+    }
+
+    async fn take_out(&mut self) -> Option<()> {
+        self.recv().await.map(drop)
+    }
+}
 
 pub(super) fn ping_pong<S: Tally>(runtime: &Runtime, mut orders: Orders<S>) {
     let switches = Arc::clone(&orders.switches);
@@ -35,10 +61,10 @@ pub(super) fn ping_pong<S: Tally>(runtime: &Runtime, mut orders: Orders<S>) {
     let (to_leader, mut from_follower) = channel(1);
     let leader = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 to_follower.send(TOKEN).await.ok()?;
                 from_follower.recv().await?;
-            }
+            });
             orders.finish().await?;
         }
         Some(())
@@ -59,12 +85,12 @@ pub(super) fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
     let (to_back, mut from_back) = channel(1);
     let task = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 to_there.send(TOKEN).await.ok()?;
                 from_there.recv().await?;
                 to_back.send(TOKEN).await.ok()?;
                 from_back.recv().await?;
-            }
+            });
             orders.finish().await?;
         }
         Some(())

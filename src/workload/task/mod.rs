@@ -7,6 +7,7 @@ pub(super) mod multi;
 pub(super) mod notify;
 pub(super) mod oneway;
 pub(super) mod pipe;
+mod ring;
 pub(super) mod yields;
 
 use std::cell::Cell;
@@ -20,7 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::sys::clock::monotonic_ns;
-use crate::workload::session::{Party, Played, Session};
+use crate::workload::session::{Laps, Party, Played, Session};
 
 /// What is handed over.
 const TOKEN: u64 = 1;
@@ -28,25 +29,58 @@ const TOKEN: u64 = 1;
 /// Tasks that wait for a number of ops to play.
 struct TaskSession {
     runtime: Runtime,
-    start: Sender<u64>,
-    done: Receiver<Played>,
+    start: Sender<Order>,
+    done: Receiver<(Played, Option<Laps>)>,
     /// The runtime's own threads, where it has any.
     workers: Vec<Party>,
 }
 
-/// Where a leading task is told how many ops to play, and tells what they took.
+/// What a leading task is told: how many ops to play, and where each one's end is to be noted, if it is.
+struct Order {
+    ops: u64,
+    laps: Option<Laps>,
+}
+
+/// Where a leading task is told what to play, and tells what it took.
 struct Orders<S> {
-    start: Receiver<u64>,
-    done: Sender<Played>,
+    start: Receiver<Order>,
+    done: Sender<(Played, Option<Laps>)>,
+    /// Of the order that is being played.
+    laps: Option<Laps>,
     switches: Arc<S>,
     started_ns: u64,
     switched: u64,
 }
 
+/// Plays the ops of an order in the leading task: `each_op!(orders, ops, left => { … })`, of which `left` are still to come.
+///
+/// The op's code is there twice, with and without the clock read after it: a loop for both would have a branch or a future
+/// more in each of some hundred nanoseconds.
+macro_rules! each_op {
+    ($orders:ident, $ops:ident, $left:pat => $op:block) => {
+        match &mut $orders.laps {
+            None => {
+                for $left in (0..$ops).rev() {
+                    $op
+                }
+            }
+            Some(laps) => {
+                $crate::workload::session::Pace::begin(laps);
+                for $left in (0..$ops).rev() {
+                    $op
+                    $crate::workload::session::Pace::lap(laps);
+                }
+            }
+        }
+    };
+}
+use each_op;
+
 impl<S: Tally> Orders<S> {
     /// Waits for the next number of ops and starts the clock; `None` when there will be no more.
     async fn next(&mut self) -> Option<u64> {
-        let ops = self.start.recv().await?;
+        let Order { ops, laps } = self.start.recv().await?;
+        self.laps = laps;
         self.switched = self.switches.count();
         self.started_ns = monotonic_ns();
         Some(ops)
@@ -56,7 +90,7 @@ impl<S: Tally> Orders<S> {
     async fn finish(&mut self) -> Option<()> {
         let elapsed_ns = monotonic_ns() - self.started_ns;
         let played = Played::counted(elapsed_ns, self.switches.count() - self.switched);
-        self.done.send(played).await.ok()
+        self.done.send((played, self.laps.take())).await.ok()
     }
 }
 
@@ -72,10 +106,31 @@ impl TaskSession {
         workers: Vec<Party>,
         spawn: impl FnOnce(&Runtime, Orders<S>),
     ) -> Result<Box<dyn Session>> {
+        Ok(Box::new(TaskSession::start(runtime, workers, spawn)))
+    }
+
+    fn start<S: Tally>(runtime: Runtime, workers: Vec<Party>, spawn: impl FnOnce(&Runtime, Orders<S>)) -> TaskSession {
         let (start, orders) = channel(1);
         let (report, done) = channel(1);
-        spawn(&runtime, Orders { start: orders, done: report, switches: Arc::default(), started_ns: 0, switched: 0 });
-        Ok(Box::new(TaskSession { runtime, start, done, workers }))
+        let orders =
+            Orders { start: orders, done: report, laps: None, switches: Arc::default(), started_ns: 0, switched: 0 };
+        spawn(&runtime, orders);
+        TaskSession { runtime, start, done, workers }
+    }
+
+    /// Has every task run until it waits.
+    fn settle(&mut self) {
+        // Spawned from outside, as all of them were: into the same queue, behind them.
+        let last = self.runtime.spawn(async {});
+        let _ = self.runtime.block_on(last);
+    }
+
+    fn play_order(&mut self, order: Order) -> Result<(Played, Option<Laps>)> {
+        // Entering the runtime costs about a microsecond: the leading task reads the clock itself.
+        self.runtime.block_on(async {
+            self.start.send(order).await.map_err(|_| anyhow!("the leading task has ended"))?;
+            self.done.recv().await.ok_or_else(|| anyhow!("the leading task ended in the middle of the measurement"))
+        })
     }
 }
 
@@ -85,11 +140,13 @@ impl Session for TaskSession {
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        // Entering the runtime costs about a microsecond: the leading task reads the clock itself.
-        self.runtime.block_on(async {
-            self.start.send(ops).await.map_err(|_| anyhow!("the leading task has ended"))?;
-            self.done.recv().await.ok_or_else(|| anyhow!("the leading task ended in the middle of the measurement"))
-        })
+        Ok(self.play_order(Order { ops, laps: None })?.0)
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        let (played, noted) = self.play_order(Order { ops, laps: Some(std::mem::take(laps)) })?;
+        *laps = noted.unwrap_or_default();
+        Ok(played)
     }
 
     fn end(self: Box<Self>) -> Result<()> {

@@ -9,8 +9,9 @@ use tokio::sync::Notify;
 use tokio::task::unconstrained;
 
 use crate::sample::{Kind, SwitchSource};
-use crate::workload::task::{Counted, Orders, Switches, TaskSession};
-use crate::workload::{Floor, ROUND_TRIP, Workload};
+use crate::workload::task::ring::{Inbox, TaskRing, needs};
+use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
+use crate::workload::{Floor, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-notify",
@@ -24,8 +25,35 @@ pub(crate) const WORKLOAD: Workload = Workload {
         summary: "one task notifies itself and does not wait, twice: no other task polled",
         prepare: |_| TaskSession::prepare(alone),
     }),
+    ring: Some(Ring {
+        prepare: TaskRing::prepare::<Arc<Notify>>,
+        floor: TaskRing::prepare_floor::<Arc<Notify>>,
+        needs: needs(NOTIFY_BYTES),
+    }),
     ..Workload::EMPTY
 };
+
+/// What a `Notify` behind an `Arc` takes, measured by a million of them.
+const NOTIFY_BYTES: u32 = 100;
+
+impl Inbox for Arc<Notify> {
+    type Door = Arc<Notify>;
+
+    fn make() -> (Arc<Notify>, Arc<Notify>) {
+        let notify = Arc::new(Notify::new());
+        (Arc::clone(&notify), notify)
+    }
+
+    async fn hand_in(door: &Arc<Notify>) -> Option<()> {
+        door.notify_one();
+        Some(())
+    }
+
+    async fn take_out(&mut self) -> Option<()> {
+        self.notified().await;
+        Some(())
+    }
+}
 
 fn ping_pong(runtime: &Runtime, mut orders: Orders<Switches>) {
     let switches = Arc::clone(&orders.switches);
@@ -33,10 +61,10 @@ fn ping_pong(runtime: &Runtime, mut orders: Orders<Switches>) {
     let (follower_there, follower_back) = (Arc::clone(&there), Arc::clone(&back));
     let leader = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 there.notify_one();
                 back.notified().await;
-            }
+            });
             orders.finish().await?;
         }
         Some(())
@@ -57,12 +85,12 @@ fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
     let (there, back) = (Notify::new(), Notify::new());
     let task = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 there.notify_one();
                 there.notified().await;
                 back.notify_one();
                 back.notified().await;
-            }
+            });
             orders.finish().await?;
         }
         Some(())

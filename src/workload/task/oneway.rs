@@ -12,7 +12,7 @@ use tokio::sync::mpsc::channel;
 use tokio::task::unconstrained;
 
 use crate::sample::{Kind, SwitchSource};
-use crate::workload::task::{Counted, Orders, Switches, TOKEN, TaskSession};
+use crate::workload::task::{Counted, Orders, Switches, TOKEN, TaskSession, each_op};
 use crate::workload::{Floor, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -39,9 +39,9 @@ fn stream(runtime: &Runtime, mut orders: Orders<Switches>) {
     let (say_received, mut all_received) = channel(1);
     let sender = async move {
         while let Some(ops) = orders.next().await {
-            for left in (0..ops).rev() {
+            each_op!(orders, ops, left => {
                 to_receiver.send(left).await.ok()?;
-            }
+            });
             all_received.recv().await?;
             orders.finish().await?;
         }
@@ -64,10 +64,10 @@ fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
     let (to_self, mut from_self) = channel(1);
     let task = async move {
         while let Some(ops) = orders.next().await {
-            for left in (0..ops).rev() {
+            each_op!(orders, ops, left => {
                 to_self.send(left).await.ok()?;
                 from_self.recv().await?;
-            }
+            });
             orders.finish().await?;
         }
         Some(())

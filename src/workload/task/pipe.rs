@@ -16,7 +16,7 @@ use tokio::task::unconstrained;
 use crate::sample::{Kind, SwitchSource};
 use crate::sys::token::WORD;
 use crate::workload::session::Session;
-use crate::workload::task::{Counted, Orders, Switches, TaskSession};
+use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
 use crate::workload::{Floor, ROUND_TRIP, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -71,10 +71,10 @@ fn ping_pong(runtime: &Runtime, mut orders: Orders<Switches>, [there, back]: [Li
     let ((to_follower, from_leader), (to_leader, from_follower)) = (there, back);
     let leader = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 send(&to_follower).await.ok()?;
                 receive(&from_follower).await.ok()?;
-            }
+            });
             orders.finish().await?;
         }
         Some(())
@@ -93,12 +93,12 @@ fn alone(runtime: &Runtime, mut orders: Orders<Switches>, [there, back]: [Line; 
     let switches = Arc::clone(&orders.switches);
     let task = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 send(&there.0).await.ok()?;
                 receive(&there.1).await.ok()?;
                 send(&back.0).await.ok()?;
                 receive(&back.1).await.ok()?;
-            }
+            });
             orders.finish().await?;
         }
         Some(())

@@ -15,7 +15,7 @@ use tokio::task::yield_now;
 
 use crate::sample::{Kind, SwitchSource};
 use crate::workload::Workload;
-use crate::workload::task::{Counted, Orders, Switches, TaskSession};
+use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
 use crate::workload::thread::yields::ONE_YIELD_EACH;
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -43,9 +43,9 @@ fn take_turns(runtime: &Runtime, mut orders: Orders<Switches>) {
         while let Some(ops) = orders.next().await {
             track.ops.store(ops, Ordering::Relaxed);
             track.go.notify_one();
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 yield_now().await;
-            }
+            });
             track.through.notified().await;
             orders.finish().await?;
         }

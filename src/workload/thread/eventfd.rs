@@ -3,14 +3,17 @@
 //! The floor: one thread adds to and reads both eventfds by itself.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::sample::{Kind, SwitchSource};
-use crate::sys::token::{self, INCREMENT, Line};
+use crate::sys::token::{self, INCREMENT};
 use crate::workload::hand::{Alone, Hand};
+use crate::workload::ring::{RingHand, RingOfOne, chain};
 use crate::workload::thread::ThreadPair;
-use crate::workload::{Floor, ROUND_TRIP, Workload};
+use crate::workload::thread::ring::{self, ThreadRing};
+use crate::workload::{Floor, Needs, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-eventfd",
@@ -25,35 +28,45 @@ pub(crate) const WORKLOAD: Workload = Workload {
         summary: "one thread adds to and reads both eventfds by itself: two writes, two reads, no switch",
         prepare: |_| Alone::prepare(EventHand::pair),
     }),
+    ring: Some(Ring {
+        prepare: ThreadRing::<EventHand>::prepare,
+        floor: RingOfOne::<EventHand>::prepare,
+        needs: Needs { files: 1, ..ring::NEEDS },
+    }),
     ..Workload::EMPTY
 };
 
 struct EventHand {
-    to_other: Arc<Line>,
-    from_other: Arc<Line>,
+    to_other: Arc<OwnedFd>,
+    from_other: Arc<OwnedFd>,
     /// A closed eventfd is not seen on the other side, so that this has to be said.
     over: Arc<AtomicBool>,
 }
 
 impl EventHand {
     fn pair() -> io::Result<(EventHand, EventHand)> {
-        let (there, back) = (Arc::new(Line::eventfd()?), Arc::new(Line::eventfd()?));
-        let over = Arc::default();
-        let follower =
-            EventHand { to_other: Arc::clone(&back), from_other: Arc::clone(&there), over: Arc::clone(&over) };
-        Ok((EventHand { to_other: there, from_other: back, over }, follower))
+        EventHand::both()
+    }
+}
+
+impl RingHand for EventHand {
+    fn ring(parties: usize) -> io::Result<impl Iterator<Item = io::Result<EventHand>>> {
+        let over = Arc::<AtomicBool>::default();
+        let line = || token::eventfd().map(Arc::new).map(|event| (Arc::clone(&event), event));
+        let hand = move |(to_other, from_other)| EventHand { to_other, from_other, over: Arc::clone(&over) };
+        Ok(chain(parties, line)?.map(move |ends| ends.map(&hand)))
     }
 }
 
 impl Hand for EventHand {
     #[inline]
     fn give(&mut self) -> io::Result<()> {
-        token::send(&self.to_other.writer, INCREMENT)
+        token::send(&*self.to_other, INCREMENT)
     }
 
     #[inline]
     fn take(&mut self) -> io::Result<()> {
-        token::receive::<{ INCREMENT.len() }>(&self.from_other.reader)?;
+        token::receive::<{ INCREMENT.len() }>(&*self.from_other)?;
         if self.over.load(Ordering::Acquire) { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 

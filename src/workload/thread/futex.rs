@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sample::{Kind, SwitchSource};
 use crate::sys::futex::{self, Scope};
-use crate::sys::shared::Shared;
+use crate::sys::shared::{Shared, SharedSlice};
 use crate::workload::hand::{Alone, Hand};
+use crate::workload::ring::{RingHand, RingOfOne};
 use crate::workload::thread::ThreadPair;
-use crate::workload::{Floor, ROUND_TRIP, Workload};
+use crate::workload::thread::ring::{self, ThreadRing};
+use crate::workload::{Floor, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-futex",
@@ -26,6 +28,11 @@ pub(crate) const WORKLOAD: Workload = Workload {
     floor: Some(Floor {
         summary: "one thread changes the word by itself: two wakes that find nobody, no switch",
         prepare: |_| Alone::prepare(|| FutexHand::pair(Scope::Process)),
+    }),
+    ring: Some(Ring {
+        prepare: ThreadRing::<SlotHand<WITHIN>>::prepare,
+        floor: RingOfOne::<SlotHand<WITHIN>>::prepare,
+        needs: ring::NEEDS,
     }),
     ..Workload::EMPTY
 };
@@ -75,5 +82,67 @@ impl Hand for FutexHand {
 
     fn let_go(self) {
         self.set(OVER);
+    }
+}
+
+/// A slot of a ring: whether the token lies there.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Slot(AtomicU32);
+
+const EMPTY: u32 = 0;
+const TOKEN: u32 = 1;
+
+/// Whether the members are of one process, or of several.
+pub(in crate::workload) const WITHIN: bool = false;
+pub(in crate::workload) const BETWEEN: bool = true;
+
+/// A member of a ring, which waits at its own slot and lays the token into the next.
+pub(in crate::workload) struct SlotHand<const SHARED: bool> {
+    slots: Arc<SharedSlice<Slot>>,
+    here: usize,
+}
+
+impl<const SHARED: bool> SlotHand<SHARED> {
+    const SCOPE: Scope = if SHARED { Scope::Shared } else { Scope::Process };
+
+    fn lay(&self, what: u32) {
+        let next = &self.slots[(self.here + 1) % self.slots.len()].0;
+        next.store(what, Ordering::Release);
+        futex::wake(next, Self::SCOPE);
+    }
+}
+
+impl<const SHARED: bool> RingHand for SlotHand<SHARED> {
+    fn ring(parties: usize) -> io::Result<impl Iterator<Item = io::Result<Self>>> {
+        let slots = Arc::new(SharedSlice::new(parties)?);
+        Ok((1..=parties).map(move |member| Ok(SlotHand { slots: Arc::clone(&slots), here: member % parties })))
+    }
+}
+
+impl<const SHARED: bool> Hand for SlotHand<SHARED> {
+    #[inline]
+    fn give(&mut self) -> io::Result<()> {
+        self.lay(TOKEN);
+        Ok(())
+    }
+
+    #[inline]
+    fn take(&mut self) -> io::Result<()> {
+        let here = &self.slots[self.here].0;
+        loop {
+            match here.load(Ordering::Acquire) {
+                TOKEN => {
+                    here.store(EMPTY, Ordering::Relaxed);
+                    return Ok(());
+                }
+                OVER => return Err(io::ErrorKind::UnexpectedEof.into()),
+                empty => futex::wait(here, empty, Self::SCOPE)?,
+            }
+        }
+    }
+
+    fn let_go(self) {
+        self.lay(OVER);
     }
 }

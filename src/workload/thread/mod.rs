@@ -6,6 +6,7 @@ pub(super) mod eventfd;
 pub(super) mod futex;
 pub(super) mod park;
 pub(super) mod pipe;
+mod ring;
 pub(super) mod socketpair;
 pub(super) mod yields;
 
@@ -19,6 +20,9 @@ use nix::unistd::{Pid, gettid};
 use crate::sys::signal;
 use crate::workload::hand::{self, Hand};
 use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
+
+/// Address space of a follower's stack: small, for there may be thousands.
+const STACK_BYTES: usize = 256 << 10;
 
 /// A thread that follows the calling one.
 pub(super) struct Follower {
@@ -36,6 +40,7 @@ impl Follower {
         let setting = *setting;
         let handle = thread::Builder::new()
             .name("ctxprof-follow".to_string())
+            .stack_size(STACK_BYTES)
             .spawn(move || {
                 // Signals are the main thread's: one caught here would be a switch of a party.
                 let ready = signal::block_all().and_then(|()| setting.seat_follower());

@@ -9,8 +9,10 @@ use std::os::fd::OwnedFd;
 use crate::sample::{Kind, SwitchSource};
 use crate::sys::token::{self, Line, WORD};
 use crate::workload::hand::{Alone, Hand};
+use crate::workload::ring::{RingHand, RingOfOne, chain};
 use crate::workload::thread::ThreadPair;
-use crate::workload::{Floor, ROUND_TRIP, Workload};
+use crate::workload::thread::ring::{self, ThreadRing};
+use crate::workload::{Floor, Needs, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-pipe",
@@ -23,6 +25,11 @@ pub(crate) const WORKLOAD: Workload = Workload {
     apart: true,
     prepare: |setting| ThreadPair::prepare(setting, PipeHand::pair),
     floor: Some(FLOOR),
+    ring: Some(Ring {
+        prepare: ThreadRing::<PipeHand>::prepare,
+        floor: RingOfOne::<PipeHand>::prepare,
+        needs: Needs { files: 2, ..ring::NEEDS },
+    }),
     ..Workload::EMPTY
 };
 
@@ -40,9 +47,15 @@ pub(in crate::workload) struct PipeHand {
 
 impl PipeHand {
     pub(in crate::workload) fn pair() -> io::Result<(PipeHand, PipeHand)> {
-        let (there, back) = (Line::pipe()?, Line::pipe()?);
-        let leader = PipeHand { to_other: there.writer, from_other: back.reader };
-        Ok((leader, PipeHand { to_other: back.writer, from_other: there.reader }))
+        PipeHand::both()
+    }
+}
+
+impl RingHand for PipeHand {
+    fn ring(parties: usize) -> io::Result<impl Iterator<Item = io::Result<PipeHand>>> {
+        let line = || Line::pipe().map(|line| (line.writer, line.reader));
+        let hands = chain(parties, line)?;
+        Ok(hands.map(|ends| ends.map(|(to_other, from_other)| PipeHand { to_other, from_other })))
     }
 }
 

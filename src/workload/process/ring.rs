@@ -1,0 +1,96 @@
+//! A ring of processes: the calling thread's, and forked ones.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::sample::RingShape;
+use crate::sys::fork::{Ended, Partner};
+use crate::sys::shared::Shared;
+use crate::sys::signal;
+use crate::workload::Needs;
+use crate::workload::process::{explain, fork_follower, wait_for};
+use crate::workload::ring::{Baton, Leader, RingHand, WorkingSet, follow, no_laps};
+use crate::workload::session::{Laps, Party, Played, Session, Setting};
+
+/// What a process takes, by `ctxprof memory`; its files are its own.
+pub(super) const NEEDS: Needs = Needs { threads: 1, files: 0, mappings: 0, bytes: 130_000 };
+
+pub(super) struct ProcessRing<H: RingHand> {
+    leader: Leader<H>,
+    followers: Vec<Partner>,
+}
+
+impl<H: RingHand + 'static> ProcessRing<H> {
+    /// Makes the ring, with every other member on the follower's CPU.
+    pub(super) fn prepare(setting: &Setting, shape: RingShape) -> Result<Box<dyn Session>> {
+        ensure!(shape.parties >= RingShape::FEWEST, "a ring has two parties or more");
+        let parties = shape.parties as usize;
+        let making = "making what the processes hand a token round with";
+        let baton = Arc::new(Shared::new(Baton::default()).context(making)?);
+        let (mine, theirs) = H::both().context(making)?;
+        let (mut mine, mut theirs) = (Some(mine), Some(theirs));
+        let mut hands = Some(H::ring(parties).context(making)?);
+        let mut followers = Vec::with_capacity(parties - 1);
+        for member in 1..parties {
+            let mut hand = Some(hands.as_mut().and_then(Iterator::next).context(making)?.context(making)?);
+            // Made here, where one may allocate; it is the child that touches it, and so gets pages of its own.
+            let mut memory = Some(WorkingSet::of(shape));
+            let is_last = member == parties - 1;
+            let follower = fork_follower(&setting.of_member(member), || {
+                // Copies of what others hold: while one is open, nobody's end goes noticed.
+                drop((mine.take(), hands.take()));
+                let mut aside = theirs.take().ok_or(std::io::ErrorKind::NotFound)?;
+                let hand = hand.take().ok_or(std::io::ErrorKind::NotFound)?;
+                let memory = memory.take().ok_or(std::io::ErrorKind::NotFound)?;
+                follow(hand, |turn| turn(&mut aside), &baton, is_last, memory)
+            })?;
+            followers.push(follower);
+            signal::progress();
+        }
+        let hand = hands.as_mut().and_then(Iterator::next).context(making)?.context(making)?;
+        let leader = Leader::new(hand, mine.take().context(making)?, baton, shape);
+        Ok(Box::new(ProcessRing { leader, followers }))
+    }
+
+    /// The member whose end is why a play came to nothing; the others ended because it did.
+    fn culprit(&mut self) -> Option<&mut Partner> {
+        let killed = |follower: &mut Partner| matches!(follower.ended(), Some(Ended::Killed(_)));
+        self.followers.iter_mut().find_map(|follower| killed(follower).then_some(follower))
+    }
+}
+
+impl<H: RingHand + 'static> Session for ProcessRing<H> {
+    fn parties(&self) -> Vec<Party> {
+        let followers = self.followers.iter().map(|follower| Party::process(follower.pid()));
+        std::iter::once(Party::calling_thread()).chain(followers).collect()
+    }
+
+    fn fitting(&self, ops: u64) -> u64 {
+        self.leader.fitting(ops)
+    }
+
+    fn visited(&self) -> Option<Vec<usize>> {
+        self.leader.visited()
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        self.leader.play(ops).map_err(|error| match self.culprit() {
+            Some(partner) => explain(partner, error),
+            None => anyhow::Error::new(error).context("handing a token round the processes"),
+        })
+    }
+
+    fn play_each(&mut self, _ops: u64, _laps: &mut Laps) -> Result<Played> {
+        no_laps()
+    }
+
+    fn end(self: Box<Self>) -> Result<()> {
+        let ProcessRing { leader, followers } = *self;
+        leader.let_go();
+        followers.into_iter().try_for_each(|follower| {
+            signal::progress();
+            wait_for(follower)
+        })
+    }
+}

@@ -1,0 +1,362 @@
+//! A ring: parties that hand one token round, each to the next. One op is one hop.
+//!
+//! ```text
+//! members   0 ─► 1 ─► 2 ─► … ─► n-1 ─► 0     0 is the calling thread, which reads the clock
+//! aside     m ─► 0, and later 0 ─► m         where a play ends before the token has come round
+//! ```
+//!
+//! A lap of a million parties is longer than any sample. So a play has a number of hops, and whoever is to make the last of
+//! them hands the token to the calling thread instead of the next member; the next play goes on from there. The calling
+//! thread is a member like the others where the token comes by. How many hops are left is kept where all can see it: who
+//! has the token, and nobody else, touches it.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::{io, iter, mem};
+
+use anyhow::{Context, Result, bail};
+
+use crate::sample::RingShape;
+use crate::sys::clock::monotonic_ns;
+use crate::sys::shared::Shared;
+use crate::workload::hand::Hand;
+use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
+
+/// A mechanism by which any number of parties can be a ring.
+pub(super) trait RingHand: Hand {
+    /// Makes the hands of a ring one after the other: member 1's first, member 0's last. Each gives to the next member and
+    /// takes from the one before. What a hand needs is made with it, so that a process that is forked in between has the
+    /// files of few.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENOMEM`: a limit is reached; also from each item.
+    fn ring(parties: usize) -> io::Result<impl Iterator<Item = io::Result<Self>>>;
+
+    /// A ring of two.
+    fn both() -> io::Result<(Self, Self)> {
+        let mut hands = Self::ring(2)?;
+        let mut next = || hands.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
+        let (follower, leader) = (next()?, next()?);
+        Ok((leader, follower))
+    }
+}
+
+/// The two ends of what each member of a ring gives with and takes with, in the order of [`RingHand::ring`]; each line is made
+/// when it is needed.
+///
+/// # Errors
+/// A line cannot be made.
+pub(super) fn chain<G, T>(
+    parties: usize,
+    mut line: impl FnMut() -> io::Result<(G, T)>,
+) -> io::Result<impl Iterator<Item = io::Result<(G, T)>>> {
+    let (to_first, from_first) = line()?;
+    let (mut to_first, mut from_before) = (Some(to_first), Some(from_first));
+    Ok((1..=parties).map(move |member| {
+        let (to_next, from_here) = match to_first.take_if(|_| member == parties) {
+            Some(to_first) => (to_first, None),
+            None => line().map(|(to_next, from_here)| (to_next, Some(from_here)))?,
+        };
+        // Made by the turn before; after an error there are no more turns.
+        let from_before = mem::replace(&mut from_before, from_here).ok_or(io::ErrorKind::NotFound)?;
+        Ok((to_next, from_before))
+    }))
+}
+
+/// How many hops of a play are left. Only who has the token touches it, and handing that over orders what was written.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Baton {
+    left: AtomicU64,
+}
+
+impl Baton {
+    pub(super) fn start(&self, hops: u64) {
+        self.left.store(hops, Ordering::Release);
+    }
+
+    /// A hop has been made; how many are left.
+    #[inline]
+    pub(super) fn passed(&self) -> u64 {
+        let left = self.left.load(Ordering::Acquire) - 1;
+        self.left.store(left, Ordering::Release);
+        left
+    }
+}
+
+/// Memory of a party's own that it walks on its turn.
+#[derive(Debug, Clone)]
+pub(super) struct WorkingSet(Vec<CacheLine>);
+
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct CacheLine([u64; 8]);
+
+impl WorkingSet {
+    /// So many bytes, rounded up to whole lines, not touched yet.
+    pub(super) fn of(shape: RingShape) -> WorkingSet {
+        let lines = shape.working_set_bytes.div_ceil(size_of::<CacheLine>() as u64);
+        WorkingSet(vec![CacheLine([0; 8]); lines as usize])
+    }
+
+    /// Reads and writes a word of every line, in order.
+    #[inline]
+    pub(super) fn walk(&mut self) {
+        for line in &mut self.0 {
+            line.0[0] = line.0[0].wrapping_add(1);
+        }
+        black_box(&mut self.0);
+    }
+}
+
+/// How the token goes in a play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Route {
+    /// The member that gets it first.
+    pub(super) first: u64,
+    /// How often it comes by at the calling thread before the end.
+    pub(super) comes_by: u64,
+    /// The member that makes the last hop aside, and has the token when the next play begins; 0 where the token comes
+    /// round to the calling thread by itself.
+    pub(super) ends_at: u64,
+}
+
+impl Route {
+    /// The token's way through `hops` hops, from where it is: at the calling thread (0), or with a member. The number of
+    /// hops is one that [`fitting`] gives.
+    pub(super) fn of(parties: u64, at: u64, hops: u64) -> Route {
+        let first = first(at);
+        let last_giver = (first + hops - 2) % parties;
+        // At the calling thread after `before_home` hops, and every `parties` hops after that.
+        let before_home = parties - first + 1;
+        let arrivals = if hops < before_home { 0 } else { (hops - before_home) / parties + 1 };
+        let comes_round = last_giver == parties - 1;
+        Route { first, comes_by: arrivals - u64::from(comes_round), ends_at: if comes_round { 0 } else { last_giver } }
+    }
+
+    /// The members that get the token besides the calling thread, if not all do.
+    pub(super) fn members(&self, parties: u64, hops: u64) -> Option<Vec<usize>> {
+        let given = (hops < parties).then(|| (0..hops - 1).map(|hop| ((self.first + hop) % parties) as usize));
+        given.map(Iterator::collect)
+    }
+}
+
+/// What a ring says that is to be timed hop by hop.
+///
+/// # Errors
+/// Always: the token is out of the calling thread's sight for most of its way, and others read no clock.
+pub(super) fn no_laps() -> Result<Played> {
+    bail!("the hops of a ring are not timed one by one")
+}
+
+/// The member that gets the token first, from where it is.
+fn first(at: u64) -> u64 {
+    at.max(1)
+}
+
+/// The number of hops, this or the next above, with which a play can end at the calling thread: there and back is two,
+/// and the last hop cannot be its own.
+pub(super) fn fitting(parties: u64, at: u64, hops: u64) -> u64 {
+    let hops = hops.max(2);
+    if (first(at) + hops - 2) % parties == 0 { hops + 1 } else { hops }
+}
+
+/// What the calling thread has of a ring.
+#[derive(Debug)]
+pub(super) struct Leader<H> {
+    hand: H,
+    aside: H,
+    baton: Arc<Shared<Baton>>,
+    memory: WorkingSet,
+    parties: u64,
+    /// Where the token is, as [`Route::ends_at`].
+    at: u64,
+    /// Who has had it in the last play.
+    visited: Option<Vec<usize>>,
+}
+
+impl<H: Hand> Leader<H> {
+    pub(super) fn new(hand: H, aside: H, baton: Arc<Shared<Baton>>, shape: RingShape) -> Leader<H> {
+        let mut memory = WorkingSet::of(shape);
+        memory.walk();
+        Leader { hand, aside, baton, memory, parties: shape.parties, at: 0, visited: None }
+    }
+
+    pub(super) fn fitting(&self, hops: u64) -> u64 {
+        fitting(self.parties, self.at, hops)
+    }
+
+    /// The places of those that took part in the last play; `None` if all did.
+    pub(super) fn visited(&self) -> Option<Vec<usize>> {
+        self.visited.clone()
+    }
+
+    pub(super) fn play(&mut self, hops: u64) -> io::Result<Played> {
+        let route = Route::of(self.parties, self.at, hops);
+        let baton = &**self.baton;
+        baton.start(hops);
+        let started_ns = monotonic_ns();
+        if self.at == 0 { self.hand.give() } else { self.aside.give() }?;
+        for _ in 0..route.comes_by {
+            self.hand.take()?;
+            self.memory.walk();
+            baton.passed();
+            self.hand.give()?;
+        }
+        if route.ends_at == 0 { self.hand.take() } else { self.aside.take() }?;
+        self.memory.walk();
+        let elapsed_ns = monotonic_ns() - started_ns;
+        self.at = route.ends_at;
+        self.visited = route.members(self.parties, hops).map(|members| iter::once(0).chain(members).collect());
+        Ok(Played::timed(elapsed_ns))
+    }
+
+    /// Lets go of the token's neighbours and of whoever may have it aside: member after member sees it and does the same.
+    pub(super) fn let_go(self) {
+        self.hand.let_go();
+        self.aside.let_go();
+    }
+}
+
+/// Hands the token on whenever it comes, until the member before lets go. `aside` is for one member at a time.
+pub(super) fn follow<H: Hand>(
+    mut hand: H,
+    mut aside: impl FnMut(&mut dyn FnMut(&mut H) -> io::Result<()>) -> io::Result<()>,
+    baton: &Baton,
+    is_last: bool,
+    mut memory: WorkingSet,
+) -> io::Result<()> {
+    memory.walk();
+    let mut turn = || -> io::Result<()> {
+        hand.take()?;
+        memory.walk();
+        // The last hop is the calling thread's, also of a play that begins here.
+        while baton.passed() == 1 && !is_last {
+            aside(&mut |aside| {
+                aside.give()?;
+                aside.take()
+            })?;
+            memory.walk();
+        }
+        hand.give()
+    };
+    let outcome = loop {
+        match turn() {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    hand.let_go();
+    outcome
+}
+
+/// A ring of one: the calling thread hands the token to itself, and nothing switches.
+pub(super) struct RingOfOne<H> {
+    hand: H,
+    baton: Shared<Baton>,
+    memory: WorkingSet,
+}
+
+impl<H: RingHand + 'static> RingOfOne<H> {
+    pub(super) fn prepare(shape: RingShape) -> Result<Box<dyn Session>> {
+        let making = "making what the floor is played on";
+        let hand = H::ring(1).context(making)?.next().context(making)?.context(making)?;
+        let baton = Shared::new(Baton::default()).context(making)?;
+        Ok(Box::new(RingOfOne { hand, baton, memory: WorkingSet::of(shape) }))
+    }
+
+    fn hops(&mut self, hops: u64, pace: &mut impl Pace) -> io::Result<Played> {
+        self.baton.start(hops);
+        let started_ns = monotonic_ns();
+        pace.begin();
+        for _ in 0..hops {
+            self.hand.give()?;
+            self.hand.take()?;
+            self.memory.walk();
+            self.baton.passed();
+            pace.lap();
+        }
+        Ok(Played::timed(monotonic_ns() - started_ns))
+    }
+}
+
+impl<H: RingHand + 'static> Session for RingOfOne<H> {
+    fn parties(&self) -> Vec<Party> {
+        vec![Party::calling_thread()]
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        self.hops(ops, &mut Unpaced).context("handing the token to oneself")
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        self.hops(ops, laps).context("handing the token to oneself")
+    }
+
+    fn end(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The way of the token by walking it, hop by hop.
+    fn walked(parties: u64, at: u64, hops: u64) -> (Vec<u64>, Option<Route>) {
+        let first = if at == 0 { 1 } else { at };
+        let mut holders = vec![first];
+        while (holders.len() as u64) < hops - 1 {
+            holders.push((holders[holders.len() - 1] + 1) % parties);
+        }
+        let last = holders[holders.len() - 1];
+        let comes_by = holders.iter().filter(|&&holder| holder == 0).count() as u64;
+        let ends_at = if last == parties - 1 { 0 } else { last };
+        (holders, (last != 0).then_some(Route { first, comes_by, ends_at }))
+    }
+
+    #[test]
+    fn a_pair_goes_to_and_fro() {
+        assert_eq!(fitting(2, 0, 1), 2);
+        assert_eq!(fitting(2, 0, 7), 8);
+        assert_eq!(Route::of(2, 0, 8), Route { first: 1, comes_by: 3, ends_at: 0 });
+    }
+
+    #[test]
+    fn a_play_that_is_shorter_than_a_lap_goes_on_where_it_ended() {
+        // 0 → 1 → 2 → 3, and aside to 0.
+        assert_eq!(Route::of(10, 0, 4), Route { first: 1, comes_by: 0, ends_at: 3 });
+        // aside to 3 → 4 → 5 → 6, and aside to 0.
+        assert_eq!(Route::of(10, 3, 5), Route { first: 3, comes_by: 0, ends_at: 6 });
+        // aside to 6 → 7 → 8 → 9 → 0.
+        assert_eq!(Route::of(10, 6, 5), Route { first: 6, comes_by: 0, ends_at: 0 });
+        assert_eq!(Route::of(10, 6, 5).members(10, 5), Some(vec![6, 7, 8, 9]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_route_is_what_walking_it_gives(parties in 2_u64..20, at in 0_u64..20, hops in 0_u64..100) {
+            // The last member's token comes round by itself, so that it never waits aside.
+            let at = if at >= parties - 1 { 0 } else { at };
+            let hops = fitting(parties, at, hops);
+            let (holders, route) = walked(parties, at, hops);
+            prop_assert_eq!(Some(Route::of(parties, at, hops)), route);
+            if let Some(members) = Route::of(parties, at, hops).members(parties, hops) {
+                prop_assert_eq!(members, holders.iter().map(|&holder| holder as usize).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn a_working_set_is_walked_line_by_line() {
+        let mut memory = WorkingSet::of(RingShape { parties: 2, working_set_bytes: 100 });
+        assert_eq!(memory.0.len(), 2);
+        memory.walk();
+        memory.walk();
+        assert!(memory.0.iter().all(|line| line.0[0] == 2));
+        WorkingSet::of(RingShape { parties: 2, working_set_bytes: 0 }).walk();
+    }
+}

@@ -1,0 +1,174 @@
+//! A ring of tokio tasks on one thread.
+//!
+//! The doors of all inboxes are where every task can reach them, so that nobody has to wait aside: a task that is to make
+//! the last hop of a play hands the token to the leading task, which begins the next play with that task again.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::unconstrained;
+
+use crate::sample::RingShape;
+use crate::workload::Needs;
+use crate::workload::ring::{Baton, Route, WorkingSet, fitting, no_laps};
+use crate::workload::session::{Laps, Party, Played, Session, Setting};
+use crate::workload::task::{Orders, Switches, Tally, TaskSession, each_op};
+
+/// What a task takes that waits at an inbox of so many bytes.
+pub(super) const fn needs(inbox_bytes: u32) -> Needs {
+    const TASK_BYTES: u32 = 650;
+    Needs { threads: 0, files: 0, mappings: 0, bytes: TASK_BYTES + inbox_bytes }
+}
+
+/// Where a task waits for the token.
+pub(super) trait Inbox: Sized + Send + 'static {
+    /// Where others hand it in.
+    type Door: Send + Sync + 'static;
+
+    fn make() -> (Self::Door, Self);
+
+    /// `None` when nobody waits at the inbox any more.
+    fn hand_in(door: &Self::Door) -> impl Future<Output = Option<()>> + Send;
+
+    /// `None` when nobody can hand anything in any more.
+    fn take_out(&mut self) -> impl Future<Output = Option<()>> + Send;
+}
+
+/// A task whose polls are counted as this member's. Not the counted task of the pairs: that is aligned and boxed, which makes
+/// no difference to two tasks, and half a kilobyte to each of a million.
+async fn counted<F: Future>(member: u64, task: F) -> F::Output {
+    let mut task = pin!(task);
+    // From 1 on: 0 is nobody.
+    poll_fn(move |context| {
+        Switches.polled(member + 1);
+        task.as_mut().poll(context)
+    })
+    .await
+}
+
+pub(super) struct TaskRing {
+    session: TaskSession,
+    parties: u64,
+    /// Where the token is, as [`Route::ends_at`].
+    at: u64,
+}
+
+impl TaskRing {
+    pub(super) fn prepare<I: Inbox>(_: &Setting, shape: RingShape) -> Result<Box<dyn Session>> {
+        ensure!(shape.parties >= RingShape::FEWEST, "a ring has two parties or more");
+        let runtime = Builder::new_current_thread().build().context("starting a tokio runtime")?;
+        let mut session = TaskSession::start(runtime, Vec::new(), |runtime, orders| spawn::<I>(runtime, orders, shape));
+        // Every task is to wait at its inbox, as it will between its turns.
+        session.settle();
+        Ok(Box::new(TaskRing { session, parties: shape.parties, at: 0 }))
+    }
+
+    /// One task that hands the token to itself.
+    pub(super) fn prepare_floor<I: Inbox>(shape: RingShape) -> Result<Box<dyn Session>> {
+        let runtime = Builder::new_current_thread().build().context("starting a tokio runtime")?;
+        TaskSession::on(runtime, Vec::new(), |runtime, orders| spawn_alone::<I>(runtime, orders, shape))
+    }
+}
+
+impl Session for TaskRing {
+    fn parties(&self) -> Vec<Party> {
+        self.session.parties()
+    }
+
+    fn fitting(&self, ops: u64) -> u64 {
+        fitting(self.parties, self.at, ops)
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        let route = Route::of(self.parties, self.at, ops);
+        let played = self.session.play(ops)?;
+        self.at = route.ends_at;
+        Ok(played)
+    }
+
+    fn play_each(&mut self, _ops: u64, _laps: &mut Laps) -> Result<Played> {
+        no_laps()
+    }
+
+    fn end(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What all tasks of a ring share.
+struct Table<I: Inbox> {
+    doors: Vec<I::Door>,
+    baton: Baton,
+    shape: RingShape,
+}
+
+fn spawn<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches>, shape: RingShape) {
+    let (doors, mut inboxes): (Vec<I::Door>, Vec<I>) = (0..shape.parties).map(|_| I::make()).unzip();
+    let table = Arc::new(Table::<I> { doors, baton: Baton::default(), shape });
+    let mut memory = WorkingSet::of(shape);
+    // From the last one on, so that the memory of their list goes as it empties.
+    for member in (1..shape.parties).rev() {
+        if let Some(inbox) = inboxes.pop() {
+            let task = hand_on(Arc::clone(&table), member, inbox);
+            runtime.spawn(counted(member, task));
+        }
+    }
+    let leader = async move {
+        let mut inbox = inboxes.pop()?;
+        let mut at = 0;
+        while let Some(hops) = orders.next().await {
+            let route = Route::of(table.shape.parties, at, hops);
+            table.baton.start(hops);
+            I::hand_in(&table.doors[route.first as usize]).await?;
+            for _ in 0..route.comes_by {
+                inbox.take_out().await?;
+                memory.walk();
+                table.baton.passed();
+                I::hand_in(&table.doors[1]).await?;
+            }
+            inbox.take_out().await?;
+            memory.walk();
+            at = route.ends_at;
+            orders.finish().await?;
+        }
+        Some(())
+    };
+    runtime.spawn(counted(0, leader));
+}
+
+/// The life of a member that does not lead.
+async fn hand_on<I: Inbox>(table: Arc<Table<I>>, member: u64, mut inbox: I) -> Option<()> {
+    let mut memory = WorkingSet::of(table.shape);
+    memory.walk();
+    let next = (member + 1) % table.shape.parties;
+    loop {
+        inbox.take_out().await?;
+        memory.walk();
+        let to = if table.baton.passed() == 1 { 0 } else { next };
+        I::hand_in(&table.doors[to as usize]).await?;
+    }
+}
+
+fn spawn_alone<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches>, shape: RingShape) {
+    let task = async move {
+        let (door, mut inbox) = I::make();
+        let (baton, mut memory) = (Baton::default(), WorkingSet::of(shape));
+        memory.walk();
+        while let Some(hops) = orders.next().await {
+            baton.start(hops);
+            each_op!(orders, hops, _ => {
+                I::hand_in(&door).await?;
+                inbox.take_out().await?;
+                memory.walk();
+                baton.passed();
+            });
+            orders.finish().await?;
+        }
+        Some(())
+    };
+    // Unconstrained, as a task that is always ready is made to yield.
+    runtime.spawn(counted(0, unconstrained(task)));
+}
