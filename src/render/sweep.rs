@@ -33,6 +33,7 @@ impl Report for SweepDocument {
                 .chain(self.left_out_sentences())
                 .chain(run.remarks())
                 .chain([run.explanation()])
+                .chain(self.floor_sentence())
                 .collect(),
             warnings: self.warning_sentences(),
         }
@@ -194,6 +195,14 @@ impl SweepDocument {
         sentences
     }
 
+    /// What a reader must know of net prices that fall again.
+    fn floor_sentence(&self) -> Option<String> {
+        let walks = self.settings.steps.rings().any(|ring| ring.working_set_bytes > 0);
+        walks.then(|| {
+            "The floor walks one working set by itself: net prices rise where all of them together outgrow a cache, and fall again where one alone does.".to_string()
+        })
+    }
+
     fn bend_sentence(&self, of: &SweepBend) -> String {
         let SweepBend { bend, caches, figure, .. } = of;
         let title = row_title(&of.workload, of.placement, None);
@@ -207,7 +216,7 @@ impl SweepDocument {
             RingVariable::WorkingSet => "",
         };
         format!(
-            "{title} bends between {below} and {above}{parties}: a switch is {net}{} there and {} here; {}.",
+            "{title} bends between {below} and {above}{parties}, from {net}{} to {} a switch: {}.",
             Span(bend.below_ns),
             Span(bend.above_ns),
             self.cause(of, caches)
@@ -218,24 +227,32 @@ impl SweepDocument {
     fn cause(&self, of: &SweepBend, caches: &[Cache]) -> String {
         let steps = &self.settings.steps;
         let [below, above] = [of.bend.below, of.bend.above].map(|step| steps.variable.set(steps.fixed, step));
-        let sizes = |caches: &[Cache]| {
-            let size = |cache: &Cache| format!("{} has {}", cache.name(), Bytes(cache.size_bytes as f64));
-            caches.iter().map(size).collect::<Vec<_>>().join(", ")
-        };
-        let walked = [below, above].map(|ring| Bytes(all_working_sets(ring) as f64));
         if all_working_sets(above) == 0 {
             return self.guess(of);
         }
-        if self.host.caches.is_empty() {
-            return format!("{} to {} are walked in turn there; the caches' sizes are not known", walked[0], walked[1]);
-        }
+        let size = |cache: &Cache| format!("{} has {}", cache.name(), Bytes(cache.size_bytes as f64));
+        let [from, to] = [below, above].map(|ring| Bytes(all_working_sets(ring) as f64));
+        let walked = format!("all working sets together grow from {from} to {to}");
         if of.placement != Placement::Same {
-            return "the parties have the caches of two CPUs".to_string();
+            return format!("{walked}, and the parties have the caches of two CPUs");
         }
-        if caches.is_empty() {
-            return format!("{} to {} are walked in turn there, and no cache ends there", walked[0], walked[1]);
+        if self.host.caches.is_empty() {
+            return format!("{walked}; how large the caches are is not known");
         }
-        format!("all working sets together are {} there and {} here, and {}", walked[0], walked[1], sizes(caches))
+        if !caches.is_empty() {
+            return format!("{walked}, and {}", caches.iter().map(size).collect::<Vec<_>>().join(", "));
+        }
+        let next = self.host.caches.iter().find(|cache| cache.size_bytes > all_working_sets(above));
+        let next = next.map_or(String::new(), |next| {
+            let shared = next.shared_cpus.as_ref().filter(|cpus| cpus.contains(['-', ',']));
+            let shared = shared.map_or(String::new(), |cpus| format!(", for CPUs {cpus}"));
+            format!(
+                "; {}{shared}{}",
+                size(next),
+                if self.host.hypervisor.is_some() { ", and other guests" } else { "" }
+            )
+        });
+        format!("{walked}, and no cache ends there{next}")
     }
 
     /// What a party without a working set would have to touch for a cache to end at a bend.
@@ -355,8 +372,8 @@ mod tests {
     fn a_bend_is_put_down_to_the_cache_that_all_working_sets_outgrow() {
         check_says(
             &of_working_sets(),
-            "thread-pipe bends between 256 KiB and 512 KiB: a switch is net 1.51 µs there and 6.00 µs here; all working sets \
-             together are 512 KiB there and 1.00 MiB here, and L2 has 1.00 MiB.",
+            "thread-pipe bends between 256 KiB and 512 KiB, from net 1.51 µs to 6.00 µs a switch: all working sets together grow \
+             from 512 KiB to 1.00 MiB, and L2 has 1.00 MiB.",
         );
     }
 
@@ -378,12 +395,12 @@ mod tests {
         check_says(&sweep(RingVariable::Parties, pair(), &flat), "No bend:");
         let mut unknown = of_working_sets();
         unknown.host.caches.clear();
-        check_says(&unknown, "the caches' sizes are not known");
+        check_says(&unknown, "how large the caches are is not known");
         let between = [(2, 1000.0), (4, 1000.0), (8, 3000.0)];
         let each = RingShape { working_set_bytes: 16 << 10, ..pair() };
         check_says(
             &sweep(RingVariable::Parties, each, &between),
-            "64.0 KiB to 128 KiB are walked in turn there, and no cache",
+            "grow from 64.0 KiB to 128 KiB, and no cache ends there; L2 has 1.00 MiB, and other guests.",
         );
     }
 

@@ -36,7 +36,7 @@ const LEAST_CHANGE: f64 = 0.2;
 /// Where a curve bends upwards, in the order of x. The points are in the order of x, which is positive: what is at 0 has no
 /// place on a logarithmic axis and is passed over, as are prices that are not above 0, or have no interval.
 ///
-/// A step is a bend where its growth exceeds that of the stretch before it by [`LEAST_CHANGE`], and by more than the points'
+/// A step is a bend where the price grows, and its growth exceeds that of the stretch before it by [`LEAST_CHANGE`], and by more than the points'
 /// intervals leave open: the least growth that the step may have had is then above the most that the stretch may have. Steps
 /// next to each other, each steeper than the one before, are one bend.
 pub fn bends(points: &[(u64, Option<Estimate>)]) -> Vec<Bend> {
@@ -47,7 +47,7 @@ pub fn bends(points: &[(u64, Option<Estimate>)]) -> Vec<Bend> {
     for at in 1..points.len().saturating_sub(1) {
         let (before, step) =
             (Growth::between(&points[since], &points[at]), Growth::between(&points[at], &points[at + 1]));
-        if step.exceeds(&before) {
+        if step.rises_above(&before) {
             let (below, above) = (points[at], points[at + 1]);
             match bends.last_mut() {
                 Some((end, bend)) if *end == at => {
@@ -68,7 +68,7 @@ pub fn bends(points: &[(u64, Option<Estimate>)]) -> Vec<Bend> {
                 )),
             }
             since = at;
-        } else if before.exceeds(&step) {
+        } else if before.exceeds(&step) || step.exceeds(&before) {
             since = at;
         }
     }
@@ -114,6 +114,12 @@ impl Growth {
     /// Whether it is clearly the faster; false where either is no number.
     fn exceeds(&self, other: &Growth) -> bool {
         self.least > other.most && self.median - other.median >= LEAST_CHANGE
+    }
+
+    /// Whether it is clearly a growth, too: that a curve falls no more is no bend upwards.
+    fn rises_above(&self, before: &Growth) -> bool {
+        const LEVEL: Growth = Growth { least: 0.0, median: 0.0, most: 0.0 };
+        self.exceeds(before) && self.exceeds(&LEVEL)
     }
 }
 
@@ -161,6 +167,12 @@ mod tests {
     #[test]
     fn a_curve_that_goes_on_rising_bends_where_it_began() {
         check(&[1000.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0], &[(1, 2)]);
+    }
+
+    #[test]
+    fn a_curve_that_falls_no_more_does_not_bend_upwards() {
+        check(&[1000.0, 1000.0, 4000.0, 2000.0, 1000.0, 1000.0, 1000.0, 1000.0], &[(1, 2)]);
+        check(&[1000.0, 500.0, 500.0, 500.0, 1500.0], &[(3, 4)]);
     }
 
     #[test]
