@@ -8,8 +8,8 @@ use crate::record::run::{self, CountingSummary, RunBody, RunDocument, RunResult}
 use crate::record::samples::SamplesDocument;
 use crate::record::settings::RunSettings;
 use crate::sample::{Ending, LeftOut, Placement, RingShape, RingVariable};
-use crate::summary::Estimate;
 use crate::summary::bend::{Bend, bends};
+use crate::summary::{Confidence, Estimate, NO_CLEAN_SAMPLES};
 
 pub const SCHEMA: &str = "ctxprof.sweep/1";
 
@@ -128,10 +128,17 @@ pub fn curves(results: &[RunResult]) -> Vec<Vec<&RunResult>> {
     curves
 }
 
+/// Whether a row's interval is to be held against another's: it has its aim's confidence, and the neighbours' time is not in it.
+pub fn is_sure(result: &RunResult) -> bool {
+    let is_disturbed = result.warnings.iter().any(|warning| warning.code == NO_CLEAN_SAMPLES);
+    !is_disturbed && result.interval_confidence.is_some_and(|level| level >= Confidence::AIM)
+}
+
 fn of_curve(curve: &[&RunResult], steps: &Steps, host: &Facts) -> Vec<SweepBend> {
     let figure = CurveFigure::of(curve.iter().copied());
     let point = |result: &&RunResult| Some((steps.variable.of(result.ring?), figure.value(result)));
-    let points: Vec<(u64, Option<Estimate>)> = curve.iter().filter_map(point).collect();
+    let points: Vec<(u64, Option<Estimate>)> =
+        curve.iter().filter(|result| is_sure(result)).filter_map(point).collect();
     let bend = |bend: Bend| {
         let RunResult { workload, placement, .. } = curve[0];
         let caches = if *placement == Placement::Same { passed(&bend, steps, &host.caches) } else { Vec::new() };

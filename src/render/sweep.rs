@@ -6,13 +6,13 @@ use anyhow::{Context, Result};
 
 use crate::host::facts::Cache;
 use crate::record::run::{RunBody, RunDocument};
-use crate::record::sweep::{CurveFigure, Steps, SweepBend, SweepDocument, all_working_sets, curves};
+use crate::record::sweep::{CurveFigure, Steps, SweepBend, SweepDocument, all_working_sets, curves, is_sure};
 use crate::render::Report;
 use crate::render::metrics::{self, Metrics, Quantity, row_labels};
 use crate::render::prices::price_table;
 use crate::render::run::{add_circumstances, add_prices};
 use crate::render::view::{Curve, Mark, Picture, Plot, Table, View};
-use crate::sample::{LeftOut, Placement, RingVariable, row_title};
+use crate::sample::{Kind, LeftOut, Placement, RingVariable, row_title};
 use crate::summary::Warning;
 use crate::unit::{Bytes, Span};
 
@@ -184,9 +184,18 @@ impl SweepDocument {
 
     fn bend_sentences(&self) -> Vec<String> {
         let mut sentences: Vec<String> = self.body.bends.iter().map(|bend| self.bend_sentence(bend)).collect();
-        if sentences.is_empty() && !self.body.results.is_empty() {
+        let results = &self.body.results;
+        let unsure = results.iter().filter(|result| !is_sure(result)).count();
+        if sentences.is_empty() && unsure < results.len() {
             sentences.push("No bend: at no step does the price grow clearly faster than before.".to_string());
-        } else if self.settings.steps.variable == RingVariable::Parties && !sentences.is_empty() {
+        }
+        if unsure > 0 {
+            sentences.push(format!(
+                "Bends are looked for without {unsure} of {} rows, which have too few clean samples or incarnations.",
+                results.len()
+            ));
+        }
+        if self.settings.steps.variable == RingVariable::Parties && !self.body.bends.is_empty() {
             sentences.push(
                 "No more than two parties are ever runnable at a time, so a bend is not the run queue's length."
                     .to_string(),
@@ -249,7 +258,7 @@ impl SweepDocument {
             format!(
                 "; {}{shared}{}",
                 size(next),
-                if self.host.hypervisor.is_some() { ", and other guests" } else { "" }
+                if self.host.hypervisor.is_some() { ", and perhaps other guests" } else { "" }
             )
         });
         format!("{walked}, and no cache ends there{next}")
@@ -257,16 +266,17 @@ impl SweepDocument {
 
     /// What a party without a working set would have to touch for a cache to end at a bend.
     fn guess(&self, of: &SweepBend) -> String {
-        // The registers and the top of a stack at the least; at the most several pages of stacks and page tables.
-        const PLAUSIBLE: std::ops::RangeInclusive<f64> = 512.0..=32_768.0;
+        let kind = self.body.results.iter().find(|result| result.workload == of.workload).map(|result| result.kind);
+        // Of a task its future and its queues; of a thread several pages of stacks, the kernel's of it, and page tables.
+        let plausible = if kind == Some(Kind::Task) { 128.0..=4096.0 } else { 2048.0..=32_768.0 };
         let guess = |cache: &Cache| {
             let [most, least] = [of.bend.below, of.bend.above].map(|parties| cache.size_bytes as f64 / parties as f64);
-            let is_plausible = PLAUSIBLE.contains(&least) && PLAUSIBLE.contains(&most);
+            let is_plausible = plausible.contains(&least) && plausible.contains(&most);
             let name = cache.name();
             is_plausible.then(|| format!("{name} ends there if each touches {} to {}", Bytes(least), Bytes(most)))
         };
         let guesses: Vec<String> = self.host.caches.iter().filter_map(guess).collect();
-        let guesses = if guesses.is_empty() { String::new() } else { format!(": {}", guesses.join(", ")) };
+        let guesses = if guesses.is_empty() { String::new() } else { format!(": {}", guesses.join(", or ")) };
         format!("what a party touches is not measured{guesses}")
     }
 
@@ -329,7 +339,7 @@ mod tests {
     use crate::record::sweep::of_run;
     use crate::render::{Look, format};
     use crate::sample::RingShape;
-    use crate::summary::Estimate;
+    use crate::summary::{Estimate, NO_CLEAN_SAMPLES};
 
     const RUN: &str = include_str!("../../tests/golden/run-1.json");
 
@@ -378,6 +388,18 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_neighbours_have_spoiled_bend_nothing_and_are_counted() {
+        let mut run = of_working_sets().as_run();
+        let Steps { variable, steps, fixed } = of_working_sets().settings.steps;
+        for spoiled in &mut run.body.results[4..] {
+            spoiled.warnings.push(Warning::new(NO_CLEAN_SAMPLES, "spoiled"));
+        }
+        let document = of_run(run, Steps { variable, steps, fixed });
+        assert_eq!(document.body.bends, []);
+        check_says(&document, "Bends are looked for without 2 of 6 rows");
+    }
+
+    #[test]
     fn what_parties_touch_is_a_guess_and_said_to_be_one() {
         let prices = [(64, 1000.0), (128, 1000.0), (256, 1000.0), (512, 2000.0)];
         let document = sweep(RingVariable::Parties, pair(), &prices);
@@ -400,7 +422,7 @@ mod tests {
         let each = RingShape { working_set_bytes: 16 << 10, ..pair() };
         check_says(
             &sweep(RingVariable::Parties, each, &between),
-            "grow from 64.0 KiB to 128 KiB, and no cache ends there; L2 has 1.00 MiB, and other guests.",
+            "grow from 64.0 KiB to 128 KiB, and no cache ends there; L2 has 1.00 MiB, and perhaps other guests.",
         );
     }
 

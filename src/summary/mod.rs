@@ -20,4 +20,4 @@ pub use chosen::Yardstick;
 pub use estimate::{Confidence, Estimate, median};
 pub use row::{CountSource, Row, summarize};
 pub use verdict::{Ratio, ratio};
-pub use warning::{Warning, of_counting, of_row, of_steal};
+pub use warning::{NO_CLEAN_SAMPLES, Warning, of_counting, of_row, of_steal};
