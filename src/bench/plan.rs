@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 
 use crate::bench::handicap::Handicap;
 use crate::host::ceilings::{self, Ceiling, Needs};
-use crate::sample::{LeftOut, Placement};
+use crate::sample::{LeftOut, Placement, RingShape};
 use crate::sys::policy::Policy;
+use crate::unit::Bytes;
 use crate::workload::session::{Session, Setting};
 use crate::workload::{ONE_HOP, Ring, Unavailable, WORKLOADS, Workload};
 
@@ -94,8 +95,13 @@ impl Entry {
         };
         let (most, ceiling) = ceilings::most(shape.parties, needs, root);
         let Ceiling { name, value, used, remedy, .. } = ceiling?;
+        let each = match shape.working_set_bytes {
+            0 => String::new(),
+            bytes => format!(" that walk {} each", Bytes(bytes as f64)),
+        };
+        let fewer = if most < RingShape::FEWEST { String::new() } else { format!(", {most} would do") };
         let reason = format!(
-            "{} parties are too many, {most} would do: {name} is {value}, of which {used} are in use",
+            "{} parties{each} are too many{fewer}: {name} is {value}, of which {used} are in use",
             shape.parties
         );
         Some(Unavailable { reason, remedy: Some(remedy) })

@@ -9,7 +9,7 @@ use crate::record::samples::SamplesDocument;
 use crate::record::settings::RunSettings;
 use crate::sample::{Ending, LeftOut, Placement, RingShape, RingVariable};
 use crate::summary::bend::{Bend, bends};
-use crate::summary::{Confidence, Estimate, NO_CLEAN_SAMPLES};
+use crate::summary::{Estimate, NO_CLEAN_SAMPLES};
 
 pub const SCHEMA: &str = "ctxprof.sweep/1";
 
@@ -128,10 +128,13 @@ pub fn curves(results: &[RunResult]) -> Vec<Vec<&RunResult>> {
     curves
 }
 
-/// Whether a row's interval is to be held against another's: it has its aim's confidence, and the neighbours' time is not in it.
+/// Whether a row's interval is to be held against another's: it is of four incarnations or more, and the neighbours' time is not
+/// in it.
 pub fn is_sure(result: &RunResult) -> bool {
+    /// Three intervals must leave a gap between them for a bend, so that less than the usual 95 % will do.
+    const SURE: f64 = 0.85;
     let is_disturbed = result.warnings.iter().any(|warning| warning.code == NO_CLEAN_SAMPLES);
-    !is_disturbed && result.interval_confidence.is_some_and(|level| level >= Confidence::AIM)
+    !is_disturbed && result.interval_confidence.is_some_and(|level| level >= SURE)
 }
 
 fn of_curve(curve: &[&RunResult], steps: &Steps, host: &Facts) -> Vec<SweepBend> {

@@ -13,7 +13,7 @@ use crate::memory::Cgroup;
 use crate::support::{Done, Nobody, can, command, run};
 
 /// Options of a sweep short enough for a test.
-const TINY: &str = "--time 0.02 --incarnations 6 -q";
+const TINY: &str = "--time 0.1 --incarnations 6 -q";
 
 /// The rows of a document: workload, parties, working set.
 fn rows(document: &Value) -> Vec<(String, u64, u64)> {
@@ -37,10 +37,11 @@ fn each_step_is_a_row_with_a_price_and_counted_switches() {
         .collect();
     assert_eq!(rows(&document), expected);
     for row in document["results"].as_array().unwrap() {
-        assert!(row["net_ns_per_switch"]["median"].as_f64().unwrap() > 0.0, "{row}");
-        let switches = row["switches_per_op"].as_f64().unwrap();
-        assert!((0.9..1.5).contains(&switches), "one hop is one switch, and a few are preemptions: {row}");
-        assert_eq!(row["incarnations"], 6, "{row}");
+        assert!(row["ns_per_switch"]["median"].as_f64().unwrap() > 0.0, "{row}");
+        // One hop is one switch, and some are preemptions. Where neighbours are in all samples, none are counted.
+        let switches = row["switches_per_op"].as_f64();
+        assert!(switches.is_none_or(|switches| (0.9..1.6).contains(&switches)), "{row}");
+        assert!((1..=6).contains(&row["incarnations"].as_u64().unwrap()), "{row}");
     }
     assert!(document["bends"].is_array() && document["counting"]["mode"].is_string());
 }
@@ -53,9 +54,9 @@ fn a_sweep_of_working_sets_begins_with_none_and_costs_more_at_its_end() {
     let sizes: Vec<u64> =
         rows(&document).into_iter().map(|(_, parties, size)| (assert_eq!(parties, 4), size).1).collect();
     assert_eq!(sizes, [0, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10]);
-    let net = |at: usize| document["results"][at]["net_ns_per_switch"]["median"].as_f64().unwrap();
+    let price = |at: usize| document["results"][at]["ns_per_op"]["median"].as_f64().unwrap();
     // 8192 lines from wherever they are, instead of none.
-    assert!(net(8) > 2.0 * net(0), "{} {}", net(0), net(8));
+    assert!(price(8) > 2.0 * price(0), "{} {}", price(0), price(8));
 }
 
 #[test]
@@ -78,8 +79,8 @@ fn every_format_is_written_and_a_saved_sweep_shows_the_same_again() {
     assert_eq!(again, table);
     let again = run(&format!("ctxprof report {} --format json", path("a.json"))).expect(0, &[]).stdout;
     assert_eq!(again, fs::read_to_string(path("a.json")).unwrap());
-    let wide = run(&format!("ctxprof report {} --wide", path("a.json"))).expect(0, &[]).stdout;
-    assert!(wide.contains("ops/s") && wide.contains("parties"), "{wide}");
+    let wide = run(&format!("ctxprof report {} --wide --format csv", path("a.json"))).expect(0, &[]).stdout;
+    assert!(wide.starts_with("workload,parties,working_set_bytes,") && wide.contains("ops_per_second"), "{wide}");
     run(&format!("ctxprof diff {0} {0}", path("a.json"))).expect(1, &["is no run"]);
 }
 
@@ -95,7 +96,7 @@ fn nothing_is_kept_and_what_is_named_like_no_ring_is_refused() {
     run("ctxprof sweep working-set 0..x").expect(2, &["not a size"]);
     run("ctxprof sweep parties 2..8 thread-condvar").expect(2, &["thread-condvar cannot be a ring", "thread-pipe"]);
     let help = run("ctxprof sweep --help").expect(0, &[]).stdout;
-    assert!(help.contains("Examples:") && help.contains("[default: 6]"), "{help}");
+    assert!(help.contains("Examples:") && help.contains("Time for each row"), "{help}");
     assert!(run("ctxprof --help").expect(0, &[]).stdout.contains("sweep"));
 }
 
@@ -141,7 +142,7 @@ fn an_interrupted_sweep_keeps_its_rows_and_leaves_nothing_running() {
         let document: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(rows(&document).len(), 12, "{document}");
         for row in document["results"].as_array().unwrap() {
-            assert!(row["net_ns_per_switch"]["median"].is_f64(), "{row}");
+            assert!(row["ns_per_op"]["median"].is_f64(), "{row}");
             assert!((1..40).contains(&row["incarnations"].as_u64().unwrap()), "{row}");
         }
         assert!(!is_alive_in_group(pid), "parties were left behind");
@@ -157,14 +158,16 @@ fn is_alive_in_group(parent: u32) -> bool {
 
 #[test]
 fn a_sweep_interrupted_in_its_first_round_keeps_the_rows_it_has() {
-    let line = "ctxprof sweep parties 2..512 thread-pipe --time 60 --incarnations 6 -q --format json";
+    let line = "ctxprof sweep parties 2..512 thread-pipe --time 12 --incarnations 6 -q --format json";
     let sweep = command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    sleep(Duration::from_secs(15));
+    sleep(Duration::from_secs(3));
     kill(Pid::from_raw(sweep.id() as i32), Signal::SIGINT).unwrap();
     let done: Done = sweep.wait_with_output().unwrap().into();
     let document = done.expect(130, &[]).json();
     let parties: Vec<u64> = rows(&document).into_iter().map(|(_, parties, _)| parties).collect();
-    assert_eq!(parties, [2, 4], "each takes 10 s: {document}");
+    // Each takes two seconds.
+    let all = [2, 4, 8, 16, 32, 64, 128, 256, 512];
+    assert!((1..4).contains(&parties.len()) && all.starts_with(&parties), "{parties:?}");
 }
 
 #[test]
@@ -199,6 +202,7 @@ fn a_working_set_larger_than_memory_is_left_out_and_the_smaller_ones_are_measure
     let sizes: Vec<u64> = rows(&document).into_iter().map(|(_, _, size)| size >> 20).collect();
     assert_eq!(sizes, [1, 2, 4, 8, 16], "{document}");
     let reason = document["left_out"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("2 parties that walk 32.0 MiB each are too many"), "{reason}");
     assert!(reason.contains("the cgroup's memory."), "{reason}");
     assert_eq!(document["left_out"].as_array().unwrap().len(), 2);
     group
@@ -220,7 +224,7 @@ fn a_refusal_that_nobody_foresaw_leaves_the_step_out_and_the_others_in() {
     assert_eq!(parties, [2, 4, 8, 16], "{document}");
     let left_out = document["left_out"].as_array().unwrap();
     assert_eq!(left_out.len(), 2, "{left_out:?}");
-    assert!(left_out[0]["reason"].as_str().unwrap().contains("EAGAIN"), "{left_out:?}");
+    assert!(left_out[0]["reason"].as_str().unwrap().contains("os error 11"), "{left_out:?}");
 }
 
 #[test]
