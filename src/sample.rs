@@ -249,6 +249,23 @@ impl RingVariable {
     }
 }
 
+/// Which rings a sweep goes through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RingSteps {
+    pub variable: RingVariable,
+    /// Parties, or bytes; ascending, both ends of the range among them.
+    pub steps: Vec<u64>,
+    /// What is the same at all steps.
+    pub fixed: RingShape,
+}
+
+impl RingSteps {
+    /// The rings, in the order of the steps.
+    pub fn rings(&self) -> impl Iterator<Item = RingShape> + '_ {
+        self.steps.iter().map(|&step| self.variable.set(self.fixed, step))
+    }
+}
+
 /// A workload by its name, with where it ran if that is not one CPU, and the ring that it was if that is no pair.
 pub fn row_title(workload: &str, placement: Placement, ring: Option<RingShape>) -> String {
     let place = (placement != Placement::Same).then(|| placement.name().to_string());

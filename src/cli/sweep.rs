@@ -11,8 +11,7 @@ use crate::cli::measure::MeasureArgs;
 use crate::cli::run::MOST_PARTIES;
 use crate::cli::size::size;
 use crate::host::placement::PlaceChoice;
-use crate::record::sweep::Steps;
-use crate::sample::{RingShape, RingVariable};
+use crate::sample::{RingShape, RingSteps, RingVariable};
 use crate::workload::{self, WORKLOADS, Workload};
 
 /// More would take hours, and no sweep that doubles needs them.
@@ -69,7 +68,7 @@ impl SweepArgs {
     ///
     /// # Errors
     /// The range makes no sense of what is varied, or something is said that is varied already.
-    pub fn steps(&self) -> Result<Steps, String> {
+    pub fn steps(&self) -> Result<RingSteps, String> {
         let Ends { from, to } = self.range;
         let fixed = RingShape {
             parties: self.parties.unwrap_or(RingShape::FEWEST),
@@ -105,7 +104,7 @@ impl SweepArgs {
         if steps.len() > MOST_STEPS {
             return Err(format!("{} steps are too many, {MOST_STEPS} would do", steps.len()));
         }
-        Ok(Steps { variable: self.variable, steps, fixed })
+        Ok(RingSteps { variable: self.variable, steps, fixed })
     }
 
     /// The workloads that were asked for: `all`, a kind and a glob mean those of them that can be rings, nothing the defaults.

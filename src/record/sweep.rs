@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::host::facts::{Cache, Facts};
+pub use crate::host::facts::Cache;
+use crate::host::facts::Facts;
 use crate::record::Document;
 use crate::record::run::{self, CountingSummary, RunBody, RunDocument, RunResult};
 use crate::record::samples::SamplesDocument;
 use crate::record::settings::RunSettings;
-use crate::sample::{Ending, LeftOut, Placement, RingShape, RingVariable};
+use crate::sample::{Ending, LeftOut, Placement, RingShape, RingSteps};
 use crate::summary::bend::{Bend, bends};
 use crate::summary::{Estimate, NO_CLEAN_SAMPLES};
 
@@ -19,27 +20,10 @@ pub type SweepDocument = Document<SweepSettings, SweepBody>;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepSettings {
     #[serde(flatten)]
-    pub steps: Steps,
+    pub steps: RingSteps,
     /// As of a run.
     #[serde(flatten)]
     pub run: RunSettings,
-}
-
-/// Which rings a sweep goes through.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Steps {
-    pub variable: RingVariable,
-    /// Parties, or bytes; ascending, both ends of the range among them.
-    pub steps: Vec<u64>,
-    /// What is the same at all steps.
-    pub fixed: RingShape,
-}
-
-impl Steps {
-    /// The rings, in the order of the steps.
-    pub fn rings(&self) -> impl Iterator<Item = RingShape> + '_ {
-        self.steps.iter().map(|&step| self.variable.set(self.fixed, step))
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,13 +79,13 @@ impl CurveFigure {
 
 /// Works a sweep's samples out. Rows of which nothing was seen are left out: those of an interrupted sweep's first round,
 /// and of rings that were refused when they were made.
-pub fn from_samples(mut samples: SamplesDocument, steps: Steps) -> SweepDocument {
+pub fn from_samples(mut samples: SamplesDocument, steps: RingSteps) -> SweepDocument {
     samples.body.seen.workloads.retain(|workload| !workload.incarnations.is_empty());
     of_run(run::from_samples(&samples), steps)
 }
 
 /// The same rows as a sweep, with the bends of their curves.
-pub(crate) fn of_run(run: RunDocument, steps: Steps) -> SweepDocument {
+pub(crate) fn of_run(run: RunDocument, steps: RingSteps) -> SweepDocument {
     let RunDocument { tool, started_at, host, settings, body, warnings, .. } = run;
     let RunBody { counting, results, left_out, ending, .. } = body;
     let bends = curves(&results).into_iter().flat_map(|curve| of_curve(&curve, &steps, &host)).collect();
@@ -137,7 +121,7 @@ pub fn is_sure(result: &RunResult) -> bool {
     !is_disturbed && result.interval_confidence.is_some_and(|level| level >= SURE)
 }
 
-fn of_curve(curve: &[&RunResult], steps: &Steps, host: &Facts) -> Vec<SweepBend> {
+fn of_curve(curve: &[&RunResult], steps: &RingSteps, host: &Facts) -> Vec<SweepBend> {
     let figure = CurveFigure::of(curve.iter().copied());
     let point = |result: &&RunResult| Some((steps.variable.of(result.ring?), figure.value(result)));
     let points: Vec<(u64, Option<Estimate>)> =
@@ -152,7 +136,7 @@ fn of_curve(curve: &[&RunResult], steps: &Steps, host: &Facts) -> Vec<SweepBend>
 
 /// The caches whose size lies between the working sets of all parties below a bend and above it: on one CPU they share its
 /// caches, and each finds there what the others have left of its own.
-fn passed(bend: &Bend, steps: &Steps, caches: &[Cache]) -> Vec<Cache> {
+fn passed(bend: &Bend, steps: &RingSteps, caches: &[Cache]) -> Vec<Cache> {
     let [below, above] = [bend.below, bend.above].map(|step| all_working_sets(steps.variable.set(steps.fixed, step)));
     let is_passed = |cache: &&Cache| above > 0 && (below..=above).contains(&cache.size_bytes);
     caches.iter().filter(is_passed).cloned().collect()
@@ -166,11 +150,12 @@ pub fn all_working_sets(ring: RingShape) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::RingVariable;
 
     const CACHES: [(u32, u64); 3] = [(1, 32 << 10), (2, 1 << 20), (3, 32 << 20)];
 
     fn check(variable: RingVariable, fixed: RingShape, between: (u64, u64), expected: &[&str]) {
-        let steps = Steps { variable, steps: vec![between.0, between.1], fixed };
+        let steps = RingSteps { variable, steps: vec![between.0, between.1], fixed };
         let bend =
             Bend { below: between.0, above: between.1, below_ns: 1.0, above_ns: 2.0, growth_before: 0.0, growth: 1.0 };
         let cache = |(level, size_bytes)| Cache {

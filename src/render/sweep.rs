@@ -4,15 +4,14 @@ use std::slice;
 
 use anyhow::{Context, Result};
 
-use crate::host::facts::Cache;
 use crate::record::run::{RunBody, RunDocument};
-use crate::record::sweep::{CurveFigure, Steps, SweepBend, SweepDocument, all_working_sets, curves, is_sure};
+use crate::record::sweep::{Cache, CurveFigure, SweepBend, SweepDocument, all_working_sets, curves, is_sure};
 use crate::render::Report;
 use crate::render::metrics::{self, Metrics, Quantity, row_labels};
 use crate::render::prices::price_table;
 use crate::render::run::{add_circumstances, add_prices};
 use crate::render::view::{Curve, Mark, Picture, Plot, Table, View};
-use crate::sample::{Kind, LeftOut, Placement, RingVariable, row_title};
+use crate::sample::{Kind, LeftOut, Placement, RingSteps, RingVariable, row_title};
 use crate::summary::Warning;
 use crate::unit::{Bytes, Span};
 
@@ -92,7 +91,7 @@ impl SweepDocument {
     }
 
     fn steps_line(&self) -> String {
-        let Steps { variable, steps, fixed } = &self.settings.steps;
+        let RingSteps { variable, steps, fixed } = &self.settings.steps;
         let ends = [steps.first(), steps.last()].map(|end| self.step_name(end.copied().unwrap_or_default()));
         match variable {
             RingVariable::WorkingSet => {
@@ -137,7 +136,7 @@ impl SweepDocument {
     }
 
     fn plot(&self) -> Plot {
-        let Steps { variable, steps, fixed } = &self.settings.steps;
+        let RingSteps { variable, steps, fixed } = &self.settings.steps;
         let places = self.caches_along_the_steps();
         let over = match variable {
             RingVariable::Parties => "the number of parties".to_string(),
@@ -355,7 +354,7 @@ mod tests {
             ..model.clone()
         };
         run.body.results = prices.iter().map(row).collect();
-        of_run(run, Steps { variable, steps: prices.iter().map(|(step, _)| *step).collect(), fixed })
+        of_run(run, RingSteps { variable, steps: prices.iter().map(|(step, _)| *step).collect(), fixed })
     }
 
     fn pair() -> RingShape {
@@ -390,11 +389,11 @@ mod tests {
     #[test]
     fn rows_that_neighbours_have_spoiled_bend_nothing_and_are_counted() {
         let mut run = of_working_sets().as_run();
-        let Steps { variable, steps, fixed } = of_working_sets().settings.steps;
+        let RingSteps { variable, steps, fixed } = of_working_sets().settings.steps;
         for spoiled in &mut run.body.results[4..] {
             spoiled.warnings.push(Warning::new(NO_CLEAN_SAMPLES, "spoiled"));
         }
-        let document = of_run(run, Steps { variable, steps, fixed });
+        let document = of_run(run, RingSteps { variable, steps, fixed });
         assert_eq!(document.body.bends, []);
         check_says(&document, "Bends are looked for without 2 of 6 rows");
     }
