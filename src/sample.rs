@@ -220,6 +220,59 @@ impl RingShape {
     pub const FEWEST: u64 = 2;
 }
 
+/// What of a ring is made larger from step to step of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RingVariable {
+    Parties,
+    WorkingSet,
+}
+
+impl RingVariable {
+    pub const ALL: [RingVariable; 2] = [RingVariable::Parties, RingVariable::WorkingSet];
+
+    /// The name on the command line and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            RingVariable::Parties => "parties",
+            RingVariable::WorkingSet => "working-set",
+        }
+    }
+
+    /// What a ring has of it.
+    pub fn of(self, ring: RingShape) -> u64 {
+        match self {
+            RingVariable::Parties => ring.parties,
+            RingVariable::WorkingSet => ring.working_set_bytes,
+        }
+    }
+
+    /// The same ring with so much of it.
+    pub fn set(self, ring: RingShape, value: u64) -> RingShape {
+        match self {
+            RingVariable::Parties => RingShape { parties: value, ..ring },
+            RingVariable::WorkingSet => RingShape { working_set_bytes: value, ..ring },
+        }
+    }
+}
+
+/// Which rings a sweep goes through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RingSteps {
+    pub variable: RingVariable,
+    /// Parties, or bytes; ascending, both ends of the range among them.
+    pub steps: Vec<u64>,
+    /// What is the same at all steps.
+    pub fixed: RingShape,
+}
+
+impl RingSteps {
+    /// The rings, in the order of the steps.
+    pub fn rings(&self) -> impl Iterator<Item = RingShape> + '_ {
+        self.steps.iter().map(|&step| self.variable.set(self.fixed, step))
+    }
+}
+
 /// A workload by its name, with where it ran if that is not one CPU, and the ring that it was if that is no pair.
 pub fn row_title(workload: &str, placement: Placement, ring: Option<RingShape>) -> String {
     let place = (placement != Placement::Same).then(|| placement.name().to_string());

@@ -2,7 +2,7 @@
 
 /// Commands by what people want, in the order of `--help`.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
-    ("Measure this machine", &["run", "compare", "memory"]),
+    ("Measure this machine", &["run", "sweep", "compare", "memory"]),
     ("Measure a program", &["stat"]),
     ("Results", &["report", "diff"]),
     ("Host and tool", &["list", "completions", "man"]),
@@ -13,6 +13,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   sudo ctxprof run all --sort price        the whole price list
   sudo ctxprof run thread-pipe --cpu 1     one workload, on CPU 1
   sudo ctxprof run -o prices.json          the table, and a file for later
+  sudo ctxprof sweep parties 2..4096       the price by the number of parties; where it bends
   sudo ctxprof compare                     beside perf bench and go test, their switches counted
   sudo ctxprof stat -- make -j4            what a program's switches cost it
   ctxprof memory                           what one more thread, task or goroutine takes in memory
@@ -40,6 +41,16 @@ pub(super) const RUN_EXAMPLES: &str = "Examples:
   sudo ctxprof run --samples-out raw.json           raw samples too, for `ctxprof report raw.json`
 
 One op is one round trip, unless `ctxprof list` says otherwise. Every run is kept (`ctxprof report` shows the last one) unless --no-save.";
+
+pub(super) const SWEEP_EXAMPLES: &str = "Examples:
+  sudo ctxprof sweep parties 2..4096                    2, 4, 8 … 4096 parties in a ring
+  sudo ctxprof sweep working-set 0..8M                  two, each walking 0, 4 KiB … 8 MiB
+  sudo ctxprof sweep working-set 0..8M --parties 8      the caches are full at a quarter of that
+  sudo ctxprof sweep parties 2..1024 --working-set 16K  both
+  sudo ctxprof sweep parties 2..4096 task thread-pipe   kinds and names, as for `run`
+  sudo ctxprof sweep parties 2..64 -o sweep.json        a file, for `ctxprof report`
+
+One op is one hop of the token. A step that limits do not allow is left out, with the limit and how to raise it. Interrupted, it shows the rows so far. Nothing is kept unless -o says where.";
 
 pub(super) const COMPARE_EXAMPLES: &str = "Examples:
   sudo ctxprof compare                              the tools that are here, ten rounds

@@ -1,10 +1,12 @@
 //! The command line: parsed by clap, with every list of values from its registry.
 
 mod help;
+pub mod measure;
 pub mod memory;
 pub mod run;
 mod size;
 pub mod stat;
+pub mod sweep;
 mod word;
 
 use std::ffi::OsString;
@@ -17,11 +19,12 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::cli::help::{
-    COMPARE_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, GROUPS, MEMORY_EXAMPLES, RUN_EXAMPLES, STAT_EXAMPLES,
+    COMPARE_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, GROUPS, MEMORY_EXAMPLES, RUN_EXAMPLES, STAT_EXAMPLES, SWEEP_EXAMPLES,
 };
 use crate::cli::memory::{HoldArgs, MemoryArgs};
 use crate::cli::run::RunArgs;
 use crate::cli::stat::StatArgs;
+use crate::cli::sweep::SweepArgs;
 use crate::record::diff;
 use crate::render::{self, FORMATS};
 use crate::workload::WORKLOADS;
@@ -63,6 +66,13 @@ pub enum Command {
     #[command(after_help = STAT_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
     #[command(mut_arg("output", |arg| arg.help("Write it to this file instead, in the form of its suffix (.json, .csv, .md, .prom, .txt); may be repeated")))]
     Stat(StatArgs),
+    /// Measure a switch by the number of parties, or by the memory that each walks; see where it bends
+    #[command(after_help = SWEEP_EXAMPLES)]
+    #[command(mut_arg("workloads", |arg| arg.help("What to measure: names, kinds, globs, or `all`, of those that can be rings [default: those marked * in `ctxprof list` that can]")))]
+    #[command(mut_arg("place", |arg| arg.help("Where the parties run: same CPU, smt, llc, socket or cross, by what two CPUs share; or two CPUs, as 0,1")))]
+    #[command(mut_arg("incarnations", |arg| arg.default_value(sweep::INCARNATIONS)))]
+    #[command(mut_arg("time", |arg| arg.help("Time for each row, in seconds [default: 0.3, or as long as --samples takes]")))]
+    Sweep(SweepArgs),
     /// Measure what one more thread, process, task, coroutine or goroutine takes in memory
     #[command(after_help = MEMORY_EXAMPLES)]
     Memory(MemoryArgs),
@@ -212,6 +222,10 @@ fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> R
             let message = format!("compare runs other tools; to compare saved runs: ctxprof diff {}", files.join(" "));
             Err(command.error(ErrorKind::UnknownArgument, message))
         }
+        Command::Sweep(arguments) => match arguments.steps().and(arguments.selected()) {
+            Ok(_) => Ok(cli),
+            Err(message) => Err(command.error(ErrorKind::ValueValidation, message)),
+        },
         _ => Ok(cli),
     }
 }

@@ -5,12 +5,14 @@ mod compare;
 mod diff;
 mod list;
 mod live;
+mod measure;
 mod memory;
 mod output;
 mod progress;
 mod report;
 mod run;
 mod stat;
+mod sweep;
 
 use std::path::Path;
 
@@ -49,6 +51,7 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
     match &cli.command {
         Command::Run(arguments) => run::execute(arguments, color),
         Command::Stat(arguments) => stat::execute(arguments, color),
+        Command::Sweep(arguments) => sweep::execute(arguments, color),
         Command::List(arguments) => list::execute(arguments, color).map(|()| Outcome::Done),
         Command::Compare(arguments) => compare::execute(arguments, color),
         Command::Diff(arguments) => diff::execute(arguments, color),

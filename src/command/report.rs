@@ -25,6 +25,7 @@ pub(super) fn execute(arguments: &ReportArgs, color: ColorChoice) -> Result<()> 
         Saved::Diff(diff) => &**diff,
         Saved::List(list) => &**list,
         Saved::Memory(memory) => &**memory,
+        Saved::Sweep(sweep) => &**sweep,
     };
     deliver(report, &arguments.output, color)
 }

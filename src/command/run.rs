@@ -1,28 +1,20 @@
 //! `ctxprof run`: the price list.
 
-use std::path::Path;
-use std::time::SystemTime;
+use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::Result;
 
-use crate::bench;
-use crate::bench::handicap::Handicap;
-use crate::bench::plan::{Entry, Plan, lay_out, leave_out_too_large};
 use crate::cli::run::RunArgs;
 use crate::cli::{ColorChoice, OutputArgs};
 use crate::command::diff;
+use crate::command::measure::{More, Request, measure, nothing_to_measure};
 use crate::command::output::{self, deliver};
-use crate::command::progress::Bar;
-use crate::command::{Outcome, ended, place, places, sort};
-use crate::counter::ladder::Ladder;
-use crate::host::placement::{PlaceChoice, Processors};
-use crate::host::probe;
+use crate::command::{Outcome, ended, sort};
 use crate::record::run::{RunDocument, from_samples};
 use crate::record::samples::SamplesDocument;
-use crate::record::settings::RunSettings;
-use crate::record::{reader, store, timestamp};
+use crate::record::{reader, store};
 use crate::render::Report;
-use crate::sample::{Ending, LeftOut};
+use crate::sample::Ending;
 use crate::sys::signal;
 use crate::workload;
 
@@ -33,7 +25,7 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
     }
     // Before minutes are spent on what could then not be compared.
     let baseline = arguments.baseline.as_deref().map(reader::read_run).transpose()?;
-    let samples = measure(arguments)?;
+    let samples = samples(arguments)?;
     let mut document = from_samples(&samples);
     let mut outcome = Outcome::Done;
     let delivered = if document.body.results.iter().any(|result| result.samples.taken > 0) {
@@ -42,21 +34,12 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
         let delivered = deliver(&document, &arguments.output, color);
         let compared = against_baseline(&document, baseline, arguments, color).map(|of_baseline| outcome = of_baseline);
         delivered.and(write_samples(&samples, arguments)).and(compared)
+    } else if document.body.ending == Ending::Complete {
+        Err(nothing_to_measure(&document.body.left_out))
     } else {
-        nothing_measured(&document.body.left_out, &samples.body.seen.ending)
+        Ok(())
     };
     ended(samples.body.seen.ending, delivered.map(|()| outcome))
-}
-
-/// That a run that came to its end measured nothing is an error: every ring was refused.
-fn nothing_measured(left_out: &[LeftOut], ending: &Ending) -> Result<()> {
-    match ending {
-        Ending::Complete => {
-            let reasons: Vec<String> = left_out.iter().map(LeftOut::to_string).collect();
-            bail!("nothing could be measured: {}", reasons.join("; "))
-        }
-        Ending::Interrupted(_) | Ending::Failed(_) => Ok(()),
-    }
 }
 
 /// Sets the run beside its baseline: below the report, where people read it, else on stderr.
@@ -81,103 +64,20 @@ fn against_baseline(
     Ok(diff::outcome(&diff))
 }
 
-fn measure(arguments: &RunArgs) -> Result<SamplesDocument> {
-    let started_at = timestamp(SystemTime::now());
-    let root = Path::new("/");
-    let leader = match (arguments.place, arguments.cpu) {
-        (PlaceChoice::Cpus(..), Some(_)) => {
-            bail!("--place {} names the CPUs already: leave out --cpu", arguments.place)
-        }
-        (PlaceChoice::Cpus(leader, follower), None) => {
-            place(Some(follower))?;
-            Some(leader)
-        }
-        (_, cpu) => cpu,
+/// What is measured: the pairs or the rings that were asked for, the defaults where nothing was.
+fn samples(arguments: &RunArgs) -> Result<SamplesDocument> {
+    let selected = arguments.measure.selected();
+    let request = Request {
+        measure: &arguments.measure,
+        workloads: if selected.is_empty() { workload::defaults().collect() } else { selected },
+        rings: vec![arguments.ring()],
+        workers: arguments.workers,
+        effort: arguments.measure.effort(Duration::from_secs(1)),
+        more: More { latency: arguments.latency, layers: arguments.layers, timeline: arguments.timeline },
+        quiet: arguments.quiet,
+        no_progress: arguments.no_progress,
     };
-    let (place, processors) = place(leader)?;
-    let plan = plan(arguments, place.cpu, &processors)?;
-    let host = probe::facts(root, Some(&place), &processors);
-    let choice = arguments.counter_choice();
-    let mut ladder = Ladder::new(choice);
-    let mut bar = Bar::new(!arguments.quiet && !arguments.no_progress);
-    let seen = bench::run(&plan, &mut ladder, &mut |progress| bar.show(progress))?;
-    bar.finish();
-    let mut names: Vec<&str> = Vec::new();
-    for entry in &plan.entries {
-        if !names.contains(&entry.workload.name) {
-            names.push(entry.workload.name);
-        }
-    }
-    let settings = RunSettings {
-        workloads: names.into_iter().map(String::from).collect(),
-        incarnations: plan.incarnations,
-        time_s: plan.effort.time.map(|time| time.as_secs_f64()),
-        samples: plan.effort.samples,
-        ops_per_sample: plan.ops_per_sample,
-        latency: plan.latency,
-        counters: choice.name().to_string(),
-        place: Some(arguments.place.to_string()),
-        policy: plan.policy.map(|policy| policy.to_string()),
-        nice: plan.nice,
-        workers: Some(arguments.workers.into()),
-        layers: arguments.layers,
-        timeline: arguments.timeline,
-        handicap: plan.handicap.map(|handicap| format!("{}:{}", handicap.workload, handicap.share)),
-    };
-    Ok(SamplesDocument::of(started_at, host, settings, seen))
-}
-
-/// What is to be measured, with all that takes long made beforehand.
-fn plan(arguments: &RunArgs, leader: usize, processors: &Processors) -> Result<Plan> {
-    let workers = usize::from(arguments.workers);
-    let mut places = places(arguments.place, leader, processors)?;
-    places.iter_mut().for_each(|(_, setting)| (setting.workers, setting.ring) = (workers, arguments.ring()));
-    let selected = arguments.selected();
-    let workloads = if selected.is_empty() { workload::defaults().collect() } else { selected };
-    let (mut entries, mut left_out) = lay_out(&workloads, &places);
-    leave_out_too_large(&mut entries, &mut left_out, Path::new("/"));
-    provide(&mut entries, &mut left_out, arguments.quiet);
-    if entries.is_empty() {
-        let reasons: Vec<String> = left_out.iter().map(|left_out| left_out.to_string()).collect();
-        bail!("nothing of this can be measured here: {}", reasons.join("; "));
-    }
-    Ok(Plan {
-        entries,
-        left_out,
-        incarnations: arguments.incarnations,
-        effort: arguments.effort(),
-        ops_per_sample: arguments.ops_per_sample,
-        latency: arguments.latency,
-        policy: arguments.policy,
-        nice: arguments.nice,
-        record: arguments.layers || arguments.timeline,
-        handicap: handicap()?,
-    })
-}
-
-/// Makes what takes long to make; leaves out what cannot be made, with the reason.
-fn provide(entries: &mut Vec<Entry>, left_out: &mut Vec<LeftOut>, quiet: bool) {
-    let say = |what: &str| output::say_unless(quiet, what);
-    // A workload may be meant for several placements, and is made once.
-    let mut made: Vec<(&str, Result<()>)> = Vec::new();
-    for entry in entries.iter() {
-        if made.iter().all(|(name, _)| *name != entry.workload.name) {
-            made.push((entry.workload.name, (entry.workload.provide)(&say)));
-        }
-    }
-    entries.retain(|entry| {
-        let outcome = made.iter().find(|(name, _)| *name == entry.workload.name);
-        let Some((_, Err(error))) = outcome else { return true };
-        left_out.push(entry.left_out(format!("{error:#}"), None));
-        false
-    });
-}
-
-/// What a test asks to be made slower. Every document of such a run says so.
-fn handicap() -> Result<Option<Handicap>> {
-    const HOOK: &str = "CTXPROF_TEST_HANDICAP";
-    let asked = std::env::var(HOOK).ok().map(|text| text.parse().map_err(|reason| anyhow!("{HOOK}: {reason}")));
-    asked.transpose()
+    measure(&request)
 }
 
 /// Keeps the run for later. That it could not be kept is no reason to withhold it now.

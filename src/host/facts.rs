@@ -36,12 +36,34 @@ pub struct Facts {
     /// `kernel.perf_event_paranoid`.
     pub perf_event_paranoid: Option<String>,
     pub user_id: u32,
+    /// The caches of the pinned CPU that hold data, nearest first; empty where the kernel does not say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<Cache>,
     /// Null where nothing was pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_cpu: Option<usize>,
     /// Why that one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub pinned_because: String,
+}
+
+/// A cache, as the kernel or, in a guest, the hypervisor describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cache {
+    pub level: u32,
+    /// `Data` or `Unified`.
+    pub kind: String,
+    pub size_bytes: u64,
+    /// The CPUs that have it in common.
+    pub shared_cpus: Option<String>,
+}
+
+impl Cache {
+    /// As people call it: `L1d`, `L2`.
+    pub fn name(&self) -> String {
+        let suffix = if self.kind == "Data" { "d" } else { "" };
+        format!("L{}{suffix}", self.level)
+    }
 }
 
 impl Facts {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::utsname::uname;
 use nix::unistd::geteuid;
 
-use crate::host::facts::Facts;
+use crate::host::facts::{Cache, Facts};
 use crate::host::placement::{Candidate, Neighbourhood, Place, Processors};
 use crate::sys::affinity::{self, CpuList};
 use crate::sys::cpuid;
@@ -39,6 +39,7 @@ pub fn facts(root: &Path, place: Option<&Place>, processors: &Processors) -> Fac
         sched_rt_runtime_us: text(root, "proc/sys/kernel/sched_rt_runtime_us"),
         perf_event_paranoid: text(root, "proc/sys/kernel/perf_event_paranoid"),
         user_id: geteuid().as_raw(),
+        caches: place.map(|place| caches(root, place.cpu)).unwrap_or_default(),
         pinned_cpu: place.map(|place| place.cpu),
         pinned_because: place.map(|place| place.because.clone()).unwrap_or_default(),
     }
@@ -77,7 +78,7 @@ pub fn neighbourhood(root: &Path, cpu: usize) -> Neighbourhood {
         list.and_then(|list| list.parse::<CpuList>().ok()).unwrap_or_default()
     };
     // A level of the hierarchy may have two caches, of data and of instructions; the last has one.
-    let levels = (0..8).filter_map(|index| {
+    let levels = (0..MOST_CACHES).filter_map(|index| {
         let level: u32 =
             text(root, &format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}/level"))?.parse().ok()?;
         Some((level, list(&format!("cache/index{index}/shared_cpu_list"))))
@@ -90,6 +91,30 @@ pub fn neighbourhood(root: &Path, cpu: usize) -> Neighbourhood {
         last_level_cache: last,
         socket: siblings("topology/package_cpus_list", "topology/core_siblings_list"),
     }
+}
+
+/// No CPU has more.
+const MOST_CACHES: u32 = 8;
+
+/// A CPU's caches of data, nearest first; of a size that is told.
+///
+/// # References
+/// Documentation/ABI/testing/sysfs-devices-system-cpu: `size` is in kilobytes, as `32K`.
+pub fn caches(root: &Path, cpu: usize) -> Vec<Cache> {
+    let cache = |index| {
+        let field = |name: &str| text(root, &format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}/{name}"));
+        let kilobytes: u64 = field("size")?.strip_suffix('K')?.parse().ok()?;
+        let cache = Cache {
+            level: field("level")?.parse().ok()?,
+            kind: field("type")?,
+            size_bytes: kilobytes.checked_mul(1024)?,
+            shared_cpus: field("shared_cpu_list"),
+        };
+        (cache.kind != "Instruction").then_some(cache)
+    };
+    let mut caches: Vec<Cache> = (0..MOST_CACHES).filter_map(cache).collect();
+    caches.sort_by_key(|cache| cache.level);
+    caches
 }
 
 /// The other hardware threads of a CPU's core; `None` where the kernel does not say.
@@ -265,6 +290,30 @@ mod tests {
         let root = tree(&[("sys/devices/system/cpu/cpu1/topology/thread_siblings_list", "1,5\n")]);
         assert_eq!(smt_siblings(root.path(), 1).unwrap().to_string(), "5");
         assert_eq!(smt_siblings(root.path(), 2), None);
+    }
+
+    #[test]
+    fn caches_of_data_are_told_nearest_first_and_those_of_unknown_size_left_out() {
+        let folder = "sys/devices/system/cpu/cpu3/cache";
+        let files = [
+            ("index0", "2", "Unified", "1024K\n", "3\n"),
+            ("index1", "1", "Instruction", "32K\n", "3\n"),
+            ("index2", "1", "Data", "48K\n", "3\n"),
+            ("index3", "3", "Unified", "0\n", "0-7\n"),
+        ];
+        let files = files.iter().flat_map(|(index, level, kind, size, shared)| {
+            [("level", level), ("type", kind), ("size", size), ("shared_cpu_list", shared)]
+                .map(|(name, text)| (format!("{folder}/{index}/{name}"), *text))
+        });
+        let files: Vec<(String, &str)> = files.collect();
+        let root = tree(&files.iter().map(|(path, text)| (path.as_str(), *text)).collect::<Vec<_>>());
+        let told: Vec<_> = caches(root.path(), 3)
+            .into_iter()
+            .map(|cache| (cache.name(), cache.size_bytes, cache.shared_cpus))
+            .collect();
+        let own = Some("3".to_string());
+        assert_eq!(told, [("L1d".to_string(), 48 << 10, own.clone()), ("L2".to_string(), 1 << 20, own)]);
+        assert_eq!(caches(root.path(), 0), []);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod samples;
 pub mod settings;
 pub mod stat;
 pub mod store;
+pub mod sweep;
 
 use std::time::SystemTime;
 

@@ -13,6 +13,7 @@ use crate::record::memory::{self, MemoryDocument};
 use crate::record::run::{self, RunDocument};
 use crate::record::samples::{self, SamplesDocument};
 use crate::record::stat::{self, StatDocument};
+use crate::record::sweep::{self, SweepDocument};
 
 /// Raw samples of an hour of every workload take a tenth of it. What is larger is read into memory for nothing.
 const MOST_BYTES: u64 = 1 << 30;
@@ -27,6 +28,7 @@ pub enum Saved {
     Diff(Box<DiffDocument>),
     List(Box<ListDocument>),
     Memory(Box<MemoryDocument>),
+    Sweep(Box<SweepDocument>),
 }
 
 /// What a file holds.
@@ -66,6 +68,7 @@ pub fn parse(text: &str) -> Result<Saved> {
         diff::SCHEMA => Saved::Diff(serde_json::from_str(text).with_context(damaged)?),
         list::SCHEMA => Saved::List(serde_json::from_str(text).with_context(damaged)?),
         memory::SCHEMA => Saved::Memory(serde_json::from_str(text).with_context(damaged)?),
+        sweep::SCHEMA => Saved::Sweep(serde_json::from_str(text).with_context(damaged)?),
         other => {
             let known = [
                 run::SCHEMA,
@@ -75,6 +78,7 @@ pub fn parse(text: &str) -> Result<Saved> {
                 diff::SCHEMA,
                 list::SCHEMA,
                 memory::SCHEMA,
+                sweep::SCHEMA,
             ];
             bail!("the schema is {other:?}; this version shows {}", known.join(", "))
         }

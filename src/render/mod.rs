@@ -15,6 +15,7 @@ mod picture;
 pub mod prices;
 mod run;
 mod stat;
+mod sweep;
 mod table;
 pub mod view;
 

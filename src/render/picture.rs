@@ -1,5 +1,6 @@
 //! Pictures in characters, as wide as there is room for.
 
+mod plot;
 mod timeline;
 
 use console::measure_text_width;
@@ -18,12 +19,16 @@ const FULL_ASCII: char = '#';
 
 /// Draws a picture in lines of at most this width, as far as its labels let it.
 pub(super) fn draw(picture: &Picture, width: usize, ascii: bool) -> String {
-    let (title, drawn) = match picture {
-        Picture::Histogram { title, bars } => (title, histogram(bars, width, ascii)),
-        Picture::Timeline { title, op } => (title, timeline::draw(op, width, ascii)),
+    let titled = |title: &str, drawn: String| {
+        let title = textwrap::fill(title, textwrap::Options::new(width).subsequent_indent("  ").break_words(false));
+        format!("{title}\n{drawn}")
     };
-    let title = textwrap::fill(title, textwrap::Options::new(width).subsequent_indent("  ").break_words(false));
-    format!("{title}\n{drawn}")
+    match picture {
+        Picture::Histogram { title, bars } => titled(title, histogram(bars, width, ascii)),
+        Picture::Timeline { title, op } => titled(title, timeline::draw(op, width, ascii)),
+        // Says in its title how it is drawn.
+        Picture::Plot(plot) => plot::draw(plot, width, ascii),
+    }
 }
 
 /// ```text

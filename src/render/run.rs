@@ -91,7 +91,7 @@ fn result_labels(result: &RunResult) -> Labels {
 }
 
 /// What an op and a switch take.
-fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
+pub(super) fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
     metrics
         .rows(results, result_labels)
         .estimate("op", Quantity::Nanoseconds, "What an op takes, the median of clean samples", |result| {
@@ -131,7 +131,7 @@ fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
 }
 
 /// How far the prices are to be believed, and what else was counted.
-fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
+pub(super) fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
     // Of no samples there is no share.
     let share =
         |part: usize, result: &RunResult| (result.samples.taken > 0).then(|| part as f64 / result.samples.taken as f64);
@@ -178,7 +178,7 @@ fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
 }
 
 impl RunDocument {
-    fn machine_line(&self) -> String {
+    pub(super) fn machine_line(&self) -> String {
         let host = &self.host;
         let mut parts = vec![format!("ctxprof {} on Linux {} {}", self.tool.version, host.kernel, host.architecture)];
         parts.extend(host.cpu_model.clone());
@@ -186,7 +186,7 @@ impl RunDocument {
         parts.join(", ")
     }
 
-    fn counting_line(&self) -> String {
+    pub(super) fn counting_line(&self) -> String {
         let switches = match self.body.counting.mode {
             CountingMode::Cpu => "kernel switches counted there by perf",
             CountingMode::Thread => "kernel switches counted by perf on the threads",
@@ -235,7 +235,7 @@ impl RunDocument {
     }
 
     /// What to know of a workload before it is compared with another, once each.
-    fn remarks(&self) -> Vec<String> {
+    pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks: Vec<String> = Vec::new();
         for result in &self.body.results {
             let remark = result.remark.as_ref().map(|remark| format!("{}: {remark}.", result.workload));
@@ -264,7 +264,7 @@ impl RunDocument {
         reasons.into_iter().map(sentence).collect()
     }
 
-    fn explanation(&self) -> String {
+    pub(super) fn explanation(&self) -> String {
         let intervals =
             self.body.results.iter().find_map(|result| Some((result.incarnations, result.interval_confidence?)));
         let interval = intervals.map_or(String::new(), |(incarnations, level)| {

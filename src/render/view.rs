@@ -23,6 +23,8 @@ pub enum Picture {
     Histogram { title: String, bars: Vec<Bar> },
     /// Who ran when, of an op.
     Timeline { title: String, op: Timeline },
+    /// Curves over steps that stand at equal distances.
+    Plot(Plot),
 }
 
 /// One size, or range of sizes.
@@ -33,6 +35,32 @@ pub struct Bar {
     pub value: f64,
     /// How people read the value.
     pub text: String,
+}
+
+/// Curves over the same steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plot {
+    pub title: String,
+    /// What each step is called, short.
+    pub steps: Vec<String>,
+    pub curves: Vec<Curve>,
+    /// What stands at a place between or at steps.
+    pub places: Vec<Mark>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    pub name: String,
+    /// One per step, in ns; `None` where nothing was measured.
+    pub values: Vec<Option<f64>>,
+}
+
+/// A place along the steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// In steps from the first: 1.5 is in the middle between the second and the third.
+    pub at: f64,
+    pub label: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,6 @@
 //! From samples to figures: pure arithmetic, no kernel and no output.
 
+pub mod bend;
 pub mod bill;
 mod change;
 mod chosen;
@@ -22,4 +23,6 @@ pub use estimate::{Confidence, Estimate, median};
 pub use latency::{LatencyBucket, LatencyFigures};
 pub use row::{CountSource, Row, summarize};
 pub use verdict::{Ratio, ratio};
-pub use warning::{Warning, of_absent_records, of_counting, of_recorded_switches, of_recording, of_row, of_steal};
+pub use warning::{
+    NO_CLEAN_SAMPLES, Warning, of_absent_records, of_counting, of_recorded_switches, of_recording, of_row, of_steal,
+};

@@ -21,6 +21,9 @@ impl Warning {
     }
 }
 
+/// The warning of figures that are of disturbed samples too, for want of others.
+pub const NO_CLEAN_SAMPLES: &str = "no-clean-samples";
+
 /// A count may differ from what was expected by this share before it is worth a word.
 const COUNT_TOLERANCE: f64 = 0.01;
 /// Recording slows the parties, and may so change who comes first: by this share before it is worth a word.
@@ -93,7 +96,7 @@ fn of_samples(row: &Row) -> Vec<Remark> {
         let message = format!(
             "only {clean} of {taken} samples were clean, too few; its figures are of all samples, the neighbours' time in them"
         );
-        remarks.push(("no-clean-samples", message));
+        remarks.push((NO_CLEAN_SAMPLES, message));
     } else if (clean as f64) < FEW_CLEAN * taken as f64 {
         let message = format!("{clean} of {taken} samples were clean; something else is busy on this CPU or beside it");
         remarks.push(("few-clean-samples", message));

@@ -21,4 +21,5 @@ mod saved;
 mod stats;
 mod stops;
 mod support;
+mod sweeps;
 mod workloads;

@@ -40,6 +40,7 @@ fn prometheus_has_nothing_to_say_against_any_report() {
         format!("diff {GOLDEN} {GOLDEN} --fail-above 5"),
         "list".to_string(),
         "memory task thread --max 100 --incarnations 2 -q".to_string(),
+        "sweep working-set 0..16K task-channel thread-pipe --time 0.1 -q".to_string(),
     ] {
         let path = folder.path().join("a.prom");
         run(&format!("ctxprof {line} -o {}", path.display())).expect(0, &[]);

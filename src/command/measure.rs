@@ -1,0 +1,159 @@
+//! From a command line to samples: what every command does that measures workloads.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{Error, Result, anyhow, bail};
+
+use crate::bench;
+use crate::bench::handicap::Handicap;
+use crate::bench::plan::{Effort, Entry, Plan, lay_out, leave_out_too_large};
+use crate::cli::measure::MeasureArgs;
+use crate::command::output;
+use crate::command::progress::Bar;
+use crate::command::{place, places};
+use crate::counter::ladder::Ladder;
+use crate::host::placement::{PlaceChoice, Processors};
+use crate::host::probe;
+use crate::record::samples::SamplesDocument;
+use crate::record::settings::RunSettings;
+use crate::record::timestamp;
+use crate::sample::{LeftOut, Placement, RingShape};
+use crate::workload::Workload;
+use crate::workload::session::Setting;
+
+/// What is to be measured.
+pub(super) struct Request<'a> {
+    pub(super) measure: &'a MeasureArgs,
+    /// In the order of the report.
+    pub(super) workloads: Vec<&'static Workload>,
+    /// Each workload is measured as each of these; `None` is a pair.
+    pub(super) rings: Vec<Option<RingShape>>,
+    pub(super) workers: u16,
+    pub(super) effort: Effort,
+    pub(super) more: More,
+    pub(super) quiet: bool,
+    pub(super) no_progress: bool,
+}
+
+/// What is asked for besides prices.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct More {
+    pub(super) latency: bool,
+    pub(super) layers: bool,
+    pub(super) timeline: bool,
+}
+
+/// Measures it.
+///
+/// # Errors
+/// As [`bench::run`]; or nothing of it can be measured here.
+pub(super) fn measure(request: &Request<'_>) -> Result<SamplesDocument> {
+    let arguments = request.measure;
+    let started_at = timestamp(SystemTime::now());
+    let root = Path::new("/");
+    let leader = match (arguments.place, arguments.cpu) {
+        (PlaceChoice::Cpus(..), Some(_)) => {
+            bail!("--place {} names the CPUs already: leave out --cpu", arguments.place)
+        }
+        (PlaceChoice::Cpus(leader, follower), None) => {
+            place(Some(follower))?;
+            Some(leader)
+        }
+        (_, cpu) => cpu,
+    };
+    let (place, processors) = place(leader)?;
+    let plan = plan(request, place.cpu, &processors)?;
+    let host = probe::facts(root, Some(&place), &processors);
+    let choice = arguments.counter_choice();
+    let mut ladder = Ladder::new(choice);
+    let mut bar = Bar::new(!request.quiet && !request.no_progress);
+    let seen = bench::run(&plan, &mut ladder, &mut |progress| bar.show(progress))?;
+    bar.finish();
+    let mut names: Vec<&str> = Vec::new();
+    for entry in &plan.entries {
+        if !names.contains(&entry.workload.name) {
+            names.push(entry.workload.name);
+        }
+    }
+    let settings = RunSettings {
+        workloads: names.into_iter().map(String::from).collect(),
+        incarnations: plan.incarnations,
+        time_s: plan.effort.time.map(|time| time.as_secs_f64()),
+        samples: plan.effort.samples,
+        ops_per_sample: plan.ops_per_sample,
+        latency: plan.latency,
+        layers: request.more.layers,
+        timeline: request.more.timeline,
+        counters: choice.name().to_string(),
+        place: Some(arguments.place.to_string()),
+        policy: plan.policy.map(|policy| policy.to_string()),
+        nice: plan.nice,
+        workers: Some(request.workers.into()),
+        handicap: plan.handicap.map(|handicap| format!("{}:{}", handicap.workload, handicap.share)),
+    };
+    Ok(SamplesDocument::of(started_at, host, settings, seen))
+}
+
+/// What is to be measured, with all that takes long made beforehand.
+fn plan(request: &Request<'_>, leader: usize, processors: &Processors) -> Result<Plan> {
+    let arguments = request.measure;
+    let workers = usize::from(request.workers);
+    let mut places = places(arguments.place, leader, processors)?;
+    places.iter_mut().for_each(|(_, setting)| setting.workers = workers);
+    let rings = |(placement, setting)| request.rings.iter().map(move |&ring| (placement, Setting { ring, ..setting }));
+    let places: Vec<(Placement, Setting)> = places.into_iter().flat_map(rings).collect();
+    let (mut entries, mut left_out) = lay_out(&request.workloads, &places);
+    if request.rings.len() > 1 {
+        // The rows of one curve stand together.
+        entries.sort_by_key(|entry| request.workloads.iter().position(|workload| workload.name == entry.workload.name));
+    }
+    leave_out_too_large(&mut entries, &mut left_out, Path::new("/"));
+    provide(&mut entries, &mut left_out, request.quiet);
+    if entries.is_empty() {
+        return Err(nothing_to_measure(&left_out));
+    }
+    Ok(Plan {
+        entries,
+        left_out,
+        incarnations: arguments.incarnations,
+        effort: request.effort,
+        ops_per_sample: arguments.ops_per_sample,
+        latency: request.more.latency,
+        record: request.more.layers || request.more.timeline,
+        policy: arguments.policy,
+        nice: arguments.nice,
+        handicap: handicap()?,
+    })
+}
+
+/// That all of it was left out, and why.
+pub(super) fn nothing_to_measure(left_out: &[LeftOut]) -> Error {
+    let reasons: Vec<String> = left_out.iter().map(ToString::to_string).collect();
+    anyhow!("nothing of this can be measured here: {}", reasons.join("; "))
+}
+
+/// Makes what takes long to make; leaves out what cannot be made, with the reason.
+fn provide(entries: &mut Vec<Entry>, left_out: &mut Vec<LeftOut>, quiet: bool) {
+    let say = |what: &str| output::say_unless(quiet, what);
+    // A workload may be meant for several placements, and is made once.
+    let mut made: Vec<(&str, Result<()>)> = Vec::new();
+    for entry in entries.iter() {
+        if made.iter().all(|(name, _)| *name != entry.workload.name) {
+            made.push((entry.workload.name, (entry.workload.provide)(&say)));
+        }
+    }
+    entries.retain(|entry| {
+        let outcome = made.iter().find(|(name, _)| *name == entry.workload.name);
+        let Some((_, Err(error))) = outcome else { return true };
+        left_out.push(entry.left_out(format!("{error:#}"), None));
+        false
+    });
+}
+
+/// What a test asks to be made slower. Every document of such a run says so.
+fn handicap() -> Result<Option<Handicap>> {
+    const HOOK: &str = "CTXPROF_TEST_HANDICAP";
+    let asked = std::env::var(HOOK).ok().map(|text| text.parse().map_err(|reason| anyhow!("{HOOK}: {reason}")));
+    asked.transpose()
+}

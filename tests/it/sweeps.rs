@@ -1,0 +1,237 @@
+//! Sweeps: rows that double, a plot, bends, and what stops them.
+
+use std::fs;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::support::{Cgroup, Done, Nobody, can, command, run};
+
+/// Options of a sweep short enough for a test.
+const TINY: &str = "--time 0.1 --incarnations 6 -q";
+
+/// The rows of a document: workload, parties, working set.
+fn rows(document: &Value) -> Vec<(String, u64, u64)> {
+    let row = |row: &Value| {
+        let ring = &row["ring"];
+        let number = |name: &str| ring[name].as_u64().unwrap();
+        (row["workload"].as_str().unwrap().to_string(), number("parties"), number("working_set_bytes"))
+    };
+    document["results"].as_array().unwrap().iter().map(row).collect()
+}
+
+#[test]
+fn each_step_is_a_row_with_a_price_and_counted_switches() {
+    let done = run(&format!("ctxprof sweep parties 2..12 thread-pipe process-pipe --format json {TINY}"));
+    let document = done.expect(0, &[]).json();
+    assert_eq!((&document["schema"], &document["ending"]), (&"ctxprof.sweep/1".into(), &"complete".into()));
+    assert_eq!(document["settings"]["steps"], serde_json::json!([2, 4, 8, 12]));
+    let expected: Vec<(String, u64, u64)> = ["thread-pipe", "process-pipe"]
+        .into_iter()
+        .flat_map(|workload| [2, 4, 8, 12].map(|parties| (workload.to_string(), parties, 0)))
+        .collect();
+    assert_eq!(rows(&document), expected);
+    for row in document["results"].as_array().unwrap() {
+        assert!(row["ns_per_switch"]["median"].as_f64().unwrap() > 0.0, "{row}");
+        // One hop is one switch, and some are preemptions. Where neighbours are in all samples, none are counted.
+        let switches = row["switches_per_op"].as_f64();
+        assert!(switches.is_none_or(|switches| (0.9..1.6).contains(&switches)), "{row}");
+        assert!((1..=6).contains(&row["incarnations"].as_u64().unwrap()), "{row}");
+    }
+    assert!(document["bends"].is_array() && document["counting"]["mode"].is_string());
+}
+
+#[test]
+fn a_sweep_of_working_sets_begins_with_none_and_costs_more_at_its_end() {
+    let document = run(&format!("ctxprof sweep working-set 0..512K thread-pipe --parties 4 --format json {TINY}"))
+        .expect(0, &[])
+        .json();
+    let sizes: Vec<u64> =
+        rows(&document).into_iter().map(|(_, parties, size)| (assert_eq!(parties, 4), size).1).collect();
+    assert_eq!(sizes, [0, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10]);
+    let price = |at: usize| document["results"][at]["ns_per_op"]["median"].as_f64().unwrap();
+    // 8192 lines from wherever they are, instead of none.
+    assert!(price(8) > 2.0 * price(0), "{} {}", price(0), price(8));
+}
+
+#[test]
+fn every_format_is_written_and_a_saved_sweep_shows_the_same_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let files = ["a.json", "a.csv", "a.md", "a.txt", "a.prom"].map(|name| format!("-o {}", path(name))).join(" ");
+    let table = run(&format!("ctxprof sweep working-set 0..16K thread-pipe {TINY} {files}")).expect(0, &[]).stdout;
+    assert!(table.contains("net ns per switch over the working set of each of 2 parties"), "{table}");
+    for (name, words) in [
+        ("a.csv", "workload,working_set_bytes,ns_per_op,ns_per_op_low"),
+        ("a.md", "```text\nnet ns per switch over"),
+        ("a.txt", "* thread-pipe"),
+        ("a.prom", "parties=\"2\",working_set_bytes=\"4096\""),
+    ] {
+        let text = fs::read_to_string(path(name)).unwrap();
+        assert!(text.contains(words), "{name}: {text}");
+    }
+    let again = run(&format!("ctxprof report {}", path("a.json"))).expect(0, &[]).stdout;
+    assert_eq!(again, table);
+    let again = run(&format!("ctxprof report {} --format json", path("a.json"))).expect(0, &[]).stdout;
+    assert_eq!(again, fs::read_to_string(path("a.json")).unwrap());
+    let wide = run(&format!("ctxprof report {} --wide --format csv", path("a.json"))).expect(0, &[]).stdout;
+    assert!(wide.starts_with("workload,parties,working_set_bytes,") && wide.contains("ops_per_second"), "{wide}");
+    run(&format!("ctxprof diff {0} {0}", path("a.json"))).expect(1, &["is no run"]);
+}
+
+#[test]
+fn nothing_is_kept_and_what_is_named_like_no_ring_is_refused() {
+    if can("root") {
+        let nobody = Nobody::new();
+        nobody.run(&format!("sweep parties 2..4 thread-pipe {TINY}")).expect(0, &[]);
+        assert!(!nobody.folder.path().join("ctxprof").exists(), "a sweep is not what `diff` compares");
+    }
+    run("ctxprof sweep parties 8..2").expect(2, &["2..8"]);
+    run("ctxprof sweep parties 1..8").expect(2, &["2 parties or more"]);
+    run("ctxprof sweep working-set 0..x").expect(2, &["not a size"]);
+    run("ctxprof sweep parties 2..8 thread-condvar").expect(2, &["thread-condvar cannot be a ring", "thread-pipe"]);
+    let help = run("ctxprof sweep --help").expect(0, &[]).stdout;
+    assert!(help.contains("Examples:") && help.contains("Time for each row"), "{help}");
+    assert!(run("ctxprof --help").expect(0, &[]).stdout.contains("sweep"));
+}
+
+#[test]
+fn a_narrow_terminal_has_a_smaller_picture_and_one_without_unicode_ascii() {
+    let on_terminal = |columns: u32, language: &str| {
+        let line = format!(
+            "stty cols {columns} rows 50; NO_COLOR=1 LANG={language} TERM=xterm {} sweep parties 2..32 thread-pipe process-pipe --no-progress {TINY}",
+            crate::support::CTXPROF
+        );
+        let output = command("script -qec").arg(line).arg("/dev/null").output().unwrap();
+        String::from_utf8(output.stdout).unwrap().replace('\r', "")
+    };
+    for (columns, language) in [(60, "C.UTF-8"), (80, "C.UTF-8"), (60, "C")] {
+        let text = on_terminal(columns, language);
+        assert!(text.lines().all(|line| line.chars().count() <= columns as usize), "{columns}: {text}");
+        assert!(text.contains("* thread-pipe") && text.contains("o process-pipe"), "{text}");
+        let axis = text.lines().find(|line| line.trim_start().starts_with("+---")).unwrap();
+        assert!(axis.len() > columns as usize - 12, "{text}");
+        assert!(text.contains("net ns") && text.contains("parties"), "{text}");
+        assert_eq!(text.is_ascii(), language == "C", "{text}");
+    }
+}
+
+#[test]
+fn an_interrupted_sweep_keeps_its_rows_and_leaves_nothing_running() {
+    for (sent, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let line = format!(
+            "ctxprof sweep parties 2..64 process-pipe thread-pipe --time 4 --incarnations 40 -q -o {}",
+            path.display()
+        );
+        let sweep = command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        sleep(Duration::from_secs(6));
+        let asked = Instant::now();
+        kill(Pid::from_raw(sweep.id() as i32), sent).unwrap();
+        let pid = sweep.id();
+        let done: Done = sweep.wait_with_output().unwrap().into();
+        let done = done.expect(code, &[]);
+        assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+        assert!(done.stdout.contains("partial: interrupted"), "{done:?}");
+        let document: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(rows(&document).len(), 12, "{document}");
+        for row in document["results"].as_array().unwrap() {
+            assert!(row["ns_per_op"]["median"].is_f64(), "{row}");
+            assert!((1..40).contains(&row["incarnations"].as_u64().unwrap()), "{row}");
+        }
+        assert!(!is_alive_in_group(pid), "parties were left behind");
+    }
+}
+
+/// Whether any process lives that has this one's program and was its child.
+fn is_alive_in_group(parent: u32) -> bool {
+    let adopted = |status: String| status.lines().any(|line| line == format!("PPid:\t{parent}"));
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok()).any(adopted)
+}
+
+#[test]
+fn a_sweep_interrupted_in_its_first_round_keeps_the_rows_it_has() {
+    let line = "ctxprof sweep parties 2..512 thread-pipe --time 12 --incarnations 6 -q --format json";
+    let sweep = command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    sleep(Duration::from_secs(3));
+    kill(Pid::from_raw(sweep.id() as i32), Signal::SIGINT).unwrap();
+    let done: Done = sweep.wait_with_output().unwrap().into();
+    let document = done.expect(130, &[]).json();
+    let parties: Vec<u64> = rows(&document).into_iter().map(|(_, parties, _)| parties).collect();
+    // Each takes two seconds.
+    let all = [2, 4, 8, 16, 32, 64, 128, 256, 512];
+    assert!((1..4).contains(&parties.len()) && all.starts_with(&parties), "{parties:?}");
+}
+
+#[test]
+fn a_step_above_a_limit_is_left_out_with_the_limit_and_how_to_raise_it() {
+    if !can("root") {
+        return;
+    }
+    let nobody = Nobody::new();
+    let line = format!("sweep parties 2..1024 thread-pipe {TINY}");
+    let done = nobody.run_under("prlimit --nproc=60", &format!("{line} --format json")).expect(0, &[]);
+    let document = done.json();
+    let parties: Vec<u64> = rows(&document).into_iter().map(|(_, parties, _)| parties).collect();
+    assert!(parties.starts_with(&[2, 4, 8, 16]) && !parties.contains(&64), "{parties:?}");
+    let left_out = document["left_out"].as_array().unwrap();
+    assert_eq!(left_out.len() + parties.len(), 10, "{left_out:?}");
+    let reason = left_out[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("RLIMIT_NPROC (ulimit -u) is 60"), "{reason}");
+    let text = nobody.run_under("prlimit --nproc=60", &line).expect(0, &[]).stdout;
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("and on to 1024: ") && text.contains("RLIMIT_NPROC"), "{text}");
+    // Nothing at all can be measured.
+    let line = format!("sweep parties 256..1024 thread-pipe {TINY}");
+    nobody.run_under("prlimit --nproc=60", &line).expect(1, &["nothing of this can be measured", "RLIMIT_NPROC"]);
+}
+
+#[test]
+fn a_working_set_larger_than_memory_is_left_out_and_the_smaller_ones_are_measured() {
+    let Some(group) = Cgroup::new("memory") else { return };
+    assert!(group.set("memory.limit_in_bytes", 64 << 20) || group.set("memory.max", 64 << 20));
+    let done = group.run(&format!("sweep working-set 1M..64M thread-pipe {TINY} --format json"));
+    let document = done.expect(0, &[]).json();
+    let sizes: Vec<u64> = rows(&document).into_iter().map(|(_, _, size)| size >> 20).collect();
+    assert_eq!(sizes, [1, 2, 4, 8, 16], "{document}");
+    let reason = document["left_out"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("there is no room for two: "), "{reason}");
+    assert!(reason.contains("the cgroup's memory."), "{reason}");
+    assert_eq!(document["left_out"].as_array().unwrap().len(), 2);
+    group
+        .run(&format!("sweep working-set 64M..64M thread-pipe {TINY}"))
+        .expect(1, &["nothing of this can be measured"]);
+}
+
+#[test]
+fn a_refusal_that_nobody_foresaw_leaves_the_step_out_and_the_others_in() {
+    if !can("strace") {
+        return;
+    }
+    // The 30th thread of this process and all after it: the ring of 8 has room in each incarnation, that of 64 never.
+    let refuse = "strace -f --seccomp-bpf -qq -o /dev/null -e trace=clone3 -e inject=clone3:error=EAGAIN:when=30+";
+    let done =
+        run(&format!("{refuse} ctxprof sweep parties 2..64 thread-pipe --incarnations 1 --time 0.02 -q --format json"));
+    let document = done.expect(0, &[]).json();
+    let parties: Vec<u64> = rows(&document).into_iter().map(|(_, parties, _)| parties).collect();
+    assert_eq!(parties, [2, 4, 8, 16], "{document}");
+    let left_out = document["left_out"].as_array().unwrap();
+    assert_eq!(left_out.len(), 2, "{left_out:?}");
+    assert!(left_out[0]["reason"].as_str().unwrap().contains("os error 11"), "{left_out:?}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let line = format!(
+        "{{ {} sweep parties 2..4 thread-pipe {TINY}; echo code $? >&2; }} | head -n 1",
+        crate::support::CTXPROF
+    );
+    let done: Done = command("sh -c").arg(line).output().unwrap().into();
+    assert_eq!(done.expect(0, &["code 0"]).stdout.lines().count(), 1);
+}
