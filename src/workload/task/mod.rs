@@ -65,16 +65,29 @@ macro_rules! each_op {
                 }
             }
             Some(laps) => {
-                $crate::workload::session::Pace::begin(laps);
-                for $left in (0..$ops).rev() {
-                    $op
-                    $crate::workload::session::Pace::lap(laps);
-                }
+                let each = async {
+                    $crate::workload::session::Pace::begin(laps);
+                    for $left in (0..$ops).rev() {
+                        $op
+                        $crate::workload::session::Pace::lap(laps);
+                    }
+                    Some(())
+                };
+                $crate::workload::task::out_of_line(each).await?;
             }
         }
     };
 }
 use each_op;
+
+/// The same future where it is in nobody's way: a second loop within the leading task's own made the first 2 % slower.
+#[cold]
+#[inline(never)]
+fn out_of_line<'a>(
+    each: impl Future<Output = Option<()>> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = Option<()>> + Send + 'a>> {
+    Box::pin(each)
+}
 
 impl<S: Tally> Orders<S> {
     /// Waits for the next number of ops and starts the clock; `None` when there will be no more.
