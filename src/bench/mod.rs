@@ -188,7 +188,7 @@ impl Engine<'_> {
         if let Some((quota, Some(mut session))) = floor.map_err(limits::explain)? {
             let mut sampler = Sampler::new(session.as_mut(), &mut self.attached, self.watchdog);
             let ops = size(&mut self.sizes[at].floor, self.plan.ops_per_sample, &mut sampler, length)?;
-            sampler.warm_up(ops)?;
+            sampler.warm_up(ops, 0)?;
             take(&mut sampler, ops, quota, &setting, &mut incarnation.floor)?;
             session.end()?;
         }
@@ -213,7 +213,8 @@ impl Engine<'_> {
             None => {
                 let (fixed, length) = (self.plan.ops_per_sample, Length::of(&entry));
                 let ops = size(&mut self.sizes[at].sample, fixed, &mut sampler, length)?;
-                sampler.warm_up(ops)?;
+                // A party's first turn maps pages and finds nothing of its own in any cache.
+                sampler.warm_up(ops, setting.ring.map_or(0, |ring| ring.parties))?;
                 ops
             }
         };

@@ -50,11 +50,14 @@ impl<'a> Sampler<'a> {
         Sampler { session, meter, watchdog, books, begin: vec![None; counters], end: vec![None; counters] }
     }
 
-    /// Plays until caches and clocks are warm.
-    pub(super) fn warm_up(&mut self, ops: u64) -> Result<()> {
+    /// Plays until caches and clocks are warm, and so many ops have been played.
+    pub(super) fn warm_up(&mut self, ops: u64, at_least: u64) -> Result<()> {
         let began = monotonic_ns();
-        while monotonic_ns() - began < WARM_UP_NS {
-            self.session.play(self.session.fitting(ops))?;
+        let mut played = 0;
+        while monotonic_ns() - began < WARM_UP_NS || played < at_least {
+            let ops = self.session.fitting(ops);
+            self.session.play(ops)?;
+            played += ops;
             self.watchdog.progress();
         }
         // Of all of them: samples read those only that take part.
