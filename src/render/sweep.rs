@@ -142,7 +142,6 @@ impl SweepDocument {
             RingVariable::Parties => "the number of parties".to_string(),
             RingVariable::WorkingSet => format!("the working set of each of {} parties", fixed.parties),
         };
-        let caches = if places.is_empty() { "" } else { "; at : all of them together are as large as a cache" };
         let curve = |curve: Vec<&crate::record::run::RunResult>| {
             let figure = CurveFigure::of(curve.iter().copied());
             let value = |&step: &u64| {
@@ -156,10 +155,11 @@ impl SweepDocument {
             Curve { name: format!("{}{gross}", curve[0].workload), values: steps.iter().map(value).collect() }
         };
         Plot {
-            title: format!("net ns per switch over {over}{caches}"),
+            title: format!("net ns per switch over {over}"),
             steps: steps.iter().map(|&step| short(*variable, step)).collect(),
             curves: curves(&self.body.results).into_iter().map(curve).collect(),
             places,
+            places_are: "a cache, full with all working sets".to_string(),
         }
     }
 

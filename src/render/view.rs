@@ -46,6 +46,8 @@ pub struct Plot {
     pub curves: Vec<Curve>,
     /// What stands at a place between or at steps.
     pub places: Vec<Mark>,
+    /// What those places are.
+    pub places_are: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]

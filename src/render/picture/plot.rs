@@ -68,9 +68,10 @@ pub(super) fn draw(plot: &Plot, width: usize, ascii: bool) -> String {
 fn legend(plot: &Plot, several: bool, width: usize) -> Vec<String> {
     const GAP: usize = 3;
     let names = plot.curves.iter().enumerate().map(|(at, curve)| format!("{} {}", mark(at), curve.name));
+    let places = (!plot.places.is_empty()).then(|| format!("{PLACE} {}", plot.places_are));
     let several = several.then(|| format!("{SEVERAL} several of them"));
     let mut lines: Vec<String> = Vec::new();
-    for entry in names.chain(several) {
+    for entry in names.chain(several).chain(places) {
         match lines.last_mut() {
             Some(line) if measure_text_width(line) + GAP + measure_text_width(&entry) <= width => {
                 *line += &format!("{}{entry}", " ".repeat(GAP));
@@ -256,6 +257,7 @@ mod tests {
                 curve("task-notify", &[100.0, 100.0, 0.0, 4000.0, 8000.0]),
             ],
             places: vec![Mark { at: 2.0, label: "L1d".to_string() }],
+            places_are: "a cache".to_string(),
         }
     }
 
@@ -275,7 +277,7 @@ net ns per switch, logarithmic
        4K        8K        16K       32K     64K
                            L1d
 * thread-pipe   o task-notify
-& several of them";
+& several of them   : a cache";
         assert_eq!(draw(&plot(), 48, false), expected);
     }
 
@@ -315,13 +317,15 @@ net ns per switch, logarithmic
 
     #[test]
     fn nothing_measured_is_said() {
-        let nothing = Plot { title: "t".to_string(), steps: vec![], curves: vec![], places: vec![] };
+        let nothing =
+            Plot { title: "t".to_string(), steps: vec![], curves: vec![], places: vec![], places_are: String::new() };
         assert_eq!(draw(&nothing, 60, false), "t: nothing to be drawn");
         let one = Plot {
             title: "t".to_string(),
             steps: vec!["4K".to_string()],
             curves: vec![Curve { name: "one".to_string(), values: vec![Some(-3.0)] }],
             places: vec![],
+            places_are: String::new(),
         };
         assert!(draw(&one, 60, false).contains("* one"));
     }
@@ -336,7 +340,7 @@ net ns per switch, logarithmic
             let steps = (0..values.iter().map(Vec::len).max().unwrap_or(0)).map(|step| step.to_string()).collect();
             let curves = values.into_iter().map(|values| Curve { name: "c".to_string(), values }).collect();
             let places = vec![Mark { at, label: "p".to_string() }];
-            draw(&Plot { title: "t".to_string(), steps, curves, places }, width, false);
+            draw(&Plot { title: "t".to_string(), steps, curves, places, places_are: String::new() }, width, false);
         }
     }
 }
