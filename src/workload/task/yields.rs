@@ -15,7 +15,8 @@ use tokio::task::yield_now;
 
 use crate::sample::{Kind, SwitchSource};
 use crate::workload::Workload;
-use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
+use crate::workload::session::Pace;
+use crate::workload::task::{Counted, Orders, Switches, Tasks};
 use crate::workload::thread::yields::ONE_YIELD_EACH;
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -24,7 +25,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
     summary: "two tokio tasks on one thread yield to each other (tokio::task::yield_now); how often that goes to the other is counted, not promised",
     op: ONE_YIELD_EACH,
     switch_source: SwitchSource::Polls,
-    prepare: |_| TaskSession::prepare(take_turns),
+    prepare: |setting| Tasks::prepare(setting, take_turns, take_turns),
     ..Workload::EMPTY
 };
 
@@ -35,7 +36,7 @@ struct Track {
     through: Notify,
 }
 
-fn take_turns(runtime: &Runtime, mut orders: Orders<Switches>) {
+fn take_turns<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>) {
     let switches = Arc::clone(&orders.switches);
     let track = Arc::<Track>::default();
     let follower_track = Arc::clone(&track);
@@ -43,9 +44,10 @@ fn take_turns(runtime: &Runtime, mut orders: Orders<Switches>) {
         while let Some(ops) = orders.next().await {
             track.ops.store(ops, Ordering::Relaxed);
             track.go.notify_one();
-            each_op!(orders, ops, _ => {
+            for _ in 0..ops {
                 yield_now().await;
-            });
+                orders.pace.lap();
+            }
             track.through.notified().await;
             orders.finish().await?;
         }
