@@ -197,8 +197,7 @@ impl Engine<'_> {
 
     /// The parties' part of an incarnation.
     fn parties(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
-        let mut entry = self.plan.entries[at];
-        entry.setting.laps = pass.latency.is_some();
+        let entry = self.plan.entries[at];
         let Entry { workload, setting, .. } = entry;
         let mut session = entry.prepare().map_err(limits::explain).map_err(|error| match setting.ring {
             Some(_) => Stop::Refused(error),

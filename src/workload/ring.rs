@@ -21,7 +21,7 @@ use crate::sample::RingShape;
 use crate::sys::clock::monotonic_ns;
 use crate::sys::shared::Shared;
 use crate::workload::hand::Hand;
-use crate::workload::session::{Laps, Party, Played, Session};
+use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
 
 /// A mechanism by which any number of parties can be a ring.
 pub(super) trait RingHand: Hand {
@@ -267,14 +267,16 @@ impl<H: RingHand + 'static> RingOfOne<H> {
         Ok(Box::new(RingOfOne { hand, baton, memory: WorkingSet::of(shape) }))
     }
 
-    fn hops(&mut self, hops: u64) -> io::Result<Played> {
+    fn hops(&mut self, hops: u64, pace: &mut impl Pace) -> io::Result<Played> {
         self.baton.start(hops);
         let started_ns = monotonic_ns();
+        pace.begin();
         for _ in 0..hops {
             self.hand.give()?;
             self.hand.take()?;
             self.memory.walk();
             self.baton.passed();
+            pace.lap();
         }
         Ok(Played::timed(monotonic_ns() - started_ns))
     }
@@ -286,11 +288,11 @@ impl<H: RingHand + 'static> Session for RingOfOne<H> {
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        self.hops(ops).context("handing the token to oneself")
+        self.hops(ops, &mut Unpaced).context("handing the token to oneself")
     }
 
-    fn play_each(&mut self, _ops: u64, _laps: &mut Laps) -> Result<Played> {
-        no_laps()
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        self.hops(ops, laps).context("handing the token to oneself")
     }
 
     fn end(self: Box<Self>) -> Result<()> {

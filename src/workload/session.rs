@@ -18,8 +18,6 @@ pub struct Setting {
     pub workers: usize,
     /// A CPU that no party runs on, for what must keep out of their way; `None` where none is allowed.
     pub spare_cpu: Option<usize>,
-    /// Whether ops are to be timed one by one too.
-    pub laps: bool,
     /// The ring that the parties are to be; `None` for a pair.
     pub ring: Option<RingShape>,
 }
@@ -27,7 +25,7 @@ pub struct Setting {
 impl Setting {
     /// All parties on one CPU.
     pub fn on(cpu: usize) -> Setting {
-        Setting { leader_cpu: cpu, follower_cpu: cpu, workers: 2, spare_cpu: None, laps: false, ring: None }
+        Setting { leader_cpu: cpu, follower_cpu: cpu, workers: 2, spare_cpu: None, ring: None }
     }
 
     /// Whether the parties run on two CPUs.
@@ -106,7 +104,7 @@ pub trait Session {
 pub const MOST_LAPS: u64 = 10_000;
 
 /// What is done between one op and the next.
-pub trait Pace: Default + Send + 'static {
+pub trait Pace {
     /// The first op begins.
     fn begin(&mut self);
 
@@ -115,7 +113,7 @@ pub trait Pace: Default + Send + 'static {
 }
 
 /// Nothing: the loop is as if there were no pace.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Unpaced;
 
 impl Pace for Unpaced {

@@ -10,9 +10,8 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::unconstrained;
 
 use crate::sample::{Kind, SwitchSource};
-use crate::workload::session::Pace;
 use crate::workload::task::ring::{Inbox, TaskRing, needs};
-use crate::workload::task::{Counted, Orders, Switches, TOKEN, Tally, Tasks};
+use crate::workload::task::{Counted, Orders, Switches, TOKEN, Tally, TaskSession, each_op};
 use crate::workload::{Floor, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -23,10 +22,10 @@ pub(crate) const WORKLOAD: Workload = Workload {
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Polls,
     default: true,
-    prepare: |setting| Tasks::prepare(setting, ping_pong, ping_pong),
+    prepare: |_| TaskSession::prepare(ping_pong),
     floor: Some(Floor {
         summary: "one task sends and receives through the same two channels by itself: two sends, two receives, no other task polled",
-        prepare: |setting| Tasks::prepare(setting, alone, alone),
+        prepare: |_| TaskSession::prepare(alone),
     }),
     ring: Some(Ring {
         prepare: TaskRing::prepare::<Receiver<u64>>,
@@ -56,17 +55,16 @@ impl Inbox for Receiver<u64> {
     }
 }
 
-pub(super) fn ping_pong<S: Tally, P: Pace>(runtime: &Runtime, mut orders: Orders<S, P>) {
+pub(super) fn ping_pong<S: Tally>(runtime: &Runtime, mut orders: Orders<S>) {
     let switches = Arc::clone(&orders.switches);
     let (to_follower, mut from_leader) = channel(1);
     let (to_leader, mut from_follower) = channel(1);
     let leader = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 to_follower.send(TOKEN).await.ok()?;
                 from_follower.recv().await?;
-                orders.pace.lap();
-            }
+            });
             orders.finish().await?;
         }
         Some(())
@@ -81,19 +79,18 @@ pub(super) fn ping_pong<S: Tally, P: Pace>(runtime: &Runtime, mut orders: Orders
     runtime.spawn(Counted::<2, _, _>::new(&switches, follower));
 }
 
-pub(super) fn alone<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>) {
+pub(super) fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
     let switches = Arc::clone(&orders.switches);
     let (to_there, mut from_there) = channel(1);
     let (to_back, mut from_back) = channel(1);
     let task = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 to_there.send(TOKEN).await.ok()?;
                 from_there.recv().await?;
                 to_back.send(TOKEN).await.ok()?;
                 from_back.recv().await?;
-                orders.pace.lap();
-            }
+            });
             orders.finish().await?;
         }
         Some(())

@@ -12,7 +12,6 @@ pub(super) mod yields;
 
 use std::cell::Cell;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -22,45 +21,81 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::sys::clock::monotonic_ns;
-use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
+use crate::workload::session::{Laps, Party, Played, Session};
 
 /// What is handed over.
 const TOKEN: u64 = 1;
 
-/// Tasks that wait for a number of ops to play, whose leading task does as this pace says between them.
-struct TaskSession<P> {
+/// Tasks that wait for a number of ops to play.
+struct TaskSession {
     runtime: Runtime,
-    start: Sender<Order<P>>,
-    done: Receiver<(Played, P)>,
+    start: Sender<Order>,
+    done: Receiver<(Played, Option<Laps>)>,
     /// The runtime's own threads, where it has any.
     workers: Vec<Party>,
 }
 
-/// What a leading task is told.
-struct Order<P> {
+/// What a leading task is told: how many ops to play, and where each one's end is to be noted, if it is.
+struct Order {
     ops: u64,
-    pace: P,
+    laps: Option<Laps>,
 }
 
 /// Where a leading task is told what to play, and tells what it took.
-struct Orders<S, P> {
-    start: Receiver<Order<P>>,
-    done: Sender<(Played, P)>,
+struct Orders<S> {
+    start: Receiver<Order>,
+    done: Sender<(Played, Option<Laps>)>,
     /// Of the order that is being played.
-    pace: P,
+    laps: Option<Laps>,
     switches: Arc<S>,
     started_ns: u64,
     switched: u64,
 }
 
-impl<S: Tally, P: Pace> Orders<S, P> {
+/// Plays the ops of an order in the leading task: `each_op!(orders, ops, left => { … })`, of which `left` are still to come.
+///
+/// The op's code is there twice, with and without the clock read after it: a loop for both would have a branch or a future
+/// more in each of some hundred nanoseconds.
+macro_rules! each_op {
+    ($orders:ident, $ops:ident, $left:pat => $op:block) => {
+        match &mut $orders.laps {
+            None => {
+                for $left in (0..$ops).rev() {
+                    $op
+                }
+            }
+            Some(laps) => {
+                let each = async {
+                    $crate::workload::session::Pace::begin(laps);
+                    for $left in (0..$ops).rev() {
+                        $op
+                        $crate::workload::session::Pace::lap(laps);
+                    }
+                    Some(())
+                };
+                $crate::workload::task::out_of_line(each).await?;
+            }
+        }
+    };
+}
+use each_op;
+
+/// The same future where it is in nobody's way: a second loop within the leading task's own made the first 2 % slower.
+#[cold]
+#[inline(never)]
+fn out_of_line<'a>(
+    each: impl Future<Output = Option<()>> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = Option<()>> + Send + 'a>> {
+    Box::pin(each)
+}
+
+impl<S: Tally> Orders<S> {
     /// Waits for the next number of ops and starts the clock; `None` when there will be no more.
     async fn next(&mut self) -> Option<u64> {
-        let Order { ops, pace } = self.start.recv().await?;
-        self.pace = pace;
+        let Order { ops, laps } = self.start.recv().await?;
+        self.laps = laps;
         self.switched = self.switches.count();
         self.started_ns = monotonic_ns();
-        self.pace.begin();
         Some(ops)
     }
 
@@ -68,17 +103,31 @@ impl<S: Tally, P: Pace> Orders<S, P> {
     async fn finish(&mut self) -> Option<()> {
         let elapsed_ns = monotonic_ns() - self.started_ns;
         let played = Played::counted(elapsed_ns, self.switches.count() - self.switched);
-        self.done.send((played, mem::take(&mut self.pace))).await.ok()
+        self.done.send((played, self.laps.take())).await.ok()
     }
 }
 
-impl<P: Pace> TaskSession<P> {
-    /// Tasks on this runtime, with the threads that it has beside the calling one.
-    fn start<S: Tally>(runtime: Runtime, workers: Vec<Party>, spawn: impl FnOnce(&Runtime, Orders<S, P>)) -> Self {
+impl TaskSession {
+    /// Tasks on the calling thread.
+    fn prepare(spawn: fn(&Runtime, Orders<Switches>)) -> Result<Box<dyn Session>> {
+        TaskSession::on(Builder::new_current_thread().build().context("starting a tokio runtime")?, Vec::new(), spawn)
+    }
+
+    /// Tasks on a runtime of the workload's own making, with the threads that it has beside the calling one.
+    fn on<S: Tally>(
+        runtime: Runtime,
+        workers: Vec<Party>,
+        spawn: impl FnOnce(&Runtime, Orders<S>),
+    ) -> Result<Box<dyn Session>> {
+        Ok(Box::new(TaskSession::start(runtime, workers, spawn)))
+    }
+
+    fn start<S: Tally>(runtime: Runtime, workers: Vec<Party>, spawn: impl FnOnce(&Runtime, Orders<S>)) -> TaskSession {
         let (start, orders) = channel(1);
         let (report, done) = channel(1);
-        let (pace, switches) = (P::default(), Arc::default());
-        spawn(&runtime, Orders { start: orders, done: report, pace, switches, started_ns: 0, switched: 0 });
+        let orders =
+            Orders { start: orders, done: report, laps: None, switches: Arc::default(), started_ns: 0, switched: 0 };
+        spawn(&runtime, orders);
         TaskSession { runtime, start, done, workers }
     }
 
@@ -89,63 +138,27 @@ impl<P: Pace> TaskSession<P> {
         let _ = self.runtime.block_on(last);
     }
 
-    fn play(&mut self, ops: u64, pace: P) -> Result<(Played, P)> {
+    fn play_order(&mut self, order: Order) -> Result<(Played, Option<Laps>)> {
         // Entering the runtime costs about a microsecond: the leading task reads the clock itself.
         self.runtime.block_on(async {
-            let order = Order { ops, pace };
             self.start.send(order).await.map_err(|_| anyhow!("the leading task has ended"))?;
             self.done.recv().await.ok_or_else(|| anyhow!("the leading task ended in the middle of the measurement"))
         })
     }
 }
 
-/// The tasks of a workload and, where their ops are to be timed one by one, the same once more, whose leading task reads the
-/// clock after each: a task that could do both took up to 5 % longer where it did not.
-struct Tasks {
-    plain: TaskSession<Unpaced>,
-    paced: Option<TaskSession<Laps>>,
-}
-
-impl Tasks {
-    /// Tasks on the calling thread; one function in its two forms makes them.
-    fn prepare(
-        setting: &Setting,
-        plain: fn(&Runtime, Orders<Switches, Unpaced>),
-        paced: fn(&Runtime, Orders<Switches, Laps>),
-    ) -> Result<Box<dyn Session>> {
-        let plain = || Ok(TaskSession::start(on_this_thread()?, Vec::new(), plain));
-        Tasks::made_by(setting, plain, || Ok(TaskSession::start(on_this_thread()?, Vec::new(), paced)))
-    }
-
-    /// Tasks on runtimes of the workload's own making.
-    fn made_by(
-        setting: &Setting,
-        plain: impl FnOnce() -> Result<TaskSession<Unpaced>>,
-        paced: impl FnOnce() -> Result<TaskSession<Laps>>,
-    ) -> Result<Box<dyn Session>> {
-        Ok(Box::new(Tasks { plain: plain()?, paced: setting.laps.then(paced).transpose()? }))
-    }
-}
-
-/// A runtime that polls on the thread that enters it, with nothing that a workload does not need.
-fn on_this_thread() -> Result<Runtime> {
-    Builder::new_current_thread().build().context("starting a tokio runtime")
-}
-
-impl Session for Tasks {
+impl Session for TaskSession {
     fn parties(&self) -> Vec<Party> {
-        let paced = self.paced.iter().flat_map(|paced| &paced.workers);
-        self.plain.workers.iter().chain(paced).copied().chain([Party::calling_thread()]).collect()
+        self.workers.iter().copied().chain([Party::calling_thread()]).collect()
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        Ok(self.plain.play(ops, Unpaced)?.0)
+        Ok(self.play_order(Order { ops, laps: None })?.0)
     }
 
     fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
-        let paced = self.paced.as_mut().context("these tasks were not made to be timed op by op")?;
-        let (played, noted) = paced.play(ops, mem::take(laps))?;
-        *laps = noted;
+        let (played, noted) = self.play_order(Order { ops, laps: Some(std::mem::take(laps)) })?;
+        *laps = noted.unwrap_or_default();
         Ok(played)
     }
 

@@ -17,9 +17,9 @@ use tokio::runtime::Builder;
 
 use crate::sample::{Kind, SwitchSource};
 use crate::sys::signal;
-use crate::workload::session::{Pace, Party, Setting};
+use crate::workload::session::{Party, Session, Setting};
 use crate::workload::task::channel::ping_pong;
-use crate::workload::task::{Tally, TaskSession, Tasks};
+use crate::workload::task::{Tally, TaskSession};
 use crate::workload::{ROUND_TRIP, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -33,11 +33,11 @@ pub(crate) const WORKLOAD: Workload = Workload {
     remark: Some(
         "part of what it measures is the LIFO slot, which hands a woken task straight to the worker that woke it",
     ),
-    prepare: |setting| Tasks::made_by(setting, || start(setting), || start(setting)),
+    prepare: |setting| prepare(setting),
     ..Workload::EMPTY
 };
 
-fn start<P: Pace>(setting: &Setting) -> Result<TaskSession<P>> {
+fn prepare(setting: &Setting) -> Result<Box<dyn Session>> {
     let workers = Arc::<Mutex<Vec<Party>>>::default();
     let (started, seats) = (Arc::clone(&workers), *setting);
     let turn = AtomicUsize::new(0);
@@ -64,7 +64,7 @@ fn start<P: Pace>(setting: &Setting) -> Result<TaskSession<P>> {
         bail!("the runtime's {} workers did not all start on their CPUs", setting.workers);
     }
     let workers = workers.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(TaskSession::start(runtime, workers, ping_pong::<SharedSwitches, P>))
+    TaskSession::on(runtime, workers, ping_pong::<SharedSwitches>)
 }
 
 /// The tally of tasks that may run on any worker.

@@ -9,9 +9,8 @@ use tokio::sync::Notify;
 use tokio::task::unconstrained;
 
 use crate::sample::{Kind, SwitchSource};
-use crate::workload::session::Pace;
 use crate::workload::task::ring::{Inbox, TaskRing, needs};
-use crate::workload::task::{Counted, Orders, Switches, Tasks};
+use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
 use crate::workload::{Floor, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -21,10 +20,10 @@ pub(crate) const WORKLOAD: Workload = Workload {
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Polls,
-    prepare: |setting| Tasks::prepare(setting, ping_pong, ping_pong),
+    prepare: |_| TaskSession::prepare(ping_pong),
     floor: Some(Floor {
         summary: "one task notifies itself and does not wait, twice: no other task polled",
-        prepare: |setting| Tasks::prepare(setting, alone, alone),
+        prepare: |_| TaskSession::prepare(alone),
     }),
     ring: Some(Ring {
         prepare: TaskRing::prepare::<Arc<Notify>>,
@@ -56,17 +55,16 @@ impl Inbox for Arc<Notify> {
     }
 }
 
-fn ping_pong<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>) {
+fn ping_pong(runtime: &Runtime, mut orders: Orders<Switches>) {
     let switches = Arc::clone(&orders.switches);
     let (there, back) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (follower_there, follower_back) = (Arc::clone(&there), Arc::clone(&back));
     let leader = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 there.notify_one();
                 back.notified().await;
-                orders.pace.lap();
-            }
+            });
             orders.finish().await?;
         }
         Some(())
@@ -82,18 +80,17 @@ fn ping_pong<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>) {
     runtime.spawn(Counted::<2, _, _>::new(&switches, follower));
 }
 
-fn alone<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>) {
+fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
     let switches = Arc::clone(&orders.switches);
     let (there, back) = (Notify::new(), Notify::new());
     let task = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 there.notify_one();
                 there.notified().await;
                 back.notify_one();
                 back.notified().await;
-                orders.pace.lap();
-            }
+            });
             orders.finish().await?;
         }
         Some(())

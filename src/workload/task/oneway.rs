@@ -12,8 +12,7 @@ use tokio::sync::mpsc::channel;
 use tokio::task::unconstrained;
 
 use crate::sample::{Kind, SwitchSource};
-use crate::workload::session::Pace;
-use crate::workload::task::{Counted, Orders, Switches, TOKEN, Tasks};
+use crate::workload::task::{Counted, Orders, Switches, TOKEN, TaskSession, each_op};
 use crate::workload::{Floor, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -26,24 +25,23 @@ pub(crate) const WORKLOAD: Workload = Workload {
     remark: Some(
         "its channel has a capacity of 1, since tokio has no unbuffered one: a message takes 2 polls, where Go's unbuffered channel (goroutine-oneway) takes 1 switch",
     ),
-    prepare: |setting| Tasks::prepare(setting, stream, stream),
+    prepare: |_| TaskSession::prepare(stream),
     floor: Some(Floor {
         summary: "one task sends and receives by itself: one send, one receive, no other task polled",
-        prepare: |setting| Tasks::prepare(setting, alone, alone),
+        prepare: |_| TaskSession::prepare(alone),
     }),
     ..Workload::EMPTY
 };
 
-fn stream<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>) {
+fn stream(runtime: &Runtime, mut orders: Orders<Switches>) {
     let switches = Arc::clone(&orders.switches);
     let (to_receiver, mut from_sender) = channel(1);
     let (say_received, mut all_received) = channel(1);
     let sender = async move {
         while let Some(ops) = orders.next().await {
-            for left in (0..ops).rev() {
+            each_op!(orders, ops, left => {
                 to_receiver.send(left).await.ok()?;
-                orders.pace.lap();
-            }
+            });
             all_received.recv().await?;
             orders.finish().await?;
         }
@@ -61,16 +59,15 @@ fn stream<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>) {
     runtime.spawn(Counted::<2, _, _>::new(&switches, receiver));
 }
 
-fn alone<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>) {
+fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
     let switches = Arc::clone(&orders.switches);
     let (to_self, mut from_self) = channel(1);
     let task = async move {
         while let Some(ops) = orders.next().await {
-            for left in (0..ops).rev() {
+            each_op!(orders, ops, left => {
                 to_self.send(left).await.ok()?;
                 from_self.recv().await?;
-                orders.pace.lap();
-            }
+            });
             orders.finish().await?;
         }
         Some(())

@@ -15,8 +15,8 @@ use tokio::task::unconstrained;
 
 use crate::sample::{Kind, SwitchSource};
 use crate::sys::token::WORD;
-use crate::workload::session::Pace;
-use crate::workload::task::{Counted, Orders, Switches, TaskSession, Tasks};
+use crate::workload::session::Session;
+use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
 use crate::workload::{Floor, ROUND_TRIP, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -26,22 +26,22 @@ pub(crate) const WORKLOAD: Workload = Workload {
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Polls,
-    prepare: |setting| Tasks::made_by(setting, || on_reactor(ping_pong), || on_reactor(ping_pong)),
+    prepare: |_| on_reactor(ping_pong),
     floor: Some(Floor {
         summary: "one task writes and reads the same two pipes by itself: two writes, two reads, no other task polled",
-        prepare: |setting| Tasks::made_by(setting, || on_reactor(alone), || on_reactor(alone)),
+        prepare: |_| on_reactor(alone),
     }),
     ..Workload::EMPTY
 };
 
-fn on_reactor<P: Pace>(spawn: fn(&Runtime, Orders<Switches, P>, [Line; 2])) -> Result<TaskSession<P>> {
+fn on_reactor(spawn: fn(&Runtime, Orders<Switches>, [Line; 2])) -> Result<Box<dyn Session>> {
     let runtime =
         Builder::new_current_thread().enable_io().build().context("starting a tokio runtime with a reactor")?;
     let lines = {
         let _entered = runtime.enter();
         [pipe().context("making a pipe")?, pipe().context("making a pipe")?]
     };
-    Ok(TaskSession::start(runtime, Vec::new(), |runtime, orders| spawn(runtime, orders, lines)))
+    TaskSession::on(runtime, Vec::new(), |runtime, orders| spawn(runtime, orders, lines))
 }
 
 type Line = (Sender, Receiver);
@@ -66,16 +66,15 @@ async fn receive(pipe: &Receiver) -> io::Result<()> {
     }
 }
 
-fn ping_pong<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>, [there, back]: [Line; 2]) {
+fn ping_pong(runtime: &Runtime, mut orders: Orders<Switches>, [there, back]: [Line; 2]) {
     let switches = Arc::clone(&orders.switches);
     let ((to_follower, from_leader), (to_leader, from_follower)) = (there, back);
     let leader = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 send(&to_follower).await.ok()?;
                 receive(&from_follower).await.ok()?;
-                orders.pace.lap();
-            }
+            });
             orders.finish().await?;
         }
         Some(())
@@ -90,17 +89,16 @@ fn ping_pong<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>, [there
     runtime.spawn(Counted::<2, _, _>::new(&switches, follower));
 }
 
-fn alone<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>, [there, back]: [Line; 2]) {
+fn alone(runtime: &Runtime, mut orders: Orders<Switches>, [there, back]: [Line; 2]) {
     let switches = Arc::clone(&orders.switches);
     let task = async move {
         while let Some(ops) = orders.next().await {
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 send(&there.0).await.ok()?;
                 receive(&there.1).await.ok()?;
                 send(&back.0).await.ok()?;
                 receive(&back.1).await.ok()?;
-                orders.pace.lap();
-            }
+            });
             orders.finish().await?;
         }
         Some(())

@@ -7,15 +7,15 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
-use tokio::runtime::Runtime;
+use anyhow::{Context, Result, ensure};
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::unconstrained;
 
 use crate::sample::RingShape;
 use crate::workload::Needs;
 use crate::workload::ring::{Baton, Route, WorkingSet, fitting, no_laps};
-use crate::workload::session::{Laps, Party, Played, Session, Setting, Unpaced};
-use crate::workload::task::{Orders, Switches, Tally, TaskSession, Tasks, on_this_thread};
+use crate::workload::session::{Laps, Party, Played, Session, Setting};
+use crate::workload::task::{Orders, Switches, Tally, TaskSession, each_op};
 
 /// What a task takes that waits at an inbox of so many bytes.
 pub(super) const fn needs(inbox_bytes: u32) -> Needs {
@@ -50,7 +50,7 @@ async fn counted<F: Future>(member: u64, task: F) -> F::Output {
 }
 
 pub(super) struct TaskRing {
-    session: TaskSession<Unpaced>,
+    session: TaskSession,
     parties: u64,
     /// Where the token is, as [`Route::ends_at`].
     at: u64,
@@ -59,8 +59,8 @@ pub(super) struct TaskRing {
 impl TaskRing {
     pub(super) fn prepare<I: Inbox>(_: &Setting, shape: RingShape) -> Result<Box<dyn Session>> {
         ensure!(shape.parties >= RingShape::FEWEST, "a ring has two parties or more");
-        let spawn = |runtime: &Runtime, orders| spawn::<I>(runtime, orders, shape);
-        let mut session = TaskSession::start(on_this_thread()?, Vec::new(), spawn);
+        let runtime = Builder::new_current_thread().build().context("starting a tokio runtime")?;
+        let mut session = TaskSession::start(runtime, Vec::new(), |runtime, orders| spawn::<I>(runtime, orders, shape));
         // Every task is to wait at its inbox, as it will between its turns.
         session.settle();
         Ok(Box::new(TaskRing { session, parties: shape.parties, at: 0 }))
@@ -68,14 +68,14 @@ impl TaskRing {
 
     /// One task that hands the token to itself.
     pub(super) fn prepare_floor<I: Inbox>(shape: RingShape) -> Result<Box<dyn Session>> {
-        let spawn = |runtime: &Runtime, orders| spawn_alone::<I>(runtime, orders, shape);
-        Ok(Box::new(Tasks { plain: TaskSession::start(on_this_thread()?, Vec::new(), spawn), paced: None }))
+        let runtime = Builder::new_current_thread().build().context("starting a tokio runtime")?;
+        TaskSession::on(runtime, Vec::new(), |runtime, orders| spawn_alone::<I>(runtime, orders, shape))
     }
 }
 
 impl Session for TaskRing {
     fn parties(&self) -> Vec<Party> {
-        vec![Party::calling_thread()]
+        self.session.parties()
     }
 
     fn fitting(&self, ops: u64) -> u64 {
@@ -84,7 +84,7 @@ impl Session for TaskRing {
 
     fn play(&mut self, ops: u64) -> Result<Played> {
         let route = Route::of(self.parties, self.at, ops);
-        let (played, _) = self.session.play(ops, Unpaced)?;
+        let played = self.session.play(ops)?;
         self.at = route.ends_at;
         Ok(played)
     }
@@ -105,7 +105,7 @@ struct Table<I: Inbox> {
     shape: RingShape,
 }
 
-fn spawn<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches, Unpaced>, shape: RingShape) {
+fn spawn<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches>, shape: RingShape) {
     let (doors, mut inboxes): (Vec<I::Door>, Vec<I>) = (0..shape.parties).map(|_| I::make()).unzip();
     let table = Arc::new(Table::<I> { doors, baton: Baton::default(), shape });
     let mut memory = WorkingSet::of(shape);
@@ -152,19 +152,19 @@ async fn hand_on<I: Inbox>(table: Arc<Table<I>>, member: u64, mut inbox: I) -> O
     }
 }
 
-fn spawn_alone<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches, Unpaced>, shape: RingShape) {
+fn spawn_alone<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches>, shape: RingShape) {
     let task = async move {
         let (door, mut inbox) = I::make();
         let (baton, mut memory) = (Baton::default(), WorkingSet::of(shape));
         memory.walk();
         while let Some(hops) = orders.next().await {
             baton.start(hops);
-            for _ in 0..hops {
+            each_op!(orders, hops, _ => {
                 I::hand_in(&door).await?;
                 inbox.take_out().await?;
                 memory.walk();
                 baton.passed();
-            }
+            });
             orders.finish().await?;
         }
         Some(())

@@ -15,8 +15,7 @@ use tokio::task::yield_now;
 
 use crate::sample::{Kind, SwitchSource};
 use crate::workload::Workload;
-use crate::workload::session::Pace;
-use crate::workload::task::{Counted, Orders, Switches, Tasks};
+use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
 use crate::workload::thread::yields::ONE_YIELD_EACH;
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -25,7 +24,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
     summary: "two tokio tasks on one thread yield to each other (tokio::task::yield_now); how often that goes to the other is counted, not promised",
     op: ONE_YIELD_EACH,
     switch_source: SwitchSource::Polls,
-    prepare: |setting| Tasks::prepare(setting, take_turns, take_turns),
+    prepare: |_| TaskSession::prepare(take_turns),
     ..Workload::EMPTY
 };
 
@@ -36,7 +35,7 @@ struct Track {
     through: Notify,
 }
 
-fn take_turns<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>) {
+fn take_turns(runtime: &Runtime, mut orders: Orders<Switches>) {
     let switches = Arc::clone(&orders.switches);
     let track = Arc::<Track>::default();
     let follower_track = Arc::clone(&track);
@@ -44,10 +43,9 @@ fn take_turns<P: Pace>(runtime: &Runtime, mut orders: Orders<Switches, P>) {
         while let Some(ops) = orders.next().await {
             track.ops.store(ops, Ordering::Relaxed);
             track.go.notify_one();
-            for _ in 0..ops {
+            each_op!(orders, ops, _ => {
                 yield_now().await;
-                orders.pace.lap();
-            }
+            });
             track.through.notified().await;
             orders.finish().await?;
         }
