@@ -36,9 +36,9 @@ const LEAST_CHANGE: f64 = 0.2;
 /// Where a curve bends upwards, in the order of x. The points are in the order of x, which is positive: what is at 0 has no
 /// place on a logarithmic axis and is passed over, as are prices that are not above 0, or have no interval.
 ///
-/// A step is a bend where the price grows, and its growth exceeds that of the stretch before it by [`LEAST_CHANGE`], and by more than the points'
-/// intervals leave open: the least growth that the step may have had is then above the most that the stretch may have. Steps
-/// next to each other, each steeper than the one before, are one bend.
+/// A step is a bend where the price grows, and its growth exceeds that of the stretch before it by a fifth of a doubling, and
+/// by more than the points' intervals leave open: the least growth that the step may have had is then above the most that the
+/// stretch may have. Steps next to each other, each steeper than the one before, are one bend.
 pub fn bends(points: &[(u64, Option<Estimate>)]) -> Vec<Bend> {
     let points: Vec<Point> = points.iter().filter_map(|&(x, price)| Point::of(x, price?)).collect();
     let mut bends: Vec<(usize, Bend)> = Vec::new();
