@@ -276,7 +276,8 @@ fn a_program_that_leaves_something_running_says_what_is_waited_for() {
 
 #[test]
 fn what_is_to_be_left_running_is_not_waited_for() {
-    let script = "sleep 100 > /dev/null 2>&1 & echo $!; exit 4";
+    // The shell that becomes `sleep` is to have done so.
+    let script = "sleep 100 > /dev/null 2>&1 & echo $!; sleep 0.3; exit 4";
     let left = command("ctxprof stat --price none --leave-running -- sh -c").arg(script).output().unwrap();
     let done = Done::from(left).expect(4, &["still running at the end, counted up to then: sleep"]);
     assert!(!done.stderr.contains("waiting for"), "{done:?}");

@@ -243,11 +243,10 @@ fn part_at(recording: &Recording, replay: &Replay, at: u64) -> LayerKind {
     if switches(&|into| !into.is_some_and(other)) {
         return LayerKind::Switch;
     }
-    match () {
-        () if switches(&|_| true) || runs(&|thread, _| other(thread)) => LayerKind::Other,
-        () if runs(&|_, _| true) => LayerKind::Idle,
-        () => LayerKind::Unknown,
+    if switches(&|_| true) || runs(&|thread, _| other(thread)) {
+        return LayerKind::Other;
     }
+    if runs(&|_, _| true) { LayerKind::Idle } else { LayerKind::Unknown }
 }
 
 fn mean(values: &[u64]) -> f64 {
