@@ -1,0 +1,71 @@
+//! Rings: parties that hand one token round, and what is varied of them.
+
+use serde::{Deserialize, Serialize};
+
+/// A token ring in place of a pair: each party hands the token on to the next, and an op is one hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RingShape {
+    /// Two or more, the calling thread among them.
+    pub parties: u64,
+    /// How much memory of its own each party walks on its turn.
+    #[serde(default)]
+    pub working_set_bytes: u64,
+}
+
+impl RingShape {
+    /// The fewest that can hand something to and fro.
+    pub const FEWEST: u64 = 2;
+}
+
+/// What of a ring is made larger from step to step of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RingVariable {
+    Parties,
+    WorkingSet,
+}
+
+impl RingVariable {
+    pub const ALL: [RingVariable; 2] = [RingVariable::Parties, RingVariable::WorkingSet];
+
+    /// The name on the command line and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            RingVariable::Parties => "parties",
+            RingVariable::WorkingSet => "working-set",
+        }
+    }
+
+    /// What a ring has of it.
+    pub fn of(self, ring: RingShape) -> u64 {
+        match self {
+            RingVariable::Parties => ring.parties,
+            RingVariable::WorkingSet => ring.working_set_bytes,
+        }
+    }
+
+    /// The same ring with so much of it.
+    pub fn set(self, ring: RingShape, value: u64) -> RingShape {
+        match self {
+            RingVariable::Parties => RingShape { parties: value, ..ring },
+            RingVariable::WorkingSet => RingShape { working_set_bytes: value, ..ring },
+        }
+    }
+}
+
+/// Which rings a sweep goes through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RingSteps {
+    pub variable: RingVariable,
+    /// Parties, or bytes; ascending, both ends of the range among them.
+    pub steps: Vec<u64>,
+    /// What is the same at all steps.
+    pub fixed: RingShape,
+}
+
+impl RingSteps {
+    /// The rings, in the order of the steps.
+    pub fn rings(&self) -> impl Iterator<Item = RingShape> + '_ {
+        self.steps.iter().map(|&step| self.variable.set(self.fixed, step))
+    }
+}
