@@ -96,18 +96,7 @@ fn all_rounds(
 /// Our own workload, for as long as a round takes.
 fn own_run(plan: &VersusPlan, peer: &Peer, attach: &mut dyn Attach) -> Result<RunSamples> {
     let (entries, left_out) = lay_out(&workload::meant_by(peer.own_workload), &[(Placement::Same, plan.setting)]);
-    let own = Plan {
-        entries,
-        left_out,
-        incarnations: plan.incarnations,
-        effort: plan.effort,
-        ops_per_sample: None,
-        latency: false,
-        policy: None,
-        nice: None,
-        record: false,
-        handicap: None,
-    };
+    let own = Plan::of_prices(entries, left_out, plan.incarnations, plan.effort);
     bench::run(&own, attach, &mut |_| ())
 }
 

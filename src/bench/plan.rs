@@ -35,6 +35,24 @@ pub struct Plan {
     pub handicap: Option<Handicap>,
 }
 
+impl Plan {
+    /// Prices and nothing else, of parties as they are inherited.
+    pub fn of_prices(entries: Vec<Entry>, left_out: Vec<LeftOut>, incarnations: u32, effort: Effort) -> Plan {
+        Plan {
+            entries,
+            left_out,
+            incarnations,
+            effort,
+            ops_per_sample: None,
+            latency: false,
+            policy: None,
+            nice: None,
+            record: false,
+            handicap: None,
+        }
+    }
+}
+
 /// A workload at a placement: what becomes a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {

@@ -129,18 +129,7 @@ impl Attach for Script {
 fn plan_of(workloads: &[&'static Workload], effort: Effort) -> Plan {
     let setting = Setting::on(crate::sys::affinity::allowed().unwrap().cpus()[0]);
     let (entries, left_out) = lay_out(workloads, &[(Placement::Same, setting)]);
-    Plan {
-        entries,
-        left_out,
-        incarnations: 2,
-        effort,
-        ops_per_sample: None,
-        latency: false,
-        policy: None,
-        nice: None,
-        record: false,
-        handicap: None,
-    }
+    Plan::of_prices(entries, left_out, 2, effort)
 }
 
 fn engine_run(workloads: Vec<&'static Workload>, incarnations: u32, mode: CountingMode) -> (RunSamples, Vec<Progress>) {

@@ -50,7 +50,7 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub samples: Option<u32>,
 
-    /// Ops per sample [default: calibrated to 0.25 ms, across CPUs to 1 ms]
+    /// Ops per sample [default: calibrated to 0.25 ms, across CPUs to 1 ms, of rings of threads and processes to 4 ms]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_OPS))]
     pub ops_per_sample: Option<u64>,
 

@@ -78,18 +78,8 @@ fn measure(
     let workloads: Vec<_> = names.iter().flat_map(|name| workload::meant_by(name)).collect();
     let (mut entries, left_out) = lay_out(&workloads, &places);
     entries.retain(wanted);
-    let plan = Plan {
-        entries,
-        left_out,
-        incarnations: INCARNATIONS,
-        effort: Effort { time: Some(time), samples: None },
-        ops_per_sample: None,
-        latency: false,
-        policy: None,
-        nice: None,
-        record: false,
-        handicap: None,
-    };
+    let effort = Effort { time: Some(time), samples: None };
+    let plan = Plan::of_prices(entries, left_out, INCARNATIONS, effort);
     let seen = bench::run(&plan, &mut Ladder::new(choice), &mut |_| {})?;
     let settings =
         RunSettings { incarnations: INCARNATIONS, counters: choice.name().to_string(), ..RunSettings::default() };

@@ -114,16 +114,13 @@ fn plan(request: &Request<'_>, leader: usize, processors: &Processors) -> Result
         return Err(nothing_to_measure(&left_out));
     }
     Ok(Plan {
-        entries,
-        left_out,
-        incarnations: arguments.incarnations,
-        effort: request.effort,
         ops_per_sample: arguments.ops_per_sample,
         latency: request.more.latency,
         record: request.more.layers || request.more.timeline,
         policy: arguments.policy,
         nice: arguments.nice,
         handicap: handicap()?,
+        ..Plan::of_prices(entries, left_out, arguments.incarnations, request.effort)
     })
 }
 

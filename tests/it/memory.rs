@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::{Cgroup, Done, Nobody, can, command, run};
+use crate::support::{Cgroup, Done, Nobody, can, command, in_every_format, run};
 
 /// A measurement short enough for a test.
 const TINY: &str = "--max 200 --incarnations 2 --quiet";
@@ -91,27 +91,16 @@ fn what_is_touched_or_held_is_in_the_price() {
 
 #[test]
 fn every_format_is_written_and_a_saved_document_shows_the_same_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    let files = ["a.json", "a.csv", "a.md", "a.txt", "a.prom"].map(|name| format!("-o {}", path(name))).join(" ");
-    let table = run(&format!("ctxprof memory task coroutine --max 20000 --incarnations 2 --quiet {files}"))
-        .expect(0, &[])
-        .stdout;
+    let words = [
+        ("csv", "kind,counts,user_bytes,user_bytes_low"),
+        ("md", "| coroutine |"),
+        ("txt", "huge pages"),
+        ("prom", "ctxprof_memory_user_bytes{kind=\"task\"}"),
+    ];
+    let (table, _folder, document) =
+        in_every_format("ctxprof memory task coroutine --max 20000 --incarnations 2 --quiet", words);
     assert!(table.contains("1 GiB holds, idle, about ") && table.contains(" tasks"), "{table}");
-    for (name, words) in [
-        ("a.csv", "kind,counts,user_bytes,user_bytes_low"),
-        ("a.md", "| coroutine |"),
-        ("a.txt", "huge pages"),
-        ("a.prom", "ctxprof_memory_user_bytes{kind=\"task\"}"),
-    ] {
-        let text = fs::read_to_string(path(name)).unwrap();
-        assert!(text.contains(words), "{name}: {text}");
-    }
-    let again = run(&format!("ctxprof report {}", path("a.json"))).expect(0, &[]).stdout;
-    assert_eq!(again, table);
-    let again = run(&format!("ctxprof report {} --format json", path("a.json"))).expect(0, &[]).stdout;
-    assert_eq!(again, fs::read_to_string(path("a.json")).unwrap());
-    let wide = run(&format!("ctxprof report {} --wide", path("a.json"))).expect(0, &[]).stdout;
+    let wide = run(&format!("ctxprof report {document} --wide")).expect(0, &[]).stdout;
     assert!(wide.contains("slab") && wide.contains("disturbed"), "{wide}");
 }
 

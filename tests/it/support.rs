@@ -216,3 +216,23 @@ impl Drop for Cgroup {
         eprintln!("{} could not be removed", self.0.display());
     }
 }
+
+/// Holds a command to every format of its report: that each file is written and has these words in it, and that the saved
+/// document shows the same table and the same JSON again. Gives the table, and where the document is.
+#[track_caller]
+pub fn in_every_format(line: &str, words: [(&str, &str); 4]) -> (String, tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |suffix: &str| folder.path().join(format!("a.{suffix}")).display().to_string();
+    let files = ["json", "csv", "md", "txt", "prom"].map(|suffix| format!("-o {}", path(suffix))).join(" ");
+    let table = run(&format!("{line} {files}")).expect(0, &[]).stdout;
+    for (suffix, words) in words {
+        let text = fs::read_to_string(path(suffix)).unwrap();
+        assert!(text.contains(words), "{suffix}: {text}");
+    }
+    let document = path("json");
+    let again = run(&format!("ctxprof report {document}")).expect(0, &[]).stdout;
+    assert_eq!(again, table);
+    let again = run(&format!("ctxprof report {document} --format json")).expect(0, &[]).stdout;
+    assert_eq!(again, fs::read_to_string(&document).unwrap());
+    (table, folder, document)
+}

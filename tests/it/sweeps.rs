@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::{Cgroup, Done, Nobody, can, command, run};
+use crate::support::{Cgroup, Done, Nobody, can, command, in_every_format, run};
 
 /// Options of a sweep short enough for a test.
 const TINY: &str = "--time 0.1 --incarnations 6 -q";
@@ -60,27 +60,18 @@ fn a_sweep_of_working_sets_begins_with_none_and_costs_more_at_its_end() {
 
 #[test]
 fn every_format_is_written_and_a_saved_sweep_shows_the_same_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    let files = ["a.json", "a.csv", "a.md", "a.txt", "a.prom"].map(|name| format!("-o {}", path(name))).join(" ");
-    let table = run(&format!("ctxprof sweep working-set 0..16K thread-pipe {TINY} {files}")).expect(0, &[]).stdout;
+    let words = [
+        ("csv", "workload,working_set_bytes,ns_per_op,ns_per_op_low"),
+        ("md", "```text\nnet ns per switch over"),
+        ("txt", "* thread-pipe"),
+        ("prom", "parties=\"2\",working_set_bytes=\"4096\""),
+    ];
+    let (table, _folder, document) =
+        in_every_format(&format!("ctxprof sweep working-set 0..16K thread-pipe {TINY}"), words);
     assert!(table.contains("net ns per switch over the working set of each of 2 parties"), "{table}");
-    for (name, words) in [
-        ("a.csv", "workload,working_set_bytes,ns_per_op,ns_per_op_low"),
-        ("a.md", "```text\nnet ns per switch over"),
-        ("a.txt", "* thread-pipe"),
-        ("a.prom", "parties=\"2\",working_set_bytes=\"4096\""),
-    ] {
-        let text = fs::read_to_string(path(name)).unwrap();
-        assert!(text.contains(words), "{name}: {text}");
-    }
-    let again = run(&format!("ctxprof report {}", path("a.json"))).expect(0, &[]).stdout;
-    assert_eq!(again, table);
-    let again = run(&format!("ctxprof report {} --format json", path("a.json"))).expect(0, &[]).stdout;
-    assert_eq!(again, fs::read_to_string(path("a.json")).unwrap());
-    let wide = run(&format!("ctxprof report {} --wide --format csv", path("a.json"))).expect(0, &[]).stdout;
+    let wide = run(&format!("ctxprof report {document} --wide --format csv")).expect(0, &[]).stdout;
     assert!(wide.starts_with("workload,parties,working_set_bytes,") && wide.contains("ops_per_second"), "{wide}");
-    run(&format!("ctxprof diff {0} {0}", path("a.json"))).expect(1, &["is no run"]);
+    run(&format!("ctxprof diff {document} {document}")).expect(1, &["is no run"]);
 }
 
 #[test]
