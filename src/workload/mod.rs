@@ -228,9 +228,10 @@ mod tests {
             assert!(played.elapsed_ns > 0, "{name}");
             if let Some(per_op) = own_switches_per_op {
                 let (counted, expected) = (played.own_switches.unwrap() as f64, per_op * ops as f64);
-                // Where parties run at the same time, one may find that the other has been quicker, and need not wait.
-                let missing = if may_overtake { 0.2 * expected + 2.0 } else { 0.0 };
-                assert!((0.0..=missing).contains(&(expected - counted)), "{name}, {ops} ops: {counted}");
+                // Where parties run at the same time, one may find that the other has been quicker, and need not wait; or
+                // the last poll of the play before comes only now.
+                let (missing, late) = if may_overtake { (0.2 * expected + 2.0, 2.0) } else { (0.0, 0.0) };
+                assert!((-late..=missing).contains(&(expected - counted)), "{name}, {ops} ops: {counted}");
             }
             let mut laps = Laps::of(ops);
             let played = session.play_each(ops, &mut laps);

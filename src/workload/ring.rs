@@ -25,43 +25,48 @@ use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
 
 /// A mechanism by which any number of parties can be a ring.
 pub(super) trait RingHand: Hand {
-    /// Makes the hands of a ring one after the other: member 1's first, member 0's last. Each gives to the next member and
-    /// takes from the one before. What a hand needs is made with it, so that a process that is forked in between has the
-    /// files of few.
+    /// Makes the hands of a ring, each of which gives to the next member and takes from the one before: the calling thread's,
+    /// and one after the other those of members 1 and up. What a hand needs is made with it, so that a process that is forked in
+    /// between has the files of few. When the calling thread's lets go, the members that there are see it, one after the other.
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`: a limit is reached; also from each item.
-    fn ring(parties: usize) -> io::Result<impl Iterator<Item = io::Result<Self>>>;
+    fn ring(parties: usize) -> io::Result<(Self, impl Iterator<Item = io::Result<Self>>)>;
 
     /// A ring of two.
     fn both() -> io::Result<(Self, Self)> {
-        let mut hands = Self::ring(2)?;
-        let mut next = || hands.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
-        let (follower, leader) = (next()?, next()?);
+        let (leader, mut followers) = Self::ring(2)?;
+        let follower = followers.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
         Ok((leader, follower))
     }
 }
 
-/// The two ends of what each member of a ring gives with and takes with, in the order of [`RingHand::ring`]; each line is made
-/// when it is needed.
+/// What each member of a ring gives with and takes with, in the form of [`RingHand::ring`]; each line is made when it is needed.
 ///
 /// # Errors
 /// A line cannot be made.
+#[expect(clippy::type_complexity, reason = "the form of what it is for, with pairs for hands")]
 pub(super) fn chain<G, T>(
     parties: usize,
     mut line: impl FnMut() -> io::Result<(G, T)>,
-) -> io::Result<impl Iterator<Item = io::Result<(G, T)>>> {
-    let (to_first, from_first) = line()?;
-    let (mut to_first, mut from_before) = (Some(to_first), Some(from_first));
-    Ok((1..=parties).map(move |member| {
-        let (to_next, from_here) = match to_first.take_if(|_| member == parties) {
-            Some(to_first) => (to_first, None),
+) -> io::Result<((G, T), impl Iterator<Item = io::Result<(G, T)>>)> {
+    let (to_first, from_leader) = line()?;
+    let (leader, mut to_leader, mut from_before) = if parties == 1 {
+        ((to_first, from_leader), None, None)
+    } else {
+        let (to_leader, from_last) = line()?;
+        ((to_first, from_last), Some(to_leader), Some(from_leader))
+    };
+    let followers = (1..parties).map(move |member| {
+        let (to_next, from_here) = match to_leader.take_if(|_| member == parties - 1) {
+            Some(to_leader) => (to_leader, None),
             None => line().map(|(to_next, from_here)| (to_next, Some(from_here)))?,
         };
         // Made by the turn before; after an error there are no more turns.
         let from_before = mem::replace(&mut from_before, from_here).ok_or(io::ErrorKind::NotFound)?;
         Ok((to_next, from_before))
-    }))
+    });
+    Ok((leader, followers))
 }
 
 /// How many hops of a play are left. Only who has the token touches it, and handing that over orders what was written.
@@ -262,7 +267,7 @@ pub(super) struct RingOfOne<H> {
 impl<H: RingHand + 'static> RingOfOne<H> {
     pub(super) fn prepare(shape: RingShape) -> Result<Box<dyn Session>> {
         let making = "making what the floor is played on";
-        let hand = H::ring(1).context(making)?.next().context(making)?.context(making)?;
+        let (hand, _nobody) = H::ring(1).context(making)?;
         let baton = Shared::new(Baton::default()).context(making)?;
         Ok(Box::new(RingOfOne { hand, baton, memory: WorkingSet::of(shape) }))
     }

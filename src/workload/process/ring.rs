@@ -30,7 +30,8 @@ impl<H: RingHand + 'static> ProcessRing<H> {
         let baton = Arc::new(Shared::new(Baton::default()).context(making)?);
         let (mine, theirs) = H::both().context(making)?;
         let (mut mine, mut theirs) = (Some(mine), Some(theirs));
-        let mut hands = Some(H::ring(parties).context(making)?);
+        let (leader, hands) = H::ring(parties).context(making)?;
+        let (mut leader, mut hands) = (Some(leader), Some(hands));
         let mut followers = Vec::with_capacity(parties - 1);
         for member in 1..parties {
             let mut hand = Some(hands.as_mut().and_then(Iterator::next).context(making)?.context(making)?);
@@ -39,7 +40,7 @@ impl<H: RingHand + 'static> ProcessRing<H> {
             let is_last = member == parties - 1;
             let follower = fork_follower(&setting.of_member(member), || {
                 // Copies of what others hold: while one is open, nobody's end goes noticed.
-                drop((mine.take(), hands.take()));
+                drop((leader.take(), mine.take(), hands.take()));
                 let mut aside = theirs.take().ok_or(std::io::ErrorKind::NotFound)?;
                 let hand = hand.take().ok_or(std::io::ErrorKind::NotFound)?;
                 let memory = memory.take().ok_or(std::io::ErrorKind::NotFound)?;
@@ -48,8 +49,7 @@ impl<H: RingHand + 'static> ProcessRing<H> {
             followers.push(follower);
             signal::progress();
         }
-        let hand = hands.as_mut().and_then(Iterator::next).context(making)?.context(making)?;
-        let leader = Leader::new(hand, mine.take().context(making)?, baton, shape);
+        let leader = Leader::new(leader.context(making)?, mine.context(making)?, baton, shape);
         Ok(Box::new(ProcessRing { leader, followers }))
     }
 }

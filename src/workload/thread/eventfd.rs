@@ -50,11 +50,12 @@ impl EventHand {
 }
 
 impl RingHand for EventHand {
-    fn ring(parties: usize) -> io::Result<impl Iterator<Item = io::Result<EventHand>>> {
+    fn ring(parties: usize) -> io::Result<(EventHand, impl Iterator<Item = io::Result<EventHand>>)> {
         let over = Arc::<AtomicBool>::default();
         let line = || token::eventfd().map(Arc::new).map(|event| (Arc::clone(&event), event));
         let hand = move |(to_other, from_other)| EventHand { to_other, from_other, over: Arc::clone(&over) };
-        Ok(chain(parties, line)?.map(move |ends| ends.map(&hand)))
+        let (leader, followers) = chain(parties, line)?;
+        Ok((hand(leader), followers.map(move |ends| ends.map(&hand))))
     }
 }
 

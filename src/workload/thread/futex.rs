@@ -114,9 +114,10 @@ impl<const SHARED: bool> SlotHand<SHARED> {
 }
 
 impl<const SHARED: bool> RingHand for SlotHand<SHARED> {
-    fn ring(parties: usize) -> io::Result<impl Iterator<Item = io::Result<Self>>> {
+    fn ring(parties: usize) -> io::Result<(Self, impl Iterator<Item = io::Result<Self>>)> {
         let slots = Arc::new(SharedSlice::new(parties)?);
-        Ok((1..=parties).map(move |member| Ok(SlotHand { slots: Arc::clone(&slots), here: member % parties })))
+        let hand = move |member| SlotHand { slots: Arc::clone(&slots), here: member };
+        Ok((hand(0), (1..parties).map(move |member| Ok(hand(member)))))
     }
 }
 

@@ -52,10 +52,11 @@ impl PipeHand {
 }
 
 impl RingHand for PipeHand {
-    fn ring(parties: usize) -> io::Result<impl Iterator<Item = io::Result<PipeHand>>> {
+    fn ring(parties: usize) -> io::Result<(PipeHand, impl Iterator<Item = io::Result<PipeHand>>)> {
         let line = || Line::pipe().map(|line| (line.writer, line.reader));
-        let hands = chain(parties, line)?;
-        Ok(hands.map(|ends| ends.map(|(to_other, from_other)| PipeHand { to_other, from_other })))
+        let hand = |(to_other, from_other)| PipeHand { to_other, from_other };
+        let (leader, followers) = chain(parties, line)?;
+        Ok((hand(leader), followers.map(move |ends| ends.map(hand))))
     }
 }
 

@@ -35,24 +35,29 @@ impl<H: RingHand + Send + 'static> ThreadRing<H> {
         let baton = Arc::new(Shared::new(Baton::default()).context(making)?);
         let (aside, theirs) = H::both().context(making)?;
         let theirs = Arc::new(Mutex::new(theirs));
-        let mut hands = H::ring(parties).context(making)?;
-        let mut next = || hands.next().context(making)?.context(making);
-        let mut followers = Vec::with_capacity(parties - 1);
-        // Dropped before an error is returned: the threads that there are see it, and end.
-        for member in 1..parties {
-            let (hand, theirs, baton) = (next()?, Arc::clone(&theirs), Arc::clone(&baton));
-            let is_last = member == parties - 1;
+        let (hand, mut hands) = H::ring(parties).context(making)?;
+        let mut ring =
+            ThreadRing { leader: Some(Leader::new(hand, aside, Arc::clone(&baton), shape)), followers: Vec::new() };
+        let follower = |member: usize| {
+            let hand = hands.next().context(making)?.context(making)?;
+            let (theirs, baton, is_last) = (Arc::clone(&theirs), Arc::clone(&baton), member == parties - 1);
             let life = move || {
                 let aside = |turn: &mut dyn FnMut(&mut H) -> _| {
                     turn(&mut theirs.lock().unwrap_or_else(PoisonError::into_inner))
                 };
                 follow(hand, aside, &baton, is_last, WorkingSet::of(shape))
             };
-            followers.push(Follower::start(&setting.of_member(member), life)?);
             signal::progress();
+            Follower::start(&setting.of_member(member), life)
+        };
+        match (1..parties).map(follower).try_for_each(|started| started.map(|follower| ring.followers.push(follower))) {
+            Ok(()) => Ok(Box::new(ring)),
+            Err(error) => {
+                // Those that there are must not stay: nobody may be forked beside them.
+                Box::new(ring).end()?;
+                Err(error)
+            }
         }
-        let leader = Some(Leader::new(next()?, aside, baton, shape));
-        Ok(Box::new(ThreadRing { leader, followers }))
     }
 }
 
@@ -91,5 +96,57 @@ impl<H: RingHand> Drop for ThreadRing<H> {
     fn drop(&mut self) {
         // Not joined: a follower that is stuck would be waited for without end.
         self.leader.take().into_iter().for_each(Leader::let_go);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::hand::Hand;
+    use crate::workload::thread::futex::{SlotHand, WITHIN};
+    use std::io;
+
+    thread_local! {
+        /// What every hand of this test's has a share of.
+        static SHARES: Arc<()> = Arc::new(());
+    }
+
+    /// A ring of which the fifth member cannot be made.
+    struct FourAtMost(SlotHand<WITHIN>, #[expect(dead_code, reason = "it is there to be counted")] Arc<()>);
+
+    impl Hand for FourAtMost {
+        fn give(&mut self) -> io::Result<()> {
+            self.0.give()
+        }
+
+        fn take(&mut self) -> io::Result<()> {
+            self.0.take()
+        }
+
+        fn let_go(self) {
+            self.0.let_go();
+        }
+    }
+
+    impl RingHand for FourAtMost {
+        fn ring(parties: usize) -> io::Result<(Self, impl Iterator<Item = io::Result<Self>>)> {
+            let shares = SHARES.with(Arc::clone);
+            let (leader, followers) = SlotHand::ring(parties)?;
+            let leader = FourAtMost(leader, Arc::clone(&shares));
+            let followers = followers.enumerate().map(move |(at, hand)| match at {
+                0..4 => hand.map(|hand| FourAtMost(hand, Arc::clone(&shares))),
+                _ => Err(io::ErrorKind::OutOfMemory.into()),
+            });
+            Ok((leader, followers))
+        }
+    }
+
+    #[test]
+    fn members_of_a_ring_that_cannot_be_completed_end() {
+        let shape = RingShape { parties: 10, working_set_bytes: 0 };
+        assert!(ThreadRing::<FourAtMost>::prepare(&Setting::on(0), shape).is_err());
+        assert_eq!(SHARES.with(Arc::strong_count), 1, "a member lives on with its hand");
+        let shape = RingShape { parties: 4, ..shape };
+        ThreadRing::<FourAtMost>::prepare(&Setting::on(0), shape).unwrap().end().unwrap();
     }
 }
