@@ -6,10 +6,11 @@ use anyhow::{Context, Result};
 
 use crate::record::compare::{CompareDocument, CompareRow, SavedRow};
 use crate::render::Report;
+use crate::render::conditions;
 use crate::render::metrics::{self, Metrics, Quantity};
-use crate::render::view::{Align, Cell, Column, Table, View};
+use crate::render::view::{Align, Cell, Column, Level, Levels, Picture, Table, View};
 use crate::sample::{Ending, LeftOut};
-use crate::summary::median;
+use crate::summary::{Estimate, median};
 use crate::unit::{Nanoseconds, Share};
 
 impl Report for CompareDocument {
@@ -40,8 +41,9 @@ impl Report for CompareDocument {
         };
         View {
             heading: vec![heading],
+            conditions: conditions::of(self),
             tables: vec![table(&body.rows, &body.left_out), saved_table(&body.saved)],
-            pictures: Vec::new(),
+            pictures: levels(&body.rows).into_iter().collect(),
             notes: verdicts.chain(left_out).chain([meaning.to_string()]).collect(),
             warnings: partial.into_iter().chain(self.warnings.iter().map(|warning| warning.message.clone())).collect(),
         }
@@ -165,7 +167,26 @@ fn table(rows: &[CompareRow], left_out: &[LeftOut]) -> Table {
         cells
     };
     let rows = rows.iter().map(row).chain(left_out.iter().map(absent)).collect();
-    Table { columns, rows }
+    Table { title: "What tools say, and what was counted", columns, rows }
+}
+
+/// What each says an op takes, beside what ours says; `None` of nothing.
+fn levels(rows: &[CompareRow]) -> Option<Picture> {
+    let level = |label: &str, series: &str, ns: Option<f64>| {
+        let ns = ns.filter(|ns| ns.is_finite())?;
+        Some(Level {
+            label: label.to_string(),
+            series: series.to_string(),
+            value: Estimate { median: ns, low: None, high: None },
+            text: Nanoseconds(ns).to_string(),
+        })
+    };
+    let both = |row: &CompareRow| {
+        [level(&row.tool, "the tool", row.claimed_ns_per_op), level(&row.own_workload, "ctxprof", row.own_ns_per_op)]
+    };
+    let levels: Vec<Level> = rows.iter().flat_map(both).flatten().collect();
+    let title = "ns per op, as each says".to_string();
+    (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Nanoseconds, levels }))
 }
 
 fn saved_table(rows: &[SavedRow]) -> Table {
@@ -183,5 +204,5 @@ fn saved_table(rows: &[SavedRow]) -> Table {
         column("claimed_ns_per_op", &["says", "ns/op"], Align::Right, 0),
         column("counted_switches_per_op", &["switches"], Align::Right, 0),
     ];
-    Table { columns, rows: rows.iter().map(row).collect() }
+    Table { title: "From files", columns, rows: rows.iter().map(row).collect() }
 }

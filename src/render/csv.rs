@@ -57,7 +57,7 @@ mod tests {
             ],
             vec![Cell::text("c"), Cell::Absent, Cell::Absent],
         ];
-        let table = Table { columns: vec![column("name"), column("ns"), column("n")], rows };
+        let table = Table { title: "t", columns: vec![column("name"), column("ns"), column("n")], rows };
         assert_eq!(draw_table(&table).unwrap(), "name,ns,ns_low,ns_high,n\n\"a, \"\"b\"\"\",2.5,2,,1\nc,,,,\n");
     }
 }

@@ -4,8 +4,9 @@ use anyhow::{Context, Result};
 
 use crate::record::diff::{DiffDocument, DiffRow, Difference};
 use crate::render::Report;
+use crate::render::conditions;
 use crate::render::metrics::{Metrics, Quantity, row_labels};
-use crate::render::view::{Align, Cell, Column, Table, View};
+use crate::render::view::{Align, Cell, ChangeBar, Changes, Column, Picture, Table, View};
 use crate::sample::{Placement, row_title};
 use crate::summary::{Change, Verdict};
 use crate::unit::{Nanoseconds, Share};
@@ -32,8 +33,9 @@ impl Report for DiffDocument {
         );
         View {
             heading: std::iter::once(sides).chain(differs).collect(),
+            conditions: conditions::of(self),
             tables: vec![table(&body.rows)],
-            pictures: Vec::new(),
+            pictures: changes(&body.rows).into_iter().collect(),
             notes: self.notes(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
         }
@@ -125,9 +127,7 @@ fn table(rows: &[DiffRow]) -> Table {
             number(row.new_ns_per_op),
             Cell::interval(change.map(|change| change.relative), signed_percent),
             Cell::number(change.map(|change| change.threshold), |share| Share(share).to_string()),
-            change.map_or(Cell::Absent, |change| {
-                Cell::text(if row.regression { "SLOWER" } else { change.verdict.name() })
-            }),
+            change.map_or(Cell::Absent, |change| Cell::text(verdict(row, change))),
         ]
     };
     let column = |key, heading: &[&str], align, expendable| Column {
@@ -146,8 +146,29 @@ fn table(rows: &[DiffRow]) -> Table {
         column("threshold", &["needed"], Align::Right, 2),
         column("verdict", &["verdict"], Align::Left, 0),
     ];
-    let table = Table { columns, rows: rows.iter().map(row).collect() };
+    let table = Table { title: "Changes", columns, rows: rows.iter().map(row).collect() };
     if rows.iter().all(|row| row.placement == Placement::Same) { table.without("placement") } else { table }
+}
+
+fn verdict(row: &DiffRow, change: Change) -> &'static str {
+    if row.regression { "SLOWER" } else { change.verdict.name() }
+}
+
+/// The change of each row that has one; `None` of nothing.
+fn changes(rows: &[DiffRow]) -> Option<Picture> {
+    let bar = |row: &DiffRow| {
+        let change = row.change?;
+        Some(ChangeBar {
+            label: row_title(&row.workload, row.placement, row.ring),
+            series: verdict(row, change).to_string(),
+            value: change.relative,
+            threshold: change.threshold,
+            text: signed_percent(change.relative.median),
+        })
+    };
+    let changes: Vec<ChangeBar> = rows.iter().filter_map(bar).collect();
+    let title = "Change of ns per op, new ÷ old less 1; the bracket is what a change must exceed".to_string();
+    (!changes.is_empty()).then_some(Picture::Changes(Changes { title, changes }))
 }
 
 /// `+3.2 %`, `-0.1 %`.

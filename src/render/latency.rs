@@ -45,7 +45,7 @@ pub(super) fn latency_table(body: &RunBody) -> Table {
     if timed.iter().all(|result| result.placement == Placement::Same) {
         columns.retain(|PriceColumn { column, .. }| column.key != "placement");
     }
-    table_of(columns, &timed)
+    table_of("Latency", columns, &timed)
 }
 
 /// A histogram for each of them.

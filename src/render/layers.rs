@@ -2,7 +2,7 @@
 
 use crate::record::run::{RunDocument, RunResult};
 use crate::render::metrics::{Labels, Metrics, Quantity};
-use crate::render::view::{Align, Cell, Column, Picture, Table};
+use crate::render::view::{Align, Cell, Column, Picture, Stack, Stacks, Table};
 use crate::sample::Kind;
 use crate::sample::records::RecordSource;
 use crate::summary::recorded::timeline::BySwitches;
@@ -30,7 +30,7 @@ pub(super) fn table(results: &[RunResult]) -> Option<Table> {
     let rows = results.iter().filter_map(|result| Some((result, result.layers.as_ref()?)));
     let rows: Vec<Vec<Cell>> =
         rows.flat_map(|(result, layers)| layers.layers.iter().map(|layer| row(result, layers, layer))).collect();
-    (!rows.is_empty()).then_some(Table { columns, rows })
+    (!rows.is_empty()).then_some(Table { title: "Layers of an op", columns, rows })
 }
 
 fn row(result: &RunResult, layers: &Layers, layer: &Layer) -> Vec<Cell> {
@@ -63,6 +63,20 @@ fn words(kind: LayerKind) -> &'static str {
 
 fn part(layers: &Layers, kind: LayerKind) -> Option<f64> {
     layers.layers.iter().find(|layer| layer.kind == kind).map(|layer| layer.ns_per_op)
+}
+
+/// What an op is made of in each workload with layers: those that part it, without the floor measured beside.
+pub(super) fn stacks(results: &[RunResult]) -> Option<Picture> {
+    let stack = |result: &RunResult| {
+        let layers = result.layers.as_ref()?;
+        let values = LayerKind::PARTS.map(|kind| part(layers, kind).unwrap_or_default()).to_vec();
+        let text = Nanoseconds(part(layers, LayerKind::Whole)?).to_string();
+        Some(Stack { label: result.title(), values, text })
+    };
+    let stacks: Vec<Stack> = results.iter().filter_map(stack).collect();
+    let title = "What a recorded op is made of, in ns".to_string();
+    let parts = LayerKind::PARTS.map(|kind| words(kind).to_string()).to_vec();
+    (!stacks.is_empty()).then_some(Picture::Stacks(Stacks { title, quantity: Quantity::Nanoseconds, parts, stacks }))
 }
 
 /// Typical ops of each workload that has them.

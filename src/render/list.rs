@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::record::list::{CounterEntry, ListDocument, WorkloadEntry};
 use crate::render::Report;
+use crate::render::conditions;
 use crate::render::metrics::{self, Metrics, Quantity};
 use crate::render::view::{Align, Cell, Column, Table, View};
 
@@ -18,12 +19,13 @@ impl Report for ListDocument {
         View {
             heading: vec![format!("kernel switches would be counted with: {}", self.body.counting.name())],
             tables: vec![workload_table(&self.body.workloads), counter_table(&self.body.counters)],
-            pictures: Vec::new(),
+            conditions: conditions::of(self),
             notes: vec![
                 "* measured by `ctxprof run` when it is not told what; `ctxprof run WORKLOAD…` measures others."
                     .to_string(),
             ],
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
+            ..View::default()
         }
     }
 
@@ -74,7 +76,7 @@ fn workload_table(workloads: &[WorkloadEntry]) -> Table {
         column("available", "here", 0),
         column("description", "what it is, or why not", 1),
     ];
-    Table { columns, rows: workloads.iter().map(row).collect() }
+    Table { title: "Workloads", columns, rows: workloads.iter().map(row).collect() }
 }
 
 fn counter_table(counters: &[CounterEntry]) -> Table {
@@ -90,7 +92,7 @@ fn counter_table(counters: &[CounterEntry]) -> Table {
         column("available", "here", 0),
         column("description", "what it counts, or why not", 1),
     ];
-    Table { columns, rows: counters.iter().map(row).collect() }
+    Table { title: "Counters", columns, rows: counters.iter().map(row).collect() }
 }
 
 fn column(key: &'static str, heading: &str, expendable: u8) -> Column {

@@ -12,8 +12,8 @@ pub(super) fn draw(view: &View) -> String {
         parts.push(view.heading.join("  \n"));
     }
     parts.extend(view.tables.iter().map(draw_table));
-    let fenced = |picture| format!("```text\n{}\n```", picture::draw(picture, PAGE, false));
-    parts.extend(view.pictures.iter().map(fenced));
+    let fenced = |picture| Some(format!("```text\n{}\n```", picture::draw(picture, PAGE, false)?));
+    parts.extend(view.pictures.iter().filter_map(fenced));
     parts.extend(view.notes.iter().cloned());
     parts.extend(view.warnings.iter().map(|warning| format!("> **warning:** {warning}")));
     parts.join("\n\n") + "\n"
@@ -43,14 +43,9 @@ mod tests {
             wraps: false,
         };
         let columns = vec![column("a|b", Align::Left), column("n", Align::Right)];
-        let table = Table { columns, rows: vec![vec![Cell::text("x"), Cell::Absent]] };
-        let view = View {
-            heading: vec!["h".into()],
-            tables: vec![table],
-            pictures: vec![],
-            notes: vec![],
-            warnings: vec!["w".into()],
-        };
+        let table = Table { title: "t", columns, rows: vec![vec![Cell::text("x"), Cell::Absent]] };
+        let view =
+            View { heading: vec!["h".into()], tables: vec![table], warnings: vec!["w".into()], ..View::default() };
         assert_eq!(draw(&view), "h\n\n| a\\|b | n |\n| --- | ---: |\n| x | – |\n\n> **warning:** w\n");
     }
 }

@@ -6,8 +6,9 @@ use anyhow::{Context, Result};
 
 use crate::record::memory::{KindLeftOut, MemoryDocument};
 use crate::render::Report;
+use crate::render::conditions;
 use crate::render::metrics::{self, Labels, Metrics, Quantity};
-use crate::render::view::{Align, Cell, Column, Table, View};
+use crate::render::view::{Align, Cell, Column, Level, Levels, Picture, Table, View};
 use crate::sample::{Ending, Kind};
 use crate::summary::Estimate;
 use crate::summary::footprint::{FootprintRow, Held, KernelSource, held};
@@ -74,8 +75,9 @@ impl Report for MemoryDocument {
         let notes = self.capacity_sentence().into_iter().chain(self.own_sentences()).chain([self.explanation()]);
         View {
             heading: self.heading(),
+            conditions: conditions::of(self),
             tables: std::iter::once(price_table(&self.body.rows)).chain(sources).collect(),
-            pictures: Vec::new(),
+            pictures: levels(&self.body.rows).into_iter().collect(),
             notes: notes.chain(self.body.left_out.iter().map(|left_out| format!("Not measured: {left_out}"))).collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
         }
@@ -195,7 +197,22 @@ fn price_table(rows: &[FootprintRow]) -> Table {
         cells.extend([row.creation_ns, row.first_run_ns, row.end_ns].map(ns));
         cells
     };
-    Table { columns, rows: rows.iter().map(cells).collect() }
+    Table { title: "What one more party takes", columns, rows: rows.iter().map(cells).collect() }
+}
+
+/// What is resident of each kind; `None` of nothing.
+fn levels(rows: &[FootprintRow]) -> Option<Picture> {
+    let level = |row: &FootprintRow| {
+        Some(Level {
+            label: row.kind.name().to_string(),
+            series: "user and kernel".to_string(),
+            value: row.resident_bytes?,
+            text: Cell::estimate(row.resident_bytes, true, |bytes| Bytes(bytes).to_string()).shown().to_string(),
+        })
+    };
+    let levels: Vec<Level> = rows.iter().filter_map(level).collect();
+    let title = "Memory that one more party takes".to_string();
+    (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Bytes, levels }))
 }
 
 /// What other sources say, and of what it is made up.
@@ -225,7 +242,7 @@ fn source_table(rows: &[FootprintRow]) -> Table {
         cells.extend([number(row.incarnations), number(row.disturbed)]);
         cells
     };
-    Table { columns, rows: rows.iter().map(cells).collect() }
+    Table { title: "Where that comes from", columns, rows: rows.iter().map(cells).collect() }
 }
 
 fn bytes(estimate: Option<Estimate>) -> Cell {

@@ -2,8 +2,10 @@
 //! names from one version to the next; JSON is the document itself.
 
 mod compare;
+mod conditions;
 mod csv;
 mod diff;
+mod lanes;
 mod latency;
 mod layers;
 pub mod list;

@@ -17,17 +17,19 @@ const EIGHTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 /// The same where there are no block characters: halves of a cell and more are a whole one.
 const FULL_ASCII: char = '#';
 
-/// Draws a picture in lines of at most this width, as far as its labels let it.
-pub(super) fn draw(picture: &Picture, width: usize, ascii: bool) -> String {
+/// Draws a picture in lines of at most this width, as far as its labels let it; `None` for one of which a table in characters
+/// says as much.
+pub(super) fn draw(picture: &Picture, width: usize, ascii: bool) -> Option<String> {
     let titled = |title: &str, drawn: String| {
         let title = textwrap::fill(title, textwrap::Options::new(width).subsequent_indent("  ").break_words(false));
         format!("{title}\n{drawn}")
     };
     match picture {
-        Picture::Histogram { title, bars } => titled(title, histogram(bars, width, ascii)),
-        Picture::Timeline { title, op } => titled(title, timeline::draw(op, width, ascii)),
+        Picture::Histogram { title, bars } => Some(titled(title, histogram(bars, width, ascii))),
+        Picture::Timeline { title, op } => Some(titled(title, timeline::draw(op, width, ascii))),
         // Says in its title how it is drawn.
-        Picture::Plot(plot) => plot::draw(plot, width, ascii),
+        Picture::Plot(plot) => Some(plot::draw(plot, width, ascii)),
+        Picture::Levels(_) | Picture::Stacks(_) | Picture::Changes(_) => None,
     }
 }
 
@@ -76,6 +78,10 @@ fn bar_of(share: f64, room: usize, ascii: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn draw(picture: &Picture, width: usize, ascii: bool) -> String {
+        super::draw(picture, width, ascii).unwrap()
+    }
 
     fn picture() -> Picture {
         let bar = |label: &str, value: f64| Bar { label: label.to_string(), value, text: format!("{value}") };

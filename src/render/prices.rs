@@ -1,7 +1,8 @@
 //! The columns of the price list.
 
 use crate::record::run::{RunBody, RunResult};
-use crate::render::view::{Align, Cell, Column, Table};
+use crate::render::metrics::Quantity;
+use crate::render::view::{Align, Cell, Column, Level, Levels, Picture, Table};
 use crate::sample::{Placement, TO_IDLE, WAKE_UPS};
 use crate::summary::CountSource;
 use crate::unit::{Bytes, Count, Nanoseconds, Share};
@@ -121,14 +122,30 @@ pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
     columns.retain(|column| {
         !is_optional(column) || body.results.iter().any(|result| says_something(&(column.cell)(result)))
     });
-    table_of(columns, &body.results.iter().collect::<Vec<_>>())
+    table_of("Prices", columns, &body.results.iter().collect::<Vec<_>>())
 }
 
 /// These results in these columns.
-pub(super) fn table_of(columns: Vec<PriceColumn>, results: &[&RunResult]) -> Table {
+pub(super) fn table_of(title: &'static str, columns: Vec<PriceColumn>, results: &[&RunResult]) -> Table {
     let row = |result: &&RunResult| columns.iter().map(|column| (column.cell)(result)).collect();
     let rows = results.iter().map(row).collect();
-    Table { columns: columns.into_iter().map(|column| column.column).collect(), rows }
+    Table { title, columns: columns.into_iter().map(|column| column.column).collect(), rows }
+}
+
+/// What a switch costs in each workload that makes any; `None` of nothing.
+pub(super) fn levels(body: &RunBody) -> Option<Picture> {
+    let level = |result: &RunResult| {
+        let cell = Cell::estimate(result.ns_per_switch, true, nanoseconds);
+        Some(Level {
+            label: result.title(),
+            series: result.kind.name().to_string(),
+            value: result.ns_per_switch?,
+            text: cell.shown().to_string(),
+        })
+    };
+    let levels: Vec<Level> = body.results.iter().filter_map(level).collect();
+    let title = "ns per switch, with the interval of the median".to_string();
+    (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Nanoseconds, levels }))
 }
 
 /// From here on a column is shown only if it has something in it, and the narrowest terminal does without.

@@ -9,7 +9,7 @@ use crate::render::Report;
 use crate::render::metrics::{self, Labels, Metrics, Quantity, row_labels};
 use crate::render::prices::{CycleSource, cycle_source, price_table};
 use crate::render::view::View;
-use crate::render::{latency, layers};
+use crate::render::{conditions, latency, layers, prices};
 use crate::sample::{CountingMode, LeftOut, Placement, row_title};
 use crate::summary::Ratio;
 use crate::unit::Share;
@@ -28,11 +28,17 @@ impl Report for RunDocument {
         let latency = Some(latency::latency_table(&self.body)).filter(|table| !table.rows.is_empty());
         View {
             heading: vec![self.machine_line(), self.counting_line()],
+            conditions: conditions::of(self),
             tables: [Some(price_table(&self.body, wide)), latency, layers::table(&self.body.results)]
                 .into_iter()
                 .flatten()
                 .collect(),
-            pictures: latency::pictures(&self.body).into_iter().chain(layers::pictures(&self.body.results)).collect(),
+            pictures: prices::levels(&self.body)
+                .into_iter()
+                .chain(layers::stacks(&self.body.results))
+                .chain(latency::pictures(&self.body))
+                .chain(layers::pictures(&self.body.results))
+                .collect(),
             notes: ratio
                 .chain(self.remarks())
                 .chain(self.left_out_sentences())

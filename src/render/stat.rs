@@ -1,17 +1,21 @@
 //! What people see of a program's bill.
 
+mod tables;
+
 use std::slice;
 
 use anyhow::{Context, Result};
 
-use crate::record::stat::{StatBody, StatDocument};
+use crate::record::stat::StatDocument;
 use crate::render::Report;
+use crate::render::conditions;
 use crate::render::metrics::{self, Labels, Metrics, Quantity};
-use crate::render::view::{Align, Cell, Column, Table, View};
+use crate::render::stat::tables::{bill_table, range, stacks, thread_table};
+use crate::render::view::View;
 use crate::sample::watched::ProgramEnd;
-use crate::summary::bill::{Bill, BillLine, PriceSource, Range, Sort, SwitchPrice};
-use crate::summary::figures::{Figures, ThreadRow};
-use crate::unit::{Count, Nanoseconds, Share, Span};
+use crate::summary::bill::PriceSource;
+use crate::summary::figures::ThreadRow;
+use crate::unit::{Count, Share, Span};
 
 impl Report for StatDocument {
     fn json(&self) -> Result<String> {
@@ -87,8 +91,9 @@ impl Report for StatDocument {
         let notes = self.per_op_sentence().into_iter().chain(self.counting_sentence()).chain([self.verdict()]);
         View {
             heading: vec![self.heading()],
+            conditions: conditions::of(self),
             tables: std::iter::once(thread_table(body, wide)).chain(bill).collect(),
-            pictures: Vec::new(),
+            pictures: stacks(body).into_iter().collect(),
             notes: notes.chain(price_sentences(self)).chain([self.explanation()]).collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
         }
@@ -227,16 +232,6 @@ fn weight(share: f64) -> &'static str {
     }
 }
 
-/// Both ends of a range, with their unit once if it is the same, or the one figure that they are.
-fn range(range: Range, show: impl Fn(f64) -> String) -> String {
-    let (low, high) = (show(range.low), show(range.high));
-    match (low.rsplit_once(' '), high.rsplit_once(' ')) {
-        _ if low == high => low,
-        (Some((value, unit)), Some((_, other))) if unit == other => format!("{value}–{high}"),
-        _ => format!("{low}–{high}"),
-    }
-}
-
 /// Where the prices come from, once each, and which are not known.
 fn price_sentences(document: &StatDocument) -> Vec<String> {
     let Some(bill) = &document.body.bill else { return Vec::new() };
@@ -269,117 +264,4 @@ fn age(moment: &str, now: &str) -> String {
             _ => format!(" ({} days before)", minutes / 1440),
         }
     })
-}
-
-const TOTAL: &str = "total";
-
-fn thread_table(body: &StatBody, wide: bool) -> Table {
-    let seconds = body.elapsed_ns as f64 / 1e9;
-    let mut columns = vec![
-        column("thread", &["thread"], 0),
-        column("threads", &["threads"], 3),
-        column("voluntary_switches", &["voluntary", "switches"], 0),
-        column("involuntary_switches", &["involuntary", "switches"], 0),
-        column("switches_per_second", &["per", "second"], 1),
-        column("on_cpu_ns", &["on CPU"], 0),
-        column("run_queue_wait_ns", &["waiting"], 2),
-        column("off_cpu_ns", &["off"], 5),
-        column("migrations", &["migra-", "tions"], 6),
-        column("faults", &["page", "faults"], 7),
-    ];
-    // Without the kernel's word, nobody knows how many threads came and went unseen.
-    let unseen = body.ended_threads.is_some() && !body.watching.exit_records;
-    let row = |name: String, figures: &Figures| {
-        let span = |ns: Option<u64>, unknown: u64| {
-            let at_least = if unknown > 0 { "≥ " } else { "" };
-            Cell::number(ns.map(|ns| ns as f64), |ns| format!("{at_least}{}", Span(ns)))
-        };
-        let count = |count: u64| Cell::Number { value: count as f64, text: count.to_string() };
-        let migrations = figures.migrations.map(|count| count as f64);
-        let at_least = if figures.migrations_unknown_threads > 0 { "≥ " } else { "" };
-        let mut cells = vec![
-            Cell::text(&name),
-            match (figures.threads, name == TOTAL && unseen) {
-                (0, _) => Cell::Absent,
-                (threads, true) => Cell::Number { value: threads as f64, text: format!("≥ {threads}") },
-                (threads, false) => count(threads),
-            },
-            count(figures.voluntary_switches),
-            count(figures.involuntary_switches),
-            Cell::number(Some(figures.switches() as f64 / seconds.max(1e-9)), |rate| Count(rate).to_string()),
-            span(Some(figures.on_cpu_ns), 0),
-            span(figures.run_queue_wait_ns, figures.waits_unknown_threads),
-            span(figures.off_cpu_ns, 0),
-            Cell::number(migrations, |count| format!("{at_least}{count}")),
-            count(figures.minor_faults + figures.major_faults),
-        ];
-        if wide {
-            cells.push(count(figures.major_faults));
-        }
-        cells
-    };
-    if wide {
-        columns.push(column("major_faults", &["major", "faults"], 8));
-    }
-    let each = body.threads.iter().any(|thread| thread.tid.is_some());
-    let mut rows: Vec<Vec<Cell>> = Vec::new();
-    for thread in body.threads.iter().filter(|thread| thread.of_program || each || wide) {
-        let id = thread.tid.map_or(String::new(), |tid| format!(" {tid}"));
-        let name =
-            if thread.of_program { thread.thread.clone() } else { format!("{}/{}", thread.process, thread.thread) };
-        rows.push(row(format!("{name}{id}"), &thread.figures));
-    }
-    if !each && !wide {
-        for child in &body.children {
-            let processes = if child.processes == 1 { "child" } else { "children" };
-            rows.push(row(format!("{} ({} {processes})", child.process, child.processes.max(1)), &child.figures));
-        }
-    }
-    rows.extend(body.ended_threads.iter().map(|figures| row("ended threads".to_string(), figures)));
-    rows.push(row(TOTAL.to_string(), &body.totals.figures));
-    Table { columns, rows }
-}
-
-fn bill_table(bill: &Bill) -> Table {
-    let columns = vec![
-        column("switches_of", &["the bill:", "processes"], 0),
-        column("switches", &["switches"], 0),
-        column("cpu_ns_same", &["CPU ns each", "same CPU"], 0),
-        column("cpu_ns_across", &["across", "CPUs"], 0),
-        column("cpu_time_ns", &["CPU time"], 0),
-        column("share_of_cpu", &["share of its", "CPU time"], 0),
-        column("wall_ns_same", &["latency ns", "same CPU"], 2),
-        column("wall_ns_across", &["across", "CPUs"], 1),
-    ];
-    let nanoseconds = |ns: f64| Nanoseconds(ns).to_string();
-    let cpu = |price: &Option<SwitchPrice>| Cell::estimate(price.as_ref().map(|price| price.cpu_ns), true, nanoseconds);
-    let wall = |price: &Option<SwitchPrice>| {
-        Cell::estimate(price.as_ref().and_then(|price| price.wall_ns), false, nanoseconds)
-    };
-    let spread = |value: Option<Range>, show: fn(f64) -> String| match value {
-        Some(value) => Cell::Estimate { value: value.as_estimate(), text: range(value, show) },
-        None => Cell::Absent,
-    };
-    let row = |line: &BillLine| {
-        let what = match line.sort {
-            Sort::Within => "multi-threaded",
-            Sort::Between => "single-threaded",
-        };
-        vec![
-            Cell::text(what),
-            Cell::Number { value: line.switches as f64, text: line.switches.to_string() },
-            cpu(&line.prices.same),
-            cpu(&line.prices.across),
-            spread(Some(line.cpu_ns), |ns| Span(ns).to_string()),
-            spread(line.share_of_cpu, |share| Share(share).to_string()),
-            wall(&line.prices.same),
-            wall(&line.prices.across),
-        ]
-    };
-    Table { columns, rows: bill.lines.iter().map(row).collect() }
-}
-
-fn column(key: &'static str, heading: &[&str], expendable: u8) -> Column {
-    let align = if matches!(key, "thread" | "switches_of") { Align::Left } else { Align::Right };
-    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
 }

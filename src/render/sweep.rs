@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use crate::record::run::{RunBody, RunDocument};
 use crate::record::sweep::{Cache, CurveFigure, SweepBend, SweepDocument, all_working_sets, curves, is_sure};
 use crate::render::Report;
+use crate::render::conditions;
 use crate::render::metrics::{self, Metrics, Quantity, row_labels};
 use crate::render::prices::price_table;
 use crate::render::run::{add_circumstances, add_prices};
@@ -24,6 +25,7 @@ impl Report for SweepDocument {
         let run = self.as_run();
         View {
             heading: vec![run.machine_line(), run.counting_line(), self.steps_line()],
+            conditions: conditions::of(self),
             tables: vec![self.table(&run.body, wide)],
             pictures: vec![Picture::Plot(self.plot())],
             notes: self
@@ -146,7 +148,7 @@ impl SweepDocument {
             let figure = CurveFigure::of(curve.iter().copied());
             let value = |&step: &u64| {
                 let result = curve.iter().find(|result| result.ring.is_some_and(|ring| variable.of(ring) == step))?;
-                Some(figure.value(result)?.median)
+                figure.value(result)
             };
             let gross = match figure {
                 CurveFigure::NetNsPerSwitch => "",

@@ -21,7 +21,7 @@ pub(super) fn draw(view: &View, look: &Look) -> String {
     for table in view.tables.iter().filter(|table| !table.rows.is_empty()) {
         parts.push(draw_table(table, look.width, &bold));
     }
-    parts.extend(view.pictures.iter().map(|picture| picture::draw(picture, look.width, look.ascii)));
+    parts.extend(view.pictures.iter().filter_map(|picture| picture::draw(picture, look.width, look.ascii)));
     if !view.notes.is_empty() {
         parts.push(paragraph(&view.notes));
     }
@@ -154,6 +154,7 @@ mod tests {
         View {
             heading: vec!["a machine".to_string()],
             tables: vec![Table {
+                title: "t",
                 columns: vec![
                     column("name", &["name"], 0),
                     column("ns", &["ns", "per op"], 1),
@@ -161,9 +162,9 @@ mod tests {
                 ],
                 rows: vec![vec![Cell::text("one"), Cell::number(Some(4553.0), |ns| format!("{ns} ±1%")), Cell::Absent]],
             }],
-            pictures: vec![],
             notes: vec!["what it means".to_string()],
             warnings: vec!["believe nothing".to_string()],
+            ..View::default()
         }
     }
 

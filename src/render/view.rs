@@ -1,13 +1,16 @@
 //! What people see of a report, as plain data: headings, tables, notes.
 
+use crate::render::metrics::Quantity;
 use crate::summary::Estimate;
 use crate::summary::recorded::Timeline;
 
 /// One report.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
     /// Above everything: where and how.
     pub heading: Vec<String>,
+    /// What else is known of the host and the moment; for pages, which are read elsewhere and later.
+    pub conditions: Vec<Condition>,
     pub tables: Vec<Table>,
     /// Below the tables, drawn for people only.
     pub pictures: Vec<Picture>,
@@ -16,9 +19,22 @@ pub struct View {
     pub warnings: Vec<String>,
 }
 
+/// One fact that moves the numbers, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    pub name: &'static str,
+    pub value: String,
+}
+
 /// Figures that have a shape.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Picture {
+    /// Figures side by side with their intervals. In characters a table says as much.
+    Levels(Levels),
+    /// What wholes are made of; likewise.
+    Stacks(Stacks),
+    /// Changes with their intervals, to both sides of none; likewise.
+    Changes(Changes),
     /// How many of something there are of each size, on a logarithmic scale.
     Histogram { title: String, bars: Vec<Bar> },
     /// Who ran when, of an op.
@@ -34,6 +50,60 @@ pub struct Bar {
     /// How many: its length goes by the logarithm of it.
     pub value: f64,
     /// How people read the value.
+    pub text: String,
+}
+
+/// Figures of one quantity, on a logarithmic scale.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Levels {
+    pub title: String,
+    pub quantity: Quantity,
+    pub levels: Vec<Level>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Level {
+    pub label: String,
+    /// What has a colour in common.
+    pub series: String,
+    pub value: Estimate,
+    /// How people read it: as in the table.
+    pub text: String,
+}
+
+/// Wholes of one quantity, side by side in their parts, from 0.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stacks {
+    pub title: String,
+    pub quantity: Quantity,
+    pub parts: Vec<String>,
+    pub stacks: Vec<Stack>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stack {
+    pub label: String,
+    /// One for each of the parts.
+    pub values: Vec<f64>,
+    /// How people read the whole.
+    pub text: String,
+}
+
+/// Relative changes: 0.1 is a tenth more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changes {
+    pub title: String,
+    pub changes: Vec<ChangeBar>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangeBar {
+    pub label: String,
+    /// What has a colour in common: the verdict.
+    pub series: String,
+    pub value: Estimate,
+    /// What it must exceed to be one.
+    pub threshold: f64,
     pub text: String,
 }
 
@@ -54,7 +124,24 @@ pub struct Plot {
 pub struct Curve {
     pub name: String,
     /// One per step, in ns; `None` where nothing was measured.
-    pub values: Vec<Option<f64>>,
+    pub values: Vec<Option<Estimate>>,
+}
+
+impl Plot {
+    /// Values that differ by more than this factor are shown by their logarithms.
+    const LINEAR: f64 = 8.0;
+
+    /// Every median that is a number.
+    pub fn medians(&self) -> impl Iterator<Item = f64> {
+        let values = self.curves.iter().flat_map(|curve| &curve.values).flatten();
+        values.map(|value| value.median).filter(|median| median.is_finite())
+    }
+
+    /// The least value above 0, if the values are to be shown by their logarithms.
+    pub fn logarithmic_from(&self) -> Option<f64> {
+        let least = self.medians().filter(|&median| median > 0.0).reduce(f64::min)?;
+        (self.medians().reduce(f64::max)? > Self::LINEAR * least).then_some(least)
+    }
 }
 
 /// A place along the steps.
@@ -67,6 +154,8 @@ pub struct Mark {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
+    /// What it holds, for pages and for those who hear it read.
+    pub title: &'static str,
     pub columns: Vec<Column>,
     /// One cell per column.
     pub rows: Vec<Vec<Cell>>,

@@ -35,8 +35,6 @@ const HIGHEST: usize = 15;
 const LOWEST: usize = 8;
 /// Fewer columns tell nothing.
 const NARROWEST: usize = 16;
-/// Values that differ by more than this factor are shown by their logarithms.
-const LINEAR: f64 = 8.0;
 
 /// Draws it, as far as there is room and something to be drawn.
 pub(super) fn draw(plot: &Plot, width: usize, ascii: bool) -> String {
@@ -97,12 +95,10 @@ struct Scale {
 impl Scale {
     /// From the least value to the most, by their logarithms, if they are far from each other; else from 0.
     fn of(plot: &Plot) -> Option<Scale> {
-        let values = || plot.curves.iter().flat_map(|curve| &curve.values).flatten().copied().filter(|v| v.is_finite());
-        let most = values().reduce(f64::max)?;
-        let least_positive = values().filter(|&value| value > 0.0).reduce(f64::min);
-        Some(match least_positive {
-            Some(least) if most > LINEAR * least => Scale { least, most, logarithmic: true },
-            _ => Scale { least: values().fold(0.0, f64::min), most: most.max(0.0), logarithmic: false },
+        let most = plot.medians().reduce(f64::max)?;
+        Some(match plot.logarithmic_from() {
+            Some(least) => Scale { least, most, logarithmic: true },
+            None => Scale { least: plot.medians().fold(0.0, f64::min), most: most.max(0.0), logarithmic: false },
         })
     }
 
@@ -158,7 +154,7 @@ impl Canvas<'_> {
     /// The values of a curve that can be drawn: step and share of the height.
     fn points(&self, curve: usize) -> Vec<(usize, f64)> {
         let values = self.plot.curves[curve].values.iter().enumerate();
-        values.filter_map(|(step, value)| Some((step, self.scale.share((*value)?)?))).collect()
+        values.filter_map(|(step, value)| Some((step, self.scale.share((*value)?.median)?))).collect()
     }
 
     /// The cell of every value.
@@ -242,12 +238,17 @@ impl Canvas<'_> {
 mod tests {
     use super::*;
     use crate::render::view::Curve;
+    use crate::summary::Estimate;
     use proptest::prelude::*;
+
+    fn known(median: f64) -> Estimate {
+        Estimate { median, low: None, high: None }
+    }
 
     fn plot() -> Plot {
         let curve = |name: &str, values: &[f64]| Curve {
             name: name.to_string(),
-            values: values.iter().map(|&value| (value > 0.0).then_some(value)).collect(),
+            values: values.iter().map(|&value| (value > 0.0).then_some(known(value))).collect(),
         };
         Plot {
             title: "net ns per switch".to_string(),
@@ -285,7 +286,7 @@ net ns per switch, logarithmic
     fn values_near_each_other_start_from_0() {
         let mut plot = plot();
         plot.curves.pop();
-        plot.curves[0].values = vec![Some(1000.0), Some(1100.0), Some(900.0), Some(1000.0), Some(1000.0)];
+        plot.curves[0].values = [1000.0, 1100.0, 900.0, 1000.0, 1000.0].map(|value| Some(known(value))).to_vec();
         let text = draw(&plot, 60, false);
         assert!(!text.contains("logarithmic") && text.contains("\n   0 |"), "{text}");
     }
@@ -310,7 +311,7 @@ net ns per switch, logarithmic
     fn many_steps_are_named_as_far_as_there_is_room() {
         let mut plot = plot();
         plot.steps = (0..40).map(|step| format!("{}K", 1_u64 << step.min(20))).collect();
-        plot.curves = vec![Curve { name: "one".to_string(), values: vec![Some(1.0); 40] }];
+        plot.curves = vec![Curve { name: "one".to_string(), values: vec![Some(known(1.0)); 40] }];
         let text = draw(&plot, 60, false);
         assert!(text.lines().all(|line| measure_text_width(line) <= 60), "{text}");
     }
@@ -323,7 +324,7 @@ net ns per switch, logarithmic
         let one = Plot {
             title: "t".to_string(),
             steps: vec!["4K".to_string()],
-            curves: vec![Curve { name: "one".to_string(), values: vec![Some(-3.0)] }],
+            curves: vec![Curve { name: "one".to_string(), values: vec![Some(known(-3.0))] }],
             places: vec![],
             places_are: String::new(),
         };
@@ -338,7 +339,11 @@ net ns per switch, logarithmic
             width in 0..200_usize,
         ) {
             let steps = (0..values.iter().map(Vec::len).max().unwrap_or(0)).map(|step| step.to_string()).collect();
-            let curves = values.into_iter().map(|values| Curve { name: "c".to_string(), values }).collect();
+            let curve = |values: Vec<Option<f64>>| Curve {
+                name: "c".to_string(),
+                values: values.into_iter().map(|value| value.map(known)).collect(),
+            };
+            let curves = values.into_iter().map(curve).collect();
             let places = vec![Mark { at, label: "p".to_string() }];
             draw(&Plot { title: "t".to_string(), steps, curves, places, places_are: String::new() }, width, false);
         }

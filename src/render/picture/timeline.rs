@@ -7,8 +7,8 @@
 
 use console::measure_text_width;
 
-use crate::summary::recorded::timeline::{Run, Wake};
-use crate::summary::recorded::{Left, Timeline};
+use crate::render::lanes;
+use crate::summary::recorded::Timeline;
 use crate::unit::Span;
 
 /// Longer lanes tell no more.
@@ -47,7 +47,7 @@ impl Cell {
 
 /// Draws a typical op in lines of at most this width, as far as names let it.
 pub(super) fn draw(timeline: &Timeline, width: usize, ascii: bool) -> String {
-    let names = lane_names(timeline);
+    let names = lanes::names(timeline);
     let labels = names.iter().map(|name| measure_text_width(&label(name))).max().unwrap_or_default();
     let room = width.saturating_sub(labels + 2).min(WIDEST_LANE);
     let mut lines = Vec::new();
@@ -72,19 +72,6 @@ fn label(name: &str) -> String {
     const LONGEST: usize = 16;
     let cut = || name.chars().take(LONGEST - 1).chain(['…']).collect();
     if measure_text_width(name) <= LONGEST { name.to_string() } else { cut() }
-}
-
-/// The parties, then the idle CPU and other threads, each in the order in which they run.
-fn lane_names(timeline: &Timeline) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    let waking = timeline.wake_ups.iter().map(|wake_up| &wake_up.whom);
-    let runs = |party: bool| timeline.stretches.iter().filter(move |run| run.party == party).map(|run| &run.who);
-    for name in runs(true).chain(waking).chain(runs(false)) {
-        if !names.contains(name) {
-            names.push(name.clone());
-        }
-    }
-    names
 }
 
 /// An op's time in cells.
@@ -142,20 +129,18 @@ fn short(ns: f64) -> String {
 fn lane(timeline: &Timeline, name: &str, scale: Scale) -> Vec<Cell> {
     let mut cells = vec![Cell::Nothing; scale.room];
     let mut paint = |from: u64, to: u64, cell: Cell| cells[scale.cells(from, to)].fill(cell);
-    for (from, to) in waits(timeline, name) {
+    for (from, to) in lanes::waits(timeline, name) {
         paint(from, to, Cell::Waits);
     }
-    let own = || timeline.stretches.iter().enumerate().filter(|(_, run)| run.who == name);
-    for (_, run) in own() {
-        if let Some(before) = left_before(timeline, run) {
-            paint(before, run.from_ns, Cell::Switches);
-        }
+    for (from, to) in lanes::switches_to(timeline, name) {
+        paint(from, to, Cell::Switches);
     }
+    let own = || timeline.stretches.iter().enumerate().filter(|(_, run)| run.who == name);
     for (_, run) in own() {
         paint(run.from_ns, run.to_ns, Cell::Runs);
     }
     for (at, run) in own().filter(|(_, run)| run.party) {
-        let Some(number) = numbered(timeline).position(|other| other == at) else { continue };
+        let Some(number) = lanes::numbered(timeline).position(|other| other == at) else { continue };
         let digits: Vec<char> = (number + 1).to_string().chars().collect();
         let place = scale.cells(run.from_ns, run.to_ns);
         if digits.len() <= place.len() {
@@ -166,46 +151,20 @@ fn lane(timeline: &Timeline, name: &str, scale: Scale) -> Vec<Cell> {
     cells
 }
 
-/// The stretches that have numbers: the parties', in the order of their begins.
-fn numbered(timeline: &Timeline) -> impl Iterator<Item = usize> + '_ {
-    timeline.stretches.iter().enumerate().filter(|(_, run)| run.party).map(|(at, _)| at)
-}
-
-/// When the thread before this one left the CPU; `None` for the first of the op.
-fn left_before(timeline: &Timeline, run: &Run) -> Option<u64> {
-    let before = timeline.stretches.iter().filter(|other| other.cpu == run.cpu && other.to_ns <= run.from_ns);
-    before.map(|other| other.to_ns).max().filter(|_| run.from_ns > 0)
-}
-
-/// When a party could have run and did not: since it was woken, or since it left while it could have gone on.
-fn waits(timeline: &Timeline, name: &str) -> Vec<(u64, u64)> {
-    let own = || timeline.stretches.iter().filter(|run| run.party && run.who == name);
-    let next = |at: u64| own().map(|run| run.from_ns).filter(|&from| from >= at).min().unwrap_or(timeline.duration_ns);
-    let runs_at = |at: u64| own().any(|run| (run.from_ns..run.to_ns).contains(&at));
-    let woken = timeline.wake_ups.iter().filter(|wake_up| wake_up.whom == name && !runs_at(wake_up.at_ns));
-    let pushed = own().filter(|run| matches!(run.left, Left::Preempted | Left::Yields | Left::Runnable));
-    let since = woken.map(|wake_up| wake_up.at_ns).chain(pushed.map(|run| run.to_ns));
-    since.map(|at| (at, next(at))).collect()
-}
-
 fn legend(timeline: &Timeline, ascii: bool, width: usize) -> String {
     let sign = |cell: Cell| cell.drawn(ascii);
-    let waits = waits_anywhere(timeline).then(|| format!("{} could run, waits", sign(Cell::Waits)));
+    let waits = lanes::any_waits(timeline).then(|| format!("{} could run, waits", sign(Cell::Waits)));
     let runs = format!("{} runs", sign(Cell::Runs));
     let switches = format!("{} is switched to", sign(Cell::Switches));
     let parts: Vec<String> = [Some(runs), waits, Some(switches)].into_iter().flatten().collect();
     textwrap::fill(&parts.join("   "), textwrap::Options::new(width).break_words(false))
 }
 
-fn waits_anywhere(timeline: &Timeline) -> bool {
-    lane_names(timeline).iter().any(|name| !waits(timeline, name).is_empty())
-}
-
 /// A line for each stretch of a party: how long, whom it woke, why it left, and what came before the next.
 fn in_words(timeline: &Timeline, labels: usize, width: usize) -> Vec<String> {
     let several_cpus = timeline.stretches.iter().any(|run| run.cpu != timeline.stretches[0].cpu);
     let spans: Vec<String> =
-        numbered(timeline).map(|at| Span(length(&timeline.stretches[at]) as f64).to_string()).collect();
+        lanes::numbered(timeline).map(|at| Span(lanes::length(&timeline.stretches[at]) as f64).to_string()).collect();
     let widest = spans.iter().map(|span| measure_text_width(span)).max().unwrap_or_default();
     let line = |((number, at), span): ((usize, usize), &String)| {
         let run = &timeline.stretches[at];
@@ -213,46 +172,19 @@ fn in_words(timeline: &Timeline, labels: usize, width: usize) -> Vec<String> {
         let pad = |text: &str, to: usize| " ".repeat(to.saturating_sub(measure_text_width(text)));
         let head =
             format!("{:>2}  {}{}{cpu}  {}{span}  ", number + 1, run.who, pad(&run.who, labels), pad(span, widest));
-        let text = format!("{head}{}", what_happened(timeline, run));
+        let text = format!("{head}{}", lanes::what_happened(timeline, run));
         let indent = " ".repeat(measure_text_width(&head).min(width / 2));
         textwrap::fill(&text, textwrap::Options::new(width).subsequent_indent(&indent).break_words(false))
     };
-    numbered(timeline).enumerate().zip(&spans).map(line).collect()
-}
-
-fn length(run: &Run) -> u64 {
-    run.to_ns.saturating_sub(run.from_ns)
-}
-
-fn what_happened(timeline: &Timeline, run: &Run) -> String {
-    let during = |wake_up: &&Wake| wake_up.by == run.who && (run.from_ns..=run.to_ns).contains(&wake_up.at_ns);
-    let woken = timeline.wake_ups.iter().filter(during).map(|wake_up| format!("wakes {}", wake_up.whom));
-    let left = match run.left {
-        Left::Sleeps => "goes to sleep",
-        Left::Preempted => "is preempted",
-        Left::Yields => "yields (sched_yield)",
-        Left::Runnable => "is preempted or yields",
-        Left::Stays => "goes on: the op ends",
-        Left::Unknown => "leaves, unrecorded",
-    };
-    let mut next: Vec<&Run> = timeline
-        .stretches
-        .iter()
-        .filter(|other| other.cpu == run.cpu && other.from_ns >= run.to_ns && run.left != Left::Stays)
-        .collect();
-    next.sort_by_key(|other| other.from_ns);
-    let strangers = next.iter().take_while(|other| !other.party);
-    let meanwhile = strangers.map(|other| match other.who.as_str() {
-        "idle" => format!("the CPU is idle for {}", Span(length(other) as f64)),
-        who => format!("{who} runs for {}", Span(length(other) as f64)),
-    });
-    woken.chain([left.to_string()]).chain(meanwhile).collect::<Vec<_>>().join(", ")
+    lanes::numbered(timeline).enumerate().zip(&spans).map(line).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sample::records::RecordSource;
+    use crate::summary::recorded::Left;
+    use crate::summary::recorded::timeline::{Run, Wake};
 
     fn run(cpu: u32, who: &str, from_ns: u64, to_ns: u64, left: Left) -> Run {
         Run { cpu, who: who.to_string(), party: ["leader", "follower"].contains(&who), from_ns, to_ns, left }
