@@ -37,6 +37,7 @@ pub(super) const RUN_EXAMPLES: &str = "Examples:
   taskset -c 3 ctxprof run                          on a CPU that the mask allows
   sudo ctxprof run --format json --quiet            JSON on stdout and nothing else
   sudo ctxprof run -o run.json -o run.md            two files, and the table on stdout
+  sudo ctxprof run all --latency -o run.html        a page with pictures, in one file
   sudo ctxprof run -o ctxprof.prom                  for Prometheus, also through node_exporter
   sudo ctxprof run --samples-out raw.json           raw samples too, for `ctxprof report raw.json`
 
@@ -48,7 +49,7 @@ pub(super) const SWEEP_EXAMPLES: &str = "Examples:
   sudo ctxprof sweep working-set 0..8M --parties 8      the caches are full at a quarter of that
   sudo ctxprof sweep parties 2..1024 --working-set 16K  both
   sudo ctxprof sweep parties 2..4096 task thread-pipe   kinds and names, as for `run`
-  sudo ctxprof sweep parties 2..64 -o sweep.json        a file, for `ctxprof report`
+  sudo ctxprof sweep parties 2..64 -o sweep.html        a page with the curves, which `ctxprof report` reads too
 
 One op is one hop of the token. A step that limits do not allow is left out, with the limit and how to raise it. Interrupted, it shows the rows so far. Nothing is kept unless -o says where.";
 

@@ -64,7 +64,7 @@ pub enum Command {
     Run(RunArgs),
     /// Count a program's switches, at no cost to it, and what they cost it
     #[command(after_help = STAT_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
-    #[command(mut_arg("output", |arg| arg.help("Write it to this file instead, in the form of its suffix (.json, .csv, .md, .prom, .txt); may be repeated")))]
+    #[command(mut_arg("output", |arg| arg.help(format!("Write it to this file instead, in the form of its suffix ({}); may be repeated", render::suffixes()))))]
     Stat(StatArgs),
     /// Measure a switch by the number of parties, or by the memory that each walks; see where it bends
     #[command(after_help = SWEEP_EXAMPLES)]
@@ -185,8 +185,7 @@ pub struct OutputArgs {
     #[arg(long, value_name = "FORMAT", default_value = FORMATS[0].name, value_parser = PossibleValuesParser::new(FORMATS.iter().map(|format| format.name)))]
     pub format: String,
 
-    /// Also write it to this file, in the form of its suffix (.json, .csv, .md, .txt, .prom); may be repeated
-    #[arg(long, short, value_name = "FILE", value_parser = output_file)]
+    #[arg(long, short, value_name = "FILE", value_parser = output_file, help = format!("Also write it to this file, in the form of its suffix ({}); may be repeated", render::suffixes()))]
     pub output: Vec<PathBuf>,
 
     /// Show more columns

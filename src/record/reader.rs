@@ -45,6 +45,19 @@ pub fn read(path: &Path) -> Result<Saved> {
     parse(&text).with_context(|| path.display().to_string())
 }
 
+/// The name under which a page holds the document that it was drawn from.
+pub const PAGE_DOCUMENT: &str = "ctxprof-document";
+
+/// The document within a page; any other text as it is.
+fn document_in(text: &str) -> &str {
+    let is_page = text.trim_start().get(..9).is_some_and(|start| start.eq_ignore_ascii_case("<!doctype"));
+    let within = || {
+        let (_, from) = text.split_once(&format!("id=\"{PAGE_DOCUMENT}\">"))?;
+        Some(from.split_once("</script>")?.0)
+    };
+    if is_page { within().unwrap_or(text) } else { text }
+}
+
 /// What a text holds, as [`read`].
 ///
 /// # Errors
@@ -54,6 +67,7 @@ pub fn parse(text: &str) -> Result<Saved> {
     struct Header {
         schema: String,
     }
+    let text = document_in(text);
     let header: Header = serde_json::from_str(text).context("this is not a document that ctxprof wrote")?;
     let damaged = || format!("a damaged {} document", header.schema);
     Ok(match header.schema.as_str() {

@@ -50,8 +50,12 @@ pub(super) fn any_waits(timeline: &Timeline) -> bool {
     names(timeline).iter().any(|name| !waits(timeline, name).is_empty())
 }
 
-/// How long a thread was on its CPU, in ns.
-pub(super) fn length(run: &Run) -> u64 {
+/// How long a thread was on its CPU, as people read it.
+pub(super) fn span(run: &Run) -> Span {
+    Span(length(run) as f64)
+}
+
+fn length(run: &Run) -> u64 {
     run.to_ns.saturating_sub(run.from_ns)
 }
 

@@ -1,10 +1,11 @@
-//! The registry of output formats. Tables, CSV and Markdown are drawn from one view, OpenMetrics from figures that keep their
+//! The registry of output formats. Tables, CSV, Markdown and pages are drawn from one view, OpenMetrics from figures that keep their
 //! names from one version to the next; JSON is the document itself.
 
 mod compare;
 mod conditions;
 mod csv;
 mod diff;
+mod html;
 mod lanes;
 mod latency;
 mod layers;
@@ -17,6 +18,7 @@ mod picture;
 pub mod prices;
 mod run;
 mod stat;
+mod svg;
 mod sweep;
 mod table;
 pub mod view;
@@ -73,6 +75,7 @@ pub static FORMATS: &[Format] = &[
         suffixes: &["md", "markdown"],
         draw: |report, look| Ok(markdown::draw(&report.view(look.wide))),
     },
+    Format { name: "html", suffixes: &["html", "htm"], draw: |report, look| html::draw(report, look.wide) },
     Format { name: "openmetrics", suffixes: &["prom"], draw: |report, _| openmetrics::draw(report.metrics()) },
 ];
 
@@ -90,9 +93,14 @@ pub fn format_of(path: &Path) -> Result<&'static Format> {
     if let Some(format) = FORMATS.iter().find(|format| format.suffixes.contains(&suffix)) {
         return Ok(format);
     }
-    let known: Vec<String> =
+    bail!("cannot tell the format of {} from its suffix; known are {}", path.display(), suffixes())
+}
+
+/// What file names may end in, as people read it: `.txt, .json, …`.
+pub fn suffixes() -> String {
+    let all: Vec<String> =
         FORMATS.iter().flat_map(|format| format.suffixes).map(|suffix| format!(".{suffix}")).collect();
-    bail!("cannot tell the format of {} from its suffix; known are {}", path.display(), known.join(", "))
+    all.join(", ")
 }
 
 #[cfg(test)]
@@ -107,6 +115,7 @@ mod tests {
             ("a.md", "markdown"),
             ("a.txt", "table"),
             ("a.prom", "openmetrics"),
+            ("a.html", "html"),
         ] {
             assert_eq!(format_of(Path::new(path)).unwrap().name, name);
         }

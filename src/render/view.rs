@@ -185,6 +185,22 @@ pub struct Column {
     pub wraps: bool,
 }
 
+impl Column {
+    /// Its heading on one line: a word that was parted is whole again.
+    pub fn name(&self) -> String {
+        let mut name = String::new();
+        for line in self.heading.iter().filter(|line| !line.is_empty()) {
+            match name.strip_suffix('-').map(str::len) {
+                Some(parted) => name.truncate(parted),
+                None if !name.is_empty() => name.push(' '),
+                None => {}
+            }
+            name += line;
+        }
+        name
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     Left,

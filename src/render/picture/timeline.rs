@@ -9,7 +9,6 @@ use console::measure_text_width;
 
 use crate::render::lanes;
 use crate::summary::recorded::Timeline;
-use crate::unit::Span;
 
 /// Longer lanes tell no more.
 const WIDEST_LANE: usize = 100;
@@ -164,7 +163,7 @@ fn legend(timeline: &Timeline, ascii: bool, width: usize) -> String {
 fn in_words(timeline: &Timeline, labels: usize, width: usize) -> Vec<String> {
     let several_cpus = timeline.stretches.iter().any(|run| run.cpu != timeline.stretches[0].cpu);
     let spans: Vec<String> =
-        lanes::numbered(timeline).map(|at| Span(lanes::length(&timeline.stretches[at]) as f64).to_string()).collect();
+        lanes::numbered(timeline).map(|at| lanes::span(&timeline.stretches[at]).to_string()).collect();
     let widest = spans.iter().map(|span| measure_text_width(span)).max().unwrap_or_default();
     let line = |((number, at), span): ((usize, usize), &String)| {
         let run = &timeline.stretches[at];
