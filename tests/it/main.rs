@@ -12,6 +12,7 @@ mod layers;
 mod memory;
 mod metrics;
 mod output;
+mod pages;
 mod placement;
 mod policies;
 mod programs;

@@ -11,6 +11,10 @@ const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 /// One of every command that has a table.
 const DOCUMENTS: &[&str] = &["run-1", "stat-1", "compare-1", "diff-1", "list-1", "memory-1", "sweep-1"];
 
+/// What each is shown in, and what files of it end in.
+const FORMATS: [(&str, &str); 5] =
+    [("table", "txt"), ("csv", "csv"), ("markdown", "md"), ("openmetrics", "prom"), ("html", "html")];
+
 #[test]
 fn samples_worked_out_again_give_the_same_document() {
     let folder = tempfile::tempdir().unwrap();
@@ -32,6 +36,8 @@ fn a_document_shown_again_in_any_format_says_the_same() {
         let golden = format!("{GOLDEN}/{document}.json");
         let json = run(&format!("ctxprof report {golden} --format json")).expect(0, &[]).stdout;
         assert!(json == fs::read_to_string(golden).unwrap(), "{document}: the two differ");
+        let in_page = run(&format!("ctxprof report {GOLDEN}/{document}.html --format json")).expect(0, &[]).stdout;
+        assert!(in_page == json, "{document}: the page holds another");
     }
 }
 
@@ -39,7 +45,7 @@ fn a_document_shown_again_in_any_format_says_the_same() {
 #[test]
 fn the_golden_documents_read_as_they_always_did() {
     for document in DOCUMENTS {
-        for (format, suffix) in [("table", "txt"), ("csv", "csv"), ("markdown", "md"), ("openmetrics", "prom")] {
+        for (format, suffix) in FORMATS {
             let line = format!("ctxprof report {GOLDEN}/{document}.json --wide --format {format}");
             let expected = format!("{GOLDEN}/{document}.{suffix}");
             assert_eq!(run(&line).expect(0, &[]).stdout, fs::read_to_string(&expected).unwrap(), "{expected}");

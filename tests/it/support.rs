@@ -111,6 +111,7 @@ pub fn can(what: &str) -> bool {
         "perf" => run(&format!("ctxprof run thread-pipe --counters cpu {SHORT}")).code == Some(0),
         "go" => run("go version").code == Some(0),
         "strace" => run("strace --version").code == Some(0),
+        "chromium" => run("chromium --version").code == Some(0),
         "promtool" => Command::new("promtool").arg("--version").output().is_ok_and(|done| done.status.success()),
         other => panic!("nobody knows how to look for {other:?}"),
     };
@@ -223,7 +224,7 @@ impl Drop for Cgroup {
 pub fn in_every_format(line: &str, words: [(&str, &str); 4]) -> (String, tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = |suffix: &str| folder.path().join(format!("a.{suffix}")).display().to_string();
-    let files = ["json", "csv", "md", "txt", "prom"].map(|suffix| format!("-o {}", path(suffix))).join(" ");
+    let files = ["json", "csv", "md", "txt", "prom", "html"].map(|suffix| format!("-o {}", path(suffix))).join(" ");
     let table = run(&format!("{line} {files}")).expect(0, &[]).stdout;
     for (suffix, words) in words {
         let text = fs::read_to_string(path(suffix)).unwrap();
@@ -233,6 +234,8 @@ pub fn in_every_format(line: &str, words: [(&str, &str); 4]) -> (String, tempfil
     let again = run(&format!("ctxprof report {document}")).expect(0, &[]).stdout;
     assert_eq!(again, table);
     let again = run(&format!("ctxprof report {document} --format json")).expect(0, &[]).stdout;
+    assert_eq!(again, fs::read_to_string(&document).unwrap());
+    let again = run(&format!("ctxprof report {} --format json", path("html"))).expect(0, &[]).stdout;
     assert_eq!(again, fs::read_to_string(&document).unwrap());
     (table, folder, document)
 }

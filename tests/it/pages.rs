@@ -1,0 +1,303 @@
+//! Pages (`--format html`) as a real browser shows them, and as `report` reads them again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{can, run};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+
+/// Widths of a telephone and of a desk.
+const WIDTHS: [u32; 2] = [390, 1280];
+
+/// What is looked at in the page: how far it reaches, and every figure that shows in a picture, with the picture's title and
+/// where it is.
+const LOOK: &str = r#"
+function look(page, width) {
+  const frame = document.getElementById(`at${width}`), inside = frame.contentDocument;
+  const shown = element => element.getClientRects().length > 0;
+  const texts = [...inside.querySelectorAll('figure svg text')].filter(shown).map(text => {
+    const box = text.getBoundingClientRect(), drawing = text.ownerSVGElement.getBoundingClientRect();
+    return {
+      figure: text.closest('figure').querySelector('figcaption').textContent, text: text.textContent.trim(),
+      left: box.left - drawing.left, over: box.right - drawing.right, middle: (box.top + box.bottom) / 2,
+      color: inside.defaultView.getComputedStyle(text).fill,
+    };
+  });
+  const root = inside.documentElement;
+  return {
+    width, overflow: root.scrollWidth - root.clientWidth, texts,
+    // Headings that a telephone only reads out have a box of one pixel.
+    scrollers: [...inside.querySelectorAll(':not(thead, thead *)')].filter(e => shown(e) && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 1).map(e => e.tagName),
+    rows: inside.querySelectorAll('tbody tr').length, page: inside.defaultView.getComputedStyle(inside.body).backgroundColor,
+    cells: [...inside.querySelectorAll('tbody th, tbody td')].filter(shown).map(cell => cell.textContent),
+    document: JSON.parse(inside.getElementById('ctxprof-document').textContent),
+  };
+}
+onload = () => { document.getElementById('seen').textContent = encodeURIComponent(JSON.stringify(WIDTHS.map(width => look(document, width)))); };
+"#;
+
+/// What Chromium saw of a page.
+struct Seen {
+    /// For each of the widths.
+    looks: Vec<Value>,
+    /// What was written to the console.
+    console: Vec<String>,
+}
+
+/// Opens a page offline, in the dark or not.
+fn open(page: &Path, dark: bool) -> Seen {
+    let folder = tempfile::tempdir().unwrap();
+    let frames: String = WIDTHS
+        .iter()
+        .map(|width| {
+            format!(
+                "<iframe id=at{width} style='width:{width}px;height:900px;border:0' src='file://{}'></iframe>",
+                page.display()
+            )
+        })
+        .collect();
+    let around = folder.path().join("around.html");
+    let script = LOOK.replace("WIDTHS.map", &format!("{WIDTHS:?}.map"));
+    fs::write(&around, format!("<!doctype html><body>{frames}<pre id=seen></pre><script>{script}</script>")).unwrap();
+    let output = Command::new("timeout")
+        .args(["60", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-extensions"])
+        .args(["--allow-file-access-from-files", "--enable-logging=stderr", "--window-size=1700,1000", "--dump-dom"])
+        .arg(format!("--blink-settings=preferredColorScheme={}", if dark { 0 } else { 1 }))
+        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+        .arg(format!("file://{}", around.display()))
+        .output()
+        .unwrap();
+    let (dom, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (_, seen) = dom.split_once("<pre id=\"seen\">").unwrap_or_else(|| panic!("no page was drawn: {log}"));
+    let seen = percent_decoded(seen.split_once('<').unwrap().0);
+    let looks = serde_json::from_str(&seen).unwrap_or_else(|error| panic!("{error} in {seen:?}: {log}"));
+    Seen { looks, console: log.lines().filter(|line| line.contains("CONSOLE")).map(String::from).collect() }
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digits = [rest.next().unwrap(), rest.next().unwrap()];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// The figures that stand in the line of each name in a picture: on a desk left of its bar, on a telephone above it.
+fn figures(look: &Value, title: &str) -> BTreeMap<String, String> {
+    let near = if look["width"] == WIDTHS[0] { 24.0 } else { 4.0 };
+    let texts = look["texts"].as_array().unwrap();
+    let of_figure = || texts.iter().filter(|text| text["figure"].as_str().unwrap().starts_with(title));
+    let place = |text: &Value| (text["left"].as_f64().unwrap(), text["middle"].as_f64().unwrap());
+    let mut found = BTreeMap::new();
+    for name in of_figure() {
+        let (left, middle) = place(name);
+        let is_right_of = |other: &&Value| {
+            let (other_left, other_middle) = place(other);
+            other_left > left && (0.0..near).contains(&(other_middle - middle + 1.0))
+        };
+        if let Some(figure) = of_figure().find(is_right_of) {
+            found.insert(name["text"].as_str().unwrap().to_string(), figure["text"].as_str().unwrap().to_string());
+        }
+    }
+    found
+}
+
+/// `2684 ±0.8%` and `36.5 KiB` as numbers.
+fn number(text: &str) -> f64 {
+    let mut words = text.split_whitespace();
+    let value: f64 = words.next().unwrap().parse().unwrap_or_else(|error| panic!("{error}: {text:?}"));
+    let unit = match words.next() {
+        Some("KiB") => 1024.0,
+        Some("MiB") => 1024.0 * 1024.0,
+        _ => 1.0,
+    };
+    value * unit
+}
+
+/// Holds a page to what every page must be: small, silent, without sideways scrolling, with its text inside its pictures, the
+/// same in the dark but for the colours, and with its document. Gives what was seen in each width, and the document.
+#[track_caller]
+fn check(page: &Path) -> (Vec<Value>, Value) {
+    let size = fs::metadata(page).unwrap().len();
+    assert!(size < 1_000_000, "{} has {size} bytes", page.display());
+    let [light, dark] = [false, true].map(|dark| open(page, dark));
+    let json = run(&format!("ctxprof report --format json {}", page.display())).expect(0, &[]).json();
+    for (look, in_the_dark) in light.looks.iter().zip(&dark.looks) {
+        let width = &look["width"];
+        assert_eq!((&look["overflow"], &look["scrollers"]), (&0.into(), &serde_json::json!([])), "{width} px");
+        assert!(is_same(&look["document"], &json), "the document in the page is another");
+        assert_ne!(look["page"], in_the_dark["page"]);
+        for (text, other) in array(&look["texts"]).iter().zip(array(&in_the_dark["texts"])) {
+            let inside = text["left"].as_f64().unwrap() >= -1.0 && text["over"].as_f64().unwrap() <= 1.0;
+            assert!(inside, "text is cut off at {width} px: {text}");
+            assert_ne!(text["color"], other["color"], "{text}");
+        }
+    }
+    assert_eq!([light.console, dark.console].concat(), [""; 0]);
+    (light.looks, json)
+}
+
+/// Holds the bars of a picture to these names and figures, at every width, and the tables to the same.
+#[track_caller]
+fn check_bars(looks: &[Value], title: &str, expected: &[(String, f64)]) {
+    for figure in check_labels(looks, title, expected) {
+        let short = figure.split(" ±").next().unwrap();
+        let is_in = |cell: &Value| cell.as_str().is_some_and(|cell| cell.starts_with(short));
+        assert!(looks.iter().all(|look| array(&look["cells"]).iter().any(is_in)), "{figure} is in no table");
+    }
+}
+
+/// Holds the bars of a picture to these names and figures, at every width; gives what is written at them.
+#[track_caller]
+fn check_labels(looks: &[Value], title: &str, expected: &[(String, f64)]) -> Vec<String> {
+    assert!(!expected.is_empty());
+    let mut written = Vec::new();
+    for look in looks {
+        let figures = figures(look, title);
+        for (name, value) in expected {
+            let figure = figures.get(name).unwrap_or_else(|| panic!("{name:?} is not in {figures:?}"));
+            // Three digits are shown.
+            assert!((number(figure) / value - 1.0).abs() < 0.006, "{name}: {figure} is not {value}");
+            written.push(figure.clone());
+        }
+    }
+    written
+}
+
+/// Whether two documents say the same; JavaScript has one kind of numbers.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(key, value)| other.get(key).is_some_and(|other| is_same(value, other)))
+        }
+        _ => one == other,
+    }
+}
+
+fn array(value: &Value) -> &Vec<Value> {
+    value.as_array().unwrap()
+}
+
+/// A page of a command with these arguments.
+#[track_caller]
+fn page_of(command: &str, arguments: &str, folder: &Path) -> PathBuf {
+    let page = folder.join("page.html");
+    run(&format!("ctxprof {command} -q -o {} {arguments}", page.display())).expect(0, &[]);
+    page
+}
+
+/// The medians of a figure of each row that has it.
+fn medians(rows: &Value, name: &str, figure: &str) -> Vec<(String, f64)> {
+    let row = |row: &Value| Some((row[name].as_str()?.to_string(), row[figure]["median"].as_f64()?));
+    array(rows).iter().filter_map(row).collect()
+}
+
+#[test]
+fn a_page_of_every_workload_shows_the_prices_of_its_document() {
+    if !can("chromium") || !can("perf") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let all = "all --latency --layers --timeline --time 0.1 --incarnations 7 --no-save";
+    let (looks, json) = check(&page_of("run", all, folder.path()));
+    check_bars(&looks, "ns per switch", &medians(&json["results"], "workload", "ns_per_switch"));
+    let layers = array(&json["results"]).iter().filter_map(|result| {
+        let layers = result["layers"]["layers"].as_array()?;
+        let whole = layers.iter().find(|layer| layer["kind"] == "whole")?;
+        Some((result["workload"].as_str()?.to_string(), whole["ns_per_op"].as_f64()?))
+    });
+    check_bars(&looks, "What a recorded op is made of", &layers.collect::<Vec<_>>());
+    for title in ["thread-pipe: how many ops", "goroutine-channel: how many ops", "thread-pipe, a typical op"] {
+        assert!(!figures(&looks[0], title).is_empty() || title.ends_with("typical op"), "{title}");
+    }
+}
+
+#[test]
+fn a_page_of_a_sweep_names_every_step_or_as_many_as_have_room() {
+    if !can("chromium") || !can("perf") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (looks, json) = check(&page_of("sweep", "parties 2..16 --time 0.05 --incarnations 6", folder.path()));
+    let steps: Vec<String> = array(&json["settings"]["steps"]).iter().map(Value::to_string).collect();
+    for look in &looks {
+        let shown: Vec<&str> = array(&look["texts"]).iter().filter_map(|text| text["text"].as_str()).collect();
+        assert!(steps.iter().all(|step| shown.contains(&step.as_str())), "{steps:?} are not in {shown:?}");
+        assert_eq!(look["rows"].as_u64().unwrap() as usize, array(&json["results"]).len());
+    }
+}
+
+#[test]
+fn pages_of_memory_and_of_a_program_show_the_figures_of_their_documents() {
+    if !can("chromium") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (looks, json) = check(&page_of("memory", "thread task --max 800 --incarnations 6", folder.path()));
+    check_bars(&looks, "Memory", &medians(&json["rows"], "kind", "resident_bytes"));
+    let (looks, json) = check(&page_of("stat", "-- switcher pipe 3000", folder.path()));
+    let threads = array(&json["threads"]).iter().filter(|row| row["of_program"] == true).map(|row| {
+        let switches = row["voluntary_switches"].as_f64().unwrap() + row["involuntary_switches"].as_f64().unwrap();
+        (row["thread"].as_str().unwrap().to_string(), switches)
+    });
+    // Their sum; the table has both kinds by themselves.
+    check_labels(&looks, "Switches by thread", &threads.filter(|(_, switches)| *switches > 0.0).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_page_of_a_comparison_shows_what_each_says() {
+    if !can("chromium") || !can("perf") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (looks, json) = check(&page_of("compare", "--rounds 1", folder.path()));
+    let says = |name: &'static str, figure: &'static str| {
+        move |row: &Value| Some((row[name].as_str()?.to_string(), row[figure].as_f64()?))
+    };
+    let rows = array(&json["rows"]);
+    let both = rows.iter().filter_map(says("tool", "claimed_ns_per_op"));
+    check_bars(
+        &looks,
+        "ns per op",
+        &both.chain(rows.iter().filter_map(says("own_workload", "own_ns_per_op"))).collect::<Vec<_>>(),
+    );
+}
+
+/// What holds pages to all that must be able to fail.
+#[test]
+fn a_page_with_a_mistake_in_it_is_found_out() {
+    if !can("chromium") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    run(&format!("ctxprof report {GOLDEN}/run-1.json -o {}", page.display())).expect(0, &[]);
+    let good = fs::read_to_string(&page).unwrap();
+    let mistaken = [
+        ("<main>", "<main><img src=\"http://127.0.0.1:9/x.png\">"),
+        ("<main>", "<main><div style=\"width:2000px\">x</div>"),
+        ("<main>", "<main><script>throw 1</script>"),
+    ];
+    for (place, mistake) in mistaken {
+        fs::write(&page, good.replacen(place, mistake, 1)).unwrap();
+        let seen = open(&page, false);
+        let overflows = seen.looks.iter().any(|look| look["overflow"] != 0);
+        assert!(overflows || !seen.console.is_empty(), "{mistake} was not noticed");
+    }
+}
