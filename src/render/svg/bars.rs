@@ -10,15 +10,15 @@
 use anyhow::Result;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
-use plotters::prelude::{
-    Cartesian2d, ChartBuilder, ChartContext, IntoLogRange, PathElement, Rectangle, SVGBackend, Text,
-};
+use plotters::prelude::{ChartBuilder, IntoLogRange, PathElement, Rectangle, Text};
 use plotters::style::text_anchor::HPos;
 use plotters::style::{Color, RGBColor};
 
-use super::paper::{Area, FAINT, GRID, INK, LogAxis, Paper, color, drawable, line, refused, text, text_width, tick};
+use super::paper::{
+    Area, Chart, FAINT, INK, LogAxis, Paper, axis_below, color, drawable, line, refused, text, text_width, tick,
+};
 use crate::render::metrics::Quantity;
-use crate::render::view::{Bar, Changes, Levels, Stacks};
+use crate::render::view::{Bar, ChangeBar, Changes, Level, Levels, Stack, Stacks};
 use crate::summary::Estimate;
 
 /// One line of a picture.
@@ -43,7 +43,7 @@ pub(super) fn levels(levels: &Levels, paper: Paper) -> Result<String> {
     let Some(axis) = LogAxis::around(quantity, levels.levels.iter().flat_map(|level| ends(&level.value))) else {
         return nothing(paper);
     };
-    let row = |level: &crate::render::view::Level| {
+    let row = |level: &Level| {
         let colour = series.iter().find(|(_, name)| *name == level.series).map_or(0, |(at, _)| *at);
         let interval = level.value.low.zip(level.value.high).map(|(low, high)| (axis.within(low), axis.within(high)));
         let median = axis.within(level.value.median);
@@ -87,7 +87,7 @@ pub(super) fn stacks(stacks: &Stacks, paper: Paper) -> Result<String> {
     if most <= 0.0 {
         return nothing(paper);
     }
-    let row = |stack: &crate::render::view::Stack| {
+    let row = |stack: &Stack| {
         let mut end = 0.0;
         let mut parts = Vec::new();
         for (at, value) in stack.values.iter().copied().map(part).enumerate().filter(|(_, value)| *value > 0.0) {
@@ -107,7 +107,7 @@ pub(super) fn changes(changes: &Changes, paper: Paper) -> Result<String> {
     const MOST: f64 = 10.0;
     let within = |value: f64| if value.is_finite() { value.clamp(-1.0, MOST) } else { 0.0 };
     let series = series(changes.changes.iter().map(|change| &change.series));
-    let row = |change: &crate::render::view::ChangeBar| {
+    let row = |change: &ChangeBar| {
         let colour = series.iter().find(|(_, name)| *name == change.series).map_or(0, |(at, _)| *at);
         let median = within(change.value.median);
         let interval = change.value.low.zip(change.value.high).map(|(low, high)| (within(low), within(high)));
@@ -188,8 +188,6 @@ impl Layout {
     }
 }
 
-type Chart<'a, 'b, X> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, RangedCoordf64>>;
-
 /// Rows from the top, over an axis of this range.
 fn draw_rows<X>(rows: &[Row], range: X, paper: Paper, label: &dyn Fn(&f64) -> String) -> Result<String>
 where
@@ -205,26 +203,14 @@ where
             .x_label_area_size(Layout::AXIS)
             .build_cartesian_2d(range, rows.len().max(1) as f64..0.0)
             .map_err(refused)?;
-        let ticks = if paper == Paper::Wide { 8 } else { 3 };
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .disable_y_axis()
-            .x_labels(ticks)
-            .x_label_formatter(label)
-            .x_label_style(text(FAINT, HPos::Center))
-            .axis_style(line(GRID))
-            .bold_line_style(line(GRID))
-            .light_line_style(GRID.mix(0.0))
-            .draw()
-            .map_err(refused)?;
+        axis_below(&mut chart, paper, label)?;
         rows.iter().enumerate().try_for_each(|(at, row)| draw_row(area, &mut chart, at, row, &layout))
     })
 }
 
 fn draw_row<X: Ranged<ValueType = f64>>(
     area: &Area,
-    chart: &mut Chart<'_, '_, X>,
+    chart: &mut Chart<'_, '_, X, RangedCoordf64>,
     at: usize,
     row: &Row,
     layout: &Layout,

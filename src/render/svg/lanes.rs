@@ -5,7 +5,7 @@ use plotters::prelude::{ChartBuilder, PathElement, Rectangle, Text};
 use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 
-use super::paper::{FAINT, GRID, INK, Paper, color, line, refused, text, text_width};
+use super::paper::{INK, Paper, axis_below, color, refused, text, text_width};
 use crate::render::lanes;
 use crate::summary::recorded::Timeline;
 use crate::unit::Span;
@@ -38,18 +38,7 @@ pub(super) fn draw(op: &Timeline, paper: Paper) -> Result<String> {
             .x_label_area_size(AXIS)
             .build_cartesian_2d(0.0..end as f64, names.len().max(1) as f64..0.0)
             .map_err(refused)?;
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .disable_y_axis()
-            .x_labels(if paper == Paper::Wide { 8 } else { 3 })
-            .x_label_formatter(&|ns| Span(*ns).to_string())
-            .x_label_style(text(FAINT, HPos::Center))
-            .axis_style(line(GRID))
-            .bold_line_style(line(GRID))
-            .light_line_style(GRID.mix(0.0))
-            .draw()
-            .map_err(refused)?;
+        axis_below(&mut chart, paper, &|ns| Span(*ns).to_string())?;
         let box_of = |lane: usize, from: u64, to: u64, colour: usize| {
             let [from, to] = [from, to].map(|at| at.min(end) as f64);
             Rectangle::new([(from, lane as f64 + 0.2), (to, lane as f64 + 0.8)], color(colour).filled())

@@ -2,8 +2,10 @@
 
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::{
-    DrawingArea, IntoDrawingArea, IntoLogRange, LogCoord, RGBColor, SVGBackend, ShapeStyle, TextStyle,
+    Cartesian2d, ChartContext, DrawingArea, IntoDrawingArea, IntoLogRange, LogCoord, RGBColor, SVGBackend, ShapeStyle,
+    TextStyle,
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, IntoFont, IntoTextStyle};
@@ -53,6 +55,8 @@ const SHRUNK: f64 = 1.24;
 const LETTER: f64 = 0.58;
 
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// An area with axes.
+pub(super) type Chart<'a, 'b, X, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>;
 
 /// How wide a picture is, px.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +118,34 @@ pub(super) fn text(color: RGBColor, side: HPos) -> TextStyle<'static> {
 
 pub(super) fn line(color: RGBColor) -> ShapeStyle {
     color.stroke_width(1)
+}
+
+/// An axis below the picture, with this many labels or fewer and a line above each; there is none to the side.
+pub(super) fn axis_below<X, Y>(
+    chart: &mut Chart<'_, '_, X, Y>,
+    paper: Paper,
+    label: &dyn Fn(&f64) -> String,
+) -> Result<()>
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    let ticks = match paper {
+        Paper::Wide => 8,
+        Paper::Narrow => 3,
+    };
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .disable_y_axis()
+        .x_labels(ticks)
+        .x_label_formatter(label)
+        .x_label_style(text(FAINT, HPos::Center))
+        .axis_style(line(GRID))
+        .bold_line_style(line(GRID))
+        .light_line_style(GRID.mix(0.0))
+        .draw()
+        .map_err(refused)
 }
 
 /// A value as an axis has it: short.

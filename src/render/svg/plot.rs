@@ -1,18 +1,23 @@
 //! Curves over steps that stand at equal distances, with the interval of each value.
 
+use std::ops::Range;
+
 use anyhow::Result;
-use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
-use plotters::prelude::{ChartBuilder, Circle, PathElement, Text};
+use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::{ChartBuilder, Circle, PathElement, RGBColor, Text};
 use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 
-use super::paper::{FAINT, GRID, LogAxis, Paper, color, drawable, line, refused, text, text_width, tick};
+use super::paper::{Area, Chart, FAINT, GRID, LogAxis, Paper, color, drawable, line, refused, text, text_width, tick};
 use crate::render::metrics::Quantity;
-use crate::render::view::{Curve, Plot};
+use crate::render::view::{Curve, Mark, Plot};
 use crate::summary::Estimate;
 
 const AXIS: u32 = 28;
 const MARGIN: u32 = 12;
+/// What the paper has beside the first step and the last, in steps.
+const BESIDE: f64 = 0.1;
 /// A line for the names of places.
 const PLACES: u32 = 18;
 
@@ -46,7 +51,7 @@ where
             .margin_top(MARGIN + if plot.places.is_empty() { 0 } else { PLACES })
             .x_label_area_size(AXIS)
             .y_label_area_size(text_width("100 µs") + MARGIN)
-            .build_cartesian_2d(-0.1..last + 0.1, range)
+            .build_cartesian_2d(-BESIDE..last + BESIDE, range)
             .map_err(refused)?;
         chart
             .configure_mesh()
@@ -61,34 +66,14 @@ where
             .draw()
             .map_err(refused)?;
         for (at, curve) in plot.curves.iter().enumerate() {
-            for stretch in stretches(curve) {
-                let points = || stretch.iter().map(|(step, value)| (*step as f64, within(value.median)));
-                let way = PathElement::new(points().collect::<Vec<_>>(), color(at).stroke_width(2));
-                chart.draw_series([way]).map_err(refused)?;
-                chart.draw_series(points().map(|point| Circle::new(point, 3, color(at).filled()))).map_err(refused)?;
-                let intervals = stretch.iter().filter_map(|(step, value)| {
-                    let step = *step as f64;
-                    Some(PathElement::new(
-                        vec![(step, within(value.low?)), (step, within(value.high?))],
-                        color(at).stroke_width(2),
-                    ))
-                });
-                chart.draw_series(intervals).map_err(refused)?;
-            }
+            stretches(curve).iter().try_for_each(|stretch| draw_stretch(&mut chart, stretch, color(at), within))?;
         }
         let (columns, lines) = chart.plotting_area().get_pixel_range();
         let column = |at: f64| {
-            let share = if at.is_finite() { ((at + 0.1) / (last + 0.2)).clamp(0.0, 1.0) } else { 0.0 };
+            let share = if at.is_finite() { ((at + BESIDE) / (last + 2.0 * BESIDE)).clamp(0.0, 1.0) } else { 0.0 };
             columns.start + (share * f64::from(columns.end - columns.start)) as i32
         };
-        for place in &plot.places {
-            let x = column(place.at);
-            let dashes =
-                (lines.start..lines.end).step_by(6).map(|y| PathElement::new(vec![(x, y), (x, y + 3)], line(FAINT)));
-            dashes.into_iter().try_for_each(|dash| area.draw(&dash)).map_err(refused)?;
-            let above = lines.start - PLACES as i32 / 2;
-            area.draw(&Text::new(place.label.clone(), (x, above), text(FAINT, HPos::Center))).map_err(refused)?;
-        }
+        plot.places.iter().try_for_each(|place| draw_place(area, place, column(place.at), &lines))?;
         // As many steps as have room are named.
         let widest = plot.steps.iter().map(|step| text_width(step)).max().unwrap_or_default() + MARGIN;
         let room = (columns.end - columns.start).max(1) as u32 / last as u32;
@@ -98,6 +83,33 @@ where
         }
         Ok(())
     })
+}
+
+/// Steps without a gap, with their intervals.
+fn draw_stretch<Y: Ranged<ValueType = f64>>(
+    chart: &mut Chart<'_, '_, RangedCoordf64, Y>,
+    stretch: &[(usize, Estimate)],
+    color: RGBColor,
+    within: &dyn Fn(f64) -> f64,
+) -> Result<()> {
+    let points = || stretch.iter().map(|(step, value)| (*step as f64, within(value.median)));
+    let intervals = stretch.iter().filter_map(|(step, value)| {
+        let step = *step as f64;
+        Some(vec![(step, within(value.low?)), (step, within(value.high?))])
+    });
+    let lines = std::iter::once(points().collect()).chain(intervals);
+    chart.draw_series(lines.map(|line| PathElement::new(line, color.stroke_width(2)))).map_err(refused)?;
+    chart.draw_series(points().map(|point| Circle::new(point, 3, color.filled()))).map_err(refused)?;
+    Ok(())
+}
+
+/// A dashed line from top to bottom, with its name above.
+fn draw_place(area: &Area, place: &Mark, x: i32, lines: &Range<i32>) -> Result<()> {
+    for y in lines.clone().step_by(6) {
+        area.draw(&PathElement::new(vec![(x, y), (x, y + 3)], line(FAINT))).map_err(refused)?;
+    }
+    let above = lines.start - PLACES as i32 / 2;
+    area.draw(&Text::new(place.label.clone(), (x, above), text(FAINT, HPos::Center))).map_err(refused)
 }
 
 /// Values without a gap between them, by their steps: over a step that is missing no line leads.
