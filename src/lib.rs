@@ -47,6 +47,9 @@ pub mod counter;
 #[cfg(target_os = "linux")]
 pub mod footprint;
 #[cfg(target_os = "linux")]
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(target_os = "linux")]
 pub mod host;
 #[cfg(target_os = "linux")]
 pub mod peer;

@@ -7,7 +7,7 @@ use crate::command::output::deliver;
 use crate::command::sort;
 use crate::record::reader::{self, Saved};
 use crate::record::store;
-use crate::render::Report;
+use crate::render::report_of;
 
 pub(super) fn execute(arguments: &ReportArgs, color: ColorChoice) -> Result<()> {
     let path = match &arguments.file {
@@ -15,17 +15,8 @@ pub(super) fn execute(arguments: &ReportArgs, color: ColorChoice) -> Result<()> 
         None => store::newest(&store::folder()?)?,
     };
     let mut saved = reader::read(&path)?;
-    let report: &dyn Report = match &mut saved {
-        Saved::Run(run) => {
-            sort(run, arguments.sort);
-            &**run
-        }
-        Saved::Stat(stat) => &**stat,
-        Saved::Compare(compare) => &**compare,
-        Saved::Diff(diff) => &**diff,
-        Saved::List(list) => &**list,
-        Saved::Memory(memory) => &**memory,
-        Saved::Sweep(sweep) => &**sweep,
-    };
-    deliver(report, &arguments.output, color)
+    if let Saved::Run(run) = &mut saved {
+        sort(run, arguments.sort);
+    }
+    deliver(report_of(&saved), &arguments.output, color)
 }

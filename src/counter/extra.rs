@@ -104,14 +104,23 @@ impl Event for FileProbe {
 fn offset_of(program: &Path, function: &str) -> Result<u64, String> {
     let reason = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
     let bytes = fs::read(program).map_err(|error| reason(&error))?;
-    let file = object::File::parse(bytes.as_slice()).map_err(|error| reason(&error))?;
+    offset_in(&bytes, function).map_err(|error| reason(&error))
+}
+
+/// Where in the bytes of a program a function begins.
+///
+/// # Errors
+/// They are no program that can be read, or it has no such function, or not in its file.
+pub(crate) fn offset_in(program: &[u8], function: &str) -> Result<u64, String> {
+    let file = object::File::parse(program).map_err(|error| error.to_string())?;
     let symbol = file.symbols().find(|symbol| symbol.name() == Ok(function));
-    let address =
-        symbol.map(|symbol| symbol.address()).ok_or_else(|| reason(&format!("has no function {function}")))?;
-    let segment =
-        file.segments().find(|segment| (segment.address()..segment.address() + segment.size()).contains(&address));
-    let segment = segment.ok_or_else(|| reason(&format!("{function} is in no segment")))?;
-    Ok(address - segment.address() + segment.file_range().0)
+    let address = symbol.map(|symbol| symbol.address()).ok_or_else(|| format!("has no function {function}"))?;
+    // What a damaged file says may be beyond all addresses.
+    let place = |segment: object::Segment<'_, '_>| {
+        let within = address.checked_sub(segment.address()).filter(|within| *within < segment.size())?;
+        within.checked_add(segment.file_range().0)
+    };
+    file.segments().find_map(place).ok_or_else(|| format!("{function} is in no segment"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A counter says whether it fires in kernel mode: opened without it, such an event reads 0 and no error says why.
 
 pub mod books;
-mod extra;
+pub(crate) mod extra;
 pub mod ladder;
 pub mod meter;
 mod open;

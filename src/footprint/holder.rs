@@ -125,7 +125,7 @@ impl Holder {
     }
 }
 
-fn made(answer: &str) -> Option<Made> {
+pub(crate) fn made(answer: &str) -> Option<Made> {
     let numbers: Vec<u64> = answer.strip_prefix("made ")?.split(' ').map_while(|word| word.parse().ok()).collect();
     let [count, created_ns, ran_ns, errno] = numbers[..] else { return None };
     let refused = (errno != 0).then(|| Errno::from_raw(errno as i32));

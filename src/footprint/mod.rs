@@ -8,7 +8,7 @@
 //! Every incarnation has a process of its own. Its counts do not: where its memory lies is a matter of luck, and with it how
 //! many page tables a forked process takes (11 to 15), so that between two of them half of a slope could be luck.
 
-mod holder;
+pub(crate) mod holder;
 pub mod kind;
 pub mod party;
 pub mod plan;

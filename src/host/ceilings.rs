@@ -200,7 +200,7 @@ fn rlimit_nproc(root: &Path) -> Option<Ceiling> {
 }
 
 /// Whether the capabilities in force have CAP_SYS_ADMIN (21) or CAP_SYS_RESOURCE (24), as fork asks for.
-fn may_exceed_nproc(status: &str) -> bool {
+pub(crate) fn may_exceed_nproc(status: &str) -> bool {
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
     effective & (1 << 21 | 1 << 24) != 0
@@ -220,7 +220,7 @@ fn threads_of_user(root: &Path, user: Uid) -> u64 {
 }
 
 /// How many threads there are on the machine, by the fourth field of /proc/loadavg: `1/123`.
-fn threads_of(loadavg: &str) -> Option<u64> {
+pub(crate) fn threads_of(loadavg: &str) -> Option<u64> {
     loadavg.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
 }
 

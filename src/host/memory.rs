@@ -114,7 +114,7 @@ pub fn cgroup_folder(root: &Path, controller: &str) -> Option<PathBuf> {
     })
 }
 
-fn family(smaps_rollup: &str, status: &str) -> Option<Family> {
+pub(crate) fn family(smaps_rollup: &str, status: &str) -> Option<Family> {
     Some(Family {
         pss_bytes: field_bytes(smaps_rollup, "Pss")?,
         anonymous_huge_bytes: field_bytes(smaps_rollup, "AnonHugePages").unwrap_or(0),
@@ -123,7 +123,7 @@ fn family(smaps_rollup: &str, status: &str) -> Option<Family> {
     })
 }
 
-fn machine(meminfo: &str, stat: &str) -> Option<Machine> {
+pub(crate) fn machine(meminfo: &str, stat: &str) -> Option<Machine> {
     Some(Machine {
         kernel_stack_bytes: field_bytes(meminfo, "KernelStack")?,
         slab_bytes: field_bytes(meminfo, "SUnreclaim")?,

@@ -156,12 +156,12 @@ pub fn interrupts_of(text: &str, cpu: usize) -> Option<InterruptCounts> {
         if numbers.len() < columns.len() {
             continue;
         }
-        counts.all += numbers[column];
+        counts.all = counts.all.saturating_add(numbers[column]);
         if ["LOC", "HVS"].contains(&label.trim()) || rest.trim_end().ends_with(" arch_timer") {
-            counts.timer = Some(counts.timer.unwrap_or_default() + numbers[column]);
+            counts.timer = Some(counts.timer.unwrap_or_default().saturating_add(numbers[column]));
         }
         if label.trim().bytes().all(|byte| byte.is_ascii_digit()) {
-            counts.devices += numbers[column];
+            counts.devices = counts.devices.saturating_add(numbers[column]);
         }
     }
     Some(counts)

@@ -82,7 +82,7 @@ impl Look {
     }
 }
 
-fn throttled_in(cpu_stat: &str) -> Option<u64> {
+pub(crate) fn throttled_in(cpu_stat: &str) -> Option<u64> {
     cpu_stat.lines().find_map(|line| line.strip_prefix("nr_throttled "))?.trim().parse().ok()
 }
 

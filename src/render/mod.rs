@@ -27,6 +27,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use crate::record::reader::Saved;
 use crate::render::metrics::Metrics;
 use crate::render::view::View;
 
@@ -43,6 +44,19 @@ pub trait Report {
 
     /// What machines collect of it, drawn from the document and not from the view: names and units are a promise.
     fn metrics(&self) -> Metrics;
+}
+
+/// What a saved document is shown as.
+pub fn report_of(saved: &Saved) -> &dyn Report {
+    match saved {
+        Saved::Run(run) => &**run,
+        Saved::Stat(stat) => &**stat,
+        Saved::Compare(compare) => &**compare,
+        Saved::Diff(diff) => &**diff,
+        Saved::List(list) => &**list,
+        Saved::Memory(memory) => &**memory,
+        Saved::Sweep(sweep) => &**sweep,
+    }
 }
 
 /// How output is to look.

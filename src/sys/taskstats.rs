@@ -268,7 +268,7 @@ fn request(family: u16, command: u8, (kind, value): (u16, &[u8])) -> Vec<u8> {
 }
 
 /// The exit records in a datagram, one at most as kernels are today; `None` stands for one that cannot be read.
-fn records(datagram: &[u8], family: u16) -> impl Iterator<Item = Option<ExitRecord>> {
+pub(crate) fn records(datagram: &[u8], family: u16) -> impl Iterator<Item = Option<ExitRecord>> {
     messages(datagram)
         .filter(move |(kind, payload)| *kind == family && payload.first() == Some(&TASKSTATS_CMD_NEW))
         .flat_map(|(_, payload)| attributes(payload.get(GENERIC_HEADER..).unwrap_or_default()))

@@ -7,7 +7,7 @@ pub mod go;
 pub mod gobench;
 pub mod perf;
 mod private;
-mod system;
+pub(crate) mod system;
 
 use std::fmt;
 use std::process::Command;

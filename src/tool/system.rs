@@ -10,7 +10,7 @@ use nix::unistd::{AccessFlags, access};
 
 /// A family of systems that install programs in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum System {
+pub(crate) enum System {
     Debian,
     /// Apart from Debian: some packages have other names.
     Ubuntu,
@@ -52,7 +52,7 @@ pub(super) fn remedy(root: &Path, package: impl Fn(System) -> &'static str, othe
 }
 
 /// The family that an os-release(5) names first: its own, or the nearest of those it is like.
-fn family(release: &str) -> Option<(System, &'static str)> {
+pub(crate) fn family(release: &str) -> Option<(System, &'static str)> {
     let value = |key: &str| {
         let line = release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         line.unwrap_or_default().trim_matches(['"', '\'']).to_string()

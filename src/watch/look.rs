@@ -108,7 +108,7 @@ impl Looker {
             name: stat.comm,
             started: stat.starttime,
             ignores_children: false,
-            children_faults: stat.cminflt + stat.cmajflt,
+            children_faults: stat.cminflt.saturating_add(stat.cmajflt),
             kernel_thread: stat.flags & KERNEL_THREAD != 0,
             cpu_ns: clock::process_cpu_ns(Pid::from_raw(pid)).unwrap_or_default(),
             threads: Vec::new(),
@@ -179,7 +179,7 @@ impl Looker {
             }
             // A kernel without CONFIG_SCHED_INFO has ticks only.
             None => {
-                books.on_cpu_ns = (stat.utime + stat.stime) * tick_ns();
+                books.on_cpu_ns = stat.utime.saturating_add(stat.stime).saturating_mul(tick_ns());
                 books.waits_unknown = 1;
             }
         }
@@ -193,7 +193,7 @@ impl Looker {
     }
 
     fn stat(&mut self, folder: &str) -> Result<Stat, Unseen> {
-        Stat::from_read(self.read(folder, "stat")?).map_err(|error| Unseen::Failed(io::Error::other(error)))
+        parse_stat(self.read(folder, "stat")?).map_err(Unseen::Failed)
     }
 
     fn children(&mut self, folder: &str) -> Vec<i32> {
@@ -213,17 +213,35 @@ impl Looker {
     }
 }
 
+/// What a `stat` of /proc says. procfs cuts it around the name's parentheses without looking, and panics at what is not as
+/// `4711 (name) S …`.
+///
+/// # Errors
+/// It is not so, or a number is missing.
+pub(crate) fn parse_stat(text: &[u8]) -> io::Result<Stat> {
+    let place = |byte| text.iter().position(|&other| other == byte).zip(text.iter().rposition(|&other| other == byte));
+    let cut = |((opens, _), (_, closes)): ((usize, usize), (usize, usize))| {
+        let number = text[..opens].strip_suffix(b" ")?;
+        let state = text.get(closes..)?.strip_prefix(b") ")?.first()?;
+        (opens < closes && number.iter().all(u8::is_ascii_digit) && state.is_ascii_alphabetic()).then_some(())
+    };
+    if place(b'(').zip(place(b')')).and_then(cut).is_none() {
+        return Err(io::Error::other("a stat of /proc is not as it should be"));
+    }
+    Stat::from_read(text).map_err(io::Error::other)
+}
+
 /// `PF_KTHREAD` and `PF_EXITING` of include/linux/sched.h, shown by proc_pid_stat(5).
 const KERNEL_THREAD: u32 = 0x0020_0000;
 const EXITING: u32 = 0x4;
 
 /// The line of `sched` with this number; the file's other lines are the scheduler's own business.
-fn migrations(text: &[u8]) -> Option<u64> {
+pub(crate) fn migrations(text: &[u8]) -> Option<u64> {
     number_of(text, b"se.nr_migrations", 10)
 }
 
 /// Bit 16 of `SigIgn`, for signal 17.
-fn ignores_children(status: &[u8]) -> bool {
+pub(crate) fn ignores_children(status: &[u8]) -> bool {
     const BIT: u64 = 1 << (Signal::SIGCHLD as i32 - 1);
     number_of(status, b"SigIgn", 16).unwrap_or(0) & BIT != 0
 }
@@ -238,8 +256,8 @@ fn tick_ns() -> u64 {
     1_000_000_000 / procfs::ticks_per_second().max(1)
 }
 
-fn lifetime_ns(stat: &Stat) -> u64 {
-    clock::since_boot_ns().saturating_sub(stat.starttime * tick_ns())
+pub(crate) fn lifetime_ns(stat: &Stat) -> u64 {
+    clock::since_boot_ns().saturating_sub(stat.starttime.saturating_mul(tick_ns()))
 }
 
 #[cfg(test)]
@@ -285,6 +303,30 @@ mod tests {
     fn migrations_are_found_or_absent() {
         assert_eq!(migrations(b"x (1)\nse.nr_migrations      :       12\n"), Some(12));
         assert_eq!(migrations(b"x (1)\n"), None);
+    }
+
+    #[test]
+    fn a_stat_is_read_whatever_the_process_is_called_and_nothing_else_is() {
+        let rest = " S 1 ".to_string() + &"7 ".repeat(48);
+        assert_eq!(parse_stat(format!("4711 (a) (b{rest}").as_bytes()).map(|stat| stat.comm).ok(), None);
+        assert_eq!(parse_stat(format!("4711 (a) (b) ){rest}").as_bytes()).unwrap().comm, "a) (b) ");
+        let named = [b"4711 (\xff\xfe)".as_slice(), rest.as_bytes()].concat();
+        assert_eq!(parse_stat(&named).unwrap().comm, "\u{fffd}\u{fffd}");
+        for text in [
+            "",
+            "(",
+            ")",
+            "()",
+            "1 )(",
+            "(a) S",
+            "4711 (a)",
+            "4711 (a) ",
+            "4711 (a) S",
+            "47\u{e9}(a) S 1",
+            "4711 (a)\u{e9}S",
+        ] {
+            assert!(parse_stat(text.as_bytes()).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod confined;
 mod due;
 mod groups;
 mod ledger;
-mod look;
+pub(crate) mod look;
 mod process;
 #[cfg(test)]
 mod tests;

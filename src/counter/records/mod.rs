@@ -7,7 +7,7 @@
 //! unprivileged             the same on each party's thread, user mode only: who else ran is not seen
 //! ```
 
-mod parse;
+pub(crate) mod parse;
 
 use std::fs;
 

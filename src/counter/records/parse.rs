@@ -31,7 +31,7 @@ pub struct Record {
 
 /// What a sample in a buffer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Samples {
+pub(crate) enum Samples {
     /// There are none.
     None,
     /// Wake-ups; the woken thread's id is a 32-bit number at this place of the raw data.
@@ -42,7 +42,7 @@ pub(super) enum Samples {
 
 /// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parsed {
+pub(crate) enum Parsed {
     Record(Record),
     /// So many did not fit.
     Lost(u64),
@@ -51,7 +51,7 @@ pub(super) enum Parsed {
 }
 
 /// Reads a record's bytes, those after its header.
-pub(super) fn parse(kind: u32, misc: u16, bytes: &[u8], samples: Samples) -> Parsed {
+pub(crate) fn parse(kind: u32, misc: u16, bytes: &[u8], samples: Samples) -> Parsed {
     let parsed = match kind {
         PERF_RECORD_SWITCH => switch(misc, bytes, 0),
         PERF_RECORD_SWITCH_CPU_WIDE => switch(misc, bytes, 8),
@@ -101,7 +101,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 /// Where a tracepoint's raw data has a field, by its `format` file in tracefs; `None` if it has no 32-bit field of this name.
-pub(super) fn offset_of(format: &str, field: &str) -> Option<usize> {
+pub(crate) fn offset_of(format: &str, field: &str) -> Option<usize> {
     let value = |part: &str, key: &str| part.trim().strip_prefix(key)?.trim().parse::<usize>().ok();
     format.lines().find_map(|line| {
         let parts: Vec<&str> = line.trim().strip_prefix("field:")?.split(';').collect();

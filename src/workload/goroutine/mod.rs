@@ -182,7 +182,7 @@ const CLOCK_ROWS: usize = 9;
 const EACH_ANSWER_LIMIT: usize = (MOST_LAPS as usize + 3) * 12;
 
 /// The same three times, and how long each op took.
-fn parse_each(answer: &str, ops: u64, laps: &mut Laps) -> Result<Played> {
+pub(crate) fn parse_each(answer: &str, ops: u64, laps: &mut Laps) -> Result<Played> {
     let mut each = answer.splitn(4, ' ');
     let times: Vec<&str> = each.by_ref().take(3).collect();
     let played = parse(&times.join(" "))?;
@@ -196,7 +196,7 @@ fn parse_each(answer: &str, ops: u64, laps: &mut Laps) -> Result<Played> {
 }
 
 /// `<elapsed ns> <wall ns> <CPU ns>`
-fn parse(answer: &str) -> Result<Played> {
+pub(crate) fn parse(answer: &str) -> Result<Played> {
     let numbers = answer.split(' ').map(str::parse::<u64>).collect::<Result<Vec<u64>, _>>()?;
     match numbers[..] {
         [elapsed_ns, wall_ns, cpu_ns] if elapsed_ns > 0 => {

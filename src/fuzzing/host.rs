@@ -1,0 +1,101 @@
+//! What the kernel says of the machine in /proc, /sys and the control groups.
+
+use std::cell::OnceCell;
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::counter::records::parse::offset_of;
+use crate::host::ceilings::{self, Needs};
+use crate::host::memory::{self, KernelBook};
+use crate::host::placement::Place;
+use crate::host::{probe, surroundings};
+use crate::sys::affinity::CpuList;
+use crate::tool::system;
+
+/// Texts of which pure functions make something.
+pub(super) fn text(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(cpus) = text.parse::<CpuList>() {
+        assert_eq!(
+            cpus.to_string().parse::<CpuList>().ok(),
+            Some(cpus),
+            "a list of CPUs says something else when written"
+        );
+    }
+    for cpu in [0, 1] {
+        if let Some(counts) = probe::interrupts_of(&text, cpu) {
+            assert!(counts.devices <= counts.all && counts.timer.is_none_or(|timer| timer <= counts.all), "{counts:?}");
+        }
+    }
+    let _ = (memory::machine(&text, &text), surroundings::throttled_in(&text), ceilings::threads_of(&text));
+    let _ = (offset_of(&text, "pid"), offset_of(&text, "id"), system::family(&text));
+}
+
+/// Every file that is looked for, each with the same text: what is read of one that is another's does no harm.
+pub(super) fn tree(bytes: &[u8]) {
+    thread_local!(static ROOT: OnceCell<TempDir> = const { OnceCell::new() });
+    ROOT.with(|root| {
+        let root = root.get_or_init(|| tempfile::tempdir_in(memory_folder()).expect("a temporary folder")).path();
+        for file in FILES {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().expect("it is in a folder")).expect("a folder can be made");
+            fs::write(path, bytes).expect("a file can be written");
+        }
+        read_all(root);
+    });
+}
+
+fn read_all(root: &Path) {
+    let place = Place { cpu: 0, because: String::new() };
+    let processors = probe::processors(root).expect("the kernel says where this thread may run");
+    let _ = probe::facts(root, Some(&place), &processors);
+    let _ = probe::candidates(root, &"0-1".parse().expect("two CPUs"));
+    let _ = (probe::neighbourhood(root, 0), probe::smt_siblings(root, 0), probe::cgroup_cpu_stat(root));
+    let _ = (memory::huge_page_mode(root), memory::cgroup_folder(root, "memory"));
+    let _ = KernelBook::find(root).map(|book| book.read());
+    let needs = Needs { threads: 1.0, files: 1.0, mappings: 2.0, bytes: 4096.0, mappings_before: 100 };
+    let (most, _) = ceilings::most(1000, needs, root);
+    assert!(most <= 1000);
+}
+
+/// Where files cost no disk, if there is such a place.
+fn memory_folder() -> &'static Path {
+    let folder = Path::new("/dev/shm");
+    if folder.is_dir() { folder } else { Path::new("/tmp") }
+}
+
+/// The files of a machine with two CPUs, in control groups of version 1, of which the top one is this process's.
+const FILES: &[&str] = &[
+    "etc/os-release",
+    "proc/cpuinfo",
+    "proc/interrupts",
+    "proc/loadavg",
+    "proc/self/cgroup",
+    "proc/self/status",
+    "proc/4711/status",
+    "proc/sys/kernel/perf_event_paranoid",
+    "proc/sys/kernel/pid_max",
+    "proc/sys/kernel/threads-max",
+    "proc/sys/vm/max_map_count",
+    "sys/devices/system/cpu/present",
+    "sys/devices/system/cpu/online",
+    "sys/devices/system/cpu/nohz_full",
+    "sys/devices/system/cpu/cpu0/cpu_capacity",
+    "sys/devices/system/cpu/cpu0/topology/thread_siblings_list",
+    "sys/devices/system/cpu/cpu0/topology/package_cpus_list",
+    "sys/devices/system/cpu/cpu0/cache/index0/level",
+    "sys/devices/system/cpu/cpu0/cache/index0/size",
+    "sys/devices/system/cpu/cpu0/cache/index0/type",
+    "sys/devices/system/cpu/cpu0/cache/index0/shared_cpu_list",
+    "sys/devices/system/cpu/vulnerabilities/meltdown",
+    "sys/kernel/debug/sched/preempt",
+    "sys/kernel/mm/transparent_hugepage/enabled",
+    "sys/fs/cgroup/cpu/cpu.stat",
+    "sys/fs/cgroup/memory/memory.limit_in_bytes",
+    "sys/fs/cgroup/memory/memory.usage_in_bytes",
+    "sys/fs/cgroup/memory/memory.kmem.usage_in_bytes",
+    "sys/fs/cgroup/pids/pids.max",
+    "sys/fs/cgroup/pids/pids.current",
+];

@@ -1,0 +1,56 @@
+//! What other programs print, perf and go among them, and what they are.
+
+use crate::counter::extra::offset_in;
+use crate::footprint::holder;
+use crate::peer::saved;
+use crate::tool::{gobench, perf};
+use crate::workload::goroutine;
+use crate::workload::session::Laps;
+
+/// Whatever perf prints, it is figures that make sense, or an error.
+pub(super) fn perf_output(bytes: &[u8]) {
+    if let Ok(figures) = perf::parse_pipe(&String::from_utf8_lossy(bytes)) {
+        assert!(figures.ops > 0 && figures.ops_per_second > 0, "{figures:?}");
+        assert!(figures.usecs_per_op > 0.0 && figures.usecs_per_op.is_finite(), "{figures:?}");
+    }
+}
+
+/// Whatever a Go test program prints, it is results that make sense, or an error.
+pub(super) fn go_output(bytes: &[u8]) {
+    if let Ok(benchmarks) = gobench::parse(&String::from_utf8_lossy(bytes)) {
+        assert!(!benchmarks.is_empty());
+        for benchmark in benchmarks {
+            assert!(benchmark.iterations > 0, "{benchmark:?}");
+            assert!(benchmark.ns_per_op > 0.0 && benchmark.ns_per_op.is_finite(), "{benchmark:?}");
+        }
+    }
+}
+
+/// A file that `compare --with` is given has claims above 0, or is neither tool's.
+pub(super) fn saved_claim(bytes: &[u8]) {
+    if let Ok(claims) = saved::parse(&String::from_utf8_lossy(bytes)) {
+        assert!(!claims.is_empty());
+        for claim in claims {
+            assert!(claim.ns_per_op > 0.0 && claim.ns_per_op.is_finite(), "{claim:?}");
+        }
+    }
+}
+
+/// A child's line: a play's times, each op's, or what the parties' holder says. The first byte is how many ops were asked for.
+pub(super) fn child_answer(bytes: &[u8]) {
+    let Some((&ops, answer)) = bytes.split_first() else { return };
+    let answer = String::from_utf8_lossy(answer);
+    let mut laps = Laps::default();
+    if goroutine::parse_each(&answer, ops.into(), &mut laps).is_ok() {
+        assert_eq!(laps.durations().count(), usize::from(ops));
+    }
+    if let Ok(played) = goroutine::parse(&answer) {
+        assert!(played.elapsed_ns > 0);
+    }
+    let _ = holder::made(&answer);
+}
+
+/// A function of a program's file is found, or not: a Go program is somebody else's compiler's work.
+pub(super) fn go_program(bytes: &[u8]) {
+    let _ = offset_in(bytes, "main.main");
+}

@@ -1,0 +1,28 @@
+//! What the kernel says of processes and threads: /proc's texts, and the books of those that end.
+
+use procfs::FromRead;
+use procfs::process::Schedstat;
+
+use crate::host::{ceilings, memory};
+use crate::sys::{taskstats, usage};
+use crate::watch::look;
+
+/// No text of /proc makes a reader panic, and what is no number is not read as one.
+pub(super) fn text(bytes: &[u8]) {
+    let _ = usage::parse_status(bytes);
+    let _ = (look::migrations(bytes), look::ignores_children(bytes));
+    let _ = Schedstat::from_read(bytes);
+    let _ = look::parse_stat(bytes).map(|stat| look::lifetime_ns(&stat));
+    let text = String::from_utf8_lossy(bytes);
+    let _ = ceilings::may_exceed_nproc(&text);
+    if let Some(family) = memory::family(&text, &text) {
+        assert_eq!(family.pss_bytes % 1024, 0, "{family:?}");
+    }
+}
+
+/// A datagram has records of threads, or what cannot be read, and ends. The first byte is the number of the kernel's taskstats.
+pub(super) fn exit_record(bytes: &[u8]) {
+    let Some((&family, datagram)) = bytes.split_first() else { return };
+    let most = datagram.len() / 4;
+    assert!(taskstats::records(datagram, family.into()).count() <= most, "more records than would fit");
+}

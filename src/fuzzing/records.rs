@@ -1,0 +1,60 @@
+//! Records of perf's ring buffers: each as it lies there, and a play of them put together.
+
+use crate::counter::records::parse::{Parsed, Samples, parse};
+use crate::sample::records::{Event, OtherThread, RecordSource, RecordedPlay, Recording, What};
+use crate::summary::recorded::layers::layers;
+use crate::summary::recorded::timeline::{Run, timelines};
+
+/// A record is something that happened, or a number of lost ones, or nothing. Its first bytes are its kind, its flags, and where
+/// the format says that the woken thread's id is.
+pub(super) fn ring_record(bytes: &[u8]) {
+    let [kind, low, high, id_at, record @ ..] = bytes else { return };
+    let misc = u16::from_le_bytes([*low, *high]);
+    for samples in [Samples::None, Samples::Yield, Samples::Waking { id_at: usize::from(*id_at) }] {
+        if let Parsed::Record(read) = parse((*kind).into(), misc, record, samples) {
+            assert!(record.len() >= 20, "{read:?} out of {} bytes", record.len());
+        }
+    }
+}
+
+/// Layers are a partition of the time of the ops that they are of, however the records contradict each other.
+pub(super) fn recording(bytes: &[u8]) {
+    let Some(recording) = made_up(bytes) else { return };
+    if let Some(layers) = layers(&recording, Some(1000.0)) {
+        let played: usize = recording.plays.iter().map(|play| play.ops_ns.len()).sum();
+        assert!(layers.ops + layers.ops_left_out == played, "{layers:?} of {played} ops");
+    }
+    for timeline in timelines(&recording) {
+        let within = |run: &Run| run.from_ns <= run.to_ns && run.to_ns <= timeline.duration_ns;
+        assert!(timeline.stretches.iter().all(within), "{timeline:?}");
+    }
+}
+
+/// A recording out of bytes: how many ops, how long they take, then six bytes an event.
+fn made_up(bytes: &[u8]) -> Option<Recording> {
+    let [ops, op_ns, parties, events @ ..] = bytes else { return None };
+    let mut at_ns: u64 = 0;
+    let events = events.chunks_exact(6).map(|event| {
+        at_ns = at_ns.saturating_add(u64::from(u16::from_le_bytes([event[0], event[1]])));
+        let what = [What::In, What::Out, What::OutRunnable, What::Waking, What::Yield][usize::from(event[2]) % 5];
+        let [cpu, thread, by] = [event[3], event[4], event[5]].map(|byte| u32::from(byte % 8));
+        Event { at_ns, cpu, what, thread, by }
+    });
+    let play = RecordedPlay {
+        incarnation: 0,
+        began_at_ns: 0,
+        ops_ns: vec![u64::from(*op_ns) * 16; usize::from(ops % 16)],
+        events: events.collect(),
+        lost: 0,
+    };
+    Some(Recording {
+        source: RecordSource::Cpu,
+        buffer_bytes: 4096,
+        absent: Vec::new(),
+        parties: u32::from(parties % 4),
+        leader_cpu: 0,
+        others: vec![OtherThread { id: 0, name: None }, OtherThread { id: 4711, name: None }],
+        plays: vec![play],
+        floor_ns: vec![500],
+    })
+}
