@@ -64,7 +64,9 @@ fn main() {
         let median = ratios[ratios.len() / 2];
         let verdict = if median <= WANTED { "met:    " } else { "NOT MET:" };
         let (low, high) = (ratios[0], ratios[ratios.len() - 1]);
-        println!("{verdict} {name}: {median:.3} (processes {low:.3}…{high:.3}; wanted: at most {WANTED})");
+        println!(
+            "{verdict} {name} ÷ the bare loop: {median:.3} (processes {low:.3}…{high:.3}) (wanted: at most {WANTED})"
+        );
     }
 }
 
