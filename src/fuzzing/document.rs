@@ -7,7 +7,7 @@ use crate::render::{FORMATS, Look, report_of};
 /// It is a document that can be shown in every form and gives itself again, or it is refused. Raw samples are worked out on the
 /// way, and a run is set beside itself.
 pub(super) fn document(bytes: &[u8]) {
-    let Ok(text) = str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(saved) = reader::parse(text) else { return };
     let report = report_of(&saved);
     let (width, wide, ascii) = LOOKS[bytes.len() % LOOKS.len()];
