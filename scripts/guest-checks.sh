@@ -1,8 +1,11 @@
 #!/bin/sh
-# Runs as root inside the guest with an emulated PMU (see test-emulated-pmu), under busybox.
+# shellcheck disable=SC2086 # options are to be split
+# Runs as root inside the guest with an emulated PMU (see test-emulated-pmu), under busybox. Before it stands
+# recorded_instructions, the lines of instructions-per-op.tsv.
 # What it changes, CPUs and perf_event_paranoid, is the guest's.
 
 failed=0
+recorded_instructions=${recorded_instructions:-}
 # check WORDS EXPECTED ACTUAL
 check() {
   if [ "$2" = "$3" ]; then echo "ok: $1: $3"; else
@@ -16,6 +19,17 @@ has() { case $2 in *"$1"*) echo yes ;; *) echo no ;; esac }
 mkdir -p /etc
 echo 'somebody:x:1000:1000::/tmp:/bin/sh' > /etc/passwd
 short='--time 0.2 --incarnations 2 --no-save --quiet --no-progress --color never'
+table='--no-save --quiet --no-progress --color never --wide --format csv'
+# A column of a row of ctxprof's CSV on stdin: field ROW COLUMN
+field() {
+  awk -F, -v row="$1" -v column="$2" 'NR == 1 {for (i = 1; i <= NF; i++) if ($i == column) at = i} $1 == row && at {print $at}'
+}
+# Whether an expression of numbers holds.
+holds() { if awk "BEGIN {exit !($1)}"; then echo yes; else echo no; fi; }
+# Whether a figure is near another, above 0: near SHARE FIGURE OTHER. (This awk has no powers.)
+near() { holds "${3:-0} > 0 && ($2) - $3 <= $1 * $3 && $3 - ($2) <= $1 * $3"; }
+# The guest with one CPU counts instructions, at one every 2 ns; the one with two has none.
+if [ -e /sys/devices/system/cpu/cpu1 ]; then counts_instructions=no; else counts_instructions=yes; fi
 mode_of() { sed -n 's/^    "mode": "\(.*\)",$/\1/p'; }
 # shellcheck disable=SC2086 # these are options, to be split
 rung_as_root() { ctxprof run thread-pipe $short --format json | mode_of; }
@@ -50,6 +64,53 @@ document=$(ctxprof run thread-pipe $short --format json)
 check "cycles are counted" yes "$(has '"name": "cycles"' "$document")"
 check "TSC ticks are not" no "$(has '"name": "msr/tsc/"' "$document")"
 check "a PMU that ticks at 1 GHz is warned of" yes "$(has cycles-suspect "$document")"
+
+# Cycles and instructions of one run, held to each other. Only a guest whose instructions take a fixed time can count them.
+counting_checks() {
+  echo "# cycles are those of user and kernel; instructions are exact or absent"
+  # The counters are read one inside the other, 1000 instructions each here: in so many ops that is nothing.
+  list=$(ctxprof run thread-pipe process-futex task-channel --samples 5 --ops-per-sample 5000 --incarnations 2 $table)
+  document=$(ctxprof run thread-pipe $short --format json)
+  for workload in thread-pipe process-futex task-channel; do
+    cycles=$(echo "$list" | field $workload cycles_per_op)
+    user=$(echo "$list" | field $workload user_cycles_per_op)
+    kernel=$(echo "$list" | field $workload kernel_cycles_per_op)
+    instructions=$(echo "$list" | field $workload instructions_per_op)
+    check "$workload: user $user + kernel ${kernel:-0} = all $cycles cycles within 1 %" yes "$(near 0.01 "$user + ${kernel:-0}" "$cycles")"
+    if [ "$counts_instructions" = yes ]; then
+      check "$workload: $cycles cycles = 2 x $instructions instructions within 0.2 %" yes "$(near 0.002 "2 * ${instructions:-0}" "$cycles")"
+    else
+      check "$workload: instructions are absent" "" "$instructions"
+    fi
+  done
+  check "instructions are among the counters" $counts_instructions "$(has '"name": "instructions",' "$(echo "$document" | sed -n '/"results"/,$p')")"
+  absent=yes
+  [ "$counts_instructions" = no ] || absent=no
+  check "instructions are said to be absent" $absent "$(has '"name": "instructions",' "$(echo "$document" | sed -n '/"absent": \[/,/\]/p')")"
+}
+
+# User-mode instructions per op of every workload's loop, held to what was recorded: they do not depend on what else this machine
+# does. A guest's cycle is half an instruction, and only its user mode's are ctxprof's own doing.
+instruction_gate() {
+  echo "# user-mode instructions per op are at or under what was recorded"
+  # No party starts or ends in these samples, so that what is not an op is the clock's reading and the calls around it.
+  list=$(ctxprof run all --samples 20 --ops-per-sample 500 --incarnations 2 $table)
+  for workload in $(echo "$list" | tail -n +2 | cut -d, -f1); do
+    user=$(echo "$list" | field "$workload" user_cycles_per_op)
+    counted=$(awk "BEGIN {printf \"%.3f\", ${user:-0} / 2}")
+    recorded=$(echo "$recorded_instructions" | awk -v w="$workload" '$1 == w {print $2}')
+    margin=$(echo "$recorded_instructions" | awk -v w="$workload" '$1 == w {print $3}')
+    echo "instructions: $workload $counted"
+    check "$workload: $counted instructions per op, at most ${recorded:-none recorded} and ${margin:-0} of it" yes "$(holds "$counted > 0 && $counted <= ${recorded:-0} * (1 + ${margin:-0})")"
+  done
+  for workload in $(echo "$recorded_instructions" | awk '!/^#/ {print $1}'); do
+    check "$workload is measured here" yes "$(has "$workload," "$list")"
+  done
+}
+
+counting_checks
+# One CPU and a fixed time for every instruction: they repeat there.
+if [ "$counts_instructions" = yes ]; then instruction_gate; fi
 
 echo "# stat counts a program at every level, and asks perf only if it is to"
 stat='stat --price none --quiet --format json'
