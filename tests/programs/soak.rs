@@ -45,7 +45,7 @@ fn main() -> Result<ExitCode> {
     let mut words = std::env::args().skip(1).map(|word| word.parse::<u32>());
     let mut number = |otherwise| words.next().unwrap_or(Ok(otherwise)).context("soak [RUNS [MILLISECONDS]]");
     let (runs, milliseconds) = (number(10_000)?, number(10)?);
-    ensure!(runs >= 20, "fewer than 20 runs say nothing");
+    ensure!(runs >= 2000, "of fewer than 2000 runs, a tenth is no time to settle");
     let root = Path::new("/");
     let processors = probe::processors(root)?;
     let place = placement::choose(&probe::candidates(root, &processors.allowed))?;
