@@ -12,6 +12,7 @@ pub mod footprint;
 pub mod latency;
 pub mod records;
 mod ring;
+pub mod trial;
 pub mod watched;
 
 use std::fmt;
@@ -306,6 +307,13 @@ pub struct Surroundings {
     pub throttled: Option<u64>,
     /// How long the CPU's SMT siblings were busy, summed over them.
     pub siblings_busy_ns: Option<u64>,
+}
+
+impl Surroundings {
+    /// Time that the hypervisor took, as a share, beyond which a reader should know.
+    pub const STEAL: f64 = 0.01;
+    /// An SMT sibling busy for this share of the time slows its core.
+    pub const SIBLING_BUSY: f64 = 0.1;
 }
 
 /// A batch of ops timed once.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{SysconfVar, sysconf};
-use procfs::{CurrentSI, KernelStats};
+use procfs::{FromReadSI, KernelStats};
 
 use crate::host::probe;
 use crate::sample::Surroundings;
@@ -14,6 +14,8 @@ use crate::sys::clock::monotonic_ns;
 /// Watches the parties' CPUs, their SMT siblings, and the cgroup that the parties run in.
 #[derive(Debug)]
 pub struct Surveyor {
+    /// Under which /proc and /sys are found.
+    root: PathBuf,
     cpus: Vec<usize>,
     siblings: CpuList,
     /// The cgroup's `cpu.stat`, where it has a CPU controller.
@@ -21,17 +23,30 @@ pub struct Surveyor {
     ns_per_tick: u64,
 }
 
-/// The surroundings since the machine started.
+/// What happened since the machine started.
 #[derive(Debug)]
-pub struct Look(Surroundings);
+pub struct Look(Window);
+
+/// What happened around the watched CPUs in a stretch of time, and on them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Window {
+    pub surroundings: Surroundings,
+    /// How long threads ran on the watched CPUs, summed over them; whose they were is not known.
+    pub busy_ns: Option<u64>,
+}
 
 impl Surveyor {
     pub fn new(cpus: &[usize]) -> Surveyor {
-        let root = Path::new("/");
+        Surveyor::below(Path::new("/"), cpus)
+    }
+
+    /// A surveyor of what is found under a root that a test may bring.
+    pub fn below(root: &Path, cpus: &[usize]) -> Surveyor {
         let siblings_of = |&cpu: &usize| probe::smt_siblings(root, cpu).unwrap_or_default().cpus().to_vec();
         let siblings = cpus.iter().flat_map(siblings_of).filter(|sibling| !cpus.contains(sibling)).collect();
         let ticks_per_second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100).max(1);
         Surveyor {
+            root: root.to_path_buf(),
             cpus: cpus.to_vec(),
             siblings,
             cpu_stat: probe::cgroup_cpu_stat(root),
@@ -41,19 +56,19 @@ impl Surveyor {
 
     /// Interrupts by the timers of the parties' CPUs since the machine started; `None` where that is not told.
     pub fn timer_interrupts(&self) -> Option<u64> {
-        let interrupts = fs::read_to_string("/proc/interrupts").ok()?;
+        let interrupts = self.interrupts()?;
         self.cpus.iter().map(|&cpu| probe::interrupts_of(&interrupts, cpu)?.timer).sum()
     }
 
     pub fn look(&self) -> Look {
-        let stats = KernelStats::current().ok();
+        let stats = KernelStats::from_file(self.root.join("proc/stat"), procfs::current_system_info()).ok();
         let times = |cpu: usize| stats.as_ref().and_then(|stats| stats.cpu_time.get(cpu));
         let busy = |cpu: usize| times(cpu).map(|time| (time.user + time.nice + time.system) * self.ns_per_tick);
         let stolen = |cpu: usize| times(cpu).and_then(|time| time.steal).map(|ticks| ticks * self.ns_per_tick);
         let throttled = self.cpu_stat.as_ref().and_then(|path| throttled_in(&fs::read_to_string(path).ok()?));
-        let interrupts = fs::read_to_string("/proc/interrupts").ok();
+        let interrupts = self.interrupts();
         let taken = |cpu: usize| Some(probe::interrupts_of(interrupts.as_ref()?, cpu)?.all);
-        Look(Surroundings {
+        let surroundings = Surroundings {
             elapsed_ns: monotonic_ns(),
             steal_ns: self.cpus.iter().map(|&cpu| stolen(cpu)).sum(),
             interrupts: self.cpus.iter().map(|&cpu| taken(cpu)).sum(),
@@ -63,22 +78,34 @@ impl Surveyor {
             } else {
                 self.siblings.cpus().iter().map(|&cpu| busy(cpu)).sum()
             },
-        })
+        };
+        Look(Window { surroundings, busy_ns: self.cpus.iter().map(|&cpu| busy(cpu)).sum() })
+    }
+
+    fn interrupts(&self) -> Option<String> {
+        fs::read_to_string(self.root.join("proc/interrupts")).ok()
     }
 }
 
 impl Look {
-    /// What happened between an earlier look and this one.
+    /// What happened around the CPUs between an earlier look and this one.
     pub fn since(&self, earlier: &Look) -> Surroundings {
+        self.window_since(earlier).surroundings
+    }
+
+    /// The same, with what happened on them.
+    pub fn window_since(&self, earlier: &Look) -> Window {
         let grown = |now: Option<u64>, then: Option<u64>| now.zip(then).map(|(now, then)| now.saturating_sub(then));
-        let (Look(now), Look(then)) = (self, earlier);
-        Surroundings {
+        let busy_ns = grown(self.0.busy_ns, earlier.0.busy_ns);
+        let (now, then) = (&self.0.surroundings, &earlier.0.surroundings);
+        let surroundings = Surroundings {
             elapsed_ns: now.elapsed_ns - then.elapsed_ns,
             steal_ns: grown(now.steal_ns, then.steal_ns),
             interrupts: grown(now.interrupts, then.interrupts),
             throttled: grown(now.throttled, then.throttled),
             siblings_busy_ns: grown(now.siblings_busy_ns, then.siblings_busy_ns),
-        }
+        };
+        Window { surroundings, busy_ns }
     }
 }
 

@@ -260,10 +260,8 @@ fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
     warnings.extend(settings.handicap.as_ref().map(|handicap| {
         Warning::new("handicap", format!("CTXPROF_TEST_HANDICAP={handicap} made a workload slower on purpose"))
     }));
-    let of_policy = checks::of_realtime(host).filter(|_| settings.is_realtime());
-    warnings.extend(
-        checks::of_facts(host).into_iter().chain(of_policy).map(|finding| Warning::new(finding.code, finding.message)),
-    );
+    let of_host = checks::of_facts(host, settings.is_realtime());
+    warnings.extend(of_host.into_iter().map(|remark| Warning::new(remark.code, remark.message)));
     let refused = seen.counting.absent.iter().find(|absent| absent.name == SWITCH_RECORDS);
     let some = seen.workloads.iter().any(|workload| workload.recording.is_some());
     warnings.extend(refused.map(|absent| {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::sample::records::{Recording, YIELDS};
-use crate::sample::{AbsentCounter, Counting, CountingMode, WAKE_UPS, row_title};
+use crate::sample::{AbsentCounter, Counting, CountingMode, Surroundings, WAKE_UPS, row_title};
 use crate::summary::recorded::Layers;
 use crate::summary::row::{CountSource, Row};
 use crate::unit::{Bytes, Nanoseconds, Share};
@@ -32,12 +32,8 @@ const RECORDED_TOLERANCE: f64 = 0.05;
 const FEW_CLEAN: f64 = 0.5;
 /// Above this share of samples with a slowed core, a reader should know.
 const CORE_SLOWED: f64 = 0.05;
-/// An SMT sibling busy for this share of the time slows its core.
-const SIBLING_BUSY: f64 = 0.1;
 /// The clock's share of ops timed one by one, from which on they say more of the clock than of the op.
 const CLOCK_IS_MOST: f64 = 0.5;
-/// The hypervisor took this share of the time.
-const STEAL: f64 = 0.01;
 
 /// What to know about one row.
 pub fn of_row(row: &Row) -> Vec<Warning> {
@@ -114,7 +110,7 @@ fn of_samples(row: &Row) -> Vec<Remark> {
 
 fn of_surroundings(row: &Row) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    if let Some(busy) = row.sibling_busy.filter(|&busy| busy > SIBLING_BUSY) {
+    if let Some(busy) = row.sibling_busy.filter(|&busy| busy > Surroundings::SIBLING_BUSY) {
         let message =
             format!("the other hardware thread of this core was busy {} of the time, which slows both", Share(busy));
         remarks.push(("smt-sibling-busy", message));
@@ -149,7 +145,7 @@ fn of_latency(row: &Row) -> Vec<Remark> {
 /// What to know of time that the hypervisor took; `elapsed_ns` is what it was taken from.
 pub fn of_steal(steal_ns: u64, elapsed_ns: u64) -> Option<Warning> {
     let share = steal_ns as f64 / elapsed_ns.max(1) as f64;
-    (share > STEAL).then(|| {
+    (share > Surroundings::STEAL).then(|| {
         Warning::new(
             "steal",
             format!(

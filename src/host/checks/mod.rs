@@ -1,0 +1,216 @@
+//! What on this host makes the numbers worse, or keeps them from being taken: the registry of checks.
+//!
+//! A check is a file's constant and a row here. It reads below a root that a test may bring, and changes nothing. What the facts
+//! alone say goes into the warnings of `run` as well, by the same judgement.
+
+mod cgroup;
+mod clock;
+mod counting;
+mod frequency;
+mod idle;
+mod kernel;
+mod machine;
+mod others;
+mod processor;
+pub mod scene;
+mod scheduler;
+mod tool;
+mod tracing;
+mod window;
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::checks::scene::Scene;
+use crate::host::facts::Facts;
+
+/// How much something found matters to what is measured here now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    Ok,
+    /// To be known when these numbers are set beside another host's.
+    Info,
+    /// It could not be read.
+    Unknown,
+    /// Numbers are worse than they could be, or some are absent.
+    Warning,
+    /// Numbers mislead, or the kernel's counters cannot be had at all.
+    Serious,
+}
+
+impl Severity {
+    /// The name in JSON and in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Ok => "ok",
+            Severity::Info => "info",
+            Severity::Unknown => "unknown",
+            Severity::Warning => "warning",
+            Severity::Serious => "serious",
+        }
+    }
+}
+
+/// One thing that is looked at.
+#[derive(Debug)]
+pub struct Check {
+    /// A name that scripts can look for.
+    pub id: &'static str,
+    /// What it does to the numbers when it is not as it should be: a clause, to follow what was found.
+    pub why: &'static str,
+    /// Where it is read; `{cpu}` stands for the pinned CPU.
+    pub source: &'static str,
+    look: fn(&Scene<'_>) -> Verdict,
+    feeds: Option<Feed>,
+}
+
+/// How a check also becomes a warning of `run`, which knows the facts only.
+#[derive(Debug)]
+struct Feed {
+    /// The warning's name in documents.
+    code: &'static str,
+    when: When,
+    judge: fn(&Facts) -> Option<Found>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// If the check warns.
+    Always,
+    /// If parties run under a real-time policy, and the check has something to say.
+    RealTime,
+}
+
+/// What was found, or why it cannot be known.
+type Verdict = Result<Found, String>;
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    severity: Severity,
+    what: String,
+    fix: Option<String>,
+}
+
+impl Found {
+    fn new(severity: Severity, what: impl Into<String>) -> Found {
+        Found { severity, what: what.into(), fix: None }
+    }
+
+    fn ok(what: impl Into<String>) -> Found {
+        Found::new(Severity::Ok, what)
+    }
+
+    fn info(what: impl Into<String>) -> Found {
+        Found::new(Severity::Info, what)
+    }
+
+    fn unknown(what: impl Into<String>) -> Found {
+        Found::new(Severity::Unknown, what)
+    }
+
+    fn warning(what: impl Into<String>) -> Found {
+        Found::new(Severity::Warning, what)
+    }
+
+    fn serious(what: impl Into<String>) -> Found {
+        Found::new(Severity::Serious, what)
+    }
+
+    /// The same, with the command that changes it.
+    fn fix(mut self, command: impl Into<String>) -> Found {
+        self.fix = Some(command.into());
+        self
+    }
+}
+
+/// Every check, in the order in which a reader goes through a host: what may be counted, the processor, the kernel, what is
+/// around, who else is there, tools.
+pub static CHECKS: &[&Check] = &[
+    &counting::PARANOID,
+    &counting::PERF_EVENTS,
+    &counting::SECCOMP,
+    &counting::PMU,
+    &clock::TSC,
+    &clock::CLOCKSOURCE,
+    &frequency::GOVERNOR,
+    &frequency::TURBO,
+    &processor::SMT,
+    &processor::ISOLATED,
+    &window::INTERRUPTS,
+    &window::LOAD,
+    &window::STEAL,
+    &scheduler::REALTIME,
+    &scheduler::SCHEDULER,
+    &kernel::PREEMPTION,
+    &kernel::TICK,
+    &kernel::MITIGATIONS,
+    &kernel::PRESSURE,
+    &idle::IDLE,
+    &machine::VIRTUAL,
+    &machine::CONTAINER,
+    &cgroup::DEPTH,
+    &cgroup::QUOTA,
+    &tracing::TRACERS,
+    &tracing::PROBES,
+    &others::OBSERVERS,
+    &others::DEBUGGER,
+    &tool::PERF,
+    &tool::GO,
+];
+
+/// What one check says of this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub check: &'static Check,
+    pub severity: Severity,
+    /// What was found; if it is unknown, why.
+    pub found: String,
+    /// The command that changes it, if there is one.
+    pub fix: Option<String>,
+    /// Where it was read.
+    pub source: String,
+}
+
+impl PartialEq for Check {
+    fn eq(&self, other: &Check) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Check {}
+
+/// Makes every check: one finding each, in the registry's order.
+pub fn examine(scene: &Scene<'_>) -> Vec<Finding> {
+    let finding = |check: &&'static Check| {
+        let Found { severity, what, fix } = (check.look)(scene).unwrap_or_else(Found::unknown);
+        let source = check.source.replace("{cpu}", &scene.cpu.to_string());
+        Finding { check, severity, found: what, fix, source }
+    };
+    CHECKS.iter().map(finding).collect()
+}
+
+/// A warning of `run`: a name that scripts can look for, and a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    pub code: &'static str,
+    pub message: String,
+}
+
+/// What the facts alone say to whoever measures; more where parties run under a real-time policy.
+pub fn of_facts(facts: &Facts, realtime: bool) -> Vec<Remark> {
+    let remark = |check: &&Check| {
+        let feed = check.feeds.as_ref()?;
+        let found = (feed.judge)(facts)?;
+        let is_due = match feed.when {
+            When::Always => found.severity >= Severity::Warning,
+            When::RealTime => realtime && found.severity >= Severity::Info,
+        };
+        let fix = found.fix.map_or(String::new(), |fix| format!("; to change that: {fix}"));
+        is_due.then(|| Remark { code: feed.code, message: format!("{}: {}{fix}", found.what, check.why) })
+    };
+    CHECKS.iter().filter_map(remark).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! All that a check may look at.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+use crate::host::facts::Facts;
+use crate::host::surroundings::Window;
+use crate::sample::trial::PerfTrials;
+
+/// A host, as checks see it.
+#[derive(Debug)]
+pub struct Scene<'s> {
+    /// Under which /proc and /sys are found.
+    pub root: &'s Path,
+    pub facts: &'s Facts,
+    /// The CPU that `run` would pin its parties to.
+    pub cpu: usize,
+    /// What happened there in a stretch of time in which nothing was measured.
+    pub window: &'s Window,
+    pub perf_events: &'s PerfTrials,
+    pub tools: &'s Tools,
+}
+
+/// Other people's programs, each with what it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tools {
+    pub perf: Result<ToolSeen, ToolMissing>,
+    pub go: Result<ToolSeen, ToolMissing>,
+}
+
+/// A program that works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolSeen {
+    pub path: PathBuf,
+    pub version: String,
+}
+
+/// A program that is not there or does not work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolMissing {
+    pub reason: String,
+    /// What would help, in words.
+    pub remedy: String,
+}
+
+impl Scene<'_> {
+    /// What a file has, without white space at its ends.
+    ///
+    /// # Errors
+    /// Why it cannot be read, in words.
+    pub fn read(&self, path: &str) -> Result<String, String> {
+        let text = fs::read(self.root.join(path)).map_err(|error| format!("/{path}: {}", words_of(&error)))?;
+        Ok(String::from_utf8_lossy(&text).trim().to_string())
+    }
+
+    /// As [`Scene::read`], of a file that this kernel may not have: then `None`.
+    ///
+    /// # Errors
+    /// As [`Scene::read`].
+    pub fn read_if_there(&self, path: &str) -> Result<Option<String>, String> {
+        match fs::read(self.root.join(path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            _ => self.read(path).map(Some),
+        }
+    }
+
+    pub fn exists(&self, path: &str) -> bool {
+        self.root.join(path).exists()
+    }
+
+    /// A field of /proc/self/status.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no such field.
+    pub fn status(&self, field: &str) -> Result<String, String> {
+        let status = self.read("proc/self/status")?;
+        let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.map(|value| value.trim().to_string()).ok_or_else(|| format!("/proc/self/status has no {field}"))
+    }
+}
+
+/// What the system answered, as the manual pages have it.
+pub fn words_of(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), |raw| Errno::from_raw(raw).desc().to_string())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::host::checks::{Check, Found, Severity};
+    use crate::sample::trial::Cycles;
+
+    /// What does not depend on files, each part to be changed by a test.
+    #[derive(Debug)]
+    pub struct MadeUp {
+        pub facts: Facts,
+        pub window: Window,
+        pub perf_events: PerfTrials,
+        pub tools: Tools,
+    }
+
+    impl Default for MadeUp {
+        /// A host on which all is well.
+        fn default() -> MadeUp {
+            let seen = |name: &str| ToolSeen { path: format!("/usr/bin/{name}").into(), version: "1.2".to_string() };
+            MadeUp {
+                facts: Facts::default(),
+                window: Window::default(),
+                perf_events: PerfTrials {
+                    on_cpu: Ok(()),
+                    on_thread: Ok(()),
+                    in_user_mode: Ok(()),
+                    cycles: Cycles::Counting { gigahertz: 3.4 },
+                },
+                tools: Tools { perf: Ok(seen("perf")), go: Ok(seen("go")) },
+            }
+        }
+    }
+
+    impl MadeUp {
+        /// What a check says of this host with these files, CPU 1 being the pinned one.
+        pub(in crate::host::checks) fn look(&self, check: &Check, files: &[(&str, &str)]) -> Found {
+            let root = crate::host::made_up_root(files);
+            self.look_below(check, root.path())
+        }
+
+        pub(in crate::host::checks) fn look_below(&self, check: &Check, root: &Path) -> Found {
+            let MadeUp { facts, window, perf_events, tools } = self;
+            let scene = Scene { root, facts, cpu: 1, window, perf_events, tools };
+            (check.look)(&scene).unwrap_or_else(Found::unknown)
+        }
+    }
+
+    /// Holds a finding to its severity, to words in it, and to what its command contains; no word of a command: there is none.
+    #[track_caller]
+    pub(in crate::host::checks) fn expect(found: &Found, severity: Severity, words: &str, fix: &str) {
+        assert_eq!(found.severity, severity, "{found:?}");
+        assert!(found.what.contains(words), "{words:?} is not in {found:?}");
+        match &found.fix {
+            Some(command) => assert!(!fix.is_empty() && command.contains(fix), "{fix:?} is not in {found:?}"),
+            None => assert_eq!(fix, "", "{found:?}"),
+        }
+    }
+
+    /// A file that is there and cannot be read: a folder, which answers `EISDIR` to root as well.
+    pub fn unreadable(path: &str) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join(path)).unwrap();
+        root
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_with_its_path_and_reason() {
+        let root = unreadable("proc/self/status");
+        let made_up = MadeUp::default();
+        let MadeUp { facts, window, perf_events, tools } = &made_up;
+        let scene = Scene { root: root.path(), facts, cpu: 0, window, perf_events, tools };
+        assert_eq!(scene.read("proc/self/status"), Err("/proc/self/status: Is a directory".to_string()));
+        assert_eq!(scene.read("proc/none"), Err("/proc/none: No such file or directory".to_string()));
+        assert_eq!(scene.read_if_there("proc/none"), Ok(None));
+        assert!(scene.read_if_there("proc/self/status").is_err());
+    }
+}
