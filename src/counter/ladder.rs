@@ -223,9 +223,14 @@ fn check_alive(switches: &mut OpenCounter) -> Result<(), String> {
 }
 
 /// Spins and compares cycles with CPU time. The error says why these are no cycles; the remark, why they may not be.
-///
-/// The slowest of three spins is judged: what interrupts one adds cycles to a CPU's event, and no time to this thread's.
 fn check_cycles(cycles: &mut OpenCounter) -> Result<Option<String>, String> {
+    judge_cycles(cycles_per_ns(cycles)?)
+}
+
+/// Cycles per ns of CPU time; the error says why they cannot be read.
+///
+/// The slowest of three spins counts: what interrupts one adds cycles to a CPU's event, and no time to this thread's.
+pub(super) fn cycles_per_ns(cycles: &mut OpenCounter) -> Result<f64, String> {
     const SPIN_NS: u64 = 500_000;
     let mut seen = || -> Result<(u64, u64), String> {
         let reading = cycles.read().map_err(|error| format!("cannot be read: {error:#}"))?;
@@ -242,11 +247,11 @@ fn check_cycles(cycles: &mut OpenCounter) -> Result<Option<String>, String> {
         let cpu_ns = cpu_ns_after.saturating_sub(cpu_ns_before).max(1);
         slowest = slowest.min((cycles_after - cycles_before) as f64 / cpu_ns as f64);
     }
-    judge_cycles(slowest)
+    Ok(slowest)
 }
 
 /// What to make of this many cycles per ns.
-fn judge_cycles(gigahertz: f64) -> Result<Option<String>, String> {
+pub(super) fn judge_cycles(gigahertz: f64) -> Result<Option<String>, String> {
     if gigahertz == 0.0 {
         return Err("opened, but reads 0: this hypervisor has no PMU and does not say so".to_string());
     }

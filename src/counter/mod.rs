@@ -10,6 +10,7 @@ mod open;
 pub mod records;
 mod refusal;
 pub mod threads;
+pub mod trial;
 
 use perf_event::events::{Hardware, Software};
 

@@ -17,6 +17,8 @@ use crate::tool::{Missing, private};
 
 /// A first build compiles Go's own library too, which takes some 5 s on an idle CPU.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// What `go version` may take: a moment, and a first read from a slow disk.
+const VERSION_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where installers put go besides $PATH, of which sudo leaves out /usr/local/go/bin.
 const USUAL_PLACES: [&str; 3] = ["usr/local/go/bin/go", "usr/lib/go/bin/go", "snap/go/current/bin/go"];
@@ -86,6 +88,25 @@ impl Toolchain {
     /// The go binary.
     pub fn path(&self) -> &Path {
         &self.go
+    }
+
+    /// What it says of its version: `go1.24.4 linux/amd64`.
+    ///
+    /// # Errors
+    /// It cannot be started, fails, takes too long or says something else; with its words, and how to install one that works.
+    pub fn version(&self) -> Result<String, Missing> {
+        let asked = || -> Result<String> {
+            let name = format!("{} version", self.go.display());
+            // No folder of its own is made for this: what go would keep, it keeps nowhere.
+            let nowhere = Path::new("/nonexistent");
+            let mut command = self.command(nowhere, nowhere);
+            command.env("TMPDIR", env::temp_dir()).arg("version");
+            let finished = errand::run(&mut command, VERSION_PATIENCE, signal::stop_requested)?;
+            finished.check(&name)?;
+            let version = finished.stdout.text()?.trim().strip_prefix("go version ").map(String::from);
+            version.with_context(|| format!("{name} did not say its version{}", finished.last_words()))
+        };
+        asked().map_err(|error| Missing { reason: format!("{error:#}"), remedy: remedy(Path::new("/")) })
     }
 
     /// Whether the program of these sources is there already, so that [`Toolchain::build`] will not take long.

@@ -1,0 +1,73 @@
+//! Tries out what `perf_event_open` gives here, without measuring anything.
+
+use std::io;
+
+use crate::counter::ladder::{cycles_per_ns, judge_cycles};
+use crate::counter::open::{OpenCounter, Target};
+use crate::counter::{CONTEXT_SWITCHES, Counter, HARDWARE, Side, USER_MODE, refusal};
+use crate::sample::CountingMode;
+use crate::sample::trial::{Cycles, PerfTrials, Refusal};
+
+/// Opens events on this CPU and on the calling thread, each closed again at once; spins for 1.5 ms where there are cycles.
+pub fn perf_events(cpu: usize) -> PerfTrials {
+    PerfTrials {
+        on_cpu: opens(&CONTEXT_SWITCHES, Target::Cpu(cpu)).map(drop),
+        on_thread: opens(&CONTEXT_SWITCHES, Target::CallingThread).map(drop),
+        in_user_mode: opens(&Counter { side: Side::User, ..CONTEXT_SWITCHES }, Target::CallingThread).map(drop),
+        cycles: cycles(),
+    }
+}
+
+fn opens(counter: &Counter, target: Target) -> Result<OpenCounter, Refusal> {
+    let mode = if matches!(target, Target::Cpu(_)) { CountingMode::Cpu } else { CountingMode::Thread };
+    OpenCounter::open(counter, target).map_err(|error: io::Error| Refusal {
+        errno: error.raw_os_error(),
+        explanation: refusal::explain(mode, &error),
+    })
+}
+
+fn cycles() -> Cycles {
+    let of = |counters: &'static [Counter]| counters.iter().find(|counter| counter.name.starts_with("cycles"));
+    // Who may not look into the kernel is refused before it is looked whether there is a PMU.
+    let candidates = [of(HARDWARE), of(USER_MODE)].into_iter().flatten();
+    let mut refused = Refusal { errno: None, explanation: "no event of cycles is known".to_string() };
+    for counter in candidates {
+        match opens(counter, Target::CallingThread) {
+            Ok(mut cycles) => return judged(cycles_per_ns(&mut cycles)),
+            Err(refusal) => refused = refusal,
+        }
+    }
+    Cycles::Refused(refused)
+}
+
+fn judged(cycles_per_ns: Result<f64, String>) -> Cycles {
+    let gigahertz = match cycles_per_ns {
+        Ok(gigahertz) => gigahertz,
+        Err(reason) => return Cycles::Lying(reason),
+    };
+    match judge_cycles(gigahertz) {
+        Err(reason) => Cycles::Lying(reason),
+        Ok(Some(remark)) => Cycles::Emulated(remark),
+        Ok(None) => Cycles::Counting { gigahertz },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cycles_are_judged_by_their_rate() {
+        assert!(matches!(judged(Ok(0.0)), Cycles::Lying(how) if how.contains("reads 0")));
+        assert!(matches!(judged(Ok(1.0001)), Cycles::Emulated(how) if how.contains("1.000 GHz")));
+        assert_eq!(judged(Ok(3.4)), Cycles::Counting { gigahertz: 3.4 });
+        assert_eq!(judged(Err("no".to_string())), Cycles::Lying("no".to_string()));
+    }
+
+    #[test]
+    fn what_is_allowed_on_a_cpu_is_allowed_on_a_thread() {
+        let trials = perf_events(0);
+        assert!(trials.on_cpu.is_err() || trials.on_thread.is_ok(), "{trials:?}");
+        assert!(trials.on_thread.is_err() || trials.in_user_mode.is_ok(), "{trials:?}");
+    }
+}
