@@ -5,7 +5,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Measure this machine", &["run", "sweep", "compare", "memory"]),
     ("Measure a program", &["stat"]),
     ("Results", &["report", "diff"]),
-    ("Host and tool", &["list", "completions", "man"]),
+    ("Host and tool", &["doctor", "list", "completions", "man"]),
 ];
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -19,6 +19,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   ctxprof memory                           what one more thread, task or goroutine takes in memory
   ctxprof report prices.json --wide        show it again, with more columns
   ctxprof diff prices.json later.json      what has changed since
+  sudo ctxprof doctor                      what makes the numbers worse on this host, and what to do about it
   ctxprof list                             what can be measured here, and why the rest cannot
 
 Without sudo ctxprof counts what the system lets it count, and says so.
@@ -83,6 +84,18 @@ pub(super) const MEMORY_EXAMPLES: &str = "Examples:
 
 Parties are held by a process of their own, which is told to end afterwards. A fifth of the free memory stays free. What stops it at fewer than --max is named, with its value and how to raise it. No root is needed.
 Exit codes: 0 done, also where a limit stopped it at fewer; 1 failed, or nothing could be parked; 2 wrong usage; 130 interrupted.";
+
+pub(super) const DOCTOR_EXAMPLES: &str = "Examples:
+  sudo ctxprof doctor                               everything that can be looked at
+  ctxprof doctor                                    as this user: what is root's to read is unknown
+  sudo ctxprof doctor --cpu 3                       if CPU 3 is the one to be measured on
+  sudo ctxprof doctor --wide                        each with its command, and where it was read
+  sudo ctxprof doctor --strict && sudo ctxprof run  not on a host on which the figures would mislead
+  sudo ctxprof doctor -o doctor.json                a file, for `ctxprof report`
+
+Nothing is changed: the commands are for you to run. It watches the CPU for half a second; beside other work, that is what it finds.
+States: ok; info, to be known when figures are set beside another host's; unknown, not to be read; warning, figures are worse than they could be, or some absent; serious, figures mislead, or the kernel counts nothing for this user.
+Exit codes: 0 done, whatever was found; 1 failed, or with --strict something serious was found; 2 wrong usage.";
 
 pub(super) const DIFF_EXAMPLES: &str = "Examples:
   ctxprof diff                                      the last two runs that were kept

@@ -1,5 +1,6 @@
 //! The command line: parsed by clap, with every list of values from its registry.
 
+pub mod doctor;
 mod help;
 pub mod measure;
 pub mod memory;
@@ -18,8 +19,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::cli::doctor::DoctorArgs;
 use crate::cli::help::{
-    COMPARE_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, GROUPS, MEMORY_EXAMPLES, RUN_EXAMPLES, STAT_EXAMPLES, SWEEP_EXAMPLES,
+    COMPARE_EXAMPLES, DIFF_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, GROUPS, MEMORY_EXAMPLES, RUN_EXAMPLES, STAT_EXAMPLES,
+    SWEEP_EXAMPLES,
 };
 use crate::cli::memory::{HoldArgs, MemoryArgs};
 use crate::cli::run::RunArgs;
@@ -79,6 +82,9 @@ pub enum Command {
     /// Hold parties for `memory`, which starts this by itself
     #[command(hide = true)]
     Hold(HoldArgs),
+    /// Look for what makes the numbers worse on this host, and the commands that change it
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(DoctorArgs),
     /// List workloads and counters, each available here or not, and why
     List(OutputArgs),
     /// Set perf bench and go test beside ctxprof, with their switches counted

@@ -3,6 +3,7 @@
 mod calibrate;
 mod compare;
 mod diff;
+mod doctor;
 mod list;
 mod live;
 mod measure;
@@ -55,6 +56,7 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
         Command::List(arguments) => list::execute(arguments, color).map(|()| Outcome::Done),
         Command::Compare(arguments) => compare::execute(arguments, color),
         Command::Diff(arguments) => diff::execute(arguments, color),
+        Command::Doctor(arguments) => doctor::execute(arguments, color),
         Command::Memory(arguments) => memory::execute(arguments, color),
         Command::Hold(arguments) => memory::hold(arguments),
         Command::Report(arguments) => report::execute(arguments, color).map(|()| Outcome::Done),

@@ -5,6 +5,7 @@
 
 pub mod compare;
 pub mod diff;
+pub mod doctor;
 pub mod list;
 pub mod memory;
 pub mod price;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::record::compare::{self, CompareDocument};
 use crate::record::diff::{self, DiffDocument};
+use crate::record::doctor::{self, DoctorDocument};
 use crate::record::list::{self, ListDocument};
 use crate::record::memory::{self, MemoryDocument};
 use crate::record::run::{self, RunDocument};
@@ -26,6 +27,7 @@ pub enum Saved {
     Stat(Box<StatDocument>),
     Compare(Box<CompareDocument>),
     Diff(Box<DiffDocument>),
+    Doctor(Box<DoctorDocument>),
     List(Box<ListDocument>),
     Memory(Box<MemoryDocument>),
     Sweep(Box<SweepDocument>),
@@ -80,6 +82,7 @@ pub fn parse(text: &str) -> Result<Saved> {
         stat::SCHEMA => Saved::Stat(serde_json::from_str(text).with_context(damaged)?),
         compare::SCHEMA => Saved::Compare(serde_json::from_str(text).with_context(damaged)?),
         diff::SCHEMA => Saved::Diff(serde_json::from_str(text).with_context(damaged)?),
+        doctor::SCHEMA => Saved::Doctor(serde_json::from_str(text).with_context(damaged)?),
         list::SCHEMA => Saved::List(serde_json::from_str(text).with_context(damaged)?),
         memory::SCHEMA => Saved::Memory(serde_json::from_str(text).with_context(damaged)?),
         sweep::SCHEMA => Saved::Sweep(serde_json::from_str(text).with_context(damaged)?),
@@ -90,6 +93,7 @@ pub fn parse(text: &str) -> Result<Saved> {
                 stat::SCHEMA,
                 compare::SCHEMA,
                 diff::SCHEMA,
+                doctor::SCHEMA,
                 list::SCHEMA,
                 memory::SCHEMA,
                 sweep::SCHEMA,

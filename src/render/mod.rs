@@ -5,6 +5,7 @@ mod compare;
 mod conditions;
 mod csv;
 mod diff;
+mod doctor;
 mod html;
 mod lanes;
 mod latency;
@@ -56,6 +57,7 @@ pub fn report_of(saved: &Saved) -> &dyn Report {
         Saved::List(list) => &**list,
         Saved::Memory(memory) => &**memory,
         Saved::Sweep(sweep) => &**sweep,
+        Saved::Doctor(doctor) => &**doctor,
     }
 }
 

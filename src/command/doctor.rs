@@ -1,0 +1,72 @@
+//! `ctxprof doctor`: what on this host makes the numbers worse.
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Result, bail};
+
+use crate::cli::ColorChoice;
+use crate::cli::doctor::DoctorArgs;
+use crate::command::output::deliver;
+use crate::command::{Outcome, ended, place};
+use crate::counter::trial;
+use crate::host::checks::scene::{Scene, ToolMissing, ToolSeen, Tools};
+use crate::host::surroundings::{Surveyor, Window};
+use crate::host::{checks, probe};
+use crate::record::doctor::{DoctorBody, DoctorDocument, DoctorSettings, SCHEMA};
+use crate::record::{Tool, store, timestamp};
+use crate::sample::Ending;
+use crate::sys::signal;
+use crate::tool::{Missing, go, perf};
+
+/// For how long it is watched what else runs on the pinned CPU: 50 of the ticks in which the kernel counts that.
+const WATCHED: Duration = Duration::from_millis(500);
+
+pub(super) fn execute(arguments: &DoctorArgs, color: ColorChoice) -> Result<Outcome> {
+    signal::catch_stops()?;
+    for path in &arguments.output.output {
+        store::check_writable(path)?;
+    }
+    let root = Path::new("/");
+    let started_at = timestamp(SystemTime::now());
+    let (place, processors) = place(arguments.cpu)?;
+    let host = probe::facts(root, Some(&place), &processors);
+    // First: what is tried out and started below is not to be part of it.
+    let window = watch(place.cpu);
+    if let Some(number) = signal::stop_requested() {
+        return ended(Ending::Interrupted(number as i32), Ok(Outcome::Done));
+    }
+    let scene = Scene {
+        root,
+        facts: &host,
+        cpu: place.cpu,
+        window: &window,
+        perf_events: &trial::perf_events(place.cpu),
+        tools: &tools(),
+    };
+    let body = DoctorBody { findings: checks::examine(&scene).into_iter().map(Into::into).collect() };
+    let settings = DoctorSettings { watched_ns: window.surroundings.elapsed_ns };
+    let (schema, warnings) = (SCHEMA.to_string(), Vec::new());
+    let document = DoctorDocument { schema, tool: Tool::this(), started_at, host, settings, body, warnings };
+    deliver(&document, &arguments.output, color)?;
+    match document.body.serious().as_slice() {
+        serious @ [_, ..] if arguments.strict => bail!("--strict: serious: {}", serious.join(", ")),
+        _ => Ok(Outcome::Done),
+    }
+}
+
+/// What happens on a CPU while this process sleeps.
+fn watch(cpu: usize) -> Window {
+    let surveyor = Surveyor::new(&[cpu]);
+    let earlier = surveyor.look();
+    sleep(WATCHED);
+    surveyor.look().window_since(&earlier)
+}
+
+fn tools() -> Tools {
+    let missing = |Missing { reason, remedy }| ToolMissing { reason, remedy };
+    let perf = perf::find().map(|perf| ToolSeen { path: perf.path().into(), version: perf.version().to_string() });
+    let go = go::find().and_then(|go| Ok(ToolSeen { path: go.path().into(), version: go.version()? }));
+    Tools { perf: perf.map_err(missing), go: go.map_err(missing) }
+}
