@@ -112,6 +112,35 @@ counting_checks
 # One CPU and a fixed time for every instruction: they repeat there.
 if [ "$counts_instructions" = yes ]; then instruction_gate; fi
 
+echo "# doctor knows this guest for what it is, at every level and as any user"
+# What doctor says of a check: finding CHECK DOCUMENT
+finding() {
+  echo "$2" | awk -F'": "' -v id="$1" '/^      "id"/ {of = $2} /^      "(severity|found)"/ && of ~ "^" id "\"" {sub(/",?$/, "", $2); print $2}'
+}
+echo 2 > /proc/sys/kernel/perf_event_paranoid
+document=$(ctxprof doctor --format json)
+check "doctor as root: exit code" 0 $?
+check "doctor as root: checks" 30 "$(echo "$document" | grep -c '^      "id": ')"
+check "doctor: the PMU is emulated, at its rate" yes "$(has 'warning emulated: cycles tick at 1.000 GHz' "$(finding pmu "$document" | tr '\n' ' ')")"
+check "doctor as root: exempt from the level" yes "$(has 'ok level 2, from which this process is exempt' "$(finding perf-paranoid "$document" | tr '\n' ' ')")"
+check "doctor: aarch64 has no TSC" yes "$(has 'ok aarch64 has none' "$(finding tsc "$document" | tr '\n' ' ')")"
+check "doctor: no frequency scaling to be read" yes "$(has 'unknown no cpufreq' "$(finding frequency-scaling "$document" | tr '\n' ' ')")"
+check "doctor: no Go" yes "$(has 'info no go' "$(finding go "$document" | tr '\n' ' ')")"
+check "doctor: nothing is left unsaid" 0 "$(echo "$document" | grep -c '"found": ""')"
+for level in -1 0 1 2 3 4; do
+  echo $level > /proc/sys/kernel/perf_event_paranoid
+  case $level in
+    -1 | 0) level_is=ok events_are="ok events on CPU" ;;
+    1) level_is=warning events_are="warning events are allowed on own threads only" ;;
+    *) level_is=warning events_are="warning events are allowed in user mode only" ;;
+  esac
+  document=$(su -s /bin/sh -c "ctxprof doctor --format json" somebody)
+  check "paranoid $level, uid 1000, doctor: the level" yes "$(has "$level_is level $level" "$(finding perf-paranoid "$document" | tr '\n' ' ')")"
+  check "paranoid $level, uid 1000, doctor: events" yes "$(has "$events_are" "$(finding perf-events "$document" | tr '\n' ' ')")"
+  # User-mode cycles are to be had at any of these levels.
+  check "paranoid $level, uid 1000, doctor: the PMU" yes "$(has 'emulated' "$(finding pmu "$document" | tr '\n' ' ')")"
+done
+
 echo "# stat counts a program at every level, and asks perf only if it is to"
 stat='stat --price none --quiet --format json'
 switches_of() { sed -n 's/^    "switches": \([0-9]*\),$/\1/p' | head -n 1; }

@@ -89,7 +89,7 @@ pub(super) const DOCTOR_EXAMPLES: &str = "Examples:
   sudo ctxprof doctor                               everything that can be looked at
   ctxprof doctor                                    as this user: what is root's to read is unknown
   sudo ctxprof doctor --cpu 3                       if CPU 3 is the one to be measured on
-  sudo ctxprof doctor --wide                        each with its command, and where it was read
+  sudo ctxprof doctor --wide --format csv           each with its command, and where it was read
   sudo ctxprof doctor --strict && sudo ctxprof run  not on a host on which the figures would mislead
   sudo ctxprof doctor -o doctor.json                a file, for `ctxprof report`
 

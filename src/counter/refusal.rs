@@ -12,7 +12,14 @@ pub(super) fn explain(mode: CountingMode, error: &io::Error) -> String {
     let Some(raw) = error.raw_os_error() else { return error.to_string() };
     let errno = Errno::from_raw(raw);
     let paranoid = sysctl::read("kernel.perf_event_paranoid");
-    format!("perf_event_open answered {errno:?} ({}): {}", errno.desc(), reason(mode, errno, paranoid.as_deref()))
+    format!("{}: {}", answer(error), reason(mode, errno, paranoid.as_deref()))
+}
+
+/// What the system answered, alone.
+pub(super) fn answer(error: &io::Error) -> String {
+    let Some(raw) = error.raw_os_error() else { return error.to_string() };
+    let errno = Errno::from_raw(raw);
+    format!("perf_event_open answered {errno:?} ({})", errno.desc())
 }
 
 /// The same of a ring buffer that is not to be had.

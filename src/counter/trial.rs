@@ -5,7 +5,6 @@ use std::io;
 use crate::counter::ladder::{cycles_per_ns, judge_cycles};
 use crate::counter::open::{OpenCounter, Target};
 use crate::counter::{CONTEXT_SWITCHES, Counter, HARDWARE, Side, USER_MODE, refusal};
-use crate::sample::CountingMode;
 use crate::sample::trial::{Cycles, PerfTrials, Refusal};
 
 /// Opens events on this CPU and on the calling thread, each closed again at once; spins for 1.5 ms where there are cycles.
@@ -19,18 +18,15 @@ pub fn perf_events(cpu: usize) -> PerfTrials {
 }
 
 fn opens(counter: &Counter, target: Target) -> Result<OpenCounter, Refusal> {
-    let mode = if matches!(target, Target::Cpu(_)) { CountingMode::Cpu } else { CountingMode::Thread };
-    OpenCounter::open(counter, target).map_err(|error: io::Error| Refusal {
-        errno: error.raw_os_error(),
-        explanation: refusal::explain(mode, &error),
-    })
+    OpenCounter::open(counter, target)
+        .map_err(|error: io::Error| Refusal { errno: error.raw_os_error(), answer: refusal::answer(&error) })
 }
 
 fn cycles() -> Cycles {
     let of = |counters: &'static [Counter]| counters.iter().find(|counter| counter.name.starts_with("cycles"));
     // Who may not look into the kernel is refused before it is looked whether there is a PMU.
     let candidates = [of(HARDWARE), of(USER_MODE)].into_iter().flatten();
-    let mut refused = Refusal { errno: None, explanation: "no event of cycles is known".to_string() };
+    let mut refused = Refusal { errno: None, answer: "no event of cycles is known".to_string() };
     for counter in candidates {
         match opens(counter, Target::CallingThread) {
             Ok(mut cycles) => return judged(cycles_per_ns(&mut cycles)),

@@ -82,7 +82,8 @@ fn column(key: &'static str, heading: &str, expendable: u8) -> Column {
     Column { key, heading: vec![heading.to_string()], align: Align::Left, expendable, wraps: false }
 }
 
-/// Why each that is not as it should be matters, and the command that changes it.
+/// Why each that is not as it should be matters, and the command that changes it. What is unknown, and cannot be known by a
+/// command, says all in its row.
 fn notes(findings: &[&FindingEntry]) -> Vec<String> {
     let note = |finding: &&&FindingEntry| {
         let FindingEntry { id, why, fix, .. } = finding;
@@ -90,7 +91,12 @@ fn notes(findings: &[&FindingEntry]) -> Vec<String> {
         let fix = fix.as_ref().map_or(String::new(), |command| format!(". Try:\n{command}"));
         format!("{id}: {why}{fix}")
     };
-    findings.iter().filter(|finding| finding.severity != Severity::Ok).map(|finding| note(&finding)).collect()
+    let is_worth_a_word = |finding: &&&FindingEntry| match finding.severity {
+        Severity::Ok => false,
+        Severity::Unknown => finding.fix.is_some(),
+        Severity::Info | Severity::Warning | Severity::Serious => true,
+    };
+    findings.iter().filter(is_worth_a_word).map(|finding| note(&finding)).collect()
 }
 
 #[cfg(test)]
@@ -115,6 +121,7 @@ mod tests {
             finding("b", Severity::Warning, Some("sudo x")),
             finding("c", Severity::Unknown, Some("sudo y")),
             finding("d", Severity::Info, None),
+            finding("e", Severity::Unknown, None),
         ];
         let notes = notes(&findings.iter().collect::<Vec<_>>());
         assert_eq!(notes, ["b: it matters. Try:\nsudo x", "c: it matters. Try:\nsudo y", "d: it matters"]);

@@ -25,10 +25,11 @@ pub enum Cycles {
     Counting { gigahertz: f64 },
 }
 
-/// A refusal: what the system answered, and in words why and what would help.
+/// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// `None` where it was no system call that failed.
     pub errno: Option<i32>,
-    pub explanation: String,
+    /// What the system answered, as a sentence.
+    pub answer: String,
 }

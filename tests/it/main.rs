@@ -6,6 +6,7 @@ mod command_line;
 mod compares;
 mod counting;
 mod diffs;
+mod doctor;
 mod examples;
 mod latency;
 mod layers;

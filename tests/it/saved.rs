@@ -9,7 +9,7 @@ use crate::support::{SHORT, run};
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
 /// One of every command that has a table.
-const DOCUMENTS: &[&str] = &["run-1", "stat-1", "compare-1", "diff-1", "list-1", "memory-1", "sweep-1"];
+const DOCUMENTS: &[&str] = &["run-1", "stat-1", "compare-1", "diff-1", "list-1", "memory-1", "sweep-1", "doctor-1"];
 
 /// What each is shown in, and what files of it end in.
 const FORMATS: [(&str, &str); 5] =

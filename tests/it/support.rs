@@ -183,7 +183,7 @@ impl Cgroup {
                 continue;
             }
             let group = Cgroup(folder);
-            if ["pids.max", "memory.max", "memory.limit_in_bytes"]
+            if ["pids.max", "memory.max", "memory.limit_in_bytes", "cpu.max", "cpu.cfs_quota_us"]
                 .iter()
                 .any(|file| file.starts_with(controller) && group.0.join(file).exists())
             {

@@ -9,7 +9,7 @@ use crate::sample::trial::{Cycles, Refusal};
 /// Lets everyone count on a CPU.
 const ALLOW: &str = "sudo sysctl kernel.perf_event_paranoid=0";
 /// What a container must be started with, besides the level.
-const ALLOW_IN_CONTAINER: &str = "docker run --cap-add PERFMON --security-opt seccomp=unconfined …";
+const ALLOW_IN_CONTAINER: &str = "docker run --cap-add PERFMON --security-opt seccomp=unconfined IMAGE ctxprof run";
 
 pub(super) const PARANOID: Check = Check {
     id: "perf-paranoid",
@@ -63,11 +63,11 @@ fn perf_events(scene: &Scene<'_>) -> Verdict {
         (Ok(()), _, _) => return Ok(Found::ok(format!("events on CPU {} are allowed", scene.cpu))),
         (Err(refusal), ..) => refusal,
     };
-    let why = &refusal.explanation;
+    let answer = &refusal.answer;
     let found = match (&tried.on_thread, &tried.in_user_mode) {
-        (Ok(()), _) => Found::warning(format!("events are allowed on own threads only: {why}")),
-        (_, Ok(())) => Found::warning(format!("events are allowed in user mode only: {why}")),
-        _ => Found::serious(format!("events are refused altogether: {why}")),
+        (Ok(()), _) => Found::warning(format!("events are allowed on own threads only: {answer}")),
+        (_, Ok(())) => Found::warning(format!("events are allowed in user mode only: {answer}")),
+        _ => Found::serious(format!("events are refused altogether: {answer}")),
     };
     Ok(match refusal.errno.map(Errno::from_raw) {
         Some(Errno::EACCES) => found.fix(ALLOW),
@@ -127,9 +127,9 @@ fn pmu(scene: &Scene<'_>) -> Verdict {
         Cycles::Counting { gigahertz } => Found::ok(format!("cycles are counted, {gigahertz:.2} a ns")),
         Cycles::Emulated(how) => Found::warning(format!("emulated: {how}")),
         Cycles::Lying(how) => Found::warning(format!("not to be believed: {how}")),
-        Cycles::Refused(Refusal { errno, explanation }) => match errno.map(Errno::from_raw) {
-            Some(Errno::ENOENT | Errno::ENODEV | Errno::EOPNOTSUPP) => Found::info(format!("absent: {explanation}")),
-            _ => Found::unknown(explanation.clone()),
+        Cycles::Refused(Refusal { errno, answer }) => match errno.map(Errno::from_raw) {
+            Some(Errno::ENOENT | Errno::ENODEV | Errno::EOPNOTSUPP) => Found::info(format!("absent: {answer}")),
+            _ => Found::unknown(answer.clone()),
         },
     })
 }
@@ -146,7 +146,7 @@ mod tests {
     const FILTERED: &str = "CapEff:\t0000000000000000\nSeccomp:\t2\nSeccomp_filters:\t2\n";
 
     fn refused(errno: Errno) -> Result<(), Refusal> {
-        Err(Refusal { errno: Some(errno as i32), explanation: format!("{errno:?}") })
+        Err(Refusal { errno: Some(errno as i32), answer: format!("{errno:?}") })
     }
 
     fn with_perf(on_cpu: Result<(), Refusal>, on_thread: Result<(), Refusal>, user: Result<(), Refusal>) -> MadeUp {
@@ -218,9 +218,8 @@ mod tests {
             made_up.perf_events.cycles = cycles;
             made_up.look(&PMU, &[])
         };
-        let refused = |errno: Errno| {
-            with(Cycles::Refused(Refusal { errno: Some(errno as i32), explanation: format!("{errno:?}") }))
-        };
+        let refused =
+            |errno: Errno| with(Cycles::Refused(Refusal { errno: Some(errno as i32), answer: format!("{errno:?}") }));
         expect(&with(Cycles::Counting { gigahertz: 3.4 }), Fine, "3.40 a ns", "");
         expect(&with(Cycles::Emulated("1.000 GHz".to_string())), Warning, "emulated: 1.000 GHz", "");
         expect(&with(Cycles::Lying("reads 0".to_string())), Warning, "reads 0", "");

@@ -34,13 +34,14 @@ fn observers(scene: &Scene<'_>) -> Verdict {
         }
     }
     let Seen { perf, bpf, looked_at, hidden } = seen;
-    let unseen = if hidden == 0 { String::new() } else { format!("; {hidden} processes are not ours to look at") };
+    let unseen = if hidden == 0 { String::new() } else { format!("; {hidden} more are not ours to look at") };
     let list = |names: &[String]| names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
     Ok(match (perf.as_slice(), bpf.as_slice()) {
-        (_, _) if looked_at == 0 => return Err(format!("no process could be looked at{unseen}")),
-        ([], []) if hidden > 0 => Found::unknown(format!("none in the {looked_at} processes that are ours{unseen}"))
-            .fix("sudo ctxprof doctor"),
-        ([], []) => Found::ok(format!("no other process of {looked_at} holds a perf event or a BPF program")),
+        (_, _) if looked_at == 0 => return Err(format!("{hidden} processes are not ours to look at")),
+        ([], []) if hidden > 0 => {
+            Found::unknown(format!("held by none of {looked_at}{unseen}")).fix("sudo ctxprof doctor")
+        }
+        ([], []) => Found::ok(format!("held by none of {looked_at} other processes")),
         ([], bpf) => {
             Found::info(format!("BPF programs are held by {}{unseen}", list(bpf))).fix("sudo bpftool prog list")
         }
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn who_holds_perf_events_or_bpf_programs_is_named() {
         let look = |open: &[&str]| MadeUp::default().look_below(&OBSERVERS, process(open).path());
-        expect(&look(&["/dev/null"]), Fine, "no other process of 1", "");
+        expect(&look(&["/dev/null"]), Fine, "none of 1 other", "");
         expect(&look(&["/dev/null", "anon_inode:[perf_event]"]), Warning, "observer (77)", "");
         expect(&look(&["anon_inode:bpf-prog"]), Info, "BPF programs are held by observer (77)", "bpftool");
     }
@@ -116,9 +117,14 @@ mod tests {
     fn processes_that_cannot_be_looked_at_are_counted() {
         let some = process(&[]);
         fs::create_dir_all(some.path().join("proc/78")).unwrap();
-        expect(&MadeUp::default().look_below(&OBSERVERS, some.path()), Unknown, "1 processes are not ours", "sudo");
+        expect(
+            &MadeUp::default().look_below(&OBSERVERS, some.path()),
+            Unknown,
+            "none of 1; 1 more are not ours",
+            "sudo",
+        );
         let none = made_up_root(&[("proc/78/comm", "x")]);
-        expect(&MadeUp::default().look_below(&OBSERVERS, none.path()), Unknown, "no process could", "");
+        expect(&MadeUp::default().look_below(&OBSERVERS, none.path()), Unknown, "1 processes are not ours", "");
         expect(&MadeUp::default().look(&OBSERVERS, &[]), Unknown, "/proc: No such file", "");
     }
 

@@ -43,7 +43,8 @@ const MUCH_LOAD: f64 = 0.25;
 fn load(scene: &Scene<'_>) -> Verdict {
     let busy_ns = scene.window.busy_ns.ok_or_else(|| format!("/proc/stat has no line of cpu{}", scene.cpu))?;
     let elapsed_ns = scene.window.surroundings.elapsed_ns.max(1);
-    let busy = busy_ns as f64 / elapsed_ns as f64;
+    // The kernel's ticks may be one more than fit.
+    let busy = (busy_ns as f64 / elapsed_ns as f64).min(1.0);
     let what = format!("CPU {} was busy {} of {:.1} s", scene.cpu, Share(busy), elapsed_ns as f64 / 1e9);
     let who = "ps -eo psr,pcpu,pid,comm --sort=-pcpu | head";
     Ok(match busy {
