@@ -23,17 +23,20 @@ fn opens(counter: &Counter, target: Target) -> Result<OpenCounter, Refusal> {
 }
 
 fn cycles() -> Cycles {
-    let of = |counters: &'static [Counter]| counters.iter().find(|counter| counter.name.starts_with("cycles"));
-    // Who may not look into the kernel is refused before it is looked whether there is a PMU.
-    let candidates = [of(HARDWARE), of(USER_MODE)].into_iter().flatten();
     let mut refused = Refusal { errno: None, answer: "no event of cycles is known".to_string() };
-    for counter in candidates {
+    for counter in cycle_counters() {
         match opens(counter, Target::CallingThread) {
             Ok(mut cycles) => return judged(cycles_per_ns(&mut cycles)),
             Err(refusal) => refused = refusal,
         }
     }
     Cycles::Refused(refused)
+}
+
+/// Cycles as a whole, and those in user mode: who may not look into the kernel is refused before it is looked whether there is
+/// a PMU. Each is the last of its list, after parts of it.
+fn cycle_counters() -> impl Iterator<Item = &'static Counter> {
+    [HARDWARE.last(), USER_MODE.last()].into_iter().flatten()
 }
 
 fn judged(cycles_per_ns: Result<f64, String>) -> Cycles {
@@ -51,6 +54,12 @@ fn judged(cycles_per_ns: Result<f64, String>) -> Cycles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_all_cycles_and_not_of_the_kernels() {
+        let names: Vec<&str> = cycle_counters().map(|counter| counter.name).collect();
+        assert_eq!(names, ["cycles", "cycles:u"]);
+    }
 
     #[test]
     fn cycles_are_judged_by_their_rate() {
