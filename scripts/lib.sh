@@ -12,8 +12,24 @@ as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Whether version $1 is at least $2.
-at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+# Whether $1 is a version, and at least $2.
+at_least() { [[ $1 == [0-9]* ]] && [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# apt-get as root, without questions; it waits for whoever else installs something.
+apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@"; }
+
+# Gets the lists of packages, once. A machine that has just started gets them by itself, and that lock apt does not wait for.
+refresh_packages() {
+  local said try
+  [ -z "${refreshed:-}" ] || return 0
+  for ((try = 1; ; try++)); do
+    if said=$(apt_get update 2>&1); then break; fi
+    [[ $said == *" lock "* && $try -lt 24 ]] || die "apt-get update failed: $said"
+    [ "$try" -gt 1 ] || say "waiting for another apt to be done"
+    sleep 5
+  done
+  refreshed=yes
+}
 
 # Installs Debian's or Ubuntu's packages, those missing of them.
 install_packages() {
@@ -23,9 +39,9 @@ install_packages() {
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   command -v apt-get > /dev/null || die "please install: ${missing[*]} (no apt-get here to do it)"
+  refresh_packages
   say "installing ${missing[*]}"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 update
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 install --no-install-recommends "${missing[@]}" > /dev/null
+  apt_get -y install --no-install-recommends "${missing[@]}" > /dev/null
 }
 
 # Puts a program of a Debian or Ubuntu package on PATH without installing the package, which would start a service for all
@@ -42,7 +58,7 @@ program_of() {
     (
       cd "$folder" || exit
       apt-get -qq download "$package" 2> /dev/null || {
-        as_root apt-get -qq -o DPkg::Lock::Timeout=120 update
+        refresh_packages
         apt-get -qq download "$package"
       }
       dpkg-deb -x "$package"_*.deb .
@@ -52,24 +68,60 @@ program_of() {
   PATH=$PATH:$folder/usr/bin
 }
 
+# Makes a bare Debian 13 in a folder, with these packages besides: bare_debian FOLDER PACKAGE... As root. Its cargo trusts whom this
+# machine trusts, since a network may put a certificate authority of its own between us and crates.io.
+bare_debian() {
+  local folder=$1
+  shift
+  install_packages mmdebstrap ca-certificates
+  mmdebstrap --quiet --variant=minbase "${@/#/--include=}" trixie "$folder"
+  install -D -m 644 "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$folder/etc/ssl/host-certificates.crt"
+  mkdir -p "$folder/root/.cargo"
+  printf '[http]\ncainfo = "/etc/ssl/host-certificates.crt"\n' > "$folder/root/.cargo/config.toml"
+}
+
+# A port that nobody answers on.
+free_port() {
+  local port
+  while port=$((RANDOM % 20000 + 20000)); (: > "/dev/tcp/127.0.0.1/$port") 2> /dev/null; do :; done
+  echo "$port"
+}
+
 cargo_version() { cargo --version 2> /dev/null | awk '{print $2}'; }
+
+# The packages of a cargo that is new enough, where the system has one: its own, one with the version in its name (Ubuntu's, of
+# which the oldest is nearest to what is tested), or the one that Debian 12 keeps for its browsers.
+cargo_packages() {
+  local package candidate
+  for package in cargo $(apt-cache pkgnames cargo-1. | sort -V) cargo-web; do
+    candidate=$(apt-cache policy "$package" | awk '$1 == "Candidate:" {print $2}')
+    case $package in cargo-1.*) candidate=${package#cargo-} ;; esac
+    if at_least "$candidate" "$MINIMAL_CARGO"; then
+      echo "$package ${package/cargo/rustc}"
+      return
+    fi
+  done
+}
 
 # Puts a cargo that is new enough on PATH: the one that is there, rustup's of this or the invoking user, or a package.
 ensure_cargo() {
-  local home
+  local home packages folder
   home=$(getent passwd "${SUDO_USER:-$(id -un)}" | cut -d: -f6)
-  [ -x "$home/.cargo/bin/cargo" ] && PATH=$home/.cargo/bin:$PATH
-  if ! at_least "$(cargo_version)" "$MINIMAL_CARGO"; then
+  # Ubuntu's with the version in its name is in a folder of its own.
+  for folder in /usr/lib/rust-1.*/bin "$home/.cargo/bin"; do
+    if [ -x "$folder/cargo" ]; then PATH=$folder:$PATH; fi
+  done
+  if ! at_least "$(cargo_version)" "$MINIMAL_CARGO" && command -v apt-get > /dev/null; then
     install_packages gcc libc6-dev ca-certificates
-    if apt-cache show cargo-1.85 > /dev/null 2>&1; then
-      install_packages cargo-1.85 rustc-1.85
-      PATH=/usr/lib/rust-1.85/bin:$PATH
-    else
-      install_packages cargo rustc
+    refresh_packages
+    read -ra packages <<< "$(cargo_packages)"
+    if [ ${#packages[@]} -gt 0 ]; then
+      install_packages "${packages[@]}"
+      PATH=/usr/lib/rust-${packages[0]#cargo-}/bin:$PATH
     fi
   fi
   at_least "$(cargo_version)" "$MINIMAL_CARGO" ||
-    die "cargo $MINIMAL_CARGO or newer is needed, here is $(cargo_version); see https://rustup.rs"
+    die "cargo $MINIMAL_CARGO or newer is needed, here is $(cargo_version | grep . || echo none); see https://rustup.rs"
   command -v cc > /dev/null || install_packages gcc libc6-dev
 }
 
