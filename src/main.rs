@@ -31,8 +31,8 @@ fn main() -> ExitCode {
         }
         Ok(Outcome::Interrupted(signal)) => ExitCode::from(SIGNALLED + signal as u8),
         Err(error) => {
-            // Not eprintln, which panics where stderr is closed.
-            let _ = writeln!(std::io::stderr(), "ctxprof: {error:#}");
+            // Not eprintln, which panics where stderr is closed; in one piece, which no other process's words come between.
+            let _ = std::io::stderr().write_all(format!("ctxprof: {error:#}\n").as_bytes());
             ExitCode::from(command::failure_code(&cli, &error))
         }
     }

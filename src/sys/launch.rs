@@ -115,7 +115,18 @@ impl Suspended {
     /// # Errors
     /// [`NotStarted`]; the child has then been waited for.
     pub fn release(self) -> Result<Pid> {
-        let _ = unistd::write(&self.go, &[1]);
+        let told = loop {
+            match unistd::write(&self.go, &[1]) {
+                Err(Errno::EINTR) => {}
+                told => break told,
+            }
+        };
+        if told.is_err() {
+            // It has ended already, or ends now that nobody can tell it to go on: never to be waited for as a program.
+            drop(self.go);
+            while reap::reap(self.pid, true)?.is_none() {}
+            return told.map(|_| self.pid).context("telling a program to start");
+        }
         let mut errno = [0; 4];
         let said = loop {
             match unistd::read(&self.failure, &mut errno) {

@@ -8,6 +8,7 @@ mod counting;
 mod diffs;
 mod doctor;
 mod examples;
+mod faults;
 mod latency;
 mod layers;
 mod memory;

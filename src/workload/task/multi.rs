@@ -6,6 +6,9 @@
 //!
 //! There is no floor of its own: a single task on these workers is the floor of `task-channel` with more expensive wakes.
 
+use std::io::{self, Write};
+use std::panic;
+use std::process;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -13,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::gettid;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::sample::{Kind, SwitchSource};
 use crate::sys::signal;
@@ -41,19 +44,17 @@ fn prepare(setting: &Setting) -> Result<Box<dyn Session>> {
     let workers = Arc::<Mutex<Vec<Party>>>::default();
     let (started, seats) = (Arc::clone(&workers), *setting);
     let turn = AtomicUsize::new(0);
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(setting.workers)
-        .thread_name("ctxprof-worker")
-        .on_thread_start(move || {
-            // Signals are the main thread's. A worker that cannot be seated is not entered, and missed below.
-            let odd = turn.fetch_add(1, Ordering::Relaxed) % 2 == 1;
-            let seated = signal::block_all().and_then(|()| if odd { seats.seat_follower() } else { Ok(()) });
-            if seated.is_ok() {
-                started.lock().unwrap_or_else(PoisonError::into_inner).push(Party::thread(gettid()));
-            }
-        })
-        .build()
-        .context("starting a tokio runtime")?;
+    check_threads(setting.workers)?;
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(setting.workers).thread_name("ctxprof-worker").on_thread_start(move || {
+        // Signals are the main thread's. A worker that cannot be seated is not entered, and missed below.
+        let odd = turn.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+        let seated = signal::block_all().and_then(|()| if odd { seats.seat_follower() } else { Ok(()) });
+        if seated.is_ok() {
+            started.lock().unwrap_or_else(PoisonError::into_inner).push(Party::thread(gettid()));
+        }
+    });
+    let runtime = build(&mut builder)?;
     let all_started = || workers.lock().unwrap_or_else(PoisonError::into_inner).len() == setting.workers;
     if !(0..1000).any(|_| {
         all_started() || {
@@ -65,6 +66,44 @@ fn prepare(setting: &Setting) -> Result<Box<dyn Session>> {
     }
     let workers = workers.lock().unwrap_or_else(PoisonError::into_inner).clone();
     TaskSession::on(runtime, workers, ping_pong::<SharedSwitches>)
+}
+
+/// Has as many threads at once, for a moment. Tokio does not return the error where it cannot have its own: it panics.
+fn check_threads(count: usize) -> Result<()> {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock();
+    let mut held = Vec::with_capacity(count);
+    let refused = loop {
+        if held.len() == count {
+            break None;
+        }
+        let gate = Arc::clone(&gate);
+        let wait = move || {
+            let _ = signal::block_all();
+            drop(gate.lock());
+        };
+        match thread::Builder::new().spawn(wait) {
+            Ok(thread) => held.push(thread),
+            Err(error) => break Some(error),
+        }
+    };
+    drop(closed);
+    held.into_iter().for_each(|thread| drop(thread.join()));
+    refused.map_or(Ok(()), |error| Err(error).with_context(|| format!("starting {count} threads for tokio")))
+}
+
+/// Builds a runtime. Where threads that were to be had a moment ago are not any more, it ends this process with the reason: after
+/// tokio's panic the workers that it does have are waited for, and they wait for those that it has not.
+fn build(builder: &mut Builder) -> Result<Runtime> {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(|panicked| {
+        let words = panicked.payload().downcast_ref::<String>().map_or("it panicked", String::as_str);
+        let _ = writeln!(io::stderr(), "ctxprof: starting a tokio runtime: {words}; ending");
+        process::exit(1);
+    }));
+    let built = builder.build();
+    panic::set_hook(usual);
+    built.context("starting a tokio runtime")
 }
 
 /// The tally of tasks that may run on any worker.

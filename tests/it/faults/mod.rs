@@ -1,0 +1,148 @@
+//! The fault matrix: every system call that matters refused, in every command, with each error that it can really give, at
+//! several moments of the run.
+//!
+//! ```text
+//! ctxprof --version    loader ─ runtime ─ main ─ prints             how many calls come before main
+//! uninjected           loader ─ runtime ─ main ─ call 1 ─ call 2 … call n
+//! a cell                                        └ refused          one of these, once or from then on
+//! ```
+//!
+//! A cell is one run of the built binary under strace. It holds if the run ends in its time, with exit code 0 or with 1 and
+//! the reason, without a panic, and leaves no process, no half-written file and no temporary file.
+
+mod cell;
+mod table;
+mod trace;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::faults::cell::{Cell, Verdict};
+use crate::faults::table::{CALLS, PASSING, Repeat, SUBJECTS, Subject};
+use crate::faults::trace::Calls;
+use crate::support::{can, run};
+
+/// How many cells of those that the table has run in a usual test; each injects a fault that was reached.
+const LEAST_CELLS: usize = 300;
+/// One cell of so many is run in a usual test.
+const USUAL_SHARE: usize = 2;
+/// `all` runs every cell; anything else only those with that in their names.
+const CHOICE: &str = "CTXPROF_TEST_FAULTS";
+/// Cells measure nothing: two at a time disturb nobody.
+const WORKERS: usize = 2;
+/// What programs built by other tools are kept in, by root.
+const CACHE: &str = "/var/cache/ctxprof/go";
+
+#[test]
+fn whatever_the_kernel_refuses_every_command_ends_in_order() {
+    if !can("root") || !can("perf") || !can("strace") || !can("go") {
+        return;
+    }
+    // Builds the Go programs: a cell is about what runs, a build takes seconds.
+    run("ctxprof run goroutine-channel --time 0.01 --incarnations 1 --samples 1 --no-save --quiet").expect(0, &[]);
+    run("ctxprof memory goroutine --max 1 --incarnations 1 --quiet").expect(0, &[]);
+    let begun = Instant::now();
+    let kept_before = listing(CACHE);
+    let cells = cells();
+    let planned = cells.len();
+    let (left, outcomes) = (Mutex::new(cells.into_iter()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                loop {
+                    let Some(cell) = left.lock().unwrap().next() else { return };
+                    let started = Instant::now();
+                    let verdict = cell.run();
+                    if env::var_os(CHOICE).is_some() {
+                        println!("{:6.1?} {cell}: {verdict:?}", started.elapsed());
+                    }
+                    outcomes.lock().unwrap().push((cell, verdict, started.elapsed()));
+                }
+            });
+        }
+    });
+    let outcomes = outcomes.into_inner().unwrap();
+    report(&outcomes, planned, begun.elapsed());
+    let failed: Vec<String> = outcomes
+        .iter()
+        .filter_map(|(cell, verdict, _)| match verdict {
+            Verdict::Failed(why) => Some(format!("{cell}: {why}")),
+            _ => None,
+        })
+        .collect();
+    assert!(failed.is_empty(), "{} cells:\n{}", failed.len(), failed.join("\n"));
+    assert_eq!(listing(CACHE), kept_before, "what is in {CACHE}");
+    let held = outcomes.iter().filter(|(_, verdict, _)| !matches!(verdict, Verdict::NotReached)).count();
+    assert!(env::var_os(CHOICE).is_some() || held >= LEAST_CELLS, "{held} cells only");
+}
+
+/// The cells of every command, those that were asked for.
+fn cells() -> Vec<Cell> {
+    let choice = env::var(CHOICE).unwrap_or_default();
+    let before_main = Calls::before_main();
+    // Counting calls takes a run of each command: not of those that the choice leaves out by name.
+    let is_named = |subject: &&Subject| choice.starts_with(subject.name);
+    let named = SUBJECTS.iter().any(|subject| is_named(&subject));
+    let subjects = SUBJECTS.iter().filter(|subject| !named || is_named(subject));
+    let cells = subjects.flat_map(|subject| {
+        let calls = Calls::of(subject);
+        cells_of(subject, &calls, &before_main, choice == "all")
+    });
+    let share = if choice.is_empty() { USUAL_SHARE } else { 1 };
+    let cells = cells.step_by(share);
+    cells.filter(|cell| choice.is_empty() || choice == "all" || cell.to_string().contains(&choice)).collect()
+}
+
+/// For every call that the command makes: each errno at one of the moments, or, if all are wanted, each at each.
+fn cells_of(subject: &'static Subject, calls: &Calls, before_main: &Calls, all: bool) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for call in CALLS {
+        let moments = calls.moments(call.name, before_main);
+        if moments.is_empty() {
+            continue;
+        }
+        for (at, &errno) in call.errnos.iter().enumerate() {
+            let chosen = if all { moments.clone() } else { vec![moments[at % moments.len()]] };
+            cells.extend(chosen.into_iter().map(|nth| Cell { subject, call, errno, nth, repeat: Repeat::Once }));
+            // What is used up stays used up.
+            if !PASSING.contains(&errno) && (all || at == 0) {
+                cells.push(Cell { subject, call, errno, nth: moments[0], repeat: Repeat::FromThenOn });
+            }
+        }
+    }
+    cells
+}
+
+/// Prints how many cells ran and how they ended.
+fn report(outcomes: &[(Cell, Verdict, Duration)], planned: usize, elapsed: Duration) {
+    let mut rows: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
+    for (cell, verdict, took) in outcomes {
+        let row = rows.entry(cell.subject.name).or_default();
+        row[match verdict {
+            Verdict::WentOn => 0,
+            Verdict::SaidWhy => 1,
+            Verdict::Failed(_) => 2,
+            Verdict::NotReached => 3,
+        }] += 1;
+        if *took > Duration::from_secs(8) {
+            println!("took {took:.1?}: {cell}");
+        }
+    }
+    println!("{:20} {:>8} {:>8} {:>8} {:>12}", "command", "went on", "said why", "failed", "not reached");
+    for (name, [on, why, failed, not]) in &rows {
+        println!("{name:20} {on:8} {why:8} {failed:8} {not:12}");
+    }
+    let held = outcomes.iter().filter(|(_, verdict, _)| !matches!(verdict, Verdict::NotReached)).count();
+    println!("{held} cells of {planned} planned ran with their fault in {elapsed:.0?}");
+}
+
+fn listing(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
