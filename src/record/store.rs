@@ -3,11 +3,14 @@
 use std::env;
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
+
+use crate::sys::ownership;
 
 /// Root's documents, which everyone may read.
 const SYSTEM_STATE: &str = "/var/lib/ctxprof";
@@ -40,14 +43,16 @@ pub fn keep(folder: &Path, started_at: &str, content: &str) -> Result<PathBuf> {
         .with_context(|| format!("making {}", folder.display()))?;
     let stamp: String = started_at.chars().filter(char::is_ascii_alphanumeric).collect();
     let path = folder.join(format!("run-{stamp}-{}.json", std::process::id()));
-    write_whole(&path, content)?;
+    let mut readers = None;
     if geteuid().is_root() {
+        // Whoever else could change what is in it could have root open another file to all readers.
+        ownership::check_folder(folder)?;
         // Whatever root's umask is: what a machine costs is no secret of its administrator's.
-        for (path, mode) in [(folder, 0o755), (path.as_path(), 0o644)] {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode))
-                .with_context(|| format!("opening {} to all readers", path.display()))?;
-        }
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("opening {} to all readers", folder.display()))?;
+        readers = Some(0o644);
     }
+    replace(&path, content, readers)?;
     Ok(path)
 }
 
@@ -105,23 +110,50 @@ pub fn check_writable(path: &Path) -> Result<()> {
 }
 
 /// Writes a file whole or not at all: into a new file beside it, which then takes its name. A symbolic link of that
-/// name is replaced, not followed. What is no regular file (a pipe, /dev/stdout) is written into.
+/// name is replaced, not followed, but for those of /dev and /proc. What is no regular file (a pipe, /dev/stdout) is written
+/// into.
 ///
 /// # Errors
 /// The folder may not be written, or the disk is full; then nothing has changed.
 pub fn write_whole(path: &Path, content: &str) -> Result<()> {
-    let writing = || format!("writing {}", path.display());
-    if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
-        return fs::OpenOptions::new()
+    match stream(path) {
+        Some(flags) => fs::OpenOptions::new()
             .write(true)
+            .custom_flags(flags.bits())
             .open(path)
             .and_then(|mut file| file.write_all(content.as_bytes()))
-            .with_context(writing);
+            .with_context(|| format!("writing {}", path.display())),
+        None => replace(path, content, None),
     }
+}
+
+/// How to open what is to be written into rather than replaced; `None` for everything else.
+///
+/// A link that somebody else has put into a folder that all may write, where root is about to write a report, leads wherever that
+/// one likes: to a disk, too.
+fn stream(path: &Path) -> Option<OFlag> {
+    let is_link = fs::symlink_metadata(path).ok()?.is_symlink();
+    let of_the_kernel = || {
+        let folder = fs::canonicalize(parent_of(path)).unwrap_or_default();
+        ["/dev", "/proc"].iter().any(|top| folder.starts_with(top)) && !folder.starts_with("/dev/shm")
+    };
+    if fs::metadata(path).ok()?.is_file() || is_link && !of_the_kernel() {
+        return None;
+    }
+    Some(if is_link { OFlag::empty() } else { OFlag::O_NOFOLLOW })
+}
+
+/// The same for what is a regular file, a link, or not there; for all readers, or as the umask has it.
+fn replace(path: &Path, content: &str, mode: Option<u32>) -> Result<()> {
+    let writing = || format!("writing {}", path.display());
     let mut file = tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o644))
         .tempfile_in(parent_of(path))
         .with_context(writing)?;
+    if let Some(mode) = mode {
+        // Of the open file: what has its name by then may be another.
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode)).with_context(writing)?;
+    }
     file.write_all(content.as_bytes()).with_context(writing)?;
     file.as_file().sync_all().with_context(writing)?;
     file.persist(path).with_context(writing)?;
@@ -138,6 +170,8 @@ fn parent_of(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
     use std::os::unix::fs::symlink;
 
     #[test]
@@ -162,6 +196,46 @@ mod tests {
         write_whole(&link, "new").unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
         assert_eq!(fs::read_to_string(&link).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_link_to_a_device_that_somebody_planted_is_replaced_and_those_of_dev_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link.json");
+        // A write to it fails, so that one that was followed would show.
+        symlink("/dev/full", &link).unwrap();
+        write_whole(&link, "new").unwrap();
+        assert!(!fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&link).unwrap(), "new");
+        // As a shell's >(…) has it.
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        write_whole(Path::new(&format!("/dev/fd/{}", writer.as_raw_fd())), "piped").unwrap();
+        drop(writer);
+        let mut said = String::new();
+        fs::File::from(reader).read_to_string(&mut said).unwrap();
+        assert_eq!(said, "piped");
+    }
+
+    #[test]
+    fn root_keeps_nothing_where_others_could_have_put_something_else() {
+        if !geteuid().is_root() {
+            eprintln!("skipped: others keep their runs where they like");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (elsewhere, planted) = (folder.path().join("elsewhere"), folder.path().join("planted"));
+        fs::create_dir(&elsewhere).unwrap();
+        fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o700)).unwrap();
+        symlink(&elsewhere, &planted).unwrap();
+        let error = keep(&planted, "2026-11-23T18:00:00Z", "one").unwrap_err();
+        assert!(error.to_string().contains("symbolic link"), "{error}");
+        assert_eq!(fs::metadata(&elsewhere).unwrap().permissions().mode() & 0o777, 0o700);
+        let open = folder.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        let error = keep(&open, "2026-11-23T18:00:00Z", "one").unwrap_err();
+        assert!(error.to_string().contains("others may write it"), "{error}");
+        assert_eq!(fs::read_dir(&open).unwrap().count() + fs::read_dir(&elsewhere).unwrap().count(), 0);
     }
 
     #[test]

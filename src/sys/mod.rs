@@ -12,6 +12,7 @@ pub mod futex;
 pub mod inbox;
 pub mod launch;
 pub mod layout;
+pub mod ownership;
 pub mod perf;
 pub mod pidfd;
 pub mod policy;

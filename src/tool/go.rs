@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::sys::{errand, signal};
+use crate::sys::{errand, ownership, signal};
 use crate::tool::system::{self, System, is_program};
 use crate::tool::{Missing, private};
 
@@ -149,7 +149,7 @@ impl Toolchain {
         if fs::symlink_metadata(&program).is_err() {
             self.make(product, cache, sources, &program)?;
         }
-        private::check(&program)?;
+        ownership::check(&program)?;
         Ok(program)
     }
 

@@ -1,12 +1,14 @@
 //! Folders and files that nobody else may have written: what is executed from them may run as root.
 
 use std::env;
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::unistd::geteuid;
+
+use crate::sys::ownership;
 
 /// Root's programs.
 const SYSTEM_CACHE: &str = "/var/cache/ctxprof";
@@ -35,38 +37,15 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
         .mode(0o700)
         .create(folder)
         .with_context(|| format!("making {}", folder.display()))?;
-    check_folder(folder)
-}
-
-/// # Errors
-/// The folder or the one above it is a symbolic link, not this user's, or writable by others.
-pub(super) fn check_folder(folder: &Path) -> Result<()> {
-    folder.parent().map_or(Ok(()), check)?;
-    check(folder)
-}
-
-/// # Errors
-/// The file or folder is absent, a symbolic link, not this user's, or writable by others.
-pub(super) fn check(path: &Path) -> Result<()> {
-    let found = fs::symlink_metadata(path).with_context(|| format!("looking at {}", path.display()))?;
-    let user = geteuid().as_raw();
-    let refused = if found.is_symlink() {
-        "it is a symbolic link".to_string()
-    } else if found.uid() != user {
-        format!("it belongs to user {}, not to user {user}", found.uid())
-    } else if found.mode() & 0o022 != 0 {
-        format!("others may write it (mode {:04o})", found.mode() & 0o7777)
-    } else {
-        return Ok(());
-    };
-    bail!("{} is not used: {refused}; see who made it, then remove it", path.display())
+    ownership::check_folder(folder)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use nix::unistd::{Uid, chown};
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     fn check_refused(folder: &Path, words: &str) {
         let error = make_folder(folder).unwrap_err().to_string();

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::unistd::{AccessFlags, access};
+use nix::unistd::{AccessFlags, User, access, geteuid};
 
 /// A family of systems that install programs in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +67,16 @@ pub(crate) fn family(release: &str) -> Option<(System, &'static str)> {
 
 /// Leaves a command nothing of the environment but what a wrapper needs to find the real program.
 ///
-/// `LD_PRELOAD` or `GODEBUG` would change what is measured, and a locale how numbers are written.
+/// `LD_PRELOAD` or `GODEBUG` would change what is measured, and a locale how numbers are written. Root's `HOME` is root's own: sudo
+/// may have kept the user's, with whose settings (`.perfconfig`) nothing runs as root.
 pub(super) fn clear_environment(command: &mut Command) {
     command.env_clear().env("LC_ALL", "C");
-    command.envs(["PATH", "HOME"].into_iter().filter_map(|name| Some((name, env::var_os(name)?))));
+    command.envs(env::var_os("PATH").map(|path| ("PATH", path)));
+    let home = match geteuid() {
+        user if user.is_root() => User::from_uid(user).ok().flatten().map(|user| user.dir.into_os_string()),
+        _ => env::var_os("HOME"),
+    };
+    command.envs(home.map(|home| ("HOME", home)));
 }
 
 #[cfg(test)]

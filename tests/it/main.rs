@@ -19,6 +19,7 @@ mod placement;
 mod policies;
 mod programs;
 mod refusals;
+mod rights;
 mod rings;
 mod saved;
 mod stats;
