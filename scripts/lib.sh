@@ -125,6 +125,22 @@ ensure_cargo() {
   command -v cc > /dev/null || install_packages gcc libc6-dev
 }
 
+# Puts cargo-deny on PATH, built once beside the build: a minute and a half of CPU time without optimization. It takes a newer cargo
+# than ctxprof does; fails where that is not here, and says so.
+cargo_deny() {
+  local version=0.20.2 cargo=1.88 folder
+  folder=${CARGO_TARGET_DIR:-$PWD/target}/tools/cargo-deny-$version
+  PATH=$PATH:$folder/bin
+  [ -x "$folder/bin/cargo-deny" ] && return 0
+  at_least "$(cargo_version)" "$cargo" || {
+    say "not checked: cargo-deny $version takes cargo $cargo, here is $(cargo_version)"
+    return 1
+  }
+  say "building cargo-deny (once)"
+  cargo install --quiet --locked --debug --no-default-features --root "$folder" --target-dir "$folder/build" "cargo-deny@$version" &&
+    rm -rf "$folder/build"
+}
+
 # ---- for the benchmarks -----------------------------------------------------------------------------------------
 
 # The median, minimum and maximum of the numbers on stdin, one per line.
