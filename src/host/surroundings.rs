@@ -57,29 +57,31 @@ impl Surveyor {
     /// Interrupts by the timers of the parties' CPUs since the machine started; `None` where that is not told.
     pub fn timer_interrupts(&self) -> Option<u64> {
         let interrupts = self.interrupts()?;
-        self.cpus.iter().map(|&cpu| probe::interrupts_of(&interrupts, cpu)?.timer).sum()
+        total(self.cpus.iter().map(|&cpu| probe::interrupts_of(&interrupts, cpu)?.timer))
     }
 
     pub fn look(&self) -> Look {
         let stats = KernelStats::from_file(self.root.join("proc/stat"), procfs::current_system_info()).ok();
         let times = |cpu: usize| stats.as_ref().and_then(|stats| stats.cpu_time.get(cpu));
-        let busy = |cpu: usize| times(cpu).map(|time| (time.user + time.nice + time.system) * self.ns_per_tick);
-        let stolen = |cpu: usize| times(cpu).and_then(|time| time.steal).map(|ticks| ticks * self.ns_per_tick);
+        let ns = |ticks: u64| ticks.saturating_mul(self.ns_per_tick);
+        let busy =
+            |cpu: usize| times(cpu).map(|time| ns(time.user.saturating_add(time.nice).saturating_add(time.system)));
+        let stolen = |cpu: usize| times(cpu).and_then(|time| time.steal).map(ns);
         let throttled = self.cpu_stat.as_ref().and_then(|path| throttled_in(&fs::read_to_string(path).ok()?));
         let interrupts = self.interrupts();
         let taken = |cpu: usize| Some(probe::interrupts_of(interrupts.as_ref()?, cpu)?.all);
         let surroundings = Surroundings {
             elapsed_ns: monotonic_ns(),
-            steal_ns: self.cpus.iter().map(|&cpu| stolen(cpu)).sum(),
-            interrupts: self.cpus.iter().map(|&cpu| taken(cpu)).sum(),
+            steal_ns: total(self.cpus.iter().map(|&cpu| stolen(cpu))),
+            interrupts: total(self.cpus.iter().map(|&cpu| taken(cpu))),
             throttled,
             siblings_busy_ns: if self.siblings.cpus().is_empty() {
                 None
             } else {
-                self.siblings.cpus().iter().map(|&cpu| busy(cpu)).sum()
+                total(self.siblings.cpus().iter().map(|&cpu| busy(cpu)))
             },
         };
-        Look(Window { surroundings, busy_ns: self.cpus.iter().map(|&cpu| busy(cpu)).sum() })
+        Look(Window { surroundings, busy_ns: total(self.cpus.iter().map(|&cpu| busy(cpu))) })
     }
 
     fn interrupts(&self) -> Option<String> {
@@ -107,6 +109,11 @@ impl Look {
         };
         Window { surroundings, busy_ns }
     }
+}
+
+/// The sum, at most what a `u64` holds: what the kernel says may be anything. `None` if one is not known.
+fn total(mut figures: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    figures.try_fold(0, |sum: u64, figure| Some(sum.saturating_add(figure?)))
 }
 
 pub(crate) fn throttled_in(cpu_stat: &str) -> Option<u64> {
