@@ -173,6 +173,8 @@ pub const SUBJECTS: &[Subject] = &[
     Subject { failed: &[125, 126, 127], ..subject("stat pid", "stat --price none --for 0.1 -p 1", Whose::MainThreads) },
     Subject { hides_go: true, ..subject("compare", "compare --rounds 1", Whose::MainThreads) },
     subject("list", "list", Whose::Everyones),
+    // Not perf's and Go's own calls.
+    subject("doctor", "doctor", Whose::MainThreads),
     subject("report", "report tests/golden/run-1.json", Whose::Everyones),
     subject("diff", "diff tests/golden/run-1.json tests/golden/run-1.json", Whose::Everyones),
 ];
