@@ -13,10 +13,11 @@ use serde_json::Value;
 /// The binary under test.
 pub const CTXPROF: &str = env!("CARGO_BIN_EXE_ctxprof");
 
-/// One of the examples, built. Cargo builds them before tests, but not for `--test it` alone.
+/// One of the examples, built: where `CTXPROF_TEST_EXAMPLES` says, or beside this test. Cargo builds them before tests, but not for
+/// `--test it` alone.
 pub fn example(name: &str) -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let program = test.parent().unwrap().with_file_name("examples").join(name);
+    let beside = || env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
+    let program = env::var_os("CTXPROF_TEST_EXAMPLES").map_or_else(beside, PathBuf::from).join(name);
     assert!(program.exists(), "please run `cargo build --examples`, with --release as for this test");
     program
 }
