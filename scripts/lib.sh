@@ -125,6 +125,12 @@ ensure_cargo() {
   command -v cc > /dev/null || install_packages gcc libc6-dev
 }
 
+# Has rustup get its nightly toolchain, if it is not there: ensure_nightly WHAT-IT-IS-FOR
+ensure_nightly() {
+  command -v rustup > /dev/null || die "$1 takes rustup and its nightly toolchain; see https://rustup.rs"
+  rustup toolchain list | grep -q ^nightly || rustup toolchain install nightly --profile minimal
+}
+
 # Puts cargo-deny on PATH, built once beside the build: a minute and a half of CPU time without optimization. It takes a newer cargo
 # than ctxprof does; fails where that is not here, and says so.
 cargo_deny() {
