@@ -23,6 +23,7 @@ mod svg;
 mod sweep;
 mod table;
 pub mod view;
+mod warnings;
 
 use std::path::Path;
 

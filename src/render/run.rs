@@ -9,9 +9,9 @@ use crate::render::Report;
 use crate::render::metrics::{self, Labels, Metrics, Quantity, row_labels};
 use crate::render::prices::{CycleSource, cycle_source, price_table};
 use crate::render::view::View;
-use crate::render::{conditions, latency, layers, prices};
+use crate::render::{conditions, latency, layers, prices, warnings};
 use crate::sample::{CountingMode, LeftOut, Placement, row_title};
-use crate::summary::Ratio;
+use crate::summary::{Ratio, warning};
 use crate::unit::Share;
 
 /// The op of most workloads, and of all in documents that do not say.
@@ -296,12 +296,11 @@ impl RunDocument {
         (share >= 0.005).then(|| format!("Counting slows {workload} by {} here, so perf counts in samples of its own, from which no time is taken.", Share(share)))
     }
 
+    /// The document's warnings and the rows'; of those that are the machine's doing each sort once.
     fn all_warnings(&self) -> Vec<String> {
-        self.warnings
-            .iter()
-            .chain(self.body.results.iter().flat_map(|result| &result.warnings))
-            .map(|warning| warning.message.clone())
-            .collect()
+        let of_rows = self.body.results.iter().flat_map(|result| &result.warnings);
+        let of_document = self.warnings.iter().map(|warning| warning.message.clone());
+        of_document.chain(warnings::sentences(of_rows, warning::is_of_the_machine)).collect()
     }
 }
 

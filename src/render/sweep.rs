@@ -9,13 +9,12 @@ use anyhow::{Context, Result};
 use crate::record::run::{RunBody, RunDocument};
 use crate::record::sweep::{Cache, CurveFigure, SweepDocument, all_working_sets, curves};
 use crate::render::Report;
-use crate::render::conditions;
 use crate::render::metrics::{self, Metrics, Quantity, row_labels};
 use crate::render::prices::price_table;
 use crate::render::run::{add_circumstances, add_prices};
 use crate::render::view::{Curve, Mark, Picture, Plot, Table, View};
+use crate::render::{conditions, warnings};
 use crate::sample::{LeftOut, Placement, RingSteps, RingVariable, row_title};
-use crate::summary::Warning;
 use crate::unit::Bytes;
 
 impl Report for SweepDocument {
@@ -185,21 +184,11 @@ impl SweepDocument {
         self.host.caches.iter().filter_map(mark).collect()
     }
 
-    /// The document's warnings, and of the rows' each sort once: what is true of a machine is true of many rows.
+    /// The document's warnings, and of the rows' each sort once.
     fn warning_sentences(&self) -> Vec<String> {
-        let mut sorts: Vec<(&Warning, usize)> = Vec::new();
-        for warning in self.body.results.iter().flat_map(|result| &result.warnings) {
-            match sorts.iter_mut().find(|(first, _)| first.code == warning.code) {
-                Some((_, others)) => *others += 1,
-                None => sorts.push((warning, 0)),
-            }
-        }
-        let sentence = |(first, others): (&Warning, usize)| match others {
-            0 => first.message.clone(),
-            1 => format!("{} (another row has this warning too)", first.message),
-            _ => format!("{} ({others} other rows have this warning too)", first.message),
-        };
-        self.warnings.iter().map(|warning| warning.message.clone()).chain(sorts.into_iter().map(sentence)).collect()
+        let of_rows = self.body.results.iter().flat_map(|result| &result.warnings);
+        let of_document = self.warnings.iter().map(|warning| warning.message.clone());
+        of_document.chain(warnings::sentences(of_rows, |_| true)).collect()
     }
 
     /// Steps that are not in the table: of those that one remedy would help, the first one's reason.

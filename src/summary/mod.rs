@@ -15,7 +15,7 @@ mod slope;
 #[cfg(test)]
 mod tests;
 mod verdict;
-mod warning;
+pub mod warning;
 
 pub use change::{Change, Verdict, change};
 pub use chosen::Yardstick;

@@ -35,6 +35,11 @@ const CORE_SLOWED: f64 = 0.05;
 /// The clock's share of ops timed one by one, from which on they say more of the clock than of the op.
 const CLOCK_IS_MOST: f64 = 0.5;
 
+/// Whether warnings of this name tell of the machine rather than of the row: where one row has it, others do.
+pub fn is_of_the_machine(code: &str) -> bool {
+    ["few-clean-samples", "core-slowed", "smt-sibling-busy", "throttled"].contains(&code)
+}
+
 /// What to know about one row.
 pub fn of_row(row: &Row) -> Vec<Warning> {
     let about = |(code, message): (&str, String)| {

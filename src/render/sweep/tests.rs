@@ -3,7 +3,7 @@ use crate::record::run::RunResult;
 use crate::record::sweep::of_run;
 use crate::render::{Look, format};
 use crate::sample::RingShape;
-use crate::summary::{Estimate, NO_CLEAN_SAMPLES};
+use crate::summary::{Estimate, NO_CLEAN_SAMPLES, Warning};
 
 const RUN: &str = include_str!("../../../tests/golden/run-1.json");
 
