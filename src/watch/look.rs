@@ -223,7 +223,8 @@ pub(crate) fn parse_stat(text: &[u8]) -> io::Result<Stat> {
     let cut = |((opens, _), (_, closes)): ((usize, usize), (usize, usize))| {
         let number = text[..opens].strip_suffix(b" ")?;
         let state = text.get(closes..)?.strip_prefix(b") ")?.first()?;
-        (opens < closes && number.iter().all(u8::is_ascii_digit) && state.is_ascii_alphabetic()).then_some(())
+        let is_number = !number.is_empty() && number.iter().all(u8::is_ascii_digit);
+        (opens < closes && is_number && state.is_ascii_alphabetic()).then_some(())
     };
     if place(b'(').zip(place(b')')).and_then(cut).is_none() {
         return Err(io::Error::other("a stat of /proc is not as it should be"));
@@ -319,6 +320,7 @@ mod tests {
             "()",
             "1 )(",
             "(a) S",
+            " (a) S 1",
             "4711 (a)",
             "4711 (a) ",
             "4711 (a) S",
