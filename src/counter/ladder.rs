@@ -229,15 +229,16 @@ fn check_cycles(cycles: &mut OpenCounter) -> Result<Option<String>, String> {
 
 /// Cycles per ns of CPU time; the error says why they cannot be read.
 ///
-/// The slowest of three spins counts: what interrupts one adds cycles to a CPU's event, and no time to this thread's.
+/// The median of five spins counts. What interrupts one adds cycles to a CPU's event and no time to this thread's; a timer's tick
+/// adds time and no cycles to an event of user mode, and between the two readings it is in one of them only. It comes less often.
 pub(super) fn cycles_per_ns(cycles: &mut OpenCounter) -> Result<f64, String> {
     const SPIN_NS: u64 = 500_000;
     let mut seen = || -> Result<(u64, u64), String> {
         let reading = cycles.read().map_err(|error| format!("cannot be read: {error:#}"))?;
         Ok((reading.count, thread_cpu_ns(gettid()).unwrap_or_default()))
     };
-    let mut slowest = f64::INFINITY;
-    for _ in 0..3 {
+    let mut spins = [0.0; 5];
+    for spin in &mut spins {
         let (cycles_before, cpu_ns_before) = seen()?;
         let until = monotonic_ns() + SPIN_NS;
         while monotonic_ns() < until {
@@ -245,9 +246,10 @@ pub(super) fn cycles_per_ns(cycles: &mut OpenCounter) -> Result<f64, String> {
         }
         let (cycles_after, cpu_ns_after) = seen()?;
         let cpu_ns = cpu_ns_after.saturating_sub(cpu_ns_before).max(1);
-        slowest = slowest.min((cycles_after - cycles_before) as f64 / cpu_ns as f64);
+        *spin = (cycles_after - cycles_before) as f64 / cpu_ns as f64;
     }
-    Ok(slowest)
+    spins.sort_by(f64::total_cmp);
+    Ok(spins[spins.len() / 2])
 }
 
 /// What to make of this many cycles per ns.
