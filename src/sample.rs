@@ -355,6 +355,8 @@ pub struct PeerSamples {
     pub tool: String,
     /// As it would be typed.
     pub command: String,
+    /// What was started.
+    pub program: Option<PeerProgram>,
     /// Switches per op that people divide by.
     pub assumed_switches_per_op: f64,
     /// The workload of ours that does the same, and which of its figures is of the same sort.
@@ -362,6 +364,14 @@ pub struct PeerSamples {
     pub own_figure: OwnFigure,
     pub pairs: Vec<Pair>,
     pub switches: PeerSwitches,
+}
+
+/// A tool's program, which may be one of several on a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerProgram {
+    pub path: String,
+    /// As it says itself; `None` if it does not.
+    pub version: Option<String>,
 }
 
 /// Which figure of ours a tool's is set beside.

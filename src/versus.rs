@@ -134,6 +134,7 @@ fn nothing_yet(peer: &Peer) -> PeerSamples {
     PeerSamples {
         tool: peer.name.to_string(),
         command: peer.command.to_string(),
+        program: (peer.program)(),
         assumed_switches_per_op: peer.assumed_switches_per_op,
         own_workload: peer.own_workload.to_string(),
         own_figure: peer.own_figure,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::peer::{Peer, Probed};
-use crate::sample::{Claim, OwnFigure};
+use crate::sample::{Claim, OwnFigure, PeerProgram};
 use crate::sys::{errand, signal};
 use crate::tool::{go, gobench};
 use crate::workload::{ProbePoint, Say, Unavailable, goroutine};
@@ -30,6 +30,7 @@ pub(super) const ONEWAY: Peer = Peer {
     own_figure: OwnFigure::Median,
     assumed_switches_per_op: 1.0,
     available: || go::find().map(drop).map_err(Unavailable::from),
+    program,
     provide,
     play: || play(ONE_WAY),
     probed: Some(Probed { point, play: |ops| play_probed(ONE_WAY, ops) }),
@@ -44,6 +45,11 @@ pub(super) const PING_PONG: Peer = Peer {
     probed: Some(Probed { point, play: |ops| play_probed(THERE_AND_BACK, ops) }),
     ..ONEWAY
 };
+
+fn program() -> Option<PeerProgram> {
+    let go = go::find().ok()?;
+    Some(PeerProgram { path: go.path().display().to_string(), version: go.version().ok() })
+}
 
 fn provide(say: Say<'_>) -> Result<()> {
     if !goroutine::test_program_is_built() {

@@ -8,7 +8,7 @@ pub mod saved;
 
 use anyhow::Result;
 
-use crate::sample::{Claim, OwnFigure};
+use crate::sample::{Claim, OwnFigure, PeerProgram};
 use crate::workload::{ProbePoint, Say, Unavailable};
 
 /// One thing that a tool measures, and what of ours measures the same.
@@ -24,6 +24,8 @@ pub struct Peer {
     /// Switches per op that people divide by.
     pub assumed_switches_per_op: f64,
     pub available: fn() -> Result<(), Unavailable>,
+    /// What is started, if it is available.
+    pub program: fn() -> Option<PeerProgram>,
     /// Makes what takes long to make and is kept, before anything is measured.
     pub provide: fn(Say<'_>) -> Result<()>,
     /// Plays a round, on the CPU that the calling thread is pinned to.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::peer::Peer;
-use crate::sample::{Claim, OwnFigure};
+use crate::sample::{Claim, OwnFigure, PeerProgram};
 use crate::sys::{errand, signal};
 use crate::tool::perf::{self, Parties};
 use crate::workload::Unavailable;
@@ -25,6 +25,7 @@ pub(super) const THREADS: Peer = Peer {
     own_figure: OwnFigure::Mean,
     assumed_switches_per_op: 2.0,
     available,
+    program,
     provide: |_| Ok(()),
     play: || play(Parties::Threads),
     probed: None,
@@ -40,6 +41,11 @@ pub(super) const PROCESSES: Peer = Peer {
 
 fn available() -> Result<(), Unavailable> {
     perf::find().map(drop).map_err(Unavailable::from)
+}
+
+fn program() -> Option<PeerProgram> {
+    let perf = perf::find().ok()?;
+    Some(PeerProgram { path: perf.path().display().to_string(), version: Some(perf.version().to_string()) })
 }
 
 fn play(parties: Parties) -> Result<Claim> {

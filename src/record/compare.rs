@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::record::Document;
-use crate::sample::{Ending, LeftOut, OwnFigure, Pair, PeerSamples, PeerSwitches};
+use crate::sample::{Ending, LeftOut, OwnFigure, Pair, PeerProgram, PeerSamples, PeerSwitches};
 use crate::summary::{self, Estimate, Yardstick, median};
 
 pub const SCHEMA: &str = "ctxprof.compare/1";
@@ -32,6 +32,9 @@ pub struct CompareBody {
 pub struct CompareRow {
     pub tool: String,
     pub command: String,
+    /// What was started; not there in documents from before this was kept, nor where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<PeerProgram>,
     /// What it says an op takes, the median over rounds.
     pub claimed_ns_per_op: Option<f64>,
     /// What people divide that by.
@@ -74,6 +77,7 @@ pub fn row(samples: &PeerSamples) -> CompareRow {
     CompareRow {
         tool: samples.tool.clone(),
         command: samples.command.clone(),
+        program: samples.program.clone(),
         claimed_ns_per_op: claimed,
         assumed_switches_per_op: samples.assumed_switches_per_op,
         counted_switches_per_op: counted,

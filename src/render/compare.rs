@@ -32,6 +32,7 @@ impl Report for CompareDocument {
             if self.settings.rounds == 1 { "round" } else { "rounds" }
         );
         let verdicts = body.rows.iter().filter_map(verdict);
+        let programs = programs(&body.rows);
         let left_out = body.left_out.iter().map(|left_out| format!("Not here: {left_out}."));
         let meaning = "says: the tool's own ns/op, median of the rounds. people divide by: the usual assumption. counted: by the kernel (wait4) or a probe on Go's runtime. true: what it says ÷ counted. ÷ ours: what it says ÷ our workload's figure of the same sort, paired in each round.";
         let partial = match &body.ending {
@@ -44,7 +45,7 @@ impl Report for CompareDocument {
             conditions: conditions::of(self),
             tables: vec![table(&body.rows, &body.left_out), saved_table(&body.saved)],
             pictures: levels(&body.rows).into_iter().collect(),
-            notes: verdicts.chain(left_out).chain([meaning.to_string()]).collect(),
+            notes: verdicts.chain(left_out).chain(programs).chain([meaning.to_string()]).collect(),
             warnings: partial.into_iter().chain(self.warnings.iter().map(|warning| warning.message.clone())).collect(),
         }
     }
@@ -81,7 +82,12 @@ impl Report for CompareDocument {
             .estimate("compare_claimed_by_own", Quantity::Ratio, "The claim by what our workload says", |row| row.ratio)
             .figure("compare_rounds", Quantity::Count, "How often both were run", |row| Some(f64::from(row.rounds)))
             .info("compare_tool_info", "The tool as it would be typed, and who counted its switches", |row| {
-                vec![("tool_command", Some(row.command.clone())), ("counted_by", row.counted_by.clone())]
+                let version = row.program.as_ref().and_then(|program| program.version.clone());
+                vec![
+                    ("tool_command", Some(row.command.clone())),
+                    ("tool_version", version),
+                    ("counted_by", row.counted_by.clone()),
+                ]
             });
         // A benchmark that was repeated stands in a file several times.
         let claims = |saved: &SavedRow| {
@@ -102,6 +108,19 @@ impl Report for CompareDocument {
         );
         metrics
     }
+}
+
+/// Which programs were started, each once: a machine may have several, and they differ.
+fn programs(rows: &[CompareRow]) -> Option<String> {
+    let mut named: Vec<String> = Vec::new();
+    for program in rows.iter().filter_map(|row| row.program.as_ref()) {
+        let version = program.version.iter().map(|version| format!(" ({version})")).collect::<String>();
+        let words = format!("{}{version}", program.path);
+        if !named.contains(&words) {
+            named.push(words);
+        }
+    }
+    (!named.is_empty()).then(|| format!("Started: {}.", named.join(", ")))
 }
 
 /// How far the two may differ and still agree.

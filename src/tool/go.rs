@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -68,7 +69,7 @@ pub struct Toolchain {
     patience: Duration,
 }
 
-/// Looks for go in `$PATH` and where it is usually installed. Starts no process.
+/// Looks for go in `$PATH` and where it is usually installed, once. Starts no process.
 ///
 /// A user's own folders are not searched when that user has become root by sudo: what is in them runs as root only if
 /// `$PATH` says so.
@@ -76,12 +77,16 @@ pub struct Toolchain {
 /// # Errors
 /// There is none; says how to install it.
 pub fn find() -> Result<Toolchain, Missing> {
-    let root = Path::new("/");
-    let path = env::var_os("PATH").unwrap_or_default();
-    match find_in(root, &path) {
-        Some(go) => Ok(Toolchain { go, cache: private::cache("go"), patience: PATIENCE }),
-        None => Err(missing(root, &path, env::var_os("SUDO_USER").is_some())),
-    }
+    static FOUND: OnceLock<Result<Toolchain, Missing>> = OnceLock::new();
+    let look = || {
+        let root = Path::new("/");
+        let path = env::var_os("PATH").unwrap_or_default();
+        match find_in(root, &path) {
+            Some(go) => Ok(Toolchain { go, cache: private::cache("go"), patience: PATIENCE }),
+            None => Err(missing(root, &path, env::var_os("SUDO_USER").is_some())),
+        }
+    };
+    FOUND.get_or_init(look).clone()
 }
 
 impl Toolchain {

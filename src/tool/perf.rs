@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -50,12 +51,13 @@ pub struct PipeFigures {
 }
 
 /// Looks for perf in `$PATH` and asks it for its version, for a perf that is there may be a script that finds no program
-/// for the running kernel.
+/// for the running kernel. Once: what is found first is what is started, whatever happens to the folders of `$PATH` meanwhile.
 ///
 /// # Errors
 /// There is none, or it does not work, with its words; says how to install it.
 pub fn find() -> Result<Perf, Missing> {
-    find_in(Path::new("/"), &env::var_os("PATH").unwrap_or_default())
+    static FOUND: OnceLock<Result<Perf, Missing>> = OnceLock::new();
+    FOUND.get_or_init(|| find_in(Path::new("/"), &env::var_os("PATH").unwrap_or_default())).clone()
 }
 
 impl Perf {

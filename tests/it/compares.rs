@@ -50,6 +50,9 @@ fn the_tools_that_are_here_are_run_and_their_switches_counted() {
         assert!((counted - expected).abs() < 0.02 || workload.contains("pipe"), "{workload}: {counted}");
     }
     for row in rows {
+        let (path, version) = (row["program"]["path"].as_str().unwrap(), row["program"]["version"].as_str().unwrap());
+        let said = run(&format!("{path} version")).stdout;
+        assert!(path.starts_with('/') && said.contains(version), "{path}: {version:?} is not in {said:?}");
         let (claimed, counted) =
             (row["claimed_ns_per_op"].as_f64().unwrap(), row["counted_switches_per_op"].as_f64().unwrap());
         assert!((row["true_ns_per_switch"].as_f64().unwrap() - claimed / counted).abs() < 1e-6);
