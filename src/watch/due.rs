@@ -64,11 +64,16 @@ impl Due {
         due
     }
 
-    /// A look that began then is over: the next one comes the later, the longer the program runs and looking takes.
-    pub(super) fn looked(&mut self, before: Instant, began: Instant) {
-        let step = (began.elapsed() / STEP_OF_ELAPSED).clamp(SHORTEST_STEP, LONGEST_STEP);
-        self.look = Instant::now() + step.max(before.elapsed() * STEPS_PER_LOOK);
+    /// A look is over: the next one comes the later, the longer the program runs and the more `looking` took of a CPU.
+    pub(super) fn looked(&mut self, looking: Duration, began: Instant) {
+        self.look = Instant::now() + step(looking, began.elapsed());
     }
+}
+
+/// How long after a look the next one comes.
+fn step(looking: Duration, elapsed: Duration) -> Duration {
+    let step = (elapsed / STEP_OF_ELAPSED).clamp(SHORTEST_STEP, LONGEST_STEP);
+    step.max(looking * STEPS_PER_LOOK)
 }
 
 /// What outlives the program, and whether somebody has been told.
@@ -85,5 +90,25 @@ impl Orphans {
         let now = !self.told && since.elapsed() > PATIENCE_WITH_ORPHANS;
         self.told |= now;
         now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_come_soon_then_less_often_and_take_a_hundredth_of_the_time() {
+        let (short, long) = (Duration::from_millis(1), Duration::from_millis(20));
+        for (looking, elapsed_s, step_ms) in [
+            (short, 0.01, 100),
+            (Duration::ZERO, 0.01, 50),
+            (short, 1.0, 250),
+            (short, 3600.0, 500),
+            (long, 3600.0, 2000),
+        ] {
+            let step = step(looking, Duration::from_secs_f64(elapsed_s));
+            assert_eq!(step, Duration::from_millis(step_ms), "{looking:?} after {elapsed_s} s");
+        }
     }
 }

@@ -24,12 +24,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use nix::sys::signal::kill;
-use nix::unistd::{Pid, User, getpid};
+use nix::unistd::{Pid, User, getpid, gettid};
 use procfs::{CurrentSI, KernelStats};
 
 use crate::counter::threads::ThreadCounters;
 use crate::sample::watched::{Books, ExitRecordsUse, Program, ProgramEnd, ThreadGroup, Watched};
-use crate::sys::clock::process_cpu_ns;
+use crate::sys::clock::{process_cpu_ns, thread_cpu_ns};
 use crate::sys::fork::Ended;
 use crate::sys::inbox::Inbox;
 use crate::sys::launch::Suspended;
@@ -224,11 +224,10 @@ impl<'a> Watch<'a> {
             }
             let interval_over = due.interval_is_over();
             if interval_over || Instant::now() >= due.look {
-                let before = Instant::now();
                 // Without records, and for whoever watches, everything must be seen each time.
                 let close = self.records.is_err() || interval_over || due.close_look_is_due(self.began);
-                self.round(if close { Depth::AllThreads } else { Depth::FirstThread });
-                due.looked(before, self.began);
+                let looking = self.round(if close { Depth::AllThreads } else { Depth::FirstThread });
+                due.looked(looking, self.began);
             }
             if interval_over {
                 let (threads, processes) = self.ledger.alive();
@@ -303,8 +302,11 @@ impl<'a> Watch<'a> {
         false
     }
 
-    /// Looks at every process of the program, and takes the records of what has ended.
-    fn round(&mut self, depth: Depth) {
+    /// Looks at every process of the program, and takes the records of what has ended. Returns what the looking took of a CPU. The
+    /// records are not in that: they come as they come, and the later they are taken the more there are.
+    fn round(&mut self, depth: Depth) -> Duration {
+        let cpu_ns = || thread_cpu_ns(gettid()).unwrap_or_default();
+        let cpu_ns_before = cpu_ns();
         let this = getpid().as_raw();
         let mut waiting = if self.is_attached() { vec![self.program.pid] } else { self.looker.own_children() };
         let mut seen: HashSet<i32> = HashSet::from([this]);
@@ -329,9 +331,11 @@ impl<'a> Watch<'a> {
                 look.into_iter().for_each(|look| self.ledger.look(look));
             }
         }
+        let looking = Duration::from_nanos(cpu_ns().saturating_sub(cpu_ns_before));
         self.take_records();
         self.ledger.end_round();
         self.looks += 1;
+        looking
     }
 
     fn take_records(&mut self) {
