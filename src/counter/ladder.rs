@@ -235,15 +235,16 @@ fn check_cycles(cycles: &mut OpenCounter) -> Result<Option<String>, String> {
 
 /// Cycles per ns of CPU time; the error says why they cannot be read.
 ///
-/// The median of five spins counts. What interrupts one adds cycles to a CPU's event and no time to this thread's; a timer's tick
-/// adds time and no cycles to an event of user mode, and between the two readings it is in one of them only. It comes less often.
+/// The median of three spins counts: what interrupts one adds cycles to a CPU's event and no time to this thread's. The reading
+/// itself and a timer's tick add time and no cycles to an event of user mode, 25 µs in a slow guest, of which a spin is to be a
+/// hundred times as long.
 pub(super) fn cycles_per_ns(cycles: &mut OpenCounter) -> Result<f64, String> {
-    const SPIN_NS: u64 = 500_000;
+    const SPIN_NS: u64 = 2_500_000;
     let mut seen = || -> Result<(u64, u64), String> {
         let reading = cycles.read().map_err(|error| format!("cannot be read: {error:#}"))?;
         Ok((reading.count, thread_cpu_ns(gettid()).unwrap_or_default()))
     };
-    let mut spins = [0.0; 5];
+    let mut spins = [0.0; 3];
     for spin in &mut spins {
         let (cycles_before, cpu_ns_before) = seen()?;
         let until = monotonic_ns() + SPIN_NS;
