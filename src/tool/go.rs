@@ -102,8 +102,8 @@ impl Toolchain {
     pub fn version(&self) -> Result<String, Missing> {
         let asked = || -> Result<String> {
             let name = format!("{} version", self.go.display());
-            // No folder of its own is made for this: what go would keep, it keeps nowhere.
-            let nowhere = Path::new("/nonexistent");
+            // No folder of its own is made for this: what go would keep, it keeps nowhere. Root could make any folder that is not there.
+            let nowhere = Path::new("/dev/null");
             let mut command = self.command(nowhere, nowhere);
             command.env("TMPDIR", env::temp_dir()).arg("version");
             let finished = errand::run(&mut command, VERSION_PATIENCE, signal::stop_requested)?;
@@ -339,6 +339,15 @@ mod tests {
         make_program(&fake.toolchain.go, &format!("HERE={}; : newer; {BUILDS}", fake.here.path().display()));
         assert_ne!(fake.toolchain.build(&SOURCES).unwrap(), first);
         assert_eq!(fake.runs(), 3);
+    }
+
+    #[test]
+    fn a_go_that_is_asked_for_its_version_can_keep_nothing() {
+        let _alone = test_lock();
+        // As one since 1.23 does with the counts of its uses, and root may make any folder that is not there.
+        let keeps = r#"for place in "$GOCACHE" "$GOPATH" "$XDG_CONFIG_HOME/go"; do mkdir -p "$place" 2> /dev/null && exit 3; done"#;
+        let fake = Fake::new(&format!("{keeps}; echo go version go1.99 linux/amd64"));
+        assert_eq!(fake.toolchain.version().unwrap(), "go1.99 linux/amd64");
     }
 
     #[test]
