@@ -9,6 +9,7 @@ pub mod cpuid;
 pub mod errand;
 pub mod fork;
 pub mod futex;
+pub mod heap;
 pub mod inbox;
 pub mod launch;
 pub mod layout;

@@ -19,6 +19,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::sample::RingShape;
 use crate::sys::clock::monotonic_ns;
+use crate::sys::heap;
 use crate::sys::shared::Shared;
 use crate::workload::hand::Hand;
 use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
@@ -99,8 +100,14 @@ pub(super) struct WorkingSet(Vec<CacheLine>);
 struct CacheLine([u64; 8]);
 
 impl WorkingSet {
-    /// So many bytes, rounded up to whole lines, not touched yet.
+    /// From here on, what the allocator keeps of earlier sets is given back first: in a small cgroup there is no room for both.
+    const LARGE_BYTES: u64 = 1 << 20;
+
+    /// So many bytes, rounded up to whole lines.
     pub(super) fn of(shape: RingShape) -> WorkingSet {
+        if shape.working_set_bytes >= Self::LARGE_BYTES {
+            heap::give_back();
+        }
         let lines = shape.working_set_bytes.div_ceil(size_of::<CacheLine>() as u64);
         WorkingSet(vec![CacheLine([0; 8]); lines as usize])
     }
