@@ -44,28 +44,37 @@ install_packages() {
   apt_get -y install --no-install-recommends "${missing[@]}" > /dev/null
 }
 
-# Puts a program of a Debian or Ubuntu package on PATH without installing the package, which would start a service for all
-# to reach: program_of PACKAGE PROGRAM. Unpacked beside the build, once.
+# Puts a program on PATH that Debian or Ubuntu have in one of these packages, depending on the release, without installing the
+# package, which would start a service for all to reach: program_of PROGRAM PACKAGE... Unpacked beside the build, once.
 program_of() {
-  local package=$1 program=$2 folder
+  local program=$1 folder
+  shift
   command -v "$program" > /dev/null && return 0
-  folder=${CARGO_TARGET_DIR:-$PWD/target}/unpacked/$package
+  folder=${CARGO_TARGET_DIR:-$PWD/target}/unpacked/$program
   if [ ! -x "$folder/usr/bin/$program" ]; then
-    command -v apt-get > /dev/null || die "please install $package for its $program (no apt-get here to fetch it)"
-    say "unpacking $package for its $program"
-    rm -rf "$folder"
-    mkdir -p "$folder"
-    (
-      cd "$folder" || exit
-      apt-get -qq download "$package" 2> /dev/null || {
-        refresh_packages
-        apt-get -qq download "$package"
-      }
-      dpkg-deb -x "$package"_*.deb .
-      rm "$package"_*.deb
-    )
+    command -v apt-get > /dev/null || die "please install $program (no apt-get here to fetch it)"
+    unpack_program "$folder" "$program" "$@" || {
+      refresh_packages
+      unpack_program "$folder" "$program" "$@" || die "no $program in a package that apt-get can download: $*"
+    }
   fi
   PATH=$PATH:$folder/usr/bin
+}
+
+# Unpacks the first of these packages that has the program: unpack_program FOLDER PROGRAM PACKAGE...
+unpack_program() {
+  local folder=$1 program=$2 package
+  shift 2
+  for package in "$@"; do
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    (cd "$folder" && apt-get -qq download "$package") 2> /dev/null || continue
+    say "unpacking $package for its $program"
+    dpkg-deb -x "$folder/${package}"_*.deb "$folder"
+    rm "$folder/${package}"_*.deb
+    [ ! -x "$folder/usr/bin/$program" ] || return 0
+  done
+  return 1
 }
 
 # Makes a bare Debian 13 in a folder, with these packages besides: bare_debian FOLDER PACKAGE... As root. Its cargo trusts whom this
