@@ -24,20 +24,27 @@ impl Warning {
 /// The warning of figures that are of disturbed samples too, for want of others.
 pub const NO_CLEAN_SAMPLES: &str = "no-clean-samples";
 
+/// Warnings that tell of the machine rather than of the row: where one row has them, others do.
+const FEW_CLEAN_SAMPLES: &str = "few-clean-samples";
+const CORE_SLOWED: &str = "core-slowed";
+const SMT_SIBLING_BUSY: &str = "smt-sibling-busy";
+const THROTTLED: &str = "throttled";
+const OF_THE_MACHINE: [&str; 4] = [FEW_CLEAN_SAMPLES, CORE_SLOWED, SMT_SIBLING_BUSY, THROTTLED];
+
 /// A count may differ from what was expected by this share before it is worth a word.
 const COUNT_TOLERANCE: f64 = 0.01;
 /// Recording slows the parties, and may so change who comes first: by this share before it is worth a word.
 const RECORDED_TOLERANCE: f64 = 0.05;
 /// Below this share of clean samples, the neighbours have a say in the figures.
-const FEW_CLEAN: f64 = 0.5;
+const FEW_CLEAN_SHARE: f64 = 0.5;
 /// Above this share of samples with a slowed core, a reader should know.
-const CORE_SLOWED: f64 = 0.05;
+const CORE_SLOWED_SHARE: f64 = 0.05;
 /// The clock's share of ops timed one by one, from which on they say more of the clock than of the op.
 const CLOCK_IS_MOST: f64 = 0.5;
 
-/// Whether warnings of this name tell of the machine rather than of the row: where one row has it, others do.
+/// Whether warnings of this name tell of the machine rather than of the row.
 pub fn is_of_the_machine(code: &str) -> bool {
-    ["few-clean-samples", "core-slowed", "smt-sibling-busy", "throttled"].contains(&code)
+    OF_THE_MACHINE.contains(&code)
 }
 
 /// What to know about one row.
@@ -98,17 +105,17 @@ fn of_samples(row: &Row) -> Vec<Remark> {
             "only {clean} of {taken} samples were clean, too few; its figures are of all samples, the neighbours' time in them"
         );
         remarks.push((NO_CLEAN_SAMPLES, message));
-    } else if (clean as f64) < FEW_CLEAN * taken as f64 {
+    } else if (clean as f64) < FEW_CLEAN_SHARE * taken as f64 {
         let message = format!("{clean} of {taken} samples were clean; something else is busy on this CPU or beside it");
-        remarks.push(("few-clean-samples", message));
+        remarks.push((FEW_CLEAN_SAMPLES, message));
     }
     let slowed = row.samples_slowed as f64 / taken.max(1) as f64;
-    if slowed > CORE_SLOWED {
+    if slowed > CORE_SLOWED_SHARE {
         let message = format!(
             "during {} of the samples the core itself ran slower than it can, as beside a busy hardware thread (of this machine or of another guest on its host) or at a lower frequency; those are not clean",
             Share(slowed)
         );
-        remarks.push(("core-slowed", message));
+        remarks.push((CORE_SLOWED, message));
     }
     remarks
 }
@@ -118,10 +125,10 @@ fn of_surroundings(row: &Row) -> Vec<Remark> {
     if let Some(busy) = row.sibling_busy.filter(|&busy| busy > Surroundings::SIBLING_BUSY) {
         let message =
             format!("the other hardware thread of this core was busy {} of the time, which slows both", Share(busy));
-        remarks.push(("smt-sibling-busy", message));
+        remarks.push((SMT_SIBLING_BUSY, message));
     }
     if let Some(throttled) = row.throttled.filter(|&throttled| throttled > 0) {
-        remarks.push(("throttled", format!("the cgroup's CPU quota stopped it {throttled} times")));
+        remarks.push((THROTTLED, format!("the cgroup's CPU quota stopped it {throttled} times")));
     }
     remarks
 }
