@@ -142,7 +142,8 @@ for level in -1 0 1 2 3 4; do
   document=$(su -s /bin/sh -c "ctxprof doctor --format json" somebody)
   check "paranoid $level, uid 1000, doctor: the level" yes "$(has "$level_is level $level" "$(finding perf-paranoid "$document" | tr '\n' ' ')")"
   check "paranoid $level, uid 1000, doctor: events" yes "$(has "$events_are" "$(finding perf-events "$document" | tr '\n' ' ')")"
-  check "paranoid $level, uid 1000, doctor: the PMU: $(finding pmu "$document" | tr '\n' ' ')" yes "$(has "$pmu_is" "$(finding pmu "$document" | tr '\n' ' ')")"
+  pmu=$(finding pmu "$document" | tr '\n' ' ')
+  check "paranoid $level, uid 1000, doctor: the PMU: $pmu" yes "$(has "$pmu_is" "$pmu")"
 done
 
 echo "# stat counts a program at every level, and asks perf only if it is to"
