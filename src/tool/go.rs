@@ -62,11 +62,13 @@ const SETTINGS: [(&str, &str); 7] = [
 ];
 
 /// A go that can be executed, and where its programs are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Toolchain {
     go: PathBuf,
     cache: Option<PathBuf>,
     patience: Duration,
+    /// What it said of its version, once it was asked.
+    said: OnceLock<Result<String, Missing>>,
 }
 
 /// Looks for go in `$PATH` and where it is usually installed, once. Starts no process.
@@ -76,42 +78,48 @@ pub struct Toolchain {
 ///
 /// # Errors
 /// There is none; says how to install it.
-pub fn find() -> Result<Toolchain, Missing> {
+pub fn find() -> Result<&'static Toolchain, Missing> {
     static FOUND: OnceLock<Result<Toolchain, Missing>> = OnceLock::new();
     let look = || {
         let root = Path::new("/");
         let path = env::var_os("PATH").unwrap_or_default();
         match find_in(root, &path) {
-            Some(go) => Ok(Toolchain { go, cache: private::cache("go"), patience: PATIENCE }),
+            Some(go) => Ok(Toolchain::new(go, private::cache("go"), PATIENCE)),
             None => Err(missing(root, &path, env::var_os("SUDO_USER").is_some())),
         }
     };
-    FOUND.get_or_init(look).clone()
+    FOUND.get_or_init(look).as_ref().map_err(Missing::clone)
 }
 
 impl Toolchain {
+    fn new(go: PathBuf, cache: Option<PathBuf>, patience: Duration) -> Toolchain {
+        Toolchain { go, cache, patience, said: OnceLock::new() }
+    }
+
     /// The go binary.
     pub fn path(&self) -> &Path {
         &self.go
     }
 
-    /// What it says of its version: `go1.24.4 linux/amd64`.
+    /// What it says of its version: `go1.24.4 linux/amd64`. It is asked once.
     ///
     /// # Errors
     /// It cannot be started, fails, takes too long or says something else; with its words, and how to install one that works.
     pub fn version(&self) -> Result<String, Missing> {
-        let asked = || -> Result<String> {
-            let name = format!("{} version", self.go.display());
-            // No folder of its own is made for this: what go would keep, it keeps nowhere. Root could make any folder that is not there.
-            let nowhere = Path::new("/dev/null");
-            let mut command = self.command(nowhere, nowhere);
-            command.env("TMPDIR", env::temp_dir()).arg("version");
-            let finished = errand::run(&mut command, VERSION_PATIENCE, signal::stop_requested)?;
-            finished.check(&name)?;
-            let version = finished.stdout.text()?.trim().strip_prefix("go version ").map(String::from);
-            version.with_context(|| format!("{name} did not say its version{}", finished.last_words()))
-        };
-        asked().map_err(|error| Missing { reason: format!("{error:#}"), remedy: remedy(Path::new("/")) })
+        let failed = |error| Missing { reason: format!("{error:#}"), remedy: remedy(Path::new("/")) };
+        self.said.get_or_init(|| self.ask_version().map_err(failed)).clone()
+    }
+
+    fn ask_version(&self) -> Result<String> {
+        let name = format!("{} version", self.go.display());
+        // No folder of its own is made for this: what go would keep, it keeps nowhere. Root could make any folder that is not there.
+        let nowhere = Path::new("/dev/null");
+        let mut command = self.command(nowhere, nowhere);
+        command.env("TMPDIR", env::temp_dir()).arg("version");
+        let finished = errand::run(&mut command, VERSION_PATIENCE, signal::stop_requested)?;
+        finished.check(&name)?;
+        let version = finished.stdout.text()?.trim().strip_prefix("go version ").map(String::from);
+        version.with_context(|| format!("{name} did not say its version{}", finished.last_words()))
     }
 
     /// Whether the program of these sources is there already, so that [`Toolchain::build`] will not take long.
@@ -265,7 +273,7 @@ mod tests {
             let go = here.path().join("bin/go");
             make_program(&go, &format!("HERE={}; {script}", here.path().display()));
             let cache = Some(here.path().join("cache/go"));
-            Fake { here, toolchain: Toolchain { go, cache, patience: Duration::from_secs(60) } }
+            Fake { here, toolchain: Toolchain::new(go, cache, Duration::from_secs(60)) }
         }
 
         fn cache(&self) -> PathBuf {
@@ -342,6 +350,15 @@ mod tests {
     }
 
     #[test]
+    fn a_go_is_asked_for_its_version_once() {
+        let _alone = test_lock();
+        let fake = Fake::new("echo \"$@\" >> $HERE/ran; echo go version go1.99 linux/amd64");
+        let said = [fake.toolchain.version(), fake.toolchain.version()];
+        assert_eq!(said.map(Result::unwrap), ["go1.99 linux/amd64"; 2]);
+        assert_eq!(fake.runs(), 1);
+    }
+
+    #[test]
     fn a_go_that_is_asked_for_its_version_can_keep_nothing() {
         let _alone = test_lock();
         // As one since 1.23 does with the counts of its uses, and root may make any folder that is not there.
@@ -405,7 +422,7 @@ mod tests {
 
     #[test]
     fn without_a_place_for_programs_nothing_is_built() {
-        let homeless = Toolchain { go: PathBuf::from("/bin/sh"), cache: None, patience: PATIENCE };
+        let homeless = Toolchain::new(PathBuf::from("/bin/sh"), None, PATIENCE);
         assert!(!homeless.is_built(&SOURCES));
         assert!(homeless.build(&SOURCES).unwrap_err().to_string().contains("XDG_CACHE_HOME"));
     }
@@ -458,14 +475,14 @@ mod tests {
     #[test]
     fn the_goroutine_programs_build_answer_and_end() {
         let _alone = test_lock();
-        let Some(mut toolchain) = required_or_skipped("go", find()) else { return };
+        let Some(found) = required_or_skipped("go", find()) else { return };
         let mut sources = vec![
             ("go.mod", include_str!("../workload/goroutine/go.mod")),
             ("main.go", include_str!("../workload/goroutine/main.go")),
             ("loops.go", include_str!("../workload/goroutine/loops.go")),
         ];
         let base = tempfile::tempdir().unwrap();
-        toolchain.cache = Some(base.path().join("go"));
+        let toolchain = Toolchain::new(found.go.clone(), Some(base.path().join("go")), PATIENCE);
         let program = toolchain.build(&sources).unwrap();
         assert!(toolchain.is_built(&sources));
         for name in ["channel", "oneway", "channel-floor", "oneway-floor"] {
