@@ -146,6 +146,9 @@ pub struct WorkloadSamples {
     /// What a reader of its row must know to compare it with another.
     #[serde(default)]
     pub remark: Option<String>,
+    /// What other compiler than ctxprof's own built the parties' program: `go1.24.4`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toolchain: Option<String>,
     /// Where the parties ran, relative to each other.
     #[serde(default)]
     pub placement: Placement,
@@ -421,6 +424,7 @@ impl WorkloadSamples {
             expected_switches_per_op: Some(2.0),
             op: "round trip".to_string(),
             remark: None,
+            toolchain: None,
             placement: Placement::Same,
             cpus: vec![0],
             ring: None,

@@ -322,6 +322,7 @@ fn nothing_yet(entry: &Entry) -> WorkloadSamples {
         expected_switches_per_op,
         op: op.to_string(),
         remark: workload.remark.map(String::from),
+        toolchain: (workload.toolchain)(),
         placement: *placement,
         cpus: setting.cpus(),
         ring: setting.ring,

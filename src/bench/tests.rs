@@ -80,6 +80,7 @@ const fn fake(name: &'static str, prepare: Prepare, floor: Option<Floor>) -> Wor
         prepare,
         floor,
         probe_point: None,
+        toolchain: || None,
         ring: None,
     }
 }

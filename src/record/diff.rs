@@ -102,6 +102,7 @@ pub static ASPECTS: &[Aspect] = &[
         what: "worker threads",
         of: |run| run.settings.workers.map(|workers| workers.to_string()),
     },
+    Aspect { key: "toolchain", what: "compiler of the goroutines", of: toolchains },
     Aspect { key: "version", what: "version of ctxprof", of: |run| Some(run.tool.version.clone()) },
     Aspect { key: "user", what: "user id", of: |run| Some(run.host.user_id.to_string()) },
 ];
@@ -115,6 +116,14 @@ pub fn keys() -> Vec<&'static str> {
     keys.dedup();
     keys.push(MIX);
     keys
+}
+
+/// Those of the parties' programs that something else than ctxprof's own compiler built.
+fn toolchains(run: &RunDocument) -> Option<String> {
+    let mut all: Vec<&str> = run.body.results.iter().filter_map(|result| result.toolchain.as_deref()).collect();
+    all.sort_unstable();
+    all.dedup();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 fn policy(run: &RunDocument) -> Option<String> {

@@ -54,6 +54,9 @@ pub struct RunResult {
     /// What a reader must know to compare it with another.
     #[serde(default)]
     pub remark: Option<String>,
+    /// What other compiler than ctxprof's own built the parties' program, with its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toolchain: Option<String>,
     /// Where the parties ran, relative to each other.
     #[serde(default)]
     pub placement: Placement,
@@ -179,6 +182,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
         kind: row.kind,
         op: row.op.clone(),
         remark: row.remark.clone(),
+        toolchain: row.toolchain.clone(),
         placement: row.placement,
         cpus: row.cpus.clone(),
         ring: row.ring,

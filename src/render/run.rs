@@ -216,17 +216,24 @@ impl RunDocument {
         format!("{}; {places}{switches}; {cycles}{policy}", self.host.pinned_to())
     }
 
-    /// What one op is, for each sort of it.
-    fn op_sentence(&self) -> String {
-        let mut sorts: Vec<(&str, Vec<&str>)> = Vec::new();
+    /// The workloads of the table, by something that is the same for several of them.
+    fn workloads_by<'r>(&'r self, of: impl Fn(&'r RunResult) -> Option<&'r str>) -> Vec<(&'r str, Vec<&'r str>)> {
+        let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
         for result in &self.body.results {
-            let op = if result.op.is_empty() { ROUND_TRIP } else { result.op.as_str() };
-            match sorts.iter_mut().find(|(known, _)| *known == op) {
+            let Some(key) = of(result) else { continue };
+            match groups.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, workloads)) if workloads.contains(&result.workload.as_str()) => {}
                 Some((_, workloads)) => workloads.push(&result.workload),
-                None => sorts.push((op, vec![&result.workload])),
+                None => groups.push((key, vec![&result.workload])),
             }
         }
+        groups
+    }
+
+    /// What one op is, for each sort of it.
+    fn op_sentence(&self) -> String {
+        let sorts =
+            self.workloads_by(|result| Some(if result.op.is_empty() { ROUND_TRIP } else { result.op.as_str() }));
         let others: Vec<String> = sorts
             .iter()
             .filter(|(op, _)| *op != ROUND_TRIP)
@@ -247,7 +254,14 @@ impl RunDocument {
             let remark = result.remark.as_ref().map(|remark| format!("{}: {remark}.", result.workload));
             remarks.extend(remark.filter(|remark| !remarks.contains(remark)));
         }
+        remarks.extend(self.toolchains());
         remarks
+    }
+
+    /// What else than ctxprof's own compiler built parties, and whose.
+    fn toolchains(&self) -> Vec<String> {
+        let built = self.workloads_by(|result| result.toolchain.as_deref());
+        built.iter().map(|(toolchain, workloads)| format!("{}: built by {toolchain}.", workloads.join(", "))).collect()
     }
 
     /// What was asked for and is not in the table, told once per reason.

@@ -487,7 +487,10 @@ mod tests {
         assert!(toolchain.is_built(&sources));
         for name in ["channel", "oneway", "channel-floor", "oneway-floor"] {
             let mut child = Child::start(&program, &[name]).unwrap();
-            assert_eq!(child.listen().unwrap(), format!("ready {}", child.pid()));
+            let ready = child.listen().unwrap();
+            let version = toolchain.version().unwrap();
+            let named = version.split(' ').next().unwrap();
+            assert_eq!(ready, format!("ready {} {named}", child.pid()));
             for ops in [0, 1, 2, 1001] {
                 let answer = child.ask(&format!("play {ops}")).unwrap();
                 let times: Vec<u64> = answer.split(' ').map(|time| time.parse().unwrap()).collect();

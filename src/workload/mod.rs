@@ -50,6 +50,8 @@ pub struct Workload {
     pub floor: Option<Floor>,
     /// Where its switches can be counted from outside, for one with [`SwitchSource::Uprobe`].
     pub probe_point: Option<fn() -> Result<ProbePoint>>,
+    /// What other compiler than ctxprof's own built the parties' program, with its version, once [`Workload::provide`] is done.
+    pub toolchain: fn() -> Option<String>,
     /// The same mechanism between any number of parties; `None` where that has not been made.
     pub ring: Option<Ring>,
 }
@@ -139,6 +141,7 @@ impl Workload {
         prepare: |_| bail!("a workload without parties"),
         floor: None,
         probe_point: None,
+        toolchain: || None,
         ring: None,
     };
 }

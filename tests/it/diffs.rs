@@ -92,6 +92,18 @@ fn what_else_differs_stands_above_and_can_be_made_an_error() {
 }
 
 #[test]
+fn another_go_is_told_where_both_sides_know_theirs() {
+    let documents = Documents::new();
+    let built_by = |name: &str, version: &str| {
+        documents.with(name, |document| document["results"][0]["toolchain"] = json!(version))
+    };
+    let (old, new) = (built_by("old.json", "go1.19.8"), built_by("new.json", "go1.24.4"));
+    let refused = "\"go1.19.8\" and is \"go1.24.4\"";
+    diff(&old, &new, "--require-same toolchain").expect(1, &["--require-same toolchain", refused]);
+    diff(Path::new(GOLDEN), &new, "--require-same toolchain").expect(0, &[]);
+}
+
+#[test]
 fn several_files_a_side_bring_their_own_spread() {
     let documents = Documents::new();
     let near: Vec<String> = [1.0, 1.1, 0.9]

@@ -98,6 +98,22 @@ fn goroutine_switches_are_counted_by_a_probe() {
     assert!(document["host"]["pinned_cpu"].is_u64());
 }
 
+#[test]
+fn which_go_built_the_goroutines_is_in_the_report() {
+    if !can("go") {
+        return;
+    }
+    let said = run("go version").stdout;
+    let version = said.split(' ').nth(2).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.json");
+    let table = run(&format!("ctxprof run goroutine task-channel -o {} {SHORT}", path.display())).expect(0, &[]).stdout;
+    assert!(table.contains(&format!("goroutine-channel, goroutine-oneway: built by {version}.")), "{table}");
+    let document: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(result(&document, "goroutine-oneway")["toolchain"], version);
+    assert_eq!(result(&document, "task-channel")["toolchain"], Value::Null);
+}
+
 /// A user whose go is a script, which makes programs that are scripts.
 struct FakeGo {
     nobody: Nobody,
@@ -149,9 +165,10 @@ fn a_goroutine_program_that_answers_garbage_is_left_out() {
     }
     for (program, words) in [
         ("echo hello; cat", "instead of being ready"),
-        ("echo ready $$; while read -r line; do echo 12; done", "three times were expected"),
+        ("echo ready 1 go1; cat", "instead of being ready"),
+        ("echo ready $$ go1; while read -r line; do echo 12; done", "three times were expected"),
         ("exit 3", "exited with code 3"),
-        ("echo ready $$; read -r line; kill -9 $$", "was killed by SIGKILL"),
+        ("echo ready $$ go1; read -r line; kill -9 $$", "was killed by SIGKILL"),
     ] {
         FakeGo::making(program).run(&format!("run goroutine-oneway {SHORT}")).expect(1, &[words]);
     }
@@ -162,9 +179,11 @@ fn a_goroutine_program_that_dies_in_the_middle_keeps_the_rows_before_it() {
     if !can("root") {
         return;
     }
-    let program = "echo ready $$; plays=0; while read -r verb ops; do\nplays=$((plays + 1))\n\
+    let program = "echo ready $$ go1; plays=0; while read -r verb ops; do\nplays=$((plays + 1))\n\
                    [ $plays -gt 40 ] && exit 7\necho $((ops * 100)) $((ops * 100)) $((ops * 100))\ndone";
-    let done = FakeGo::making(program).run(&format!("run task-channel goroutine-channel {SHORT}"));
+    // More samples than it plays, however slow this machine is at the moment.
+    let options = "--samples 60 --incarnations 6 --no-save --quiet";
+    let done = FakeGo::making(program).run(&format!("run task-channel goroutine-channel {options}"));
     let done = done.expect(1, &["goroutine-channel, incarnation 1", "exited with code 7"]);
     assert!(done.stdout.contains("task-channel") && done.stdout.contains("ended by an error"), "{done:?}");
 }

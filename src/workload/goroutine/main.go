@@ -1,7 +1,7 @@
 // Plays ops on request, for ctxprof:
 //
 //	<program> channel|oneway|channel-floor|oneway-floor
-//	→ ready <process id>
+//	→ ready <process id> <version of the Go that built it>
 //	← play <ops>
 //	→ <elapsed ns> <wall ns> <CPU ns>
 //	← each <ops>
@@ -59,7 +59,7 @@ func main() {
 	}
 	loop := loops[os.Args[1]]()
 	loop.play(warmUpOps)
-	answer(strconv.AppendInt([]byte("ready "), int64(os.Getpid()), 10))
+	answer([]byte("ready " + strconv.Itoa(os.Getpid()) + " " + runtime.Version()))
 	var lines lineReader
 	for {
 		line, more := lines.next()

@@ -13,6 +13,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Pid;
@@ -58,8 +59,13 @@ const FAMILY: Workload = Workload {
     available: || go::find().map(drop).map_err(Unavailable::from),
     provide,
     probe_point: Some(|| Ok(ProbePoint { program: program()?, function: SWITCHES_IN })),
+    toolchain: || BUILT_BY.get().cloned(),
     ..Workload::EMPTY
 };
+
+/// The Go that built the program, as the program says itself. It is one program as long as this process lives, and has been
+/// started before anything is measured.
+static BUILT_BY: OnceLock<String> = OnceLock::new();
 
 /// The function of Go's runtime that runs a goroutine: one call per switch.
 pub const SWITCHES_IN: &str = "runtime.execute";
@@ -116,9 +122,10 @@ impl Goroutines {
     fn start(path: PathBuf, name: &str, spare_cpu: Option<usize>) -> Result<Goroutines> {
         let mut program = Child::start(&path, &[name])?;
         let ready = program.listen()?;
-        if ready != format!("ready {}", program.pid()) {
+        let Some(version) = ready.strip_prefix(&format!("ready {} ", program.pid())) else {
             bail!("{} said {ready:?} instead of being ready", path.display());
-        }
+        };
+        BUILT_BY.get_or_init(|| version.to_string());
         Ok(Goroutines { program, spare_cpu })
     }
 }
