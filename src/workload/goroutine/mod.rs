@@ -103,7 +103,8 @@ fn provide(say: Say<'_>) -> Result<()> {
         say(&format!("building the goroutines' program with {} (once)", go.path().display()));
     }
     let program = go.build(&SOURCES)?;
-    let mut goroutines = Goroutines::start(program, "channel", None)?;
+    // The loop that is warm soonest: every run waits for this.
+    let mut goroutines = Goroutines::start(program, "oneway-floor", None)?;
     goroutines.play(2)?;
     Box::new(goroutines).end()
 }
