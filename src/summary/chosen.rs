@@ -12,6 +12,9 @@ const DISTURBED: f64 = 1.02;
 const UNPAIRED: i64 = 3;
 /// Fewer clean samples than this say nothing about an incarnation.
 pub(super) const FEWEST_CLEAN: usize = 3;
+/// So many incarnations with enough clean samples are priced by these alone, however many others there are: the median of
+/// three is not the odd one's.
+const FEWEST_USABLE: usize = 3;
 
 /// A core is slowed when it takes longer for a fixed stretch of arithmetic than it can, by this factor.
 ///
@@ -141,11 +144,13 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    /// The clean ones, unless fewer than half of the incarnations have enough of them: what is left would be luck.
+    /// The clean ones, if three incarnations have enough of them, or half of fewer than six; of less, what is left would be
+    /// luck. The other incarnations' samples are no help, many as they are: a burst of the host's makes them dearer alike.
     pub(super) fn of_incarnations(incarnations: &[Incarnation], judge: Judge) -> Chosen {
         let is_usable = |incarnation: &&Incarnation| judge.count_clean(&incarnation.samples) >= FEWEST_CLEAN;
         let usable = incarnations.iter().filter(is_usable).count();
-        Chosen { clean_only: usable > 0 && usable * 2 >= incarnations.len(), judge }
+        let enough = FEWEST_USABLE.min(incarnations.len().div_ceil(2)).max(1);
+        Chosen { clean_only: usable >= enough, judge }
     }
 
     /// The choice among the incarnations of another pass of the same run.

@@ -134,6 +134,22 @@ fn an_incarnation_without_clean_samples_is_left_out_of_the_pairs() {
 }
 
 #[test]
+fn three_quiet_incarnations_are_believed_beside_any_number_in_a_burst() {
+    let quiet = |price| incarnation(vec![sample(price); 4], 200);
+    let burst = || incarnation(vec![Sample { yardstick_ns: 1700, ..sample(1400) }; 4], 200);
+    let of = |prices: &[u64]| {
+        let slowed = std::iter::repeat_with(burst).take(10 - prices.len());
+        let incarnations = prices.iter().map(|&price| quiet(price)).chain(slowed).collect();
+        summarize(&WorkloadSamples::made_up(incarnations), &counting(CountingMode::Cpu))
+    };
+    let row = of(&[1000, 1010, 1020]);
+    assert_eq!(row.ns_per_op, Some(Estimate { median: 1010.0, low: Some(1000.0), high: Some(1020.0) }));
+    assert_eq!((row.clean_only, row.incarnations_priced), (true, 3));
+    let row = of(&[1000, 1010]);
+    assert_eq!((row.ns_per_op.unwrap().median, row.clean_only), (1400.0, false), "two could be luck");
+}
+
+#[test]
 fn uncounted_switches_are_expected_ones_and_say_so() {
     let mut quiet = incarnation(vec![sample(1000); 4], 200);
     quiet.counted.clear();
