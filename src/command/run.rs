@@ -12,7 +12,7 @@ use crate::command::output::{self, deliver};
 use crate::command::{Outcome, ended, sort};
 use crate::record::run::{RunDocument, from_samples};
 use crate::record::samples::SamplesDocument;
-use crate::record::{reader, store};
+use crate::record::{pace, reader, store};
 use crate::render::Report;
 use crate::sample::Ending;
 use crate::sys::signal;
@@ -28,6 +28,10 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
     let samples = samples(arguments)?;
     let mut document = from_samples(&samples);
     let mut outcome = Outcome::Done;
+    if !arguments.no_save {
+        let pace = store::folder().ok().and_then(|folder| pace::beside_kept_runs(&folder, &document));
+        document.warnings.extend(pace);
+    }
     let delivered = if document.body.results.iter().any(|result| result.samples.taken > 0) {
         keep(&document, arguments);
         sort(&mut document, arguments.sort);

@@ -4,9 +4,9 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::record::run::{RunDocument, RunResult};
-use crate::record::{Document, Tool};
+use crate::record::{Document, Tool, pace};
 use crate::sample::{Placement, RingShape, row_title};
-use crate::summary::{Change, Estimate, Verdict, Warning, change};
+use crate::summary::{Change, Estimate, Verdict, Warning, change, median};
 
 pub const SCHEMA: &str = "ctxprof.diff/1";
 
@@ -109,12 +109,14 @@ pub static ASPECTS: &[Aspect] = &[
 
 /// The key under which a changed voluntary/involuntary mix is told.
 pub const MIX: &str = "mix";
+/// The key under which it is told that the core itself was slower or quicker.
+pub const CORE: &str = "core";
 
 /// Every key that `--require-same` takes.
 pub fn keys() -> Vec<&'static str> {
     let mut keys: Vec<&str> = ASPECTS.iter().map(|aspect| aspect.key).collect();
     keys.dedup();
-    keys.push(MIX);
+    keys.extend([CORE, MIX]);
     keys
 }
 
@@ -262,7 +264,19 @@ fn differences(old: &[RunDocument], new: &[RunDocument], old_rows: &Rows<'_>, ne
         differs.then(|| Difference { key: aspect.key.to_string(), what: aspect.what.to_string(), old, new })
     };
     let mixes = old_rows.0.iter().filter_map(|(key, results)| mix_difference(key, results, new_rows.get(key)?));
-    ASPECTS.iter().filter_map(of_aspect).chain(mixes).collect()
+    core_difference(old, new).into_iter().chain(ASPECTS.iter().filter_map(of_aspect)).chain(mixes).collect()
+}
+
+/// A burst of the host's as long as a run slows all of it, and only another run can tell.
+fn core_difference(old: &[RunDocument], new: &[RunDocument]) -> Option<Difference> {
+    let took = |side: &[RunDocument]| median(side.iter().filter_map(|run| run.body.yardstick_ns).collect());
+    let (was, is) = (took(old)?, took(new)?);
+    (was.max(is) > (1.0 + pace::TOLERANCE) * was.min(is)).then(|| Difference {
+        key: CORE.to_string(),
+        what: "the core itself (frequency, or a neighbour on the host): a fixed stretch of arithmetic, ns".to_string(),
+        old: format!("{was:.0}"),
+        new: format!("{is:.0}"),
+    })
 }
 
 /// How much of a switch per op may move between voluntary and involuntary before it is another sort of work.

@@ -8,6 +8,7 @@ pub mod diff;
 pub mod doctor;
 pub mod list;
 pub mod memory;
+pub mod pace;
 pub mod price;
 pub mod reader;
 pub mod run;

@@ -22,6 +22,10 @@ pub type RunDocument = Document<RunSettings, RunBody>;
 pub struct RunBody {
     /// How the counting was done in the end.
     pub counting: CountingSummary,
+    /// What a fixed stretch of arithmetic took when the core was quickest, ns: it repeats within 1 % between runs, so one of a core
+    /// that was slowed from end to end shows beside another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yardstick_ns: Option<f64>,
     pub results: Vec<RunResult>,
     #[serde(default)]
     pub ratio: Option<Ratio>,
@@ -154,6 +158,7 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
             absent: counting.absent.clone(),
             refused: counting.refused.clone(),
         },
+        yardstick_ns: yardstick.full_speed_ns(),
         results: rows
             .iter()
             .zip(workloads)

@@ -76,6 +76,7 @@ impl SweepDocument {
     fn as_run(&self) -> RunDocument {
         let body = RunBody {
             counting: self.body.counting.clone(),
+            yardstick_ns: None,
             results: self.body.results.clone(),
             ratio: None,
             ratios: Vec::new(),

@@ -41,6 +41,11 @@ impl Yardstick {
         Yardstick { clock_read_ns: 0, full_speed_ns: stretches.get(at).map(|&ns| ns as f64) }
     }
 
+    /// What the stretch takes at the run's full speed, ns.
+    pub fn full_speed_ns(self) -> Option<f64> {
+        self.full_speed_ns
+    }
+
     /// The same, with what a reading of the clock costs.
     pub fn with_clock(self, clock_read_ns: Option<u64>) -> Yardstick {
         Yardstick { clock_read_ns: clock_read_ns.unwrap_or_default(), ..self }

@@ -104,6 +104,19 @@ fn another_go_is_told_where_both_sides_know_theirs() {
 }
 
 #[test]
+fn a_core_that_was_slower_from_end_to_end_is_told_first() {
+    let documents = Documents::new();
+    let on_core = |name: &str, ns: f64| documents.with(name, |document| document["yardstick_ns"] = json!(ns));
+    let (quick, again, slow) =
+        (on_core("quick.json", 1683.0), on_core("again.json", 1703.0), on_core("slow.json", 2290.0));
+    assert_eq!(diff(&quick, &again, "--format json").expect(0, &[]).json()["differences"], json!([]));
+    let document = diff(&quick, &slow, "--format json").expect(0, &[]).json();
+    let told = &document["differences"][0];
+    assert_eq!([&told["key"], &told["old"], &told["new"]], ["core", "1683", "2290"]);
+    diff(&quick, &slow, "--require-same core").expect(1, &["--require-same core", "the core itself"]);
+}
+
+#[test]
 fn several_files_a_side_bring_their_own_spread() {
     let documents = Documents::new();
     let near: Vec<String> = [1.0, 1.1, 0.9]
