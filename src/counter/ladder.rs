@@ -235,13 +235,14 @@ fn check_cycles(cycles: &mut OpenCounter) -> Result<Option<String>, String> {
 
 /// Cycles per ns of CPU time; the error says why they cannot be read.
 ///
-/// The median of three spins counts, or the first that ticks like a clock: what interrupts one adds cycles to a CPU's event and no
+/// The median of three spins counts, or the nearest to a clock's tick of those that tick like one: what interrupts one adds cycles to a CPU's event and no
 /// time to this thread's, and what it does in the kernel adds time and no cycles to an event of user mode, 25 µs a tick in a slow
 /// guest. Either hides a clock, and neither makes one of cycles; so there are more spins where it is near.
 pub(super) fn cycles_per_ns(cycles: &mut OpenCounter) -> Result<f64, String> {
     const SPIN_NS: u64 = 2_500_000;
     const SPINS: usize = 3;
     const SPINS_IN_DOUBT: usize = 10;
+    const UNDISTURBED: f64 = 0.002;
     let mut seen = || -> Result<(u64, u64), String> {
         let reading = cycles.read().map_err(|error| format!("cannot be read: {error:#}"))?;
         Ok((reading.count, thread_cpu_ns(gettid()).unwrap_or_default()))
@@ -256,18 +257,23 @@ pub(super) fn cycles_per_ns(cycles: &mut OpenCounter) -> Result<f64, String> {
         let (cycles_after, cpu_ns_after) = seen()?;
         let cpu_ns = cpu_ns_after.saturating_sub(cpu_ns_before).max(1);
         let spin = (cycles_after - cycles_before) as f64 / cpu_ns as f64;
-        if ticks_like_a_clock(spin) {
-            return Ok(spin);
-        }
         spins.push(spin);
+        if off_the_clock(spin) < UNDISTURBED {
+            break;
+        }
     }
     spins.sort_by(f64::total_cmp);
-    Ok(spins[spins.len() / 2])
+    let nearest = spins.iter().copied().min_by(|one, other| off_the_clock(*one).total_cmp(&off_the_clock(*other)));
+    Ok(nearest.filter(|&spin| ticks_like_a_clock(spin)).unwrap_or(spins[spins.len() / 2]))
 }
 
 /// An emulated PMU derives its cycles from the guest's clock: 1 GHz to four digits or better.
 fn ticks_like_a_clock(gigahertz: f64) -> bool {
-    (gigahertz - 1.0).abs() < 0.02
+    off_the_clock(gigahertz) < 0.02
+}
+
+fn off_the_clock(gigahertz: f64) -> f64 {
+    (gigahertz - 1.0).abs()
 }
 
 /// What to make of this many cycles per ns.
