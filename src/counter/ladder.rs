@@ -235,9 +235,10 @@ fn check_cycles(cycles: &mut OpenCounter) -> Result<Option<String>, String> {
 
 /// Cycles per ns of CPU time; the error says why they cannot be read.
 ///
-/// The median of three spins counts, or the nearest to a clock's tick of those that tick like one: what interrupts one adds cycles to a CPU's event and no
-/// time to this thread's, and what it does in the kernel adds time and no cycles to an event of user mode, 25 µs a tick in a slow
-/// guest. Either hides a clock, and neither makes one of cycles; so there are more spins where it is near.
+/// The median of three spins counts, or of those that tick like a clock the one nearest to its tick: what interrupts one adds
+/// cycles to a CPU's event and no time to this thread's, and what it does in the kernel adds time and no cycles to an event of user
+/// mode, 25 µs a tick in a slow guest. Either hides a clock, and neither makes one of cycles; so there are more spins where it is
+/// near.
 pub(super) fn cycles_per_ns(cycles: &mut OpenCounter) -> Result<f64, String> {
     const SPIN_NS: u64 = 2_500_000;
     const SPINS: usize = 3;

@@ -7,7 +7,8 @@ use crate::counter::open::{OpenCounter, Target};
 use crate::counter::{CONTEXT_SWITCHES, Counter, HARDWARE, Side, USER_MODE, refusal};
 use crate::sample::trial::{Cycles, PerfTrials, Refusal};
 
-/// Opens events on this CPU and on the calling thread, each closed again at once; spins for 7.5 ms where there are cycles.
+/// Opens events on this CPU and on the calling thread, each closed again at once; spins for 7.5 ms where there are cycles, up to
+/// 25 ms where these are nearly a clock.
 pub fn perf_events(cpu: usize) -> PerfTrials {
     PerfTrials {
         on_cpu: opens(&CONTEXT_SWITCHES, Target::Cpu(cpu)).map(drop),

@@ -3,13 +3,11 @@
 use std::path::Path;
 
 use crate::record::run::RunDocument;
-use crate::record::{price, reader, store};
+use crate::record::{price, reader};
 use crate::summary::Warning;
 
 /// By how much the core's own speed may differ: it repeats within 1 %.
 pub const TOLERANCE: f64 = 0.03;
-/// How far back one looks for a run on a core at full speed.
-const MOST_RUNS: usize = 20;
 
 /// What to know of a run whose core was slower from end to end than in a run that was kept in the folder, of this version of
 /// ctxprof on the same CPU of a host like this one. Kept runs that cannot be read are passed over.
@@ -20,8 +18,7 @@ pub fn beside_kept_runs(folder: &Path, run: &RunDocument) -> Option<Warning> {
             && host.pinned_cpu == run.host.pinned_cpu
             && price::is_like(host, &run.host)
     };
-    let kept = store::kept(folder).unwrap_or_default();
-    let kept = kept.iter().rev().take(MOST_RUNS).filter_map(|path| reader::read_run(path).ok()).filter(is_like);
+    let kept = reader::kept_runs(folder).map(|(_, kept)| kept).filter(is_like);
     let quickest = kept.filter_map(|kept| kept.body.yardstick_ns).min_by(f64::total_cmp)?;
     let slower = run.body.yardstick_ns? / quickest;
     (slower > 1.0 + TOLERANCE).then(|| {
@@ -37,6 +34,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::record::store;
 
     /// The golden run on a core that takes so long for the stretch, changed.
     fn run(yardstick_ns: f64, change: impl FnOnce(&mut Value)) -> RunDocument {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::host::facts::Facts;
+use crate::record::reader;
 use crate::record::run::{RunDocument, RunResult};
-use crate::record::{reader, store};
 use crate::sample::Placement;
 use crate::summary::bill::{PriceList, PricePair, PriceSource, SwitchPrice};
 
@@ -12,20 +12,16 @@ use crate::summary::bill::{PriceList, PricePair, PriceSource, SwitchPrice};
 pub const WITHIN: &str = "thread-pipe";
 pub const BETWEEN: &str = "process-pipe";
 
-/// How far back one looks for what the newest run does not have.
-const MOST_RUNS: usize = 20;
-
 /// The prices that the runs kept in a folder have, each from the newest that has it and was made on a host like this one.
 /// Those that cannot be read are passed over.
 pub fn of_kept_runs(folder: &Path, host: &Facts) -> PriceList {
     let mut prices = PriceList::default();
-    for path in store::kept(folder).unwrap_or_default().iter().rev().take(MOST_RUNS) {
+    for (path, run) in reader::kept_runs(folder) {
+        if is_usual(&run) && is_like(&run.host, host) {
+            prices.fill(of_run(&run, &saved(&path, &run)));
+        }
         if prices.is_complete() {
             break;
-        }
-        let Ok(run) = reader::read_run(path) else { continue };
-        if is_usual(&run) && is_like(&run.host, host) {
-            prices.fill(of_run(&run, &saved(path, &run)));
         }
     }
     prices

@@ -1,7 +1,7 @@
 //! Reads saved documents, whatever wrote them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use crate::record::memory::{self, MemoryDocument};
 use crate::record::run::{self, RunDocument};
 use crate::record::samples::{self, SamplesDocument};
 use crate::record::stat::{self, StatDocument};
+use crate::record::store;
 use crate::record::sweep::{self, SweepDocument};
 
 /// Raw samples of an hour of every workload take a tenth of it. What is larger is read into memory for nothing.
@@ -112,6 +113,18 @@ pub fn read_run(path: &Path) -> Result<RunDocument> {
         Saved::Run(run) => Ok(*run),
         _ => bail!("{} is no run (ctxprof.run or ctxprof.samples), and a run is needed here", path.display()),
     }
+}
+
+/// How far back one looks among the runs that were kept.
+const MOST_RUNS: usize = 20;
+
+/// The runs that were kept in a folder, the newest first; each is read when it is asked for. Those that cannot be read are passed over.
+pub fn kept_runs(folder: &Path) -> impl Iterator<Item = (PathBuf, RunDocument)> {
+    let newest_first = store::kept(folder).unwrap_or_default().into_iter().rev().take(MOST_RUNS);
+    newest_first.filter_map(|path| {
+        let run = read_run(&path).ok()?;
+        Some((path, run))
+    })
 }
 
 #[cfg(test)]
