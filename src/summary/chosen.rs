@@ -63,6 +63,11 @@ impl Yardstick {
     }
 }
 
+/// Whether so many incarnations with clean samples speak for all of a workload's.
+pub(super) fn is_enough(usable: usize, incarnations: usize) -> bool {
+    usable >= FEWEST_USABLE.min(incarnations.div_ceil(2)).max(1)
+}
+
 /// What tells a clean sample of one workload.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Judge {
@@ -154,8 +159,12 @@ impl Chosen {
     pub(super) fn of_incarnations(incarnations: &[Incarnation], judge: Judge) -> Chosen {
         let is_usable = |incarnation: &&Incarnation| judge.count_clean(&incarnation.samples) >= FEWEST_CLEAN;
         let usable = incarnations.iter().filter(is_usable).count();
-        let enough = FEWEST_USABLE.min(incarnations.len().div_ceil(2)).max(1);
-        Chosen { clean_only: usable >= enough, judge }
+        Chosen { clean_only: is_enough(usable, incarnations.len()), judge }
+    }
+
+    /// All samples, clean or not.
+    pub(super) fn or_all(self) -> Chosen {
+        Chosen { clean_only: false, ..self }
     }
 
     /// The choice among the incarnations of another pass of the same run.

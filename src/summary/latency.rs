@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sample::latency::{Durations, Latency};
 use crate::sample::{Incarnation, Sample};
-use crate::summary::chosen::{Chosen, FEWEST_CLEAN, per_op};
+use crate::summary::chosen::{Chosen, FEWEST_CLEAN, is_enough, per_op};
 use crate::summary::estimate::{Estimate, median};
 
 /// A percentile with fewer ops beyond it is luck.
@@ -29,10 +29,10 @@ pub struct LatencyFigures {
     pub mean_ns: f64,
     /// What reading the clock costs each op; the median over incarnations.
     pub clock_ns: f64,
-    /// That as a share of the op with its clock, in the samples that the prices are of.
+    /// That as a share of the op with its clock, in the same samples as `agreement`.
     pub clock_share: f64,
-    /// An op timed by itself, by one timed among others: means of the samples that the prices are of, paired within
-    /// incarnations.
+    /// An op timed by itself, by one timed among others: means paired within incarnations, of clean samples where the prices
+    /// are and enough incarnations have some of both sorts, else of all.
     pub by_plain: Option<Estimate>,
     /// The same less the clock's cost. Below 1 by what a processor does of the next op while the clock is read.
     pub agreement: Option<Estimate>,
@@ -86,7 +86,7 @@ pub(super) fn figures(incarnations: &[Incarnation], chosen: Chosen) -> Option<La
     };
     let elapsed_ns: u64 = samples(each()).map(|sample| sample.elapsed_ns).sum();
     let mean_ns = histogram.mean();
-    let ratios: Vec<Ratios> = incarnations.iter().filter_map(|incarnation| Ratios::of(incarnation, chosen)).collect();
+    let ratios = ratios(incarnations, chosen);
     let clock_share = median(ratios.iter().map(|ratios| 1.0 - ratios.agreement / ratios.by_plain).collect());
     let clock_ns = median(each().map(|latency| latency.lap_cost_ns).collect())?;
     Some(LatencyFigures {
@@ -122,13 +122,21 @@ impl Ratios {
     fn of(incarnation: &Incarnation, chosen: Chosen) -> Option<Ratios> {
         let latency = incarnation.latency.as_ref()?;
         let mean_ns = |samples: &[Sample]| {
-            let is_enough = !chosen.clean_only || chosen.of(samples).count() >= FEWEST_CLEAN;
-            let mean_ns = per_op(chosen.of(samples), |sample| Some(sample.elapsed_ns)).filter(|_| is_enough);
+            let has_enough = !chosen.clean_only || chosen.of(samples).count() >= FEWEST_CLEAN;
+            let mean_ns = per_op(chosen.of(samples), |sample| Some(sample.elapsed_ns)).filter(|_| has_enough);
             mean_ns.filter(|&mean_ns| mean_ns > 0.0)
         };
         let (each_ns, plain_ns) = (mean_ns(&latency.samples)?, mean_ns(&incarnation.samples)?);
         Some(Ratios { by_plain: each_ns / plain_ns, agreement: (each_ns - latency.lap_cost_ns) / plain_ns })
     }
+}
+
+/// Of the samples chosen, if enough incarnations have them in both sorts. What disturbs the plain ones of some and the others
+/// of others leaves no pair: then all samples say more than none.
+fn ratios(incarnations: &[Incarnation], chosen: Chosen) -> Vec<Ratios> {
+    let of = |chosen| incarnations.iter().filter_map(|each| Ratios::of(each, chosen)).collect::<Vec<_>>();
+    let ratios = of(chosen);
+    if chosen.clean_only && !is_enough(ratios.len(), incarnations.len()) { of(chosen.or_all()) } else { ratios }
 }
 
 /// How often the timers ticked, in a time that holds the samples and what lay between them.
@@ -254,6 +262,24 @@ mod tests {
         let figures = figures_of(vec![disturbed; 6]).unwrap();
         assert_eq!((figures.agreement.unwrap().median, figures.p90_ns), (1.0, Some(1900.0)));
         assert_eq!(figures.mean_ns, 1243.75);
+    }
+
+    #[test]
+    fn where_no_incarnation_has_clean_samples_of_both_sorts_all_of_them_are_compared() {
+        let disturb = |samples: &mut [Sample]| samples.iter_mut().for_each(|sample| sample.parties.cpu_ns = Some(1));
+        let incarnations: Vec<Incarnation> = (0..10)
+            .map(|each| {
+                let mut incarnation = incarnation(1000, &[(1025, 100); 3]);
+                match each {
+                    0..5 => disturb(&mut incarnation.samples),
+                    _ => disturb(&mut incarnation.latency.as_mut().unwrap().samples),
+                }
+                incarnation
+            })
+            .collect();
+        let figures = figures_of(incarnations).unwrap();
+        assert_eq!((figures.agreement.unwrap().median, figures.by_plain.unwrap().median), (1.0, 1.025));
+        assert!((figures.clock_share - 25.0 / 1025.0).abs() < 1e-9, "{}", figures.clock_share);
     }
 
     #[test]
