@@ -11,15 +11,14 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use nix::unistd::{Pid, gettid};
+use nix::unistd::Pid;
 
 use crate::counter::extra;
 use crate::counter::meter::{Attach, Attached, Extra, Meter, Refused};
 use crate::counter::open::{OpenCounter, PerfMeter, Target};
 use crate::counter::records::Recorder;
-use crate::counter::{CONTEXT_SWITCHES, Counter, HARDWARE, SOFTWARE, TIME_STAMP_COUNTER, USER_MODE, refusal};
+use crate::counter::{CONTEXT_SWITCHES, Counter, HARDWARE, SOFTWARE, TIME_STAMP_COUNTER, USER_MODE, rate, refusal};
 use crate::sample::{AbsentCounter, Counting, CountingMode};
-use crate::sys::clock::{monotonic_ns, thread_cpu_ns};
 
 /// Which rung to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,74 +227,14 @@ fn check_alive(switches: &mut OpenCounter) -> Result<(), String> {
     Err("opened, but did not count a switch that was made".to_string())
 }
 
-/// Spins and compares cycles with CPU time. The error says why these are no cycles; the remark, why they may not be.
+/// Spins and compares cycles with the clock. The error says why these are no cycles; the remark, why they may not be.
 fn check_cycles(cycles: &mut OpenCounter) -> Result<Option<String>, String> {
-    judge_cycles(cycles_per_ns(cycles)?)
-}
-
-/// Cycles per ns of CPU time; the error says why they cannot be read.
-///
-/// The median of three spins counts, or of those that tick like a clock the one nearest to its tick: what interrupts one adds
-/// cycles to a CPU's event and no time to this thread's, and what it does in the kernel adds time and no cycles to an event of user
-/// mode, 25 µs a tick in a slow guest. Either hides a clock, and neither makes one of cycles; so there are more spins where it is
-/// near.
-pub(super) fn cycles_per_ns(cycles: &mut OpenCounter) -> Result<f64, String> {
-    const SPIN_NS: u64 = 2_500_000;
-    const SPINS: usize = 3;
-    const SPINS_IN_DOUBT: usize = 10;
-    const UNDISTURBED: f64 = 0.002;
-    let mut seen = || -> Result<(u64, u64), String> {
-        let reading = cycles.read().map_err(|error| format!("cannot be read: {error:#}"))?;
-        Ok((reading.count, thread_cpu_ns(gettid()).unwrap_or_default()))
-    };
-    let mut spins: Vec<f64> = Vec::new();
-    while spins.len() < SPINS || (spins.len() < SPINS_IN_DOUBT && spins.iter().any(|spin| (0.7..1.4).contains(spin))) {
-        let (cycles_before, cpu_ns_before) = seen()?;
-        let until = monotonic_ns() + SPIN_NS;
-        while monotonic_ns() < until {
-            std::hint::spin_loop();
-        }
-        let (cycles_after, cpu_ns_after) = seen()?;
-        let cpu_ns = cpu_ns_after.saturating_sub(cpu_ns_before).max(1);
-        let spin = (cycles_after - cycles_before) as f64 / cpu_ns as f64;
-        spins.push(spin);
-        if off_the_clock(spin) < UNDISTURBED {
-            break;
-        }
-    }
-    spins.sort_by(f64::total_cmp);
-    let nearest = spins.iter().copied().min_by(|one, other| off_the_clock(*one).total_cmp(&off_the_clock(*other)));
-    Ok(nearest.filter(|&spin| ticks_like_a_clock(spin)).unwrap_or(spins[spins.len() / 2]))
-}
-
-/// An emulated PMU derives its cycles from the guest's clock: 1 GHz to four digits or better.
-fn ticks_like_a_clock(gigahertz: f64) -> bool {
-    off_the_clock(gigahertz) < 0.02
-}
-
-fn off_the_clock(gigahertz: f64) -> f64 {
-    (gigahertz - 1.0).abs()
-}
-
-/// What to make of this many cycles per ns.
-pub(super) fn judge_cycles(gigahertz: f64) -> Result<Option<String>, String> {
-    if gigahertz == 0.0 {
-        return Err("opened, but reads 0: this hypervisor has no PMU and does not say so".to_string());
-    }
-    Ok(ticks_like_a_clock(gigahertz)
-        .then(|| format!("cycles tick at {gigahertz:.3} GHz, as an emulated PMU's do: they are time, not work")))
+    rate::of_spinning(cycles)?.judge()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cycles_that_stand_still_or_tick_like_a_clock_are_told_apart() {
-        assert!(judge_cycles(0.0).unwrap_err().contains("reads 0"));
-        assert!(judge_cycles(1.0002).unwrap().unwrap().contains("emulated"));
-        assert_eq!(judge_cycles(3.4), Ok(None));
-    }
 
     #[test]
     fn an_unmetered_rung_has_no_counters_and_always_works() {

@@ -7,6 +7,7 @@ pub(crate) mod extra;
 pub mod ladder;
 pub mod meter;
 mod open;
+mod rate;
 pub mod records;
 mod refusal;
 pub mod threads;

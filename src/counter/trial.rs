@@ -2,13 +2,13 @@
 
 use std::io;
 
-use crate::counter::ladder::{cycles_per_ns, judge_cycles};
 use crate::counter::open::{OpenCounter, Target};
+use crate::counter::rate::{self, Rate};
 use crate::counter::{CONTEXT_SWITCHES, Counter, HARDWARE, Side, USER_MODE, refusal};
 use crate::sample::trial::{Cycles, PerfTrials, Refusal};
 
-/// Opens events on this CPU and on the calling thread, each closed again at once; spins for 7.5 ms where there are cycles, up to
-/// 25 ms where these are nearly a clock.
+/// Opens events on this CPU and on the calling thread, each closed again at once; spins for 2.5 ms where there are cycles, up to
+/// 50 ms where these may be a clock's.
 pub fn perf_events(cpu: usize) -> PerfTrials {
     PerfTrials {
         on_cpu: opens(&CONTEXT_SWITCHES, Target::Cpu(cpu)).map(drop),
@@ -27,7 +27,7 @@ fn cycles() -> Cycles {
     let mut refused = Refusal { errno: None, answer: "no event of cycles is known".to_string() };
     for counter in cycle_counters() {
         match opens(counter, Target::CallingThread) {
-            Ok(mut cycles) => return judged(cycles_per_ns(&mut cycles)),
+            Ok(mut cycles) => return judged(rate::of_spinning(&mut cycles)),
             Err(refusal) => refused = refusal,
         }
     }
@@ -40,15 +40,11 @@ fn cycle_counters() -> impl Iterator<Item = &'static Counter> {
     [HARDWARE.last(), USER_MODE.last()].into_iter().flatten()
 }
 
-fn judged(cycles_per_ns: Result<f64, String>) -> Cycles {
-    let gigahertz = match cycles_per_ns {
-        Ok(gigahertz) => gigahertz,
-        Err(reason) => return Cycles::Lying(reason),
-    };
-    match judge_cycles(gigahertz) {
+fn judged(rate: Result<Rate, String>) -> Cycles {
+    match rate.and_then(|rate| Ok((rate, rate.judge()?))) {
         Err(reason) => Cycles::Lying(reason),
-        Ok(Some(remark)) => Cycles::Emulated(remark),
-        Ok(None) => Cycles::Counting { gigahertz },
+        Ok((_, Some(remark))) => Cycles::Emulated(remark),
+        Ok((rate, None)) => Cycles::Counting { gigahertz: rate.gigahertz() },
     }
 }
 
@@ -64,9 +60,10 @@ mod tests {
 
     #[test]
     fn cycles_are_judged_by_their_rate() {
-        assert!(matches!(judged(Ok(0.0)), Cycles::Lying(how) if how.contains("reads 0")));
-        assert!(matches!(judged(Ok(1.0001)), Cycles::Emulated(how) if how.contains("1.000 GHz")));
-        assert_eq!(judged(Ok(3.4)), Cycles::Counting { gigahertz: 3.4 });
+        let of = |count| judged(Ok(Rate::of(count, 1000, 1000)));
+        assert!(matches!(of(0), Cycles::Lying(how) if how.contains("reads 0")));
+        assert!(matches!(of(1000), Cycles::Emulated(how) if how.contains("1.000 GHz")));
+        assert_eq!(of(3400), Cycles::Counting { gigahertz: 3.4 });
         assert_eq!(judged(Err("no".to_string())), Cycles::Lying("no".to_string()));
     }
 
