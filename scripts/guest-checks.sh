@@ -65,18 +65,42 @@ check "cycles are counted" yes "$(has '"name": "cycles"' "$document")"
 check "TSC ticks are not" no "$(has '"name": "msr/tsc/"' "$document")"
 check "a PMU that ticks at 1 GHz is warned of" yes "$(has cycles-suspect "$document")"
 
+# In how many samples of a file of raw ones the cycles of user and kernel are all cycles within 1 %: "N of M". The last three
+# counts are those, all cycles last.
+agreeing_samples() {
+  tr -d ' \n' < "$1" | sed 's/"\(samples\|counted\|floor\|counts\)":\[/\n&/g' | awk -F'[][,]' '
+    /^"samples"/ || /^"counted"/ {is_floor = 0}
+    /^"floor"/ {is_floor = 1}
+    /^"counts"/ && !is_floor {
+      for (last = 2; $(last + 1) ~ /^([0-9]+|null)$/; last++);
+      if (last < 5) next
+      off = $(last - 2) + $(last - 1) - $last
+      all++
+      if ($last > 0 && off <= 0.01 * $last && -off <= 0.01 * $last) agreeing++
+    }
+    END {print agreeing + 0 " of " all + 0}'
+}
+
 # Cycles and instructions of one run, held to each other. Only a guest whose instructions take a fixed time can count them.
+#
+# In a guest without, the emulator brings its counters up to date in two threads, that of the guest's CPU at every change between
+# user and kernel and that of its timers when one is to overflow, every 2 s, and they race: now and then one counter jumps by up to
+# 2^31, the others not. So one sample in five may be off there, and samples are short. Where time is instructions there is one
+# thread.
 counting_checks() {
   echo "# cycles are those of user and kernel; instructions are exact or absent"
   # The counters are read one inside the other, 1000 instructions each here: in so many ops that is nothing.
-  list=$(ctxprof run thread-pipe process-futex task-channel --samples 5 --ops-per-sample 5000 --incarnations 2 $table)
+  if [ "$counts_instructions" = yes ]; then ops=5000 least=1; else ops=1000 least=0.8; fi
   document=$(ctxprof run thread-pipe $short --format json)
   for workload in thread-pipe process-futex task-channel; do
+    list=$(ctxprof run $workload --samples 10 --ops-per-sample $ops --incarnations 2 --samples-out /tmp/samples.json $table)
     cycles=$(echo "$list" | field $workload cycles_per_op)
-    user=$(echo "$list" | field $workload user_cycles_per_op)
-    kernel=$(echo "$list" | field $workload kernel_cycles_per_op)
     instructions=$(echo "$list" | field $workload instructions_per_op)
-    check "$workload: user $user + kernel ${kernel:-0} = all $cycles cycles within 1 %" yes "$(near 0.01 "$user + ${kernel:-0}" "$cycles")"
+    # Ten of an incarnation, and five in which switches are counted too.
+    agreeing=$(agreeing_samples /tmp/samples.json)
+    check "$workload: user + kernel = all cycles within 1 % in $agreeing samples, at least in $least of these" yes \
+      "$(holds "${agreeing% of *} >= $least * 30 && ${agreeing#* of } == 30")"
+    rm -f /tmp/samples.json
     if [ "$counts_instructions" = yes ]; then
       check "$workload: $cycles cycles = 2 x $instructions instructions within 0.2 %" yes "$(near 0.002 "2 * ${instructions:-0}" "$cycles")"
     else
