@@ -41,6 +41,7 @@ impl Target {
 pub(super) struct OpenCounter {
     info: CounterInfo,
     ring: Ring,
+    side: Side,
     event: PerfCounter,
 }
 
@@ -77,7 +78,7 @@ impl OpenCounter {
             event.enable()?;
         }
         let info = CounterInfo { name: counter.name.to_string(), scope: target.mode() };
-        Ok(OpenCounter { info, ring: counter.ring, event })
+        Ok(OpenCounter { info, ring: counter.ring, side: counter.side, event })
     }
 
     /// Opens an event that is in no registry, on a CPU, and counts only what passes the filter.
@@ -96,11 +97,15 @@ impl OpenCounter {
         }
         event.enable()?;
         let info = CounterInfo { name: name.to_string(), scope: CountingMode::Cpu };
-        Ok(OpenCounter { info, ring: Ring::Outer, event })
+        Ok(OpenCounter { info, ring: Ring::Outer, side: Side::Both, event })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.info.name
+    }
+
+    pub(super) fn side(&self) -> Side {
+        self.side
     }
 
     pub(super) fn read(&mut self) -> Result<Reading> {

@@ -1,9 +1,10 @@
 //! How fast a counter of cycles counts: not at all, by the clock, or by the work that is done.
 
+use crate::counter::Side;
 use crate::counter::open::OpenCounter;
 use crate::sys::clock::{monotonic_ns, read_cost_ns};
 
-/// What a counter counts per ns, which is between these.
+/// What a counter counts per ns.
 ///
 /// ```text
 /// clock ─ reading ─ look at the clock ─ look ─ look ─ … ─ look ─ reading ─ clock
@@ -15,7 +16,19 @@ use crate::sys::clock::{monotonic_ns, read_cost_ns};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rate {
     low: f64,
+    likely: f64,
     high: f64,
+}
+
+/// How long a spin took, three times over.
+#[derive(Debug, Clone, Copy)]
+struct Spin {
+    /// From before the first reading to after the second.
+    around_ns: u64,
+    /// From the first look to the last.
+    between_ns: u64,
+    /// Between looks that follow each other closely.
+    kept_ns: u64,
 }
 
 /// How much the bounds of a rate may differ for it to be known.
@@ -24,15 +37,20 @@ const KNOWN: f64 = 0.015;
 const OFF_THE_CLOCK: f64 = 0.02;
 
 impl Rate {
-    /// Of a count between two readings: `around_ns` from before the first to after the second, `kept_ns` surely between them.
-    pub(super) fn of(count: u64, around_ns: u64, kept_ns: u64) -> Rate {
+    /// Of what was counted between the readings of a spin. An event that sees the kernel most likely counted in the gaps too.
+    fn of(count: u64, spin: Spin, side: Side) -> Rate {
+        let Spin { around_ns, between_ns, kept_ns } = spin;
+        let likely_ns = match side {
+            Side::User => kept_ns,
+            Side::Both | Side::Kernel => u64::midpoint(around_ns, between_ns),
+        };
         let per = |ns: u64| count as f64 / ns.max(1) as f64;
-        Rate { low: per(around_ns), high: per(kept_ns) }
+        Rate { low: per(around_ns), likely: per(likely_ns), high: per(kept_ns) }
     }
 
     /// Cycles per ns.
     pub(super) fn gigahertz(self) -> f64 {
-        f64::midpoint(self.low, self.high)
+        self.likely
     }
 
     fn width(self) -> f64 {
@@ -90,9 +108,10 @@ fn spin(cycles: &mut OpenCounter, longest_look_ns: u64) -> Result<Rate, String> 
         std::hint::spin_loop();
         monotonic_ns()
     });
-    let kept_ns = kept_ns(first_ns, looks.take_while(|&now_ns| now_ns - first_ns < SPIN_NS), longest_look_ns);
+    let (between_ns, kept_ns) = looked_ns(first_ns, looks, SPIN_NS, longest_look_ns);
     let after = count()?;
-    Ok(Rate::of(after - before, monotonic_ns() - begin_ns, kept_ns))
+    let spin = Spin { around_ns: monotonic_ns() - begin_ns, between_ns, kept_ns };
+    Ok(Rate::of(after - before, spin, cycles.side()))
 }
 
 /// Who looks at the clock again and again and finds it later than by this was interrupted.
@@ -102,58 +121,82 @@ fn longest_look_ns() -> u64 {
     LEAST_NS + USUAL_ONES * read_cost_ns()
 }
 
-/// The time between looks at the clock that follow each other closely.
-fn kept_ns(first_ns: u64, looks: impl Iterator<Item = u64>, longest_look_ns: u64) -> u64 {
-    let mut last_ns = first_ns;
-    looks
-        .map(|now_ns| now_ns - std::mem::replace(&mut last_ns, now_ns))
-        .filter(|&since_last_ns| since_last_ns <= longest_look_ns)
-        .sum()
+/// The time from the first of these looks at the clock to the one that finds `spin_ns` over, and how much of that is between looks
+/// that follow each other closely.
+fn looked_ns(first_ns: u64, looks: impl Iterator<Item = u64>, spin_ns: u64, longest_look_ns: u64) -> (u64, u64) {
+    let (mut last_ns, mut kept_ns) = (first_ns, 0);
+    for now_ns in looks {
+        let since_last_ns = now_ns - last_ns;
+        if since_last_ns <= longest_look_ns {
+            kept_ns += since_last_ns;
+        }
+        last_ns = now_ns;
+        if now_ns - first_ns >= spin_ns {
+            break;
+        }
+    }
+    (last_ns - first_ns, kept_ns)
+}
+
+#[cfg(test)]
+impl Rate {
+    /// Of a spin that nothing interrupted and whose readings took no time.
+    pub(super) fn made_up(count: u64, spin_ns: u64) -> Rate {
+        Rate::of(count, Spin { around_ns: spin_ns, between_ns: spin_ns, kept_ns: spin_ns }, Side::Both)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Readings take 20 µs; half of what is between them is a gap.
+    const INTERRUPTED: Spin = Spin { around_ns: 2_520_000, between_ns: 2_500_000, kept_ns: 1_250_000 };
+
     #[test]
     fn cycles_that_stand_still_or_tick_like_a_clock_are_told_apart() {
-        let known = |count| Rate::of(count, 1_000_000, 999_000);
-        assert!(known(0).judge().unwrap_err().contains("reads 0"));
-        assert!(known(999_700).judge().unwrap().unwrap().contains("tick at 1.000 GHz"));
-        assert_eq!(known(3_400_000).judge(), Ok(None));
-        assert!([0, 999_700, 3_400_000].into_iter().all(|count| known(count).is_known()));
+        let of =
+            |count| Rate::of(count, Spin { around_ns: 1_000_000, between_ns: 999_000, kept_ns: 999_000 }, Side::Both);
+        assert!(of(0).judge().unwrap_err().contains("reads 0"));
+        assert!(of(999_700).judge().unwrap().unwrap().contains("tick at 1.000 GHz"));
+        assert_eq!(of(3_400_000).judge(), Ok(None));
+        assert!([0, 999_700, 3_400_000].into_iter().all(|count| of(count).is_known()));
     }
 
-    /// Half a spin went to the kernel, another thread, or the host: what was counted of it depends on the event.
+    /// What is counted of a gap, which went to the kernel, another thread, or the host, depends on the event.
     #[test]
     fn an_interruption_hides_no_clock_and_makes_none_of_cycles() {
-        let interrupted = |count| Rate::of(count, 2_500_000, 1_250_000);
-        for a_clocks in [1_250_000, 2_000_000, 2_500_000] {
-            let rate = interrupted(a_clocks);
-            assert!(rate.may_be_a_clocks() && !rate.is_known(), "{rate:?}");
+        for side in [Side::Both, Side::User] {
+            for a_clocks in [1_250_000, 2_000_000, 2_510_000] {
+                let rate = Rate::of(a_clocks, INTERRUPTED, side);
+                assert!(rate.may_be_a_clocks() && !rate.is_known(), "{rate:?}");
+            }
+            // At 3.4 GHz, with the gap and without; and of a slow core.
+            for work in [3.4 * 2.5e6, 3.4 * 1.25e6, 0.4 * 2.5e6] {
+                assert_eq!(Rate::of(work as u64, INTERRUPTED, side).judge(), Ok(None), "{work}");
+            }
         }
-        // At 3.4 GHz, with the interruption and without; and of a slow core.
-        for work in [3.4 * 2.5e6, 3.4 * 1.25e6, 0.4 * 2.5e6] {
-            assert_eq!(interrupted(work as u64).judge(), Ok(None), "{work}");
-        }
+    }
+
+    #[test]
+    fn an_event_of_user_mode_most_likely_counts_no_gap_and_another_all_of_them() {
+        assert_eq!(Rate::of(2_510_000, INTERRUPTED, Side::Both).gigahertz(), 1.0);
+        assert_eq!(Rate::of(1_250_000, INTERRUPTED, Side::User).gigahertz(), 1.0);
     }
 
     #[test]
     fn only_looks_that_follow_closely_are_kept() {
-        assert_eq!(kept_ns(1000, [1100, 1150, 41_150, 41_250, 43_251].into_iter(), 2000), 250);
-        assert_eq!(kept_ns(1000, [3000].into_iter(), 2000), 2000);
-        assert_eq!(kept_ns(1000, std::iter::empty(), 2000), 0);
+        let looked_ns = |looks: &[u64]| looked_ns(1000, looks.iter().copied(), 45_000, 2000);
+        assert_eq!(looked_ns(&[1100, 1150, 41_150, 41_250, 43_251, 46_000, 46_100]), (45_000, 250));
+        assert_eq!(looked_ns(&[3000]), (2000, 2000));
+        assert_eq!(looked_ns(&[]), (0, 0));
     }
 
     #[test]
     fn looking_at_the_clock_takes_most_of_a_spin() {
-        let kept_of_a_millisecond = || {
-            let first_ns = monotonic_ns();
-            let looks = std::iter::repeat_with(monotonic_ns).take_while(|&now_ns| now_ns < first_ns + 1_000_000);
-            kept_ns(first_ns, looks, longest_look_ns())
-        };
+        let looked = || looked_ns(monotonic_ns(), std::iter::repeat_with(monotonic_ns), 1_000_000, longest_look_ns());
         // A busy machine interrupts some.
-        let most_ns = (0..100).map(|_| kept_of_a_millisecond()).max().unwrap();
-        assert!((900_000..=1_000_000).contains(&most_ns), "{most_ns} ns of 1 ms");
+        let (between_ns, kept_ns) = (0..100).map(|_| looked()).max_by_key(|&(_, kept_ns)| kept_ns).unwrap();
+        assert!(between_ns >= 1_000_000 && (900_000..=between_ns).contains(&kept_ns), "{kept_ns} ns of {between_ns}");
     }
 }

@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn cycles_are_judged_by_their_rate() {
-        let of = |count| judged(Ok(Rate::of(count, 1000, 1000)));
+        let of = |count| judged(Ok(Rate::made_up(count, 1000)));
         assert!(matches!(of(0), Cycles::Lying(how) if how.contains("reads 0")));
         assert!(matches!(of(1000), Cycles::Emulated(how) if how.contains("1.000 GHz")));
         assert_eq!(of(3400), Cycles::Counting { gigahertz: 3.4 });
