@@ -2,7 +2,9 @@
 //!
 //! What is measured is that scheduler, with its LIFO slot: a task that is woken is handed straight to the worker that woke
 //! it, so that two tasks that take turns tend to stay on one worker, and the others look for work now and then. The kernel
-//! switches of all workers are counted beside the polls.
+//! switches of all workers are counted beside the polls. While a task is the other worker's, either may be preempted between
+//! sending and waiting, finds the answer there, and saves a poll at the price of a kernel switch: then an op has fewer than two
+//! polls.
 //!
 //! There is no floor of its own: a single task on these workers is the floor of `task-channel` with more expensive wakes.
 
