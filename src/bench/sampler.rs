@@ -61,7 +61,7 @@ impl<'a> Sampler<'a> {
             self.watchdog.progress();
         }
         // Of all of them: samples read those only that take part.
-        self.books.read(None);
+        self.books.others(None);
         Ok(())
     }
 
@@ -124,14 +124,17 @@ impl<'a> Sampler<'a> {
     fn sample_of(&mut self, ops: u64, play: impl FnOnce(&mut dyn Session) -> Result<Played>) -> Result<Sample> {
         let yardstick_before_ns = yardstick::measure();
         self.meter.read(Ring::Outer, Edge::Begin, &mut self.begin)?;
-        // The others have been read when they had played.
-        let booked = self.books.read(Some(&[]));
+        // Of a crowd they were read when they had played.
+        let others = self.books.others(Some(&[]));
+        self.books.settle();
         self.meter.read(Ring::Inner, Edge::Begin, &mut self.begin)?;
-        let started_at_ns = monotonic_ns();
+        let booked = self.books.own().with(others);
+        let started_at_ns = booked.at_ns();
         let played = play(self.session)?;
+        let own = self.books.own();
         self.meter.read(Ring::Inner, Edge::End, &mut self.end)?;
         let active = self.session.visited();
-        let mut parties = self.books.read(active.as_deref()).since(booked);
+        let mut parties = own.with(self.books.others(active.as_deref())).since(booked);
         if let Some(PlayTimes { wall_ns, cpu_ns }) = played.times {
             (parties.wall_ns, parties.cpu_ns) = (wall_ns, Some(cpu_ns));
         }

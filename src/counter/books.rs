@@ -58,22 +58,39 @@ impl Books {
         Books { threads: threads.into_iter().map(open).collect(), switches }
     }
 
-    /// What is booked on all of them since they began; a part is `None` as soon as one thread's cannot be read. Of a crowd, only
-    /// those at the places in `active` have run since the last reading: the calling thread's is read anyway.
-    pub fn read(&mut self, active: Option<&[usize]>) -> Booked {
+    /// Has the scheduler take the CPU away now from the calling thread if its turn is over. It looks whenever it is asked for a
+    /// thread's CPU time: without this, beside busy threads, one sample of each turn would be interrupted by its own first reading.
+    pub fn settle(&mut self) {
+        self.own();
+    }
+
+    /// The calling thread's CPU time, next to the clock: to be read last before a play and first after it, so that nothing
+    /// else that is read is in the play's. The order is the same at both ends: each of the two differences has one reading of
+    /// the other clock in it, so that they are the same where nothing else ran. The clock goes first, since it is after the
+    /// reading of CPU time that this thread may be interrupted.
+    pub fn own(&mut self) -> Own {
+        let at_ns = monotonic_ns();
+        let own = self.threads.iter_mut().find(|thread| thread.is_calling);
+        let cpu_ns = own.map_or(Some(0), |thread| {
+            thread.read_cpu_ns();
+            thread.cpu_ns
+        });
+        Own { cpu_ns, at_ns }
+    }
+
+    /// The others' CPU time, which stands still while they wait, and everybody's switches, 10 µs of reading in /proc: to be read
+    /// first before a play and last after it. A part is `None` as soon as one thread's cannot be read. Of a crowd, only those at
+    /// the places in `active` have run since the last reading.
+    pub fn others(&mut self, active: Option<&[usize]>) -> Others {
         match active.filter(|_| self.threads.len() > CROWD) {
-            Some(places) => places.iter().for_each(|&place| self.threads[place].read_cpu_ns()),
-            None => self.threads.iter_mut().for_each(Thread::read_cpu_ns),
+            Some(places) => places.iter().for_each(|&place| self.threads[place].read_cpu_ns_of_other()),
+            None => self.threads.iter_mut().for_each(Thread::read_cpu_ns_of_other),
         }
-        let switches =
+        let switches: Option<Vec<SwitchCount>> =
             if self.switches { self.threads.iter().map(|thread| thread.switches.read().ok()).collect() } else { None };
-        // Last, since it is this thread that does the reading, and next to the clock.
-        self.threads.iter_mut().filter(|thread| thread.is_calling).for_each(Thread::read_cpu_ns);
-        let cpu_ns = self.threads.iter().map(|thread| thread.cpu_ns).sum();
-        Booked {
-            at_ns: monotonic_ns(),
-            cpu_ns,
-            switches: switches.map(|each: Vec<SwitchCount>| SwitchCount {
+        Others {
+            cpu_ns: self.threads.iter().filter(|thread| !thread.is_calling).map(|thread| thread.cpu_ns).sum(),
+            switches: switches.map(|each| SwitchCount {
                 voluntary: each.iter().map(|count| count.voluntary).sum(),
                 involuntary: each.iter().map(|count| count.involuntary).sum(),
             }),
@@ -81,7 +98,35 @@ impl Books {
     }
 }
 
+/// The calling thread's part of a reading; no CPU time where it is not among the threads.
+#[derive(Debug, Clone, Copy)]
+pub struct Own {
+    cpu_ns: Option<u64>,
+    at_ns: u64,
+}
+
+/// The others' part of a reading, with the switches of all.
+#[derive(Debug, Clone, Copy)]
+pub struct Others {
+    cpu_ns: Option<u64>,
+    switches: Option<SwitchCount>,
+}
+
+impl Own {
+    /// The whole reading.
+    pub fn with(self, others: Others) -> Booked {
+        let cpu_ns = self.cpu_ns.zip(others.cpu_ns).map(|(own, others)| own + others);
+        Booked { at_ns: self.at_ns, switches: others.switches, cpu_ns }
+    }
+}
+
 impl Thread {
+    fn read_cpu_ns_of_other(&mut self) {
+        if !self.is_calling {
+            self.read_cpu_ns();
+        }
+    }
+
     /// Another process's is read as a whole: the kernel does not tell its threads' apart.
     fn read_cpu_ns(&mut self) {
         self.cpu_ns = if self.process == getpid() { thread_cpu_ns(self.id) } else { process_cpu_ns(self.process) };
@@ -107,6 +152,11 @@ pub struct Booked {
 }
 
 impl Booked {
+    /// When it was read, on the monotonic clock.
+    pub fn at_ns(self) -> u64 {
+        self.at_ns
+    }
+
     /// What was booked since an earlier reading.
     pub fn since(self, earlier: Booked) -> PartyUsage {
         let switches = self.switches.zip(earlier.switches);
@@ -125,6 +175,25 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
+    fn reading(books: &mut Books) -> Booked {
+        let others = books.others(None);
+        books.own().with(others)
+    }
+
+    #[test]
+    fn what_is_read_between_the_two_parts_is_in_neither_end() {
+        let mut books = Books::open([(getpid(), gettid())], true);
+        let others = books.others(None);
+        let begin = books.own().with(others);
+        let own = books.own();
+        let until = monotonic_ns() + 20_000_000;
+        while monotonic_ns() < until {}
+        let spun_after = own.with(books.others(None)).since(begin);
+        // The clock stands in the same reading as the CPU time, and neither has what was done before the others were read.
+        assert!(spun_after.cpu_ns.unwrap() < 10_000_000, "{spun_after:?}");
+        assert_eq!(spun_after.wall_ns, own.at_ns - begin.at_ns);
+    }
+
     #[test]
     fn a_partners_waits_are_booked_and_a_helpers_are_not() {
         let (go, wait) = mpsc::channel::<()>();
@@ -135,14 +204,14 @@ mod tests {
         });
         let helper = thread::spawn(|| (0..20).for_each(|_| thread::sleep(std::time::Duration::from_micros(100))));
         let mut books = Books::open([(getpid(), introduced.recv().unwrap())], true);
-        let before = books.read(None);
+        let before = reading(&mut books);
         for _ in 0..5 {
             thread::sleep(std::time::Duration::from_millis(1));
             go.send(()).unwrap();
         }
         helper.join().unwrap();
         thread::sleep(std::time::Duration::from_millis(5));
-        let usage = books.read(None).since(before);
+        let usage = reading(&mut books).since(before);
         let switches = usage.voluntary.unwrap() + usage.involuntary.unwrap();
         assert!((1..20).contains(&switches), "{usage:?}");
         drop(go);
@@ -154,14 +223,14 @@ mod tests {
         // One above the largest id that a kernel can be set to give.
         let nobody = Pid::from_raw((1 << 22) + 1);
         let mut books = Books::open([(nobody, nobody)], true);
-        let booked = books.read(None);
+        let booked = reading(&mut books);
         assert_eq!((booked.switches, booked.cpu_ns), (None, None));
     }
 
     #[test]
     fn switches_left_out_are_absent() {
         let mut books = Books::open([(getpid(), gettid())], false);
-        let booked = books.read(None);
+        let booked = reading(&mut books);
         assert!(booked.switches.is_none() && booked.cpu_ns.is_some());
     }
 }

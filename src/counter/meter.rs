@@ -11,11 +11,12 @@ use crate::sample::{AbsentCounter, CounterInfo, Counting, CountingMode};
 /// Reads a fixed set of counters around each sample.
 ///
 /// ```text
-/// Outer begin ── parties' books ── Inner begin ── clock ── ops ── clock ── Inner end ── books ── Outer end
+/// Outer begin ── others' books ── Inner begin ── clock, own CPU time ── ops ── clock, own CPU time ── Inner end ── others' books ── Outer end
 /// ```
 ///
 /// What counts switches brackets the parties' own books, so that their switches are always among those counted. What
-/// counts work (cycles) sits next to the clock, so that reading the books is not counted as work. Within a ring the
+/// counts work (cycles) lies within them, so that reading the books is not counted as work; innermost are the calling thread's
+/// CPU time and a clock, since whatever is read within them by this thread would be CPU time of the parties. Within a ring the
 /// counters are read in opposite orders at the two ends, so that the first of a ring is read farthest out.
 pub trait Meter {
     /// What is counted; one place in `readings` each, in this order.

@@ -1,12 +1,17 @@
 //! Which of a workload's samples its figures are taken from.
 
-use crate::sample::{Counting, CountingMode, Incarnation, Sample, WorkloadSamples};
+use crate::sample::{Counting, CountingMode, Incarnation, PartyUsage, Sample, WorkloadSamples};
 use crate::summary::estimate::median;
 
 /// A sample is disturbed when its wall time exceeds the parties' CPU time by this factor.
 ///
 /// A foreign thread that runs for 5 µs does that to the usual sample of 250 µs; the undisturbed lie within 50 ns.
 const DISTURBED: f64 = 1.02;
+/// On one CPU the parties cannot have had more CPU time than there was time. Where they seem to by more than this factor,
+/// something ran between two readings at the same end.
+const IMPOSSIBLE: f64 = 1.005;
+/// Two readings of clocks next to each other differ by as much from sample to sample, ns: what samples of a few ops show.
+const READING_NS: f64 = 100.0;
 /// Across CPUs a foreign thread shows as two switches or more that pair with none of the parties'; readings at the two
 /// ends may miss one.
 const UNPAIRED: i64 = 3;
@@ -115,8 +120,11 @@ impl Judge {
     pub(super) fn is_clean(self, sample: &Sample) -> bool {
         let undisturbed = match self.rule {
             Rule::WallIsCpuTime => {
+                let (wall_ns, cpu_ns) = (sample.parties.wall_ns as f64, sample.parties.cpu_ns);
                 // Nothing is known against a sample without CPU time.
-                sample.parties.cpu_ns.is_none_or(|cpu_ns| sample.parties.wall_ns as f64 <= DISTURBED * cpu_ns as f64)
+                cpu_ns
+                    .map(|cpu_ns| cpu_ns as f64)
+                    .is_none_or(|cpu_ns| wall_ns <= DISTURBED * cpu_ns && cpu_ns <= IMPOSSIBLE * wall_ns + READING_NS)
             }
             Rule::SwitchesArePaired { switches_at } => {
                 let unpaired = sample.counts[switches_at]
@@ -181,18 +189,17 @@ impl Chosen {
     pub(super) fn prices(self, incarnation: &Incarnation) -> Option<Prices> {
         // The floor is always played on one CPU.
         let floor_judge = Judge { rule: Rule::WallIsCpuTime, ..self.judge };
-        let clean_floor = incarnation.floor.iter().filter(|sample| !self.clean_only || floor_judge.is_clean(sample));
-        let floor = median(clean_floor.map(ns_per_op).collect());
+        let is_used = |sample: &&Sample| !self.clean_only || floor_judge.is_clean(sample);
+        let floor: Vec<&Sample> = incarnation.floor.iter().filter(is_used).collect();
         let used: Vec<&Sample> = self.of(&incarnation.samples).collect();
         if self.clean_only && used.len() < FEWEST_CLEAN {
             return None;
         }
-        let cpu_ns_per_op = |sample: &&Sample| Some(sample.parties.cpu_ns? as f64 / sample.ops as f64);
-        let cpu_ns_per_op: Option<Vec<f64>> = used.iter().map(cpu_ns_per_op).collect();
         Some(Prices {
             ns_per_op: median(used.iter().map(|sample| ns_per_op(sample)).collect())?,
-            cpu_ns_per_op: cpu_ns_per_op.and_then(median),
-            floor,
+            cpu_ns_per_op: cpu_ns_per_op(&used),
+            floor: median(floor.iter().map(|sample| ns_per_op(sample)).collect()),
+            cpu_floor: cpu_ns_per_op(&floor),
         })
     }
 }
@@ -204,6 +211,21 @@ pub(super) struct Prices {
     /// CPU time of all parties, which across CPUs is not wall time.
     pub(super) cpu_ns_per_op: Option<f64>,
     pub(super) floor: Option<f64>,
+    /// The same in CPU time.
+    pub(super) cpu_floor: Option<f64>,
+}
+
+/// The median; `None` as soon as one sample's is not known.
+fn cpu_ns_per_op(samples: &[&Sample]) -> Option<f64> {
+    let each = samples.iter().map(|sample| Some(ns_per_op(sample) * cpu_share(sample)?));
+    each.collect::<Option<Vec<f64>>>().and_then(median)
+}
+
+/// How many CPUs the parties kept busy. Its time is a little longer than the ops', by what it takes to begin and end a play, which
+/// is CPU time and no op's.
+fn cpu_share(sample: &Sample) -> Option<f64> {
+    let PartyUsage { wall_ns, cpu_ns, .. } = sample.parties;
+    Some(cpu_ns? as f64 / wall_ns.max(1) as f64)
 }
 
 /// The samples of an incarnation in which every counter counted.

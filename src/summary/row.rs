@@ -192,12 +192,11 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
 impl Prices {
     fn per_switch(&self, switches: &Switches) -> Option<Round> {
         let per_op = switches.per_op()?;
-        let net = |ns_per_op: f64| self.floor.map(|floor| (ns_per_op - floor) / per_op);
+        let net = |ns_per_op: f64, floor: f64| (ns_per_op - floor) / per_op;
         Some(Round {
             ns_per_switch: self.ns_per_op / per_op,
-            net_ns_per_switch: net(self.ns_per_op),
-            // The floor is one thread that never waits: its wall time is its CPU time.
-            net_cpu_ns_per_switch: self.cpu_ns_per_op.and_then(net),
+            net_ns_per_switch: self.floor.map(|floor| net(self.ns_per_op, floor)),
+            net_cpu_ns_per_switch: self.cpu_ns_per_op.zip(self.cpu_floor).map(|(cpu, floor)| net(cpu, floor)),
         })
     }
 }

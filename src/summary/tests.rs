@@ -115,6 +115,35 @@ fn without_clean_samples_all_are_used_and_said_to_be() {
 }
 
 #[test]
+fn more_cpu_time_than_there_was_is_a_reading_that_something_came_into() {
+    let impossible = |extra_ns| {
+        let mut sample = sample(1000);
+        sample.parties.cpu_ns = Some(sample.parties.wall_ns + extra_ns);
+        sample
+    };
+    // Of 50 µs: a clock's reading is no matter, a thread that ran for half a microsecond is.
+    let of = || incarnation(vec![impossible(0), impossible(100), impossible(300), impossible(600)], 200);
+    let row = summarize(&WorkloadSamples::made_up(vec![of(), of(), of()]), &counting(CountingMode::Cpu));
+    assert_eq!((row.samples_taken, row.samples_clean), (12, 9));
+}
+
+#[test]
+fn what_a_play_takes_before_and_after_its_ops_is_no_ops_cpu_time() {
+    // Read 2 µs around the ops: 4 % of them.
+    let read = |mut sample: Sample| {
+        sample.parties.wall_ns += 2000;
+        sample.parties.cpu_ns = Some(sample.parties.wall_ns);
+        sample
+    };
+    let mut of = incarnation(vec![read(sample(1000)); 4], 200);
+    of.floor.iter_mut().for_each(|floor| *floor = read(floor.clone()));
+    let row = summarize(&WorkloadSamples::made_up(vec![of; 3]), &counting(CountingMode::Cpu));
+    assert_eq!(row.cpu_ns_per_op.unwrap().median, 1000.0);
+    assert_eq!(row.net_cpu_ns_per_switch.unwrap().median, 400.0);
+    assert_eq!(row.net_ns_per_switch, row.net_cpu_ns_per_switch);
+}
+
+#[test]
 fn samples_of_a_slowed_core_are_not_clean() {
     let slowed = || Sample { yardstick_ns: 1700, ..sample(1500) };
     let of = |price| incarnation(vec![sample(price), slowed(), sample(price), slowed(), sample(price)], 200);

@@ -9,6 +9,7 @@ mod diffs;
 mod doctor;
 mod examples;
 mod faults;
+mod figures;
 mod latency;
 mod layers;
 mod memory;
