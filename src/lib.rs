@@ -45,6 +45,8 @@ pub mod count;
 #[cfg(target_os = "linux")]
 pub mod counter;
 #[cfg(target_os = "linux")]
+pub mod estimate;
+#[cfg(target_os = "linux")]
 pub mod footprint;
 #[cfg(target_os = "linux")]
 #[doc(hidden)]

@@ -1,0 +1,26 @@
+//! How well a figure is known: by its own run, and by what earlier runs say of the next one. Pure arithmetic, on logarithms,
+//! for a price that is a tenth too high on a cheap thing is as wrong as on a dear one.
+//!
+//! ```text
+//! repetition  <  run  <  session (runs of one boot, less than an hour apart)  <  day
+//!     u          σ_run                        σ_day
+//! ```
+//!
+//! # References
+//! Kalibera & Jones, "Rigorous benchmarking in reasonable time", ISMM 2013: an interval belongs to the highest level that
+//! varies. ISO 5725-1: repeatability and reproducibility. JCGM 100 (GUM), F.2: a component pooled from earlier measurements.
+
+mod change;
+mod median;
+mod pool;
+mod quantile;
+#[cfg(test)]
+mod simulation;
+
+pub use change::{Change, Decision, MOST_RUNS, Question, Side, Verdict};
+pub use median::standard_error;
+pub use pool::{Component, Components, Measurement, Priors, Session, Stratum, pool};
+pub use quantile::student_two_sided;
+
+/// What is left over for being wrong: intervals are of 95 %.
+pub const ALPHA: f64 = 0.05;
