@@ -210,6 +210,7 @@ pub async fn polls<F: Future>(task: F) -> (F::Output, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::{Ability, missing};
     use std::task::{Context, Poll, Waker};
     use std::thread;
     use std::time::Duration;
@@ -249,8 +250,7 @@ mod tests {
                 assert_eq!(events.count("no such event"), None);
             }
             Err(error) => {
-                let required = std::env::var("CTXPROF_TEST_REQUIRE").is_ok_and(|list| list.contains("perf"));
-                assert!(!required, "this machine is said to have perf: {error:#}");
+                missing(Ability::Perf, &format!("{error:#}"));
                 assert!(format!("{error:#}").contains("counting on this thread is refused"), "{error:#}");
             }
         }

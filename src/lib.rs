@@ -76,6 +76,11 @@ pub mod watch;
 #[cfg(target_os = "linux")]
 pub mod workload;
 
+/// What this machine can do, for unit tests and black-box tests alike.
+#[cfg(test)]
+#[path = "../tests/support/machine.rs"]
+mod machine;
+
 /// Held by tests that fork, count this process's threads and files, or measure: they would see each other.
 #[cfg(test)]
 pub(crate) fn test_lock() -> std::sync::MutexGuard<'static, ()> {

@@ -276,21 +276,34 @@ fn every_real_workload_calibrates_and_counts_what_it_promises() {
     let seen = run(&plan, &mut Script(CountingMode::Rusage), &mut |_| ()).unwrap();
     assert_eq!(seen.ending, Ending::Complete);
     for workload in &seen.workloads {
-        let samples = || workload.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
-        let ops: u64 = samples().map(|sample| sample.ops).sum();
-        let kernel: u64 = samples().map(|sample| sample.parties.switches().unwrap()).sum();
-        let counted = samples().map(|sample| sample.own_switches).sum::<Option<u64>>().unwrap_or(kernel);
-        let per_op = counted as f64 / ops as f64;
-        let is_discovery =
-            ["thread-channel", "thread-condvar", "thread-socketpair"].contains(&workload.workload.as_str());
-        match workload.expected_switches_per_op {
-            _ if workload.switch_source == SwitchSource::Uprobe => {}
-            // The point of these is that they may make more.
-            Some(expected) if is_discovery => assert!(per_op > expected - 0.1, "{}: {per_op}", workload.workload),
-            // Neighbours preempt parties now and then: an involuntary switch is the party's too.
-            Some(expected) => assert!((per_op - expected).abs() < 0.1, "{}: {per_op}", workload.workload),
-            None if workload.kind == Kind::Reference => assert!(per_op < 0.01, "{}: {per_op}", workload.workload),
-            None => {}
+        let samples = workload.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
+        check_switches(workload, &samples.collect::<Vec<_>>());
+    }
+}
+
+/// Holds samples to the switches that their workload promises, whatever else runs on this machine: a neighbour that preempts a
+/// party adds switches to a sample and takes none away, so that all samples make at least the promised number, and the
+/// one with the fewest an op no more than that.
+fn check_switches(samples_of: &WorkloadSamples, samples: &[&Sample]) {
+    let name = samples_of.workload.as_str();
+    let kernel = |sample: &Sample| sample.parties.switches().unwrap();
+    let counted = |sample: &Sample| sample.own_switches.unwrap_or_else(|| kernel(sample));
+    let per_op = samples.iter().map(|sample| counted(sample) as f64 / sample.ops as f64);
+    let fewest = per_op.fold(f64::INFINITY, f64::min);
+    match samples_of.expected_switches_per_op {
+        _ if samples_of.switch_source == SwitchSource::Uprobe => {}
+        // A worker that is preempted between sending and waiting finds the answer there: each poll saved is paid for with a
+        // kernel switch. The last poll of the play before may come only now.
+        Some(expected) if name == "task-multi" => samples.iter().for_each(|sample| {
+            let (polls, promised) = (counted(sample), expected as u64 * sample.ops);
+            assert!(polls <= promised + 2 && promised <= polls + kernel(sample), "{name}: {sample:?}");
+        }),
+        // The point of these is that they may make more.
+        Some(expected) if ["thread-channel", "thread-condvar", "thread-socketpair"].contains(&name) => {
+            assert!(fewest > expected - 0.1, "{name}: {fewest}");
         }
+        Some(expected) => assert!((fewest - expected).abs() < 0.1, "{name}: {fewest}"),
+        None if samples_of.kind == Kind::Reference => assert!(fewest < 0.01, "{name}: {fewest}"),
+        None => {}
     }
 }

@@ -212,8 +212,8 @@ mod tests {
         helper.join().unwrap();
         thread::sleep(std::time::Duration::from_millis(5));
         let usage = reading(&mut books).since(before);
-        let switches = usage.voluntary.unwrap() + usage.involuntary.unwrap();
-        assert!((1..20).contains(&switches), "{usage:?}");
+        // However often somebody else's thread preempts it.
+        assert!((1..20).contains(&usage.voluntary.unwrap()), "{usage:?}");
         drop(go);
         partner.join().unwrap();
     }

@@ -170,6 +170,7 @@ fn parent_of(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::needs;
     use std::io::Read;
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::symlink;
@@ -218,10 +219,8 @@ mod tests {
 
     #[test]
     fn root_keeps_nothing_where_others_could_have_put_something_else() {
-        if !geteuid().is_root() {
-            eprintln!("skipped: others keep their runs where they like");
-            return;
-        }
+        // Others keep their runs where they like.
+        needs!(Root);
         let folder = tempfile::tempdir().unwrap();
         let (elsewhere, planted) = (folder.path().join("elsewhere"), folder.path().join("planted"));
         fs::create_dir(&elsewhere).unwrap();

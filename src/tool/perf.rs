@@ -205,6 +205,7 @@ fn version_of(perf: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Ability;
     use crate::sys::affinity::{self, Pinned};
     use crate::test_lock;
     use crate::tool::system::tests::{make_program, required_or_skipped, root_with};
@@ -387,7 +388,7 @@ exit 1";
     #[test]
     fn perfs_own_switches_are_counted_as_it_plays() {
         let _alone = test_lock();
-        let Some(perf) = required_or_skipped("perf", find()) else { return };
+        let Some(perf) = required_or_skipped(Ability::Perf, find()) else { return };
         const OPS: u32 = 1000;
         let cpu = affinity::allowed().unwrap().cpus()[0];
         for parties in [Parties::Threads, Parties::Processes] {

@@ -43,6 +43,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::needs;
     use nix::unistd::{Uid, chown};
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -87,10 +88,8 @@ mod tests {
 
     #[test]
     fn a_folder_of_another_user_is_refused() {
-        if !geteuid().is_root() {
-            eprintln!("skipped: only root may give a folder away");
-            return;
-        }
+        // Only root may give a folder away.
+        needs!(Root);
         let base = tempfile::tempdir().unwrap();
         let folder = base.path().join("go");
         make_folder(&folder).unwrap();

@@ -82,6 +82,7 @@ pub(super) fn clear_environment(command: &mut Command) {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::machine::{Ability, missing};
     use crate::tool::Missing;
     use std::os::unix::fs::PermissionsExt;
     use tempfile::TempDir;
@@ -102,15 +103,8 @@ pub(super) mod tests {
     }
 
     /// The tool, if it is there; where it must be, its absence fails the test.
-    pub fn required_or_skipped<T>(name: &str, found: Result<T, Missing>) -> Option<T> {
-        found
-            .map_err(|missing| {
-                let required =
-                    env::var("CTXPROF_TEST_REQUIRE").is_ok_and(|list| list.split(',').any(|each| each == name));
-                assert!(!required, "{missing}");
-                eprintln!("skipped: {missing}");
-            })
-            .ok()
+    pub fn required_or_skipped<T>(ability: Ability, found: Result<T, Missing>) -> Option<T> {
+        found.map_err(|absent| missing(ability, &absent.to_string())).ok()
     }
 
     #[test]

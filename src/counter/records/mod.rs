@@ -252,6 +252,7 @@ pub fn name_of(thread: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::{Ability, missing};
     use crate::sample::records::What;
     use crate::sys::affinity::{Pinned, allowed};
     use crate::sys::clock::monotonic_ns;
@@ -267,9 +268,7 @@ mod tests {
         let mut recorder = match open(cpu) {
             Ok(recorder) => recorder,
             Err(reason) => {
-                let required = std::env::var("CTXPROF_TEST_REQUIRE").is_ok_and(|list| list.contains("perf"));
-                assert!(!required, "this machine is said to have perf: {reason}");
-                eprintln!("skipped: {reason}");
+                missing(Ability::Perf, &reason);
                 return None;
             }
         };
@@ -300,7 +299,7 @@ mod tests {
 
     #[test]
     fn every_sleep_is_recorded_by_our_clock_while_recording_is_on() {
-        let buffer = 64 * 1024;
+        let buffer = BUFFER_BYTES;
         let on_cpu = ten_sleeps(|cpu| Recorder::on_cpus(&[cpu], buffer));
         on_cpu.iter().for_each(|(recorded, began, ended)| check_sleeps(recorded, *began, *ended));
         let on_thread = ten_sleeps(|_| Recorder::on_threads(&[gettid()], buffer, ""));
