@@ -6,7 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{CTXPROF, Cgroup, Done, Nobody, can, in_every_format, on_terminal, run};
+use crate::machine::{Ability, can, needs};
+use crate::support::{CTXPROF, Cgroup, Done, Nobody, in_every_format, on_terminal, run};
 
 /// The checks, by what they were called first: scripts look for these.
 const CHECKS: [&str; 30] = [
@@ -107,11 +108,11 @@ fn findings_agree_with_what_this_machine_says() {
         "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
     );
     check(&document, "debugger", "ok", "not traced");
-    if can("perf") {
+    if can(Ability::Perf) {
         check(&document, "perf-events", "ok", "on CPU 0");
         check(&document, "perf", "ok", "/perf");
     }
-    if can("go") {
+    if can(Ability::Go) {
         check(&document, "go", "ok", "go1.");
     }
 }
@@ -134,9 +135,7 @@ fn strict_exits_with_one_exactly_where_something_is_serious() {
 
 #[test]
 fn a_refused_perf_event_open_is_serious_and_so_is_a_tracer() {
-    if !can("strace") {
-        return;
-    }
+    needs!(Strace);
     for errno in ["EACCES", "EPERM", "ENOSYS", "ENOENT"] {
         let document = with_perf(errno, "doctor --format json").expect(0, &[]).json();
         check(&document, "perf-events", "serious", &format!("refused altogether: perf_event_open answered {errno}"));
@@ -157,9 +156,7 @@ fn a_refused_perf_event_open_is_serious_and_so_is_a_tracer() {
 
 #[test]
 fn a_seccomp_filter_is_seen() {
-    if !can("strace") {
-        return;
-    }
+    needs!(Strace);
     let traced = "strace -f --seccomp-bpf -qq -o /dev/null -e trace=perf_event_open";
     let document = run(&format!("{traced} ctxprof doctor --format json")).expect(0, &[]).json();
     check(&document, "seccomp", "info", "1 seccomp filter on this process");
@@ -167,11 +164,10 @@ fn a_seccomp_filter_is_seen() {
 
 #[test]
 fn a_user_without_rights_is_told_what_is_roots() {
-    if !can("root") {
-        return;
-    }
-    let document = Nobody::new().run("doctor --format json").expect(0, &[]).json();
-    assert_eq!(document["host"]["user_id"], 65_534);
+    needs!(Root);
+    let nobody = Nobody::new();
+    let document = nobody.run("doctor --format json").expect(0, &[]).json();
+    assert_eq!(document["host"]["user_id"], nobody.user);
     assert_eq!(findings(&document).len(), CHECKS.len());
     let level: i32 = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap().trim().parse().unwrap();
     if level >= 2 {
@@ -183,13 +179,13 @@ fn a_user_without_rights_is_told_what_is_roots() {
 
 #[test]
 fn tracing_is_seen_where_tracefs_is_mounted() {
-    if !can("root") {
-        return;
-    }
+    needs!(Root);
     // In a mount namespace of its own; nothing is switched on, for that would be the machine's.
     let script = "mount -t tracefs nodev /sys/kernel/tracing && exec \"$@\"";
     let output = Command::new("unshare")
-        .args(["--mount", "sh", "-ec", script, "sh", CTXPROF, "doctor", "--format", "json"])
+        .args(["--mount", "sh", "-ec", script, "sh"])
+        .arg(CTXPROF)
+        .args(["doctor", "--format", "json"])
         .output()
         .unwrap();
     let document = Done::from(output).expect(0, &[]).json();
@@ -200,10 +196,9 @@ fn tracing_is_seen_where_tracefs_is_mounted() {
 
 #[test]
 fn a_quota_below_one_cpu_is_serious() {
-    if !can("root") {
-        return;
-    }
-    let Some(group) = Cgroup::new("cpu") else { return };
+    needs!(Root);
+    needs!(CgroupCpu);
+    let group = Cgroup::new("cpu");
     // Of the default period of 100,000 µs, in both versions.
     assert!(group.set("cpu.cfs_quota_us", 50_000) || group.set("cpu.max", 50_000));
     let document = group.run("doctor --format json").expect(0, &[]).json();

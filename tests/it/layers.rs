@@ -2,14 +2,12 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::thread::sleep;
-use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::{CTXPROF, Done, Nobody, SHORT, can, command, result, run, warned};
+use crate::machine::needs;
+use crate::support::{CTXPROF, Done, Nobody, SHORT, command, finish, result, run, signal, start, wait_until, warned};
 
 /// A run where tracefs is mounted, in a mount namespace of its own: what is mounted there is not this machine's.
 fn traced(arguments: &str) -> Done {
@@ -41,96 +39,6 @@ fn ns(result: &Value, kind: &str) -> f64 {
 
 const PARTS: [&str; 6] = ["running", "wake-up", "switch", "idle", "other", "unknown"];
 
-#[test]
-fn an_ops_parts_add_up_to_it_and_the_switches_are_those_that_were_counted() {
-    if !can("root") || !can("perf") {
-        return;
-    }
-    let document = traced(&format!("run thread-channel process-pipe --layers --timeline --format json {SHORT}"));
-    let document = document.expect(0, &[]).json();
-    for workload in ["thread-channel", "process-pipe"] {
-        let result = result(&document, workload);
-        let parts: f64 = PARTS.iter().filter_map(|kind| layer(result, kind)?["ns_per_op"].as_f64()).sum();
-        let whole = ns(result, "whole");
-        assert!((parts - whole).abs() < 0.01 * whole, "{parts} of {whole}: {result}");
-        assert!(ns(result, "running") > 0.0 && ns(result, "wake-up") > 0.0 && ns(result, "switch") > 0.0);
-        // Of the ops that nothing disturbed, which is what the count is of as well.
-        let recorded = layer(result, "switch").unwrap()["per_op"].as_f64().unwrap();
-        let counted = result["switches_per_op"].as_f64().unwrap();
-        assert!((recorded - counted).abs() < 0.1 * counted, "{recorded} recorded, {counted} counted");
-        let timeline = &result["timelines"][0];
-        assert_eq!(timeline["switches"].as_f64().unwrap().round(), counted.round(), "{timeline}");
-        assert_eq!(timeline["stretches"].as_array().unwrap().last().unwrap()["left"], "stays");
-    }
-    assert!(layer(result(&document, "thread-channel"), "floor").is_none(), "it has no floor");
-    assert!(result(&document, "process-pipe")["layers"]["accounted_ns_per_op"].is_f64());
-}
-
-#[test]
-fn the_timeline_of_a_channel_says_why_it_makes_six_switches() {
-    if !can("root") || !can("perf") {
-        return;
-    }
-    let text = traced(&format!("run thread-channel --timeline {SHORT}")).expect(0, &[]).stdout;
-    for words in ["6 switches", "wakes follower", "goes to sleep", "is preempted", "yields (sched_yield)", "█", "░"]
-    {
-        assert!(text.contains(words), "{words:?} is not in {text}");
-    }
-    assert!(!text.contains("switch proper"), "layers were not asked for: {text}");
-}
-
-#[test]
-fn yields_are_told_from_preemptions() {
-    if !can("root") || !can("perf") {
-        return;
-    }
-    let left = |workload: &str| {
-        let document = traced(&format!("run {workload} --timeline --format json {SHORT}")).expect(0, &[]).json();
-        let stretches = result(&document, workload)["timelines"][0]["stretches"].clone();
-        let left = stretches.as_array().unwrap().iter().map(|run| run["left"].as_str().unwrap().to_string());
-        left.collect::<Vec<_>>()
-    };
-    let of_yields = left("thread-yield");
-    assert!(of_yields.iter().any(|left| left == "yields"), "{of_yields:?}");
-    assert!(of_yields.iter().all(|left| left == "yields" || left == "stays"), "{of_yields:?}");
-    let of_pipe = left("thread-pipe");
-    assert!(of_pipe.iter().all(|left| left != "yields"), "{of_pipe:?}");
-}
-
-#[test]
-fn across_cpus_the_parts_add_up_as_well_and_idle_cpus_are_seen() {
-    if !can("root") || !can("perf") || nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN) == Ok(Some(1)) {
-        return;
-    }
-    let line = format!("run thread-pipe --place 0,1 --layers --timeline --format json {SHORT}");
-    let document = traced(&line).expect(0, &[]).json();
-    let result = result(&document, "thread-pipe");
-    let parts: f64 = PARTS.iter().filter_map(|kind| layer(result, kind)?["ns_per_op"].as_f64()).sum();
-    assert!((parts - ns(result, "whole")).abs() < 0.01 * ns(result, "whole"), "{result}");
-    let timeline = &result["timelines"][0];
-    assert_eq!(timeline["switches"], 2, "of the parties: {timeline}");
-    let mut cpus: Vec<u64> =
-        timeline["stretches"].as_array().unwrap().iter().map(|run| run["cpu"].as_u64().unwrap()).collect();
-    cpus.sort_unstable();
-    cpus.dedup();
-    assert_eq!(cpus, [0, 1]);
-}
-
-#[test]
-fn without_tracefs_wake_ups_are_absent_with_the_reason_and_the_rest_is_there() {
-    if !can("root") || !can("perf") {
-        return;
-    }
-    let document =
-        untraced(&format!("run thread-pipe --layers --timeline --format json {SHORT}")).expect(0, &[]).json();
-    let pipe = result(&document, "thread-pipe");
-    assert!(layer(pipe, "wake-up").is_none() && pipe["layers"]["accounted_ns_per_op"].is_null(), "{pipe}");
-    assert!(ns(pipe, "switch") > 0.0 && pipe["timelines"][0]["switches"] == 2);
-    assert_eq!(pipe["timelines"][0]["wake_ups"], serde_json::json!([]));
-    let reason = document["warnings"].to_string();
-    assert!(warned(&document, "not-in-records") && reason.contains("mount -t tracefs"), "{reason}");
-}
-
 /// A run without counters, so that what perf is asked for are records, with system calls tampered with.
 fn recorded_under(tampering: &str) -> Done {
     let arguments = format!("run thread-pipe --counters none --layers --timeline --format json {SHORT}");
@@ -139,9 +47,7 @@ fn recorded_under(tampering: &str) -> Done {
 
 #[test]
 fn refused_records_leave_the_price_list_and_say_why() {
-    if !can("strace") {
-        return;
-    }
+    needs!(Strace);
     let mut refusals: Vec<(String, &str)> = ["EACCES", "EPERM", "ENOSYS", "EMFILE", "ENOMEM"]
         .map(|errno| (format!("-e trace=perf_event_open -e inject=perf_event_open:error={errno}"), errno))
         .to_vec();
@@ -159,9 +65,7 @@ fn refused_records_leave_the_price_list_and_say_why() {
 
 #[test]
 fn a_refusal_in_the_middle_leaves_what_was_recorded_before() {
-    if !can("strace") || !can("perf") {
-        return;
-    }
+    needs!(Strace, Perf);
     let tampering = "-e trace=perf_event_open -e inject=perf_event_open:error=EMFILE:when=2+";
     let document = recorded_under(tampering).expect(0, &[]).json();
     let pipe = result(&document, "thread-pipe");
@@ -170,43 +74,8 @@ fn a_refusal_in_the_middle_leaves_what_was_recorded_before() {
 }
 
 #[test]
-fn without_root_the_parties_own_threads_are_recorded() {
-    if !can("root") || !can("perf") {
-        return;
-    }
-    let document = Nobody::new().run(&format!("run process-pipe --layers --timeline --format json {SHORT}"));
-    let document = document.expect(0, &[]).json();
-    if document["counting"]["mode"] == "cpu" {
-        eprintln!("skipped: this system lets everybody record CPUs");
-        return;
-    }
-    let pipe = result(&document, "process-pipe");
-    assert_eq!((&pipe["layers"]["source"], &pipe["timelines"][0]["switches"]), (&"thread".into(), &2.into()), "{pipe}");
-}
-
-#[test]
-fn lost_records_are_counted_and_their_ops_left_out() {
-    if !can("root") || !can("perf") {
-        return;
-    }
-    // A page holds what half a play writes.
-    let line = format!("ctxprof run thread-pipe --layers --timeline --format json {SHORT}");
-    let output = command(&line).env("CTXPROF_TEST_RECORD_BUFFER", "4096").output().unwrap();
-    let document = Done::from(output).expect(0, &[]).json();
-    let layers = &result(&document, "thread-pipe")["layers"];
-    assert!(layers["lost_records"].as_u64().unwrap() > 0 && layers["ops_left_out"].as_u64().unwrap() > 0, "{layers}");
-    let (ops, left_out) = (layers["ops"].as_u64().unwrap(), layers["ops_left_out"].as_u64().unwrap());
-    assert_eq!(ops + left_out, 600, "three incarnations of two plays of 100 ops");
-    assert!(warned(&document, "records-lost"));
-    let whole = run(&line).expect(0, &[]).json();
-    assert!(!warned(&whole, "records-lost"), "{whole}");
-}
-
-#[test]
 fn saved_samples_give_the_same_layers_and_timelines_again() {
-    if !can("root") || !can("perf") {
-        return;
-    }
+    needs!(Root, Perf);
     let folder = tempfile::tempdir().unwrap();
     let (document, samples) = (folder.path().join("run.json"), folder.path().join("samples.json"));
     let (document, samples) = (document.display(), samples.display());
@@ -223,9 +92,7 @@ fn saved_samples_give_the_same_layers_and_timelines_again() {
 
 #[test]
 fn a_narrow_terminal_gets_a_smaller_picture_and_one_without_unicode_another() {
-    if !can("root") || !can("perf") {
-        return;
-    }
+    needs!(Root, Perf);
     for (columns, locale, block) in [(60, "C.UTF-8", '█'), (80, "C.UTF-8", '█'), (60, "C", '#')] {
         let arguments = format!("run thread-pipe --timeline --layers --counters none --color never {SHORT}");
         let line = format!("stty cols {columns} rows 50; LANG={locale} TERM=xterm {CTXPROF} {arguments}");
@@ -242,22 +109,15 @@ fn a_narrow_terminal_gets_a_smaller_picture_and_one_without_unicode_another() {
 
 #[test]
 fn an_interrupted_recording_leaves_the_prices_and_nothing_running() {
-    if !can("root") || !can("perf") {
-        return;
-    }
+    needs!(Root, Perf);
     let line = "ctxprof run thread process --layers --incarnations 3 --samples 5 --time 0.01 --no-save --quiet";
-    let run = command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let run = start(line);
     let maps = format!("/proc/{}/maps", run.id());
     // Nothing else of this program's maps a buffer of perf's.
-    let records = || fs::read_to_string(&maps).is_ok_and(|maps| maps.contains("[perf_event]"));
-    let began = (0..20_000).any(|_| {
-        sleep(Duration::from_millis(1));
-        records()
-    });
-    assert!(began, "no recording was seen");
-    kill(Pid::from_raw(run.id() as i32), Signal::SIGINT).unwrap();
+    wait_until("a recording", || fs::read_to_string(&maps).is_ok_and(|maps| maps.contains("[perf_event]")));
+    signal(&run, Signal::SIGINT);
     // Whoever was left running would hold the other end of these pipes.
-    let done = Done::from(run.wait_with_output().unwrap()).expect(130, &[]);
+    let done = finish(run).expect(130, &[]);
     assert!(done.stdout.contains("partial: interrupted") && done.stdout.contains("process-yield"), "{done:?}");
 }
 
@@ -266,4 +126,121 @@ fn what_the_kernel_does_not_record_is_said_and_is_no_failure() {
     let done = run(&format!("ctxprof run task-channel coroutine --layers --timeline {SHORT}")).expect(0, &[]);
     let words = "No layers and no timeline of task-channel, coroutine";
     assert!(done.stdout.replace("\n  ", " ").contains(words), "{}", done.stdout);
+}
+
+/// One at a time: what these hold figures to is not to be disturbed by other tests.
+mod measuring {
+    use super::*;
+
+    #[test]
+    fn an_ops_parts_add_up_to_it_and_the_switches_are_those_that_were_counted() {
+        needs!(Root, Perf);
+        let document = traced(&format!("run thread-channel process-pipe --layers --timeline --format json {SHORT}"));
+        let document = document.expect(0, &[]).json();
+        for workload in ["thread-channel", "process-pipe"] {
+            let result = result(&document, workload);
+            let parts: f64 = PARTS.iter().filter_map(|kind| layer(result, kind)?["ns_per_op"].as_f64()).sum();
+            let whole = ns(result, "whole");
+            assert!((parts - whole).abs() < 0.01 * whole, "{parts} of {whole}: {result}");
+            assert!(ns(result, "running") > 0.0 && ns(result, "wake-up") > 0.0 && ns(result, "switch") > 0.0);
+            // Of the ops that nothing disturbed, which is what the count is of as well.
+            let recorded = layer(result, "switch").unwrap()["per_op"].as_f64().unwrap();
+            let counted = result["switches_per_op"].as_f64().unwrap();
+            assert!((recorded - counted).abs() < 0.1 * counted, "{recorded} recorded, {counted} counted");
+            let timeline = &result["timelines"][0];
+            assert_eq!(timeline["switches"].as_f64().unwrap().round(), counted.round(), "{timeline}");
+            assert_eq!(timeline["stretches"].as_array().unwrap().last().unwrap()["left"], "stays");
+        }
+        assert!(layer(result(&document, "thread-channel"), "floor").is_none(), "it has no floor");
+        assert!(result(&document, "process-pipe")["layers"]["accounted_ns_per_op"].is_f64());
+    }
+
+    #[test]
+    fn the_timeline_of_a_channel_says_why_it_makes_six_switches() {
+        needs!(Root, Perf);
+        let text = traced(&format!("run thread-channel --timeline {SHORT}")).expect(0, &[]).stdout;
+        for words in ["6 switches", "wakes follower", "goes to sleep", "is preempted", "yields (sched_yield)", "█", "░"]
+        {
+            assert!(text.contains(words), "{words:?} is not in {text}");
+        }
+        assert!(!text.contains("switch proper"), "layers were not asked for: {text}");
+    }
+
+    #[test]
+    fn yields_are_told_from_preemptions() {
+        needs!(Root, Perf);
+        let left = |workload: &str| {
+            let document = traced(&format!("run {workload} --timeline --format json {SHORT}")).expect(0, &[]).json();
+            let stretches = result(&document, workload)["timelines"][0]["stretches"].clone();
+            let left = stretches.as_array().unwrap().iter().map(|run| run["left"].as_str().unwrap().to_string());
+            left.collect::<Vec<_>>()
+        };
+        let of_yields = left("thread-yield");
+        assert!(of_yields.iter().any(|left| left == "yields"), "{of_yields:?}");
+        assert!(of_yields.iter().all(|left| left == "yields" || left == "stays"), "{of_yields:?}");
+        let of_pipe = left("thread-pipe");
+        assert!(of_pipe.iter().all(|left| left != "yields"), "{of_pipe:?}");
+    }
+
+    #[test]
+    fn across_cpus_the_parts_add_up_as_well_and_idle_cpus_are_seen() {
+        needs!(Root, Perf, TwoCpus);
+        let line = format!("run thread-pipe --place 0,1 --layers --timeline --format json {SHORT}");
+        let document = traced(&line).expect(0, &[]).json();
+        let result = result(&document, "thread-pipe");
+        let parts: f64 = PARTS.iter().filter_map(|kind| layer(result, kind)?["ns_per_op"].as_f64()).sum();
+        assert!((parts - ns(result, "whole")).abs() < 0.01 * ns(result, "whole"), "{result}");
+        let timeline = &result["timelines"][0];
+        assert_eq!(timeline["switches"], 2, "of the parties: {timeline}");
+        let mut cpus: Vec<u64> =
+            timeline["stretches"].as_array().unwrap().iter().map(|run| run["cpu"].as_u64().unwrap()).collect();
+        cpus.sort_unstable();
+        cpus.dedup();
+        assert_eq!(cpus, [0, 1]);
+    }
+
+    #[test]
+    fn without_tracefs_wake_ups_are_absent_with_the_reason_and_the_rest_is_there() {
+        needs!(Root, Perf);
+        let document =
+            untraced(&format!("run thread-pipe --layers --timeline --format json {SHORT}")).expect(0, &[]).json();
+        let pipe = result(&document, "thread-pipe");
+        assert!(layer(pipe, "wake-up").is_none() && pipe["layers"]["accounted_ns_per_op"].is_null(), "{pipe}");
+        assert!(ns(pipe, "switch") > 0.0 && pipe["timelines"][0]["switches"] == 2);
+        assert_eq!(pipe["timelines"][0]["wake_ups"], serde_json::json!([]));
+        let reason = document["warnings"].to_string();
+        assert!(warned(&document, "not-in-records") && reason.contains("mount -t tracefs"), "{reason}");
+    }
+
+    #[test]
+    fn without_root_the_parties_own_threads_are_recorded() {
+        needs!(Root, Perf, Paranoid);
+        let document = Nobody::new().run(&format!("run process-pipe --layers --timeline --format json {SHORT}"));
+        let document = document.expect(0, &[]).json();
+        let pipe = result(&document, "process-pipe");
+        assert_eq!(
+            (&pipe["layers"]["source"], &pipe["timelines"][0]["switches"]),
+            (&"thread".into(), &2.into()),
+            "{pipe}"
+        );
+    }
+
+    #[test]
+    fn lost_records_are_counted_and_their_ops_left_out() {
+        needs!(Root, Perf);
+        // A page holds what half a play writes.
+        let line = format!("ctxprof run thread-pipe --layers --timeline --format json {SHORT}");
+        let output = command(&line).env("CTXPROF_TEST_RECORD_BUFFER", "4096").output().unwrap();
+        let document = Done::from(output).expect(0, &[]).json();
+        let layers = &result(&document, "thread-pipe")["layers"];
+        assert!(
+            layers["lost_records"].as_u64().unwrap() > 0 && layers["ops_left_out"].as_u64().unwrap() > 0,
+            "{layers}"
+        );
+        let (ops, left_out) = (layers["ops"].as_u64().unwrap(), layers["ops_left_out"].as_u64().unwrap());
+        assert_eq!(ops + left_out, 600, "three incarnations of two plays of 100 ops");
+        assert!(warned(&document, "records-lost"));
+        let whole = run(&line).expect(0, &[]).json();
+        assert!(!warned(&whole, "records-lost"), "{whole}");
+    }
 }

@@ -12,6 +12,8 @@ mod faults;
 mod figures;
 mod latency;
 mod layers;
+#[path = "../support/machine.rs"]
+mod machine;
 mod memory;
 mod metrics;
 mod output;

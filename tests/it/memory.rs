@@ -1,15 +1,16 @@
 //! `ctxprof memory`: what parties take, limits that are too small, and ends that nobody planned.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Stdio;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::{Cgroup, Done, Nobody, can, command, in_every_format, run};
+use crate::machine::{Ability, can, needs};
+use crate::support::{
+    CTXPROF, Cgroup, Done, Nobody, command, finish, in_every_format, run, signal, start, wait_until, without_go,
+};
 
 /// A measurement short enough for a test.
 const TINY: &str = "--max 200 --incarnations 2 --quiet";
@@ -30,63 +31,22 @@ fn running(words: &str) -> Vec<i32> {
     pids.filter(is_it).collect()
 }
 
-/// Whether nobody holds parties any more, within a second or two.
+/// Holds it to nobody holding parties any more, soon.
 #[track_caller]
 fn nobody_holds(kind: &str) {
     let words = format!(" hold {kind} ");
-    let gone = (0..200).any(|_| {
-        running(&words).is_empty() || {
-            sleep(Duration::from_millis(10));
-            false
-        }
+    wait_until(&format!("the end of everyone with{words}in its command line"), || running(&words).is_empty());
+}
+
+/// Waits until so many processes have held parties, one after another.
+#[track_caller]
+fn wait_until_held(kind: &str, times: usize) {
+    let words = format!(" hold {kind} ");
+    let mut holders = BTreeSet::new();
+    wait_until("parties are held", || {
+        holders.extend(running(&words));
+        holders.len() >= times
     });
-    assert!(gone, "left behind: {:?}", running(&words));
-}
-
-#[test]
-fn every_kind_has_its_bytes_and_times_and_leaves_nothing_behind() {
-    let done = run(&format!("ctxprof memory --format json {TINY}")).expect(0, &[]);
-    let document = done.json();
-    assert_eq!((&document["schema"], &document["ending"]), (&"ctxprof.memory/1".into(), &"complete".into()));
-    for kind in ["thread", "process", "task", "coroutine", "goroutine"] {
-        if kind == "goroutine" && !can("go") {
-            assert_eq!(document["left_out"][0]["kind"], "goroutine");
-            continue;
-        }
-        let row = row(&document, kind);
-        for figure in
-            ["user_bytes", "kernel_bytes", "resident_bytes", "virtual_bytes", "creation_ns", "first_run_ns", "end_ns"]
-        {
-            assert!(row[figure]["median"].is_f64(), "{kind}, {figure}: {row}");
-        }
-        assert_eq!(row["counts"].as_array().unwrap().len(), 4, "{row}");
-        let creation = row["creation_ns"]["median"].as_f64().unwrap();
-        assert!(creation > 0.0 && row["first_run_ns"]["median"].as_f64().unwrap() >= creation, "{row}");
-        assert_eq!(row["own_bytes"].is_object(), kind == "goroutine", "{row}");
-        nobody_holds(kind);
-    }
-    // What every thread has: a kernel stack of 16 KiB on x86 and arm64, and 2 MiB of address space by std's default.
-    let thread = row(&document, "thread");
-    assert!((2.0e6..2.3e6).contains(&thread["virtual_bytes"]["median"].as_f64().unwrap()), "{thread}");
-    assert!(thread["kernel_bytes"]["median"].as_f64().unwrap() > 8192.0, "{thread}");
-}
-
-#[test]
-fn what_is_touched_or_held_is_in_the_price() {
-    let price = |line: &str, kind: &str| {
-        let document = run(&format!("ctxprof memory --format json --incarnations 2 -q {line}")).expect(0, &[]).json();
-        row(&document, kind)["user_bytes"]["median"].as_f64().unwrap()
-    };
-    for kind in ["thread", "process", "coroutine", "goroutine"] {
-        if kind == "goroutine" && !can("go") {
-            continue;
-        }
-        let idle = price(&format!("{kind} --max 100"), kind);
-        let touched = price(&format!("{kind} --max 100 --stack-use 64KiB"), kind);
-        assert!((60_000.0..150_000.0).contains(&(touched - idle)), "{kind}: {idle}, {touched}");
-    }
-    let (idle, holding) = (price("task --max 20000", "task"), price("task --max 20000 --future-size 4KiB", "task"));
-    assert!((3900.0..4400.0).contains(&(holding - idle)), "{idle}, {holding}");
 }
 
 #[test]
@@ -119,23 +79,15 @@ fn words_that_mean_nothing_are_wrong_usage() {
 
 #[test]
 fn a_missing_go_is_told_with_what_would_help_and_the_rest_is_measured() {
-    let done: Done = command("ctxprof memory task goroutine --max 1000 --incarnations 2 -q")
-        .env("PATH", "/nonexistent")
-        .output()
-        .unwrap()
-        .into();
-    if done.stdout.contains("Not measured: goroutine: no go") {
-        assert!(done.expect(0, &[]).stdout.contains("task"));
-    } else {
-        eprintln!("skipped: go is in one of the usual places, too");
-    }
+    needs!(Root);
+    let arguments = "memory task goroutine --max 1000 --incarnations 2 -q".split(' ');
+    let done = Done::from(without_go(CTXPROF.path()).args(arguments).output().unwrap()).expect(0, &[]);
+    assert!(done.stdout.contains("Not measured: goroutine: no go") && done.stdout.contains("task"), "{done:?}");
 }
 
 #[test]
 fn nproc_too_small_is_named_and_what_there_could_be_is_shown() {
-    if !can("root") {
-        return;
-    }
+    needs!(Root);
     let nobody = Nobody::new();
     let wrapped = |limit: u32, line: &str| nobody.run_under(&format!("prlimit --nproc={limit}"), line);
     let done = wrapped(60, "memory thread process task --incarnations 2 --format json -q").expect(0, &[]);
@@ -159,7 +111,8 @@ fn nproc_too_small_is_named_and_what_there_could_be_is_shown() {
 
 #[test]
 fn pids_max_too_small_is_named_with_the_file_to_write() {
-    let Some(group) = Cgroup::new("pids") else { return };
+    needs!(CgroupPids);
+    let group = Cgroup::new("pids");
     assert!(group.set("pids.max", 40));
     let done = group.run("memory thread process --incarnations 2 -q --format json").expect(0, &[]);
     let document = done.json();
@@ -173,7 +126,8 @@ fn pids_max_too_small_is_named_with_the_file_to_write() {
 
 #[test]
 fn a_cgroups_memory_too_small_is_named_and_nobody_is_killed() {
-    let Some(group) = Cgroup::new("memory") else { return };
+    needs!(CgroupMemory);
+    let group = Cgroup::new("memory");
     assert!(group.set("memory.limit_in_bytes", 64 << 20) || group.set("memory.max", 64 << 20));
     let done = group.run("memory task --max 5000000 --incarnations 2 -q --format json").expect(0, &[]);
     let stopped = row(&done.json(), "task")["stopped"].clone();
@@ -184,11 +138,7 @@ fn a_cgroups_memory_too_small_is_named_and_nobody_is_killed() {
 
 #[test]
 fn too_many_mappings_stop_it_before_the_kernel_does() {
-    let limit: u64 = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
-    if limit > 200_000 {
-        eprintln!("skipped: vm.max_map_count is {limit} here");
-        return;
-    }
+    needs!(MappingLimit);
     let done = run("ctxprof memory coroutine --max 1000000 --incarnations 1 -q --format json").expect(0, &[]);
     let stopped = row(&done.json(), "coroutine")["stopped"].clone();
     assert_eq!(stopped["limit"], "vm.max_map_count", "{stopped}");
@@ -196,36 +146,8 @@ fn too_many_mappings_stop_it_before_the_kernel_does() {
 }
 
 #[test]
-fn an_interrupted_measurement_prints_what_there_is_and_leaves_nothing_behind() {
-    for (sent, code, kind) in [(Signal::SIGINT, 130, "process"), (Signal::SIGTERM, 143, "thread")] {
-        let line = format!("ctxprof memory {kind} --max 300 --incarnations 1000 -q");
-        let run = command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        sleep(Duration::from_millis(1500));
-        let asked = Instant::now();
-        kill(Pid::from_raw(run.id() as i32), sent).unwrap();
-        let done: Done = run.wait_with_output().unwrap().into();
-        let done = done.expect(code, &[]);
-        assert!(asked.elapsed() < Duration::from_secs(3));
-        assert!(done.stdout.contains("partial: interrupted") && done.stdout.contains(kind), "{done:?}");
-        nobody_holds(kind);
-    }
-}
-
-#[test]
-fn a_measurement_that_is_killed_leaves_no_party_behind() {
-    let mut run =
-        command("ctxprof memory process --max 300 --incarnations 1000 -q").stdout(Stdio::null()).spawn().unwrap();
-    sleep(Duration::from_millis(800));
-    run.kill().unwrap();
-    run.wait().unwrap();
-    nobody_holds("process");
-}
-
-#[test]
 fn a_refusal_that_nobody_foresaw_is_told_and_what_there_was_is_shown() {
-    if !can("strace") {
-        return;
-    }
+    needs!(Strace);
     // The 40th thread of each process that holds some.
     let refuse = "strace -f --seccomp-bpf -qq -o /dev/null -e trace=clone3 -e inject=clone3:error=EAGAIN:when=40+";
     let done = run(&format!("{refuse} ctxprof memory thread --max 200 --incarnations 2 -q --format json"));
@@ -233,4 +155,84 @@ fn a_refusal_that_nobody_foresaw_is_told_and_what_there_was_is_shown() {
     let thread = row(&document, "thread");
     assert_eq!((&thread["stopped"]["limit"], &thread["stopped"]["reached"]), (&"EAGAIN".into(), &39.into()));
     assert_eq!(thread["counts"].as_array().unwrap().last().unwrap(), 39);
+}
+
+/// One at a time: what these hold figures to is not to be disturbed by other tests.
+mod measuring {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_bytes_and_times_and_leaves_nothing_behind() {
+        let done = run(&format!("ctxprof memory --format json {TINY}")).expect(0, &[]);
+        let document = done.json();
+        assert_eq!((&document["schema"], &document["ending"]), (&"ctxprof.memory/1".into(), &"complete".into()));
+        for kind in ["thread", "process", "task", "coroutine", "goroutine"] {
+            if kind == "goroutine" && !can(Ability::Go) {
+                assert_eq!(document["left_out"][0]["kind"], "goroutine");
+                continue;
+            }
+            let row = row(&document, kind);
+            for figure in [
+                "user_bytes",
+                "kernel_bytes",
+                "resident_bytes",
+                "virtual_bytes",
+                "creation_ns",
+                "first_run_ns",
+                "end_ns",
+            ] {
+                assert!(row[figure]["median"].is_f64(), "{kind}, {figure}: {row}");
+            }
+            assert_eq!(row["counts"].as_array().unwrap().len(), 4, "{row}");
+            let creation = row["creation_ns"]["median"].as_f64().unwrap();
+            assert!(creation > 0.0 && row["first_run_ns"]["median"].as_f64().unwrap() >= creation, "{row}");
+            assert_eq!(row["own_bytes"].is_object(), kind == "goroutine", "{row}");
+            nobody_holds(kind);
+        }
+        // What every thread has: a kernel stack of 16 KiB on x86 and arm64, and 2 MiB of address space by std's default.
+        let thread = row(&document, "thread");
+        assert!((2.0e6..2.3e6).contains(&thread["virtual_bytes"]["median"].as_f64().unwrap()), "{thread}");
+        assert!(thread["kernel_bytes"]["median"].as_f64().unwrap() > 8192.0, "{thread}");
+    }
+
+    #[test]
+    fn what_is_touched_or_held_is_in_the_price() {
+        let price = |line: &str, kind: &str| {
+            let document =
+                run(&format!("ctxprof memory --format json --incarnations 2 -q {line}")).expect(0, &[]).json();
+            row(&document, kind)["user_bytes"]["median"].as_f64().unwrap()
+        };
+        for kind in ["thread", "process", "coroutine", "goroutine"] {
+            if kind == "goroutine" && !can(Ability::Go) {
+                continue;
+            }
+            let idle = price(&format!("{kind} --max 100"), kind);
+            let touched = price(&format!("{kind} --max 100 --stack-use 64KiB"), kind);
+            assert!((60_000.0..150_000.0).contains(&(touched - idle)), "{kind}: {idle}, {touched}");
+        }
+        let (idle, holding) = (price("task --max 20000", "task"), price("task --max 20000 --future-size 4KiB", "task"));
+        assert!((3900.0..4400.0).contains(&(holding - idle)), "{idle}, {holding}");
+    }
+
+    #[test]
+    fn an_interrupted_measurement_prints_what_there_is_and_leaves_nothing_behind() {
+        for (sent, code, kind) in [(Signal::SIGINT, 130, "process"), (Signal::SIGTERM, 143, "thread")] {
+            let run = start(&format!("ctxprof memory {kind} --max 300 --incarnations 100000 -q"));
+            wait_until_held(kind, 3);
+            signal(&run, sent);
+            let done = finish(run).expect(code, &[]);
+            assert!(done.stdout.contains("partial: interrupted") && done.stdout.contains(kind), "{done:?}");
+            nobody_holds(kind);
+        }
+    }
+
+    #[test]
+    fn a_measurement_that_is_killed_leaves_no_party_behind() {
+        let mut run =
+            command("ctxprof memory process --max 300 --incarnations 100000 -q").stdout(Stdio::null()).spawn().unwrap();
+        wait_until_held("process", 1);
+        run.kill().unwrap();
+        run.wait().unwrap();
+        nobody_holds("process");
+    }
 }

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::{SHORT, can, command, run};
+use crate::machine::needs;
+use crate::support::{SHORT, command, run};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/run-1.json");
 
@@ -28,9 +29,7 @@ fn check(path: &Path) {
 
 #[test]
 fn prometheus_has_nothing_to_say_against_any_report() {
-    if !can("promtool") {
-        return;
-    }
+    needs!(Promtool);
     let folder = tempfile::tempdir().unwrap();
     for line in [
         format!("report {GOLDEN}"),
@@ -55,9 +54,7 @@ fn prometheus_has_nothing_to_say_against_any_report() {
 
 #[test]
 fn prometheus_has_nothing_to_say_against_a_comparison_with_repeated_claims_and_hostile_names() {
-    if !can("promtool") || !can("perf") {
-        return;
-    }
+    needs!(Promtool, Perf);
     let folder = tempfile::tempdir().unwrap();
     let (claims, path) = (folder.path().join("a \"b\"\\\nc.txt"), folder.path().join("a.prom"));
     let claim = |ns: u32| format!("BenchmarkContextSwitch-8 \t 6843128\t       {ns} ns/op\n");

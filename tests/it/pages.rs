@@ -7,7 +7,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{can, run};
+use crate::machine::needs;
+use crate::support::run;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
@@ -210,9 +211,7 @@ fn medians(rows: &Value, name: &str, figure: &str) -> Vec<(String, f64)> {
 
 #[test]
 fn a_page_of_every_workload_shows_the_prices_of_its_document() {
-    if !can("chromium") || !can("perf") {
-        return;
-    }
+    needs!(Chromium, Perf);
     let folder = tempfile::tempdir().unwrap();
     let all = "all --latency --layers --timeline --time 0.1 --incarnations 7 --no-save";
     let (looks, json) = check(&page_of("run", all, folder.path()));
@@ -230,9 +229,7 @@ fn a_page_of_every_workload_shows_the_prices_of_its_document() {
 
 #[test]
 fn a_page_of_a_sweep_names_every_step_or_as_many_as_have_room() {
-    if !can("chromium") || !can("perf") {
-        return;
-    }
+    needs!(Chromium, Perf);
     let folder = tempfile::tempdir().unwrap();
     let (looks, json) = check(&page_of("sweep", "parties 2..16 --time 0.05 --incarnations 6", folder.path()));
     let steps: Vec<String> = array(&json["settings"]["steps"]).iter().map(Value::to_string).collect();
@@ -245,9 +242,7 @@ fn a_page_of_a_sweep_names_every_step_or_as_many_as_have_room() {
 
 #[test]
 fn pages_of_memory_and_of_a_program_show_the_figures_of_their_documents() {
-    if !can("chromium") {
-        return;
-    }
+    needs!(Chromium);
     let folder = tempfile::tempdir().unwrap();
     let (looks, json) = check(&page_of("memory", "thread task --max 800 --incarnations 6", folder.path()));
     check_bars(&looks, "Memory", &medians(&json["rows"], "kind", "resident_bytes"));
@@ -262,9 +257,7 @@ fn pages_of_memory_and_of_a_program_show_the_figures_of_their_documents() {
 
 #[test]
 fn a_page_of_a_comparison_shows_what_each_says() {
-    if !can("chromium") || !can("perf") {
-        return;
-    }
+    needs!(Chromium, Perf);
     let folder = tempfile::tempdir().unwrap();
     let (looks, json) = check(&page_of("compare", "--rounds 1", folder.path()));
     let says = |name: &'static str, figure: &'static str| {
@@ -282,9 +275,7 @@ fn a_page_of_a_comparison_shows_what_each_says() {
 /// What holds pages to all that must be able to fail.
 #[test]
 fn a_page_with_a_mistake_in_it_is_found_out() {
-    if !can("chromium") {
-        return;
-    }
+    needs!(Chromium);
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.html");
     run(&format!("ctxprof report {GOLDEN}/run-1.json -o {}", page.display())).expect(0, &[]);

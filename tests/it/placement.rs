@@ -1,15 +1,16 @@
 //! Where the parties run.
 
-use crate::support::{SHORT, command, result, run};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use crate::machine::needs;
+use crate::support::{SHORT, children_of, finish, pid_of, result, run, signal, start, wait_until_switching};
 
 #[test]
 fn an_inherited_mask_is_respected() {
+    needs!(TwoCpus);
     for cpu in ["0", "1"] {
         let document = run(&format!("taskset -c {cpu} ctxprof run task-channel --format json {SHORT}"));
-        if document.code == Some(1) && cpu == "1" {
-            eprintln!("skipped: one CPU only");
-            continue;
-        }
         assert_eq!(document.expect(0, &[]).json()["host"]["pinned_cpu"].to_string(), cpu);
     }
 }
@@ -28,45 +29,16 @@ fn a_cpu_that_cannot_be_had_is_refused_with_the_reason() {
 
 #[test]
 fn all_parties_run_on_the_pinned_cpu_while_they_are_measured() {
-    let mut run = command("ctxprof run process-pipe --incarnations 1 --time 2 --cpu 0 --no-save --quiet")
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    let allowed = |pid: &str| {
+    let run = start("ctxprof run process-pipe --incarnations 1 --time 3600 --cpu 0 --no-save --quiet");
+    wait_until_switching(&run, 1000);
+    let allowed = |pid: Pid| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim().to_string()
     };
-    let parent = run.id().to_string();
-    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
-    let child = children.split_whitespace().next().expect("a partner process");
-    assert_eq!((allowed(&parent).as_str(), allowed(child).as_str()), ("0", "0"));
-    assert!(run.wait().unwrap().success());
-}
-
-#[test]
-fn parties_are_placed_apart_and_switches_through_idle_are_told_apart() {
-    let document = run(&format!("ctxprof run thread-pipe task-channel --place 0,1 --format json {SHORT}"));
-    if document.code == Some(1) {
-        assert!(document.stderr.contains("CPU 1"), "{document:?}");
-        eprintln!("skipped: one CPU only");
-        return;
-    }
-    let document = document.expect(0, &[]).json();
-    let pipe = result(&document, "thread-pipe");
-    assert_eq!(pipe["cpus"], serde_json::json!([0, 1]));
-    assert_ne!(pipe["placement"], "same");
-    // The parties' own; the CPUs made about as many to and from idle.
-    assert!((pipe["switches_per_op"].as_f64().unwrap() - 2.0).abs() < 0.1, "{pipe}");
-    let name = |counter: &serde_json::Value| counter["name"] == "context-switches";
-    if let Some(all) = pipe["counters"].as_array().unwrap().iter().find(|counter| name(counter)) {
-        if all["source"] == "cpu" {
-            assert!((all["per_op"].as_f64().unwrap() - 4.0).abs() < 0.4, "{all}");
-        }
-    }
-    assert!(pipe["cpu_ns_per_op"]["median"].is_f64());
-    assert_eq!(document["left_out"][0]["workload"], "task-channel");
-    assert!(document["ratio"].is_null(), "a task on one CPU is not set beside threads on two");
+    let partner = children_of(pid_of(&run))[0];
+    assert_eq!((allowed(pid_of(&run)).as_str(), allowed(partner).as_str()), ("0", "0"));
+    signal(&run, Signal::SIGINT);
+    finish(run).expect(130, &[]);
 }
 
 #[test]
@@ -89,4 +61,30 @@ fn a_placement_that_is_not_to_be_had_is_refused_with_the_reason() {
     run("ctxprof run thread-pipe --place 0,99999").expect(1, &["CPU 99999 does not exist"]);
     run("ctxprof run thread-pipe --place 0,1 --cpu 0").expect(1, &["leave out --cpu"]);
     run("taskset -c 0 ctxprof run task-channel --place llc").expect(1, &["not to be had"]);
+}
+
+/// One at a time: what these hold figures to is not to be disturbed by other tests.
+mod measuring {
+    use super::*;
+
+    #[test]
+    fn parties_are_placed_apart_and_switches_through_idle_are_told_apart() {
+        needs!(TwoCpus);
+        let document = run(&format!("ctxprof run thread-pipe task-channel --place 0,1 --format json {SHORT}"));
+        let document = document.expect(0, &[]).json();
+        let pipe = result(&document, "thread-pipe");
+        assert_eq!(pipe["cpus"], serde_json::json!([0, 1]));
+        assert_ne!(pipe["placement"], "same");
+        // The parties' own are two an op, less where the host holds up who waits; the CPUs make about as many to and from idle or
+        // somebody else's thread.
+        let own = pipe["switches_per_op"].as_f64().unwrap();
+        assert!((1.0..3.0).contains(&own), "{pipe}");
+        let name = |counter: &serde_json::Value| counter["name"] == "context-switches";
+        if let Some(all) = pipe["counters"].as_array().unwrap().iter().find(|counter| name(counter)) {
+            assert!(all["source"] != "cpu" || all["per_op"].as_f64().unwrap() > 1.5 * own, "{pipe}");
+        }
+        assert!(pipe["cpu_ns_per_op"]["median"].is_f64());
+        assert_eq!(document["left_out"][0]["workload"], "task-channel");
+        assert!(document["ratio"].is_null(), "a task on one CPU is not set beside threads on two");
+    }
 }

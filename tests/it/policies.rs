@@ -1,14 +1,15 @@
 //! Scheduling policies: applied to the parties, never left behind, refused with the reason.
 
 use std::fs;
-use std::process::Stdio;
-use std::thread::sleep;
-use std::time::Duration;
 
-use crate::support::{Nobody, SHORT, can, command, run, warned};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use crate::machine::needs;
+use crate::support::{Nobody, SHORT, children_of, finish, pid_of, run, signal, start, wait_until_switching, warned};
 
 /// The policy's number and the nice value, as /proc has them.
-fn scheduling_of(pid: &str) -> (String, String) {
+fn scheduling_of(pid: Pid) -> (String, String) {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     // Fields 19 and 41, of which the third is the first behind the name.
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
@@ -17,33 +18,25 @@ fn scheduling_of(pid: &str) -> (String, String) {
 
 #[test]
 fn parties_run_under_the_policy_that_was_asked_for() {
-    if !can("root") {
-        return;
-    }
+    needs!(Root);
     for (arguments, policy, nice) in
         [("--policy fifo:50", "1", None), ("--policy batch --nice 7", "3", Some("7")), ("--policy idle", "5", None)]
     {
-        let mut run = command(&format!("ctxprof run process-pipe {arguments} --incarnations 1 --time 2 --no-save -q"))
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        sleep(Duration::from_millis(700));
-        let parent = run.id().to_string();
-        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
-        for pid in [parent.as_str(), children.split_whitespace().next().expect("a partner process")] {
+        let run = start(&format!("ctxprof run process-pipe {arguments} --incarnations 1 --time 3600 --no-save -q"));
+        wait_until_switching(&run, 1000);
+        for pid in [pid_of(&run), children_of(pid_of(&run))[0]] {
             let (its_policy, its_nice) = scheduling_of(pid);
             assert_eq!(its_policy, policy, "{arguments}");
             assert!(nice.is_none_or(|nice| its_nice == nice), "{arguments}: {its_nice}");
         }
-        assert!(run.wait().unwrap().success());
+        signal(&run, Signal::SIGINT);
+        finish(run).expect(130, &[]);
     }
 }
 
 #[test]
 fn a_policy_is_in_the_document_and_real_time_is_warned_of() {
-    if !can("root") {
-        return;
-    }
+    needs!(Root);
     let document = run(&format!("ctxprof run thread-pipe --policy rr:3 --format json {SHORT}")).expect(0, &[]).json();
     assert_eq!(document["settings"]["policy"], "rr:3");
     let throttles = fs::read_to_string("/proc/sys/kernel/sched_rt_runtime_us").is_ok_and(|text| text.trim() != "-1");
@@ -52,9 +45,7 @@ fn a_policy_is_in_the_document_and_real_time_is_warned_of() {
 
 #[test]
 fn a_policy_that_is_not_allowed_is_refused_with_the_reason() {
-    if !can("root") {
-        return;
-    }
+    needs!(Root);
     let nobody = Nobody::new();
     nobody.run("run thread-pipe --policy fifo:50").expect(1, &["--policy fifo:50 is refused (EPERM)", "RLIMIT_RTPRIO"]);
     nobody.run("run thread-pipe --nice -5").expect(1, &["--nice -5 is refused", "RLIMIT_NICE"]);

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::support::{Done, Nobody, SHORT, can, result, run, warned};
+use crate::machine::needs;
+use crate::support::{Done, Nobody, SHORT, result, run, warned};
 
 /// Runs ctxprof with perf_event_open tampered with.
 fn with_perf(tampering: &str, arguments: &str) -> Done {
@@ -13,9 +14,7 @@ fn with_perf(tampering: &str, arguments: &str) -> Done {
 
 #[test]
 fn perf_refused_altogether_degrades_to_the_kernels_books_and_says_so() {
-    if !can("strace") {
-        return;
-    }
+    needs!(Strace);
     for errno in ["EACCES", "EPERM", "ENOSYS", "EMFILE", "ENOENT", "EBUSY", "EINVAL"] {
         let done =
             with_perf(&format!("error={errno}"), &format!("run thread-pipe --format json {SHORT}")).expect(0, &[]);
@@ -30,9 +29,7 @@ fn perf_refused_altogether_degrades_to_the_kernels_books_and_says_so() {
 
 #[test]
 fn a_way_of_counting_asked_for_by_name_is_refused_with_errno_and_remedy() {
-    if !can("strace") {
-        return;
-    }
+    needs!(Strace);
     for (errno, remedy) in [
         ("EACCES", "sudo"),
         ("EPERM", "seccomp"),
@@ -51,9 +48,7 @@ fn a_way_of_counting_asked_for_by_name_is_refused_with_errno_and_remedy() {
 
 #[test]
 fn cpu_wide_refused_falls_to_counting_on_threads_and_states_the_cost() {
-    if !can("strace") || !can("perf") {
-        return;
-    }
+    needs!(Strace, Perf);
     let document =
         with_perf("error=EACCES:when=1", &format!("run thread-pipe --format json {SHORT}")).expect(0, &[]).json();
     assert_eq!(document["counting"]["mode"], "thread");
@@ -63,9 +58,7 @@ fn cpu_wide_refused_falls_to_counting_on_threads_and_states_the_cost() {
 
 #[test]
 fn single_counters_refused_are_absent_with_the_reason() {
-    if !can("strace") || !can("perf") {
-        return;
-    }
+    needs!(Strace, Perf);
     // The first event counts switches; the five after it are what is read beside.
     let document =
         with_perf("error=EBUSY:when=2..6", &format!("run thread-pipe --format json {SHORT}")).expect(0, &[]).json();
@@ -87,18 +80,14 @@ fn single_counters_refused_are_absent_with_the_reason() {
 
 #[test]
 fn counting_that_is_refused_later_ends_the_run_with_the_reason() {
-    if !can("strace") || !can("perf") {
-        return;
-    }
+    needs!(Strace, Perf);
     with_perf("error=EMFILE:when=7+", &format!("run thread-pipe {SHORT}"))
         .expect(1, &["thread-pipe, incarnation 1", "context-switches"]);
 }
 
 #[test]
 fn an_event_that_opens_and_counts_nothing_is_not_believed() {
-    if !can("strace") || !can("perf") {
-        return;
-    }
+    needs!(Strace, Perf);
     // What a wrong default does: the first event is turned into `context-switches` without the kernel, which opens and
     // reads 0. Type 1 (software), size, config 3, no period, no sample type, both times, disabled + exclude_kernel.
     let attributes = "0100000080000000".to_string()
@@ -111,44 +100,51 @@ fn an_event_that_opens_and_counts_nothing_is_not_believed() {
 }
 
 #[test]
-fn without_root_it_counts_what_it_may_and_says_what_it_may_not() {
-    if !can("root") {
-        return;
-    }
-    let nobody = Nobody::new();
-    let document = nobody.run(&format!("run thread-pipe --format json {SHORT}")).expect(0, &[]).json();
-    assert_ne!(document["counting"]["mode"], "none");
-    assert!((result(&document, "thread-pipe")["switches_per_op"].as_f64().unwrap() - 2.0).abs() < 0.02);
-    let paranoid: i32 = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap().trim().parse().unwrap();
-    if paranoid >= 2 {
-        assert_eq!(document["counting"]["mode"], "rusage");
-        nobody.run("run --counters cpu").expect(1, &["EACCES", &format!("perf_event_paranoid is {paranoid}"), "sudo"]);
-    }
-}
-
-#[test]
 fn limits_too_small_are_named_with_their_value_and_remedy() {
     run(&format!("prlimit --nofile=8 ctxprof run thread-pipe --counters none {SHORT}")).expect(0, &[]);
     run(&format!("prlimit --nofile=6 ctxprof run thread-pipe --counters none {SHORT}"))
         .expect(1, &["RLIMIT_NOFILE is 6", "ulimit -n"]);
-    if can("root") {
-        // Root's own limit does not bind it.
-        let nobody = Nobody::new();
-        for workload in ["thread-pipe", "process-pipe"] {
-            let done = nobody.run_under("prlimit --nproc=0", &format!("run {workload} {SHORT}"));
-            done.expect(1, &[workload, "RLIMIT_NPROC is 0"]);
-        }
+}
+
+/// Root's own limit does not bind it.
+#[test]
+fn a_limit_of_processes_is_named_with_its_value() {
+    needs!(Root);
+    let nobody = Nobody::new();
+    for workload in ["thread-pipe", "process-pipe"] {
+        let done = nobody.run_under("prlimit --nproc=0", &format!("run {workload} {SHORT}"));
+        done.expect(1, &[workload, "RLIMIT_NPROC is 0"]);
     }
 }
 
 #[test]
 fn a_users_runs_are_kept_in_the_users_state_and_shown_again() {
-    if !can("root") {
-        return;
-    }
+    needs!(Root);
     let nobody = Nobody::new();
     nobody.run("report").expect(1, &["no run has been saved"]);
     let ran = nobody.run("run task-channel --time 0.1 --format csv").expect(0, &["kept as", "ctxprof/runs/run-"]);
     let shown = nobody.run("report --format csv").expect(0, &[]);
     assert_eq!(ran.stdout, shown.stdout);
+}
+
+/// One at a time: what these hold figures to is not to be disturbed by other tests.
+mod measuring {
+    use super::*;
+
+    #[test]
+    fn without_root_it_counts_what_it_may_and_says_what_it_may_not() {
+        needs!(Root);
+        let nobody = Nobody::new();
+        let document = nobody.run(&format!("run thread-pipe --format json {SHORT}")).expect(0, &[]).json();
+        assert_ne!(document["counting"]["mode"], "none");
+        let counted = result(&document, "thread-pipe")["switches_per_op"].as_f64().unwrap();
+        assert!((1.98..2.1).contains(&counted), "{counted}");
+        let paranoid: i32 = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap().trim().parse().unwrap();
+        if paranoid >= 2 {
+            assert_eq!(document["counting"]["mode"], "rusage");
+            nobody
+                .run("run --counters cpu")
+                .expect(1, &["EACCES", &format!("perf_event_paranoid is {paranoid}"), "sudo"]);
+        }
+    }
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use crate::support::{CTXPROF, SHORT, can, command, run};
+use crate::machine::needs;
+use crate::support::{CTXPROF, SHORT, command, run};
 
 /// What sudo's `env_keep` may have kept of a user's environment, all of it pointing to that user's folder.
 const OF_THE_USER: [&str; 18] = [
@@ -30,9 +31,7 @@ const OF_THE_USER: [&str; 18] = [
 
 #[test]
 fn helpers_that_root_starts_know_nothing_of_the_users_environment() {
-    if !can("root") || !can("strace") || !can("go") {
-        return;
-    }
+    needs!(Root, Strace, Go);
     let user = tempfile::tempdir().unwrap();
     let log = user.path().join("log");
     // A cache of its own, in a mount namespace of its own, so that Go has to build.
@@ -59,9 +58,7 @@ fn helpers_that_root_starts_know_nothing_of_the_users_environment() {
 
 #[test]
 fn a_link_planted_where_root_writes_a_report_is_replaced_and_never_followed() {
-    if !can("root") {
-        return;
-    }
+    needs!(Root);
     let open = tempfile::tempdir().unwrap();
     fs::set_permissions(open.path(), fs::Permissions::from_mode(0o1777)).unwrap();
     let (precious, report) = (open.path().join("precious"), open.path().join("report.json"));

@@ -1,17 +1,58 @@
-//! Running the built binary, and knowing what this machine must be able to test.
+//! Running the built binary.
 
 use std::env;
+use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, mpsc};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
-/// The binary under test.
-pub const CTXPROF: &str = env!("CARGO_BIN_EXE_ctxprof");
+use crate::machine::make_cgroup;
+
+/// The binary under test: the one that `CTXPROF_TEST_BINARY` names, or the one that cargo built with this test.
+#[derive(Debug, Clone, Copy)]
+pub struct Binary;
+
+pub const CTXPROF: Binary = Binary;
+
+impl Binary {
+    pub fn path(self) -> &'static Path {
+        static PATH: LazyLock<PathBuf> = LazyLock::new(|| {
+            let named = env::var_os("CTXPROF_TEST_BINARY").map(PathBuf::from);
+            let path = named.unwrap_or_else(|| env!("CARGO_BIN_EXE_ctxprof").into());
+            assert!(path.is_absolute() && path.exists(), "there is no {} to be tested", path.display());
+            path
+        });
+        &PATH
+    }
+}
+
+impl fmt::Display for Binary {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path().display().fmt(out)
+    }
+}
+
+impl AsRef<OsStr> for Binary {
+    fn as_ref(&self) -> &OsStr {
+        self.path().as_os_str()
+    }
+}
+
+impl AsRef<Path> for Binary {
+    fn as_ref(&self) -> &Path {
+        self.path()
+    }
+}
 
 /// One of the examples, built: where `CTXPROF_TEST_EXAMPLES` says, or beside this test. Cargo builds them before tests, but not for
 /// `--test it` alone.
@@ -25,6 +66,102 @@ pub fn example(name: &str) -> PathBuf {
 /// The program that makes a known number of switches.
 pub fn switcher() -> PathBuf {
     example("switcher")
+}
+
+/// The longest that anything is waited for which takes a second or less, on a machine that has other things to do.
+const HUNG: Duration = Duration::from_secs(60);
+
+/// Waits until something is so.
+///
+/// # Panics
+///
+/// Where it never is.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < HUNG, "in {HUNG:?} this did not come: {what}");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+/// Starts a command of these words with its output kept for [`finish`].
+pub fn start(line: &str) -> Child {
+    command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// What a started command did.
+///
+/// # Panics
+///
+/// Where it does not end.
+#[track_caller]
+pub fn finish(child: Child) -> Done {
+    let pid = pid_of(&child);
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || done.send(child.wait_with_output()));
+    match ended.recv_timeout(HUNG) {
+        Ok(output) => output.unwrap().into(),
+        Err(_) => {
+            let _ = kill(pid, Signal::SIGKILL);
+            panic!("it did not end in {HUNG:?}");
+        }
+    }
+}
+
+/// Waits until a process has a handler for a signal, or reads it from a file: it would end it before.
+#[track_caller]
+pub fn wait_until_handled(pid: Pid, signal: Signal) {
+    let handled = || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let masks = status.lines().filter_map(|line| line.strip_prefix("SigCgt:").or(line.strip_prefix("SigBlk:")));
+        masks.map(|mask| u64::from_str_radix(mask.trim(), 16).unwrap()).any(|mask| mask >> (signal as u32 - 1) & 1 == 1)
+    };
+    wait_until(&format!("{pid} handles {signal}"), handled);
+}
+
+/// Waits until the first thread of a started run hands control to and fro: this many waits of it.
+#[track_caller]
+pub fn wait_until_switching(run: &Child, waits: u64) {
+    wait_until(&format!("{waits} waits of the run"), || waits_of(pid_of(run)) >= waits);
+}
+
+pub fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id() as i32)
+}
+
+pub fn signal(child: &Child, signal: Signal) {
+    kill(pid_of(child), signal).unwrap();
+}
+
+/// Whether a process runs; one that has ended and waits to be reaped does not.
+pub fn runs(pid: Pid) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap().starts_with(['Z', 'X']))
+}
+
+/// The children of a process's first thread.
+pub fn children_of(pid: Pid) -> Vec<Pid> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
+}
+
+/// What a process was started with, with spaces between; empty once it has ended.
+pub fn command_line_of(pid: Pid) -> String {
+    fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ")
+}
+
+/// Holds a command to being refused before it has measured anything, however long that would take.
+#[track_caller]
+pub fn refused_at_once(line: &str, code: i32, words: &[&str]) {
+    finish(start(&format!("{line} --time 3600"))).expect(code, words);
+}
+
+/// How often a thread's process has waited: it tells that a ping-pong is under way.
+pub fn waits_of(pid: Pid) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let waits = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    waits.map_or(0, |waits| waits.trim().parse().unwrap())
 }
 
 /// What a command did.
@@ -70,7 +207,7 @@ pub fn run(line: &str) -> Done {
 /// A command of these words, split at spaces; `ctxprof` stands for the built binary, `switcher` for the built program.
 pub fn command(line: &str) -> Command {
     let mut words = line.split_whitespace().map(|word| match word {
-        "ctxprof" => CTXPROF.into(),
+        "ctxprof" => CTXPROF.path().into(),
         "switcher" => switcher(),
         other => other.into(),
     });
@@ -103,27 +240,6 @@ pub fn on_terminal(columns: u32, environment: &str, arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap().replace('\r', "")
 }
 
-/// Whether this machine can do what a test needs. Where it must (`CTXPROF_TEST_REQUIRE`, comma-separated), that it
-/// cannot is a failure.
-#[track_caller]
-pub fn can(what: &str) -> bool {
-    let able = match what {
-        "root" => nix::unistd::geteuid().is_root(),
-        "perf" => run(&format!("ctxprof run thread-pipe --counters cpu {SHORT}")).code == Some(0),
-        "go" => run("go version").code == Some(0),
-        "strace" => run("strace --version").code == Some(0),
-        "chromium" => run("chromium --version").code == Some(0),
-        "promtool" => Command::new("promtool").arg("--version").output().is_ok_and(|done| done.status.success()),
-        other => panic!("nobody knows how to look for {other:?}"),
-    };
-    let required = env::var("CTXPROF_TEST_REQUIRE").is_ok_and(|list| list.split(',').any(|each| each == what));
-    assert!(able || !required, "this machine is said to have {what}, and does not");
-    if !able {
-        eprintln!("skipped: no {what} here");
-    }
-    able
-}
-
 /// The result of this workload in a run's document.
 #[track_caller]
 pub fn result<'v>(document: &'v Value, workload: &str) -> &'v Value {
@@ -134,6 +250,25 @@ pub fn result<'v>(document: &'v Value, workload: &str) -> &'v Value {
         .unwrap_or_else(|| panic!("no {workload} in {document}"))
 }
 
+/// A workload's raw samples in a document of `--samples-out`, of all its incarnations.
+pub fn samples_of<'v>(seen: &'v Value, workload: &str) -> impl Iterator<Item = &'v Value> {
+    let workloads = seen["seen"]["workloads"].as_array().unwrap();
+    let of = workloads.iter().find(|each| each["workload"] == workload).unwrap_or_else(|| panic!("no {workload}"));
+    let incarnations = of["incarnations"].as_array().unwrap();
+    incarnations.iter().flat_map(|incarnation| incarnation["samples"].as_array().unwrap())
+}
+
+/// The ops of a raw sample.
+pub fn ops(sample: &Value) -> u64 {
+    sample["ops"].as_u64().unwrap()
+}
+
+/// The kernel switches of a raw sample's parties, by the kernel's own books.
+pub fn kernel_switches(sample: &Value) -> u64 {
+    let of = |sort: &str| sample["parties"][sort].as_u64().unwrap_or_else(|| panic!("{sample}"));
+    of("voluntary") + of("involuntary")
+}
+
 /// Whether a warning of this name is in the document or one of its results.
 pub fn warned(document: &Value, code: &str) -> bool {
     let has =
@@ -141,17 +276,21 @@ pub fn warned(document: &Value, code: &str) -> bool {
     has(&document["warnings"]) || document["results"].as_array().unwrap().iter().any(|result| has(&result["warnings"]))
 }
 
-/// A user without rights, and a copy of the binary where that user can reach it.
+/// A user without rights, and a copy of the binary where that user can reach it. No two are the same: limits of a user's processes
+/// are counted over all of them.
 pub struct Nobody {
     pub folder: tempfile::TempDir,
+    pub user: u32,
 }
 
 impl Nobody {
     pub fn new() -> Nobody {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let user = 60_000 + (std::process::id() % 50) * 100 + MADE.fetch_add(1, Ordering::Relaxed);
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         fs::copy(CTXPROF, folder.path().join("ctxprof-copy")).unwrap();
-        Nobody { folder }
+        Nobody { folder, user }
     }
 
     pub fn binary(&self) -> PathBuf {
@@ -163,9 +302,9 @@ impl Nobody {
     }
 
     pub fn run_under(&self, wrapper: &str, arguments: &str) -> Done {
-        let state = self.folder.path().display();
+        let (user, state) = (self.user, self.folder.path().display());
         run(&format!(
-            "setpriv --reuid=65534 --regid=65534 --clear-groups env XDG_STATE_HOME={state} {wrapper} {} {arguments}",
+            "setpriv --reuid={user} --regid={user} --clear-groups env XDG_STATE_HOME={state} {wrapper} {} {arguments}",
             self.binary().display()
         ))
     }
@@ -175,24 +314,12 @@ impl Nobody {
 pub struct Cgroup(PathBuf);
 
 impl Cgroup {
-    pub fn new(controller: &str) -> Option<Cgroup> {
-        let name = format!("ctxprof-test-{}-{controller}", std::process::id());
-        let mounts = [format!("/sys/fs/cgroup/{controller}"), "/sys/fs/cgroup".to_string()];
-        for mount in mounts.iter().map(Path::new).filter(|mount| mount.join("cgroup.procs").exists()) {
-            let folder = mount.join(&name);
-            if fs::create_dir(&folder).is_err() {
-                continue;
-            }
-            let group = Cgroup(folder);
-            if ["pids.max", "memory.max", "memory.limit_in_bytes", "cpu.max", "cpu.cfs_quota_us"]
-                .iter()
-                .any(|file| file.starts_with(controller) && group.0.join(file).exists())
-            {
-                return Some(group);
-            }
-        }
-        eprintln!("skipped: no cgroup with the controller {controller} can be made here");
-        None
+    /// One with this controller, for a test that needs such a cgroup.
+    pub fn new(controller: &str) -> Cgroup {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let nth = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ctxprof-test-{}-{controller}-{nth}", std::process::id());
+        Cgroup(make_cgroup(controller, &name).unwrap())
     }
 
     /// Runs ctxprof in it.
@@ -209,13 +336,13 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        for _ in 0..100 {
-            if fs::remove_dir(&self.0).is_ok() {
-                return;
-            }
-            sleep(Duration::from_millis(10));
+        let remove = || fs::remove_dir(&self.0).is_ok();
+        // A second panic would end all tests.
+        if thread::panicking() {
+            let _ = (0..100).any(|_| (remove(), sleep(Duration::from_millis(10))).0);
+        } else {
+            wait_until(&format!("{} can be removed", self.0.display()), remove);
         }
-        eprintln!("{} could not be removed", self.0.display());
     }
 }
 

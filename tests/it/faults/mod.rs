@@ -24,7 +24,8 @@ use std::time::{Duration, Instant};
 use crate::faults::cell::{Cell, Verdict};
 use crate::faults::table::{CALLS, PASSING, Repeat, SUBJECTS, Subject};
 use crate::faults::trace::Calls;
-use crate::support::{can, run};
+use crate::machine::needs;
+use crate::support::run;
 
 /// How many cells of those that the table has run in a usual test; each injects a fault that was reached.
 const LEAST_CELLS: usize = 300;
@@ -39,9 +40,7 @@ const CACHE: &str = "/var/cache/ctxprof/go";
 
 #[test]
 fn whatever_the_kernel_refuses_every_command_ends_in_order() {
-    if !can("root") || !can("perf") || !can("strace") || !can("go") {
-        return;
-    }
+    needs!(Root, Perf, Strace, Go);
     // Builds the Go programs: a cell is about what runs, a build takes seconds.
     run("ctxprof run goroutine-channel --time 0.01 --incarnations 1 --samples 1 --no-save --quiet").expect(0, &[]);
     run("ctxprof memory goroutine --max 1 --incarnations 1 --quiet").expect(0, &[]);

@@ -1,0 +1,244 @@
+//! What this machine can do, looked for once in a process, and what `CTXPROF_TEST_REQUIRE` says that it must be able to do.
+//!
+//! Unit tests and black-box tests both include this file. A test names what it needs and returns where that is missing:
+//!
+//! ```text
+//! needs!(Root, Perf);
+//! ```
+//!
+//! What is missing is said on stderr, past the capture of test output; where it is required, the test fails instead.
+
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// The abilities that a machine must have, separated by commas; `all` for each that there is.
+const REQUIRE: &str = "CTXPROF_TEST_REQUIRE";
+
+/// Something that not every machine can do, and that tests need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ability {
+    /// The tests run as root.
+    Root,
+    /// Perf events of a CPU, in kernel mode.
+    Perf,
+    /// Ordinary users may not count CPUs: what they are refused can be tested.
+    Paranoid,
+    /// The kernel reports each thread that ends (taskstats).
+    ExitRecords,
+    /// A mount namespace of one's own, with tracefs in it.
+    Tracefs,
+    /// Process 2 is the kernel's: these are the machine's own process IDs.
+    HostPids,
+    /// Two CPUs that may be used.
+    TwoCpus,
+    /// `vm.max_map_count` is low enough to be reached.
+    MappingLimit,
+    CgroupPids,
+    CgroupMemory,
+    CgroupCpu,
+    Strace,
+    Go,
+    Promtool,
+    Chromium,
+}
+
+/// An ability, its name in `CTXPROF_TEST_REQUIRE`, and how it is looked for: what is wrong where it is missing.
+struct Row {
+    ability: Ability,
+    name: &'static str,
+    probe: fn() -> Result<(), String>,
+}
+
+const ABILITIES: [Row; 15] = [
+    Row { ability: Ability::Root, name: "root", probe: root },
+    Row { ability: Ability::Perf, name: "perf", probe: perf },
+    Row { ability: Ability::Paranoid, name: "paranoid", probe: paranoid },
+    Row { ability: Ability::ExitRecords, name: "exit-records", probe: exit_records },
+    Row { ability: Ability::Tracefs, name: "tracefs", probe: tracefs },
+    Row { ability: Ability::HostPids, name: "host-pids", probe: host_pids },
+    Row { ability: Ability::TwoCpus, name: "two-cpus", probe: two_cpus },
+    Row { ability: Ability::MappingLimit, name: "mapping-limit", probe: mapping_limit },
+    Row { ability: Ability::CgroupPids, name: "cgroup-pids", probe: || cgroup("pids") },
+    Row { ability: Ability::CgroupMemory, name: "cgroup-memory", probe: || cgroup("memory") },
+    Row { ability: Ability::CgroupCpu, name: "cgroup-cpu", probe: || cgroup("cpu") },
+    Row { ability: Ability::Strace, name: "strace", probe: || answers("strace", "--version") },
+    Row { ability: Ability::Go, name: "go", probe: || answers("go", "version") },
+    Row { ability: Ability::Promtool, name: "promtool", probe: || answers("promtool", "--version") },
+    Row { ability: Ability::Chromium, name: "chromium", probe: || answers("chromium", "--version") },
+];
+
+impl Ability {
+    fn row(self) -> &'static Row {
+        ABILITIES.iter().find(|row| row.ability == self).expect("every ability has a row")
+    }
+
+    fn is_required(self) -> bool {
+        required().contains(&self.row().name)
+    }
+}
+
+/// The names in `CTXPROF_TEST_REQUIRE`.
+///
+/// # Panics
+///
+/// Where one of them is no ability's: a misspelt one would require nothing.
+fn required() -> Vec<&'static str> {
+    let list = env::var(REQUIRE).unwrap_or_default();
+    let known = |name: &str| {
+        let row = ABILITIES.iter().find(|row| row.name == name);
+        row.map(|row| row.name).unwrap_or_else(|| panic!("{REQUIRE}: no test needs {name:?}; {}", names().join(", ")))
+    };
+    match list.as_str() {
+        "all" => names(),
+        list => list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(known).collect(),
+    }
+}
+
+fn names() -> Vec<&'static str> {
+    ABILITIES.iter().map(|row| row.name).collect()
+}
+
+/// Whether this machine has an ability; says so where not.
+///
+/// # Panics
+///
+/// Where `CTXPROF_TEST_REQUIRE` has it and the machine does not.
+#[track_caller]
+pub fn can(ability: Ability) -> bool {
+    static KNOWN: Mutex<Vec<(Ability, Result<(), String>)>> = Mutex::new(Vec::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known.iter().find(|(each, _)| *each == ability).map(|(_, found)| found.clone());
+    let found = found.unwrap_or_else(|| {
+        let found = (ability.row().probe)();
+        known.push((ability, found.clone()));
+        found
+    });
+    drop(known);
+    found.map_err(|reason| missing(ability, &reason)).is_ok()
+}
+
+/// Says that a test is skipped because of what is missing.
+///
+/// # Panics
+///
+/// Where `CTXPROF_TEST_REQUIRE` has that ability.
+#[track_caller]
+pub fn missing(ability: Ability, reason: &str) {
+    let name = ability.row().name;
+    assert!(!ability.is_required(), "{REQUIRE} has {name}, and this machine has not: {reason}");
+    // The harness names a test's thread after it, unless there is only one thread.
+    let test = thread::current().name().unwrap_or("main").to_string();
+    let _ = writeln!(std::io::stderr(), "skipped for want of {name}: {test} ({reason})");
+}
+
+/// Returns from a test where this machine lacks one of these abilities.
+macro_rules! needs {
+    ($($ability:ident),+ $(,)?) => {
+        if ![$($crate::machine::Ability::$ability),+].into_iter().all($crate::machine::can) {
+            return;
+        }
+    };
+}
+pub(crate) use needs;
+
+fn root() -> Result<(), String> {
+    nix::unistd::geteuid().is_root().then_some(()).ok_or_else(|| "not root".to_string())
+}
+
+fn perf() -> Result<(), String> {
+    let event = perf_event::events::Software::CONTEXT_SWITCHES;
+    let mut builder = perf_event::Builder::new(event);
+    let opened = builder.any_pid().one_cpu(0).include_kernel().include_hv().build();
+    opened.map(drop).map_err(|error| format!("perf_event_open: {error}"))
+}
+
+fn paranoid() -> Result<(), String> {
+    let file = "/proc/sys/kernel/perf_event_paranoid";
+    let text = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    let level: i32 = text.trim().parse().map_err(|_| format!("{file}: {text:?}"))?;
+    if level > 0 { Ok(()) } else { Err(format!("{file} is {level}")) }
+}
+
+/// Root of the machine's own user and PID namespaces, which are the first of their kind.
+fn exit_records() -> Result<(), String> {
+    root()?;
+    host_pids()?;
+    let first = |kind: &str, inode: &str| {
+        let link = fs::read_link(format!("/proc/self/ns/{kind}")).map_err(|error| error.to_string())?;
+        let is_first = link.to_string_lossy().contains(inode);
+        is_first.then_some(()).ok_or_else(|| format!("in a {kind} namespace of its own"))
+    };
+    first("user", "4026531837")?;
+    first("pid", "4026531836")
+}
+
+fn tracefs() -> Result<(), String> {
+    root()?;
+    let script = "mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing";
+    let mut unshare = Command::new("unshare");
+    done(unshare.args(["--mount", "sh", "-c", script]))
+}
+
+fn host_pids() -> Result<(), String> {
+    let name = fs::read_to_string("/proc/2/comm").unwrap_or_default();
+    if name.trim() == "kthreadd" { Ok(()) } else { Err(format!("process 2 is {:?}", name.trim())) }
+}
+
+fn two_cpus() -> Result<(), String> {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    if cpus > 1 { Ok(()) } else { Err("one CPU only".to_string()) }
+}
+
+fn mapping_limit() -> Result<(), String> {
+    let file = "/proc/sys/vm/max_map_count";
+    let text = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    let limit: u64 = text.trim().parse().map_err(|_| format!("{file}: {text:?}"))?;
+    if limit <= 200_000 { Ok(()) } else { Err(format!("{file} is {limit}")) }
+}
+
+/// A cgroup of this name with a controller, made below whichever hierarchy has it.
+///
+/// # Errors
+///
+/// Where no such cgroup can be made here, with what was tried.
+pub fn make_cgroup(controller: &str, name: &str) -> Result<PathBuf, String> {
+    let limits = ["pids.max", "memory.max", "memory.limit_in_bytes", "cpu.max", "cpu.cfs_quota_us"];
+    let mounts = [format!("/sys/fs/cgroup/{controller}"), "/sys/fs/cgroup".to_string()];
+    let mut tried = Vec::new();
+    for mount in mounts.iter().map(Path::new).filter(|mount| mount.join("cgroup.procs").exists()) {
+        let folder = mount.join(name);
+        if let Err(error) = fs::create_dir(&folder) {
+            tried.push(format!("{}: {error}", folder.display()));
+            continue;
+        }
+        if limits.iter().any(|file| file.starts_with(controller) && folder.join(file).exists()) {
+            return Ok(folder);
+        }
+        let _ = fs::remove_dir(&folder);
+        tried.push(format!("{} has no controller {controller}", mount.display()));
+    }
+    Err(if tried.is_empty() { "no cgroups are mounted".to_string() } else { tried.join("; ") })
+}
+
+fn cgroup(controller: &str) -> Result<(), String> {
+    root()?;
+    let folder = make_cgroup(controller, &format!("ctxprof-test-probe-{}-{controller}", std::process::id()))?;
+    fs::remove_dir(folder).map_err(|error| error.to_string())
+}
+
+/// Whether a program is there and answers.
+fn answers(program: &str, argument: &str) -> Result<(), String> {
+    done(Command::new(program).arg(argument))
+}
+
+fn done(command: &mut Command) -> Result<(), String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{program}: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    output.status.success().then_some(()).ok_or_else(|| format!("{program}: {}: {}", output.status, said.trim()))
+}
