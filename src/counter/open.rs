@@ -295,10 +295,11 @@ mod tests {
         Some(open.read().unwrap().count)
     }
 
-    /// Writes to so many pages for the first time.
+    /// Writes to so many pages for the first time: of more memory than an allocator keeps, each in a huge page of its own.
     fn touch_pages(count: usize) {
-        let mut pages = vec![0_u8; (count + 64) * 4096];
-        pages.iter_mut().step_by(4096).for_each(|byte| *std::hint::black_box(byte) = 1);
+        const APART: usize = 4 << 20;
+        let mut pages = vec![0_u8; count * APART];
+        pages.iter_mut().step_by(APART).for_each(|byte| *std::hint::black_box(byte) = 1);
     }
 
     #[test]

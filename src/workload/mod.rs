@@ -255,6 +255,7 @@ mod tests {
             assert!(laps.elapsed_ns() <= played.elapsed_ns, "{name}: {laps:?} in {played:?}");
         }
         assert!(session.lap_cost_ns().unwrap() > 0.0, "{name}");
+        drop(books);
         session.end().unwrap();
         // A thread that has been joined is in /proc for a moment still.
         let settles = |how: &str| {
