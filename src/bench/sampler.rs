@@ -81,14 +81,16 @@ impl<'a> Sampler<'a> {
     pub(super) fn calibrate(&mut self, Length(sample_ns): Length) -> Result<u64> {
         let mut ops = 1;
         loop {
-            let mut best_ns = f64::INFINITY;
-            ops = self.session.fitting(ops);
+            let mut best_ns_per_op = f64::INFINITY;
             for _ in 0..3 {
-                best_ns = best_ns.min(self.session.play(ops)?.elapsed_ns as f64);
+                // Where a ring's token is after one play decides how many hops the next may have.
+                let ops = self.session.fitting(ops);
+                best_ns_per_op = best_ns_per_op.min(self.session.play(ops)?.elapsed_ns as f64 / ops as f64);
                 self.watchdog.progress();
             }
-            if best_ns >= sample_ns / 4.0 {
-                return Ok(((ops as f64 * sample_ns / best_ns) as u64).max(1));
+            let filling = sample_ns / best_ns_per_op;
+            if ops as f64 >= filling / 4.0 {
+                return Ok((filling as u64).max(1));
             }
             ops *= 2;
         }

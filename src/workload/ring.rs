@@ -138,6 +138,7 @@ impl Route {
     /// The token's way through `hops` hops, from where it is: at the calling thread (0), or with a member. The number of
     /// hops is one that [`fitting`] gives.
     pub(super) fn of(parties: u64, at: u64, hops: u64) -> Route {
+        debug_assert_eq!(hops, fitting(parties, at, hops), "of {parties}, from {at}");
         let first = first(at);
         let last_giver = (first + hops - 2) % parties;
         // At the calling thread after `before_home` hops, and every `parties` hops after that.
