@@ -124,11 +124,12 @@ impl<'a> Sampler<'a> {
     }
 
     fn sample_of(&mut self, ops: u64, play: impl FnOnce(&mut dyn Session) -> Result<Played>) -> Result<Sample> {
+        // Before anything is counted: the turn that ends here is no matter of this sample's.
+        self.books.settle();
         let yardstick_before_ns = yardstick::measure();
         self.meter.read(Ring::Outer, Edge::Begin, &mut self.begin)?;
         // Of a crowd they were read when they had played.
         let others = self.books.others(Some(&[]));
-        self.books.settle();
         self.meter.read(Ring::Inner, Edge::Begin, &mut self.begin)?;
         let booked = self.books.own().with(others);
         let started_at_ns = booked.at_ns();

@@ -12,7 +12,7 @@ use crate::sample::{
     row_title,
 };
 use crate::summary::recorded::{self, Layers, Timeline};
-use crate::summary::{self, Confidence, CountSource, Estimate, LatencyFigures, Ratio, Row, Warning, Yardstick};
+use crate::summary::{self, Audit, Confidence, CountSource, Estimate, LatencyFigures, Ratio, Row, Warning, Yardstick};
 
 pub const SCHEMA: &str = "ctxprof.run/1";
 
@@ -76,6 +76,9 @@ pub struct RunResult {
     /// Of all samples, disturbed ones included.
     pub mean_ns_per_op: Option<f64>,
     pub switches_per_op: Option<f64>,
+    /// The same over incarnations, where they were counted in the samples that time is taken from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switches_per_op_interval: Option<Estimate>,
     pub expected_switches_per_op: Option<f64>,
     pub switches_source: CountSource,
     pub kernel_switches_per_op: Option<f64>,
@@ -92,6 +95,9 @@ pub struct RunResult {
     pub interval_confidence: Option<f64>,
     pub counters: Vec<CounterRecord>,
     pub samples: SampleCounts,
+    /// The kernel's two counters of the same switches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
     /// Time while switches are counted divided by time while they are not. Part of the prices where the source is
     /// `thread`; paid in samples of their own where it is `cpu`.
     #[serde(default)]
@@ -195,6 +201,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
         ns_per_op: row.ns_per_op,
         mean_ns_per_op: row.mean_ns_per_op,
         switches_per_op: row.switches.counted_per_op,
+        switches_per_op_interval: row.switches.interval,
         expected_switches_per_op: row.switches.expected_per_op,
         switches_source: row.switches.source,
         kernel_switches_per_op: row.kernel_switches_per_op,
@@ -227,6 +234,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
             ops_per_sample: row.ops_per_sample,
             foreign_switches: row.foreign_switches,
         },
+        audit: row.audit,
         counting_cost: row.counting_cost,
         latency: row.latency.clone(),
         layers: None,

@@ -199,7 +199,8 @@ impl Chosen {
             ns_per_op: median(used.iter().map(|sample| ns_per_op(sample)).collect())?,
             cpu_ns_per_op: cpu_ns_per_op(&used),
             floor: median(floor.iter().map(|sample| ns_per_op(sample)).collect()),
-            cpu_floor: cpu_ns_per_op(&floor),
+            means: Means::of(&used)?,
+            floor_means: Means::of(&floor),
         })
     }
 }
@@ -211,8 +212,35 @@ pub(super) struct Prices {
     /// CPU time of all parties, which across CPUs is not wall time.
     pub(super) cpu_ns_per_op: Option<f64>,
     pub(super) floor: Option<f64>,
-    /// The same in CPU time.
-    pub(super) cpu_floor: Option<f64>,
+    /// What a price per switch is made of: time and switches of the very same samples.
+    pub(super) means: Means,
+    pub(super) floor_means: Option<Means>,
+}
+
+/// Sums over one incarnation's samples, divided by their ops. Sums, since where the number of switches varies from sample to
+/// sample so does the time, and the median of one goes with the median of the other by chance only.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Means {
+    pub(super) ns_per_op: f64,
+    pub(super) cpu_ns_per_op: Option<f64>,
+    /// By the kernel's books on the parties.
+    pub(super) kernel_switches_per_op: Option<f64>,
+    /// By the workload.
+    pub(super) own_switches_per_op: Option<f64>,
+}
+
+impl Means {
+    fn of(samples: &[&Sample]) -> Option<Means> {
+        let samples = || samples.iter().copied();
+        let ops = samples().map(|sample| sample.ops).sum::<u64>() as f64;
+        let cpu_ns = samples().map(|sample| Some(sample.elapsed_ns as f64 * cpu_share(sample)?)).sum::<Option<f64>>();
+        Some(Means {
+            ns_per_op: per_op(samples(), |sample| Some(sample.elapsed_ns))?,
+            cpu_ns_per_op: cpu_ns.map(|cpu_ns| cpu_ns / ops),
+            kernel_switches_per_op: per_op(samples(), |sample| sample.parties.switches()),
+            own_switches_per_op: per_op(samples(), |sample| sample.own_switches),
+        })
+    }
 }
 
 /// The median; `None` as soon as one sample's is not known.

@@ -1,5 +1,7 @@
 //! What the counters of a workload counted, and what counting cost it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::sample::{CounterInfo, Counting, CountingMode, Incarnation, Sample, WorkloadSamples};
 use crate::summary::chosen::{Chosen, counted_samples, ns_per_op, per_op, position};
 use crate::summary::estimate::{Estimate, median};
@@ -13,6 +15,32 @@ pub struct CounterTotal {
     pub total: f64,
     /// The share of the time in which it really counted: below 1 it shared its hardware, and the figures are scaled.
     pub running_ratio: f64,
+}
+
+/// The kernel's two counters of the same switches: its books on the parties, which figures are made with, and perf's event.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Per op, by the books, in the samples in which perf counted too.
+    pub books_per_op: f64,
+    /// What perf counted on the pinned CPU by what the books have, the median over those samples: a neighbour that had the CPU while
+    /// the books were read is in a few of them, with thousands of switches maybe.
+    pub perf_by_books: f64,
+}
+
+/// Sets perf's count of the parties' switches beside the kernel's books, in the samples that have both. `None` where a CPU's
+/// switches are not the parties': in samples of which some are disturbed, and across CPUs, where idle has half of them.
+pub(super) fn audit(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Option<Audit> {
+    let is_parties_own = counting.mode == CountingMode::Cpu && chosen.clean_only && samples.cpus.len() < 2;
+    let at = position(counting, "context-switches").filter(|_| is_parties_own)?;
+    let counted = || samples.incarnations.iter().flat_map(|incarnation| chosen.of(counted_samples(incarnation)));
+    let by_books = |sample: &Sample| {
+        let books = sample.parties.switches().filter(|&books| books > 0)?;
+        Some(sample.counts[at]? as f64 / books as f64)
+    };
+    Some(Audit {
+        books_per_op: per_op(counted(), |sample| sample.parties.switches())?,
+        perf_by_books: median(counted().filter_map(by_books).collect())?,
+    })
 }
 
 /// The parties' kernel switches per op, by the kernel's counter where it counted them and no others.

@@ -19,6 +19,7 @@ pub mod warning;
 
 pub use change::{Change, Verdict, change};
 pub use chosen::Yardstick;
+pub use counters::Audit;
 pub use estimate::{Confidence, Estimate, median};
 pub use latency::{LatencyBucket, LatencyFigures};
 pub use row::{CountSource, Row, summarize};

@@ -4,7 +4,7 @@ use crate::sample::{
     Counting, CountingMode, Incarnation, Kind, PROBE, Placement, RingShape, Sample, SwitchSource, WorkloadSamples,
 };
 use crate::summary::chosen::{Chosen, Judge, Prices, Yardstick, counted_samples, per_op};
-use crate::summary::counters::{self, CounterTotal};
+use crate::summary::counters::{self, Audit, CounterTotal};
 use crate::summary::estimate::Estimate;
 use crate::summary::latency::{self, LatencyFigures};
 
@@ -53,6 +53,8 @@ pub struct Row {
     pub foreign_switches: Option<i64>,
     /// In one sample: below 0, the CPU's counter missed what the parties booked.
     pub fewest_foreign_switches: Option<i64>,
+    /// The kernel's two counters of the parties' switches set beside each other; `None` where there is one only.
+    pub audit: Option<Audit>,
     /// How much slower the parties are while their switches are counted, as a factor; `None` where that was not measured.
     pub counting_cost: Option<Estimate>,
     /// Whether that cost is in the prices, or was paid in samples of its own.
@@ -69,6 +71,8 @@ pub struct Row {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Switches {
     pub counted_per_op: Option<f64>,
+    /// Over incarnations; `None` where they were not counted in the samples that time is taken from.
+    pub interval: Option<Estimate>,
     pub expected_per_op: Option<f64>,
     pub source: CountSource,
 }
@@ -108,7 +112,7 @@ impl Switches {
     }
 }
 
-/// The prices of one incarnation.
+/// The prices of one incarnation, of the sums over its samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Round {
     pub ns_per_switch: f64,
@@ -126,8 +130,9 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
 
     let voluntary_per_op = per_op(used(), |sample| sample.parties.voluntary);
     let involuntary_per_op = per_op(used(), |sample| sample.parties.involuntary);
-    let kernel_switches_per_op = counters::kernel_switches(samples, counting, chosen, counted())
-        .or_else(|| Some(voluntary_per_op? + involuntary_per_op?));
+    // The books are exact and free, in the very samples that time is taken from; of a crowd there are none.
+    let kernel_switches_per_op = per_op(used(), |sample| sample.parties.switches())
+        .or_else(|| counters::kernel_switches(samples, counting, chosen, counted()));
     let counted_per_op = match samples.switch_source {
         SwitchSource::Kernel => kernel_switches_per_op,
         SwitchSource::Polls | SwitchSource::Resumes => per_op(used(), |sample| sample.own_switches),
@@ -140,10 +145,24 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         (_, SwitchSource::Resumes) => CountSource::Resumes,
         (_, SwitchSource::Uprobe) => CountSource::Uprobe,
     };
-    let switches = Switches { counted_per_op, expected_per_op: samples.expected_switches_per_op, source };
     let prices: Vec<Option<Prices>> =
         samples.incarnations.iter().map(|incarnation| chosen.prices(incarnation)).collect();
-    let rounds: Vec<Option<Round>> = prices.iter().map(|prices| prices.as_ref()?.per_switch(&switches)).collect();
+    let counted_in = |prices: &Prices| match samples.switch_source {
+        SwitchSource::Kernel => prices.means.kernel_switches_per_op,
+        SwitchSource::Polls | SwitchSource::Resumes => prices.means.own_switches_per_op,
+        SwitchSource::Uprobe => None,
+    };
+    let switches = Switches {
+        counted_per_op,
+        interval: Estimate::over(prices.iter().flatten().filter_map(counted_in)),
+        expected_per_op: samples.expected_switches_per_op,
+        source,
+    };
+    let per_switch = |prices: &Option<Prices>| {
+        let prices = prices.as_ref()?;
+        prices.per_switch(switches.per_op().map(|all| counted_in(prices).unwrap_or(all))?)
+    };
+    let rounds: Vec<Option<Round>> = prices.iter().map(per_switch).collect();
     let resolution = used().next().map_or(0.0, |sample| yardstick.resolution(sample));
     let each_price = || prices.iter().flatten();
     let each_round = || rounds.iter().flatten();
@@ -180,6 +199,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         ops_per_sample: used().map(|sample| sample.ops).next().unwrap_or_default(),
         foreign_switches: counters::foreign_switches(samples, counting).reduce(|all, foreign| all + foreign),
         fewest_foreign_switches: counters::foreign_switches(samples, counting).min(),
+        audit: counters::audit(samples, counting, chosen),
         counting_cost: counters::counting_cost(samples, chosen),
         cost_in_prices: counting.mode == CountingMode::Thread,
         steal_ns: samples.incarnations.iter().map(|incarnation| incarnation.surroundings.steal_ns).sum(),
@@ -190,13 +210,15 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
 }
 
 impl Prices {
-    fn per_switch(&self, switches: &Switches) -> Option<Round> {
-        let per_op = switches.per_op()?;
-        let net = |ns_per_op: f64, floor: f64| (ns_per_op - floor) / per_op;
-        Some(Round {
-            ns_per_switch: self.ns_per_op / per_op,
-            net_ns_per_switch: self.floor.map(|floor| net(self.ns_per_op, floor)),
-            net_cpu_ns_per_switch: self.cpu_ns_per_op.zip(self.cpu_floor).map(|(cpu, floor)| net(cpu, floor)),
+    /// `None` of an incarnation that made so few switches that they were chance.
+    fn per_switch(&self, switches_per_op: f64) -> Option<Round> {
+        let (all, floor) = (self.means, self.floor_means);
+        let net = |ns_per_op: f64, floor: f64| (ns_per_op - floor) / switches_per_op;
+        let floor_cpu_ns = floor.and_then(|floor| floor.cpu_ns_per_op);
+        (switches_per_op >= BY_CHANCE).then(|| Round {
+            ns_per_switch: all.ns_per_op / switches_per_op,
+            net_ns_per_switch: floor.map(|floor| net(all.ns_per_op, floor.ns_per_op)),
+            net_cpu_ns_per_switch: all.cpu_ns_per_op.zip(floor_cpu_ns).map(|(cpu, floor)| net(cpu, floor)),
         })
     }
 }

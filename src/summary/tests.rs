@@ -76,18 +76,52 @@ fn prices_are_medians_of_clean_samples_over_incarnations() {
 }
 
 #[test]
-fn switches_are_the_counters_in_samples_without_foreign_ones() {
+fn switches_are_those_of_the_books_and_perfs_count_is_beside_them() {
     let row = summarize(
         &WorkloadSamples::made_up(vec![incarnation(vec![sample(1000); 4], 200); 3]),
         &counting(CountingMode::Cpu),
     );
-    assert_eq!(
-        row.switches,
-        Switches { counted_per_op: Some(2.0), expected_per_op: Some(2.0), source: CountSource::Kernel }
-    );
+    let interval = Some(Estimate { median: 2.0, low: Some(2.0), high: Some(2.0) });
+    let (counted_per_op, expected_per_op) = (Some(2.0), Some(2.0));
+    assert_eq!(row.switches, Switches { counted_per_op, interval, expected_per_op, source: CountSource::Kernel });
+    let audit = row.audit.unwrap();
+    assert_eq!((audit.books_per_op, audit.perf_by_books), (2.0, 1.0), "a neighbour's are in one sample of three");
     assert_eq!((row.voluntary_per_op, row.involuntary_per_op), (Some(1.2), Some(0.8)));
     assert_eq!((row.foreign_switches, row.fewest_foreign_switches), (Some(6), Some(0)));
     assert_eq!(row.samples_counted, 9);
+}
+
+#[test]
+fn time_and_switches_of_a_price_are_of_the_same_samples() {
+    // Samples whose ops make three switches take longer, and in the counted ones there are more of them.
+    let of_three = || {
+        let mut sample = sample(1400);
+        (sample.parties.voluntary, sample.parties.involuntary) = (Some(90), Some(60));
+        sample
+    };
+    let mut of = incarnation(vec![sample(1000), sample(1000), of_three(), of_three()], 200);
+    of.counted = vec![Sample { counts: vec![Some(150), None], ..of_three() }; 3];
+    let row = summarize(&WorkloadSamples::made_up(vec![of; 3]), &counting(CountingMode::Cpu));
+    assert_eq!((row.ns_per_op.unwrap().median, row.switches.counted_per_op), (1200.0, Some(2.5)));
+    assert_eq!(row.ns_per_switch.unwrap().median, 2400.0 / 5.0);
+    assert_eq!(row.net_ns_per_switch.unwrap().median, 400.0);
+    assert_eq!((row.audit.unwrap().books_per_op, row.audit.unwrap().perf_by_books), (3.0, 1.0));
+}
+
+#[test]
+fn each_incarnation_is_priced_by_its_own_switches() {
+    let of = |switches: u64, price: u64| {
+        let mut sample = sample(price);
+        (sample.parties.voluntary, sample.parties.involuntary) = (Some(switches * OPS), Some(0));
+        incarnation(vec![sample; 4], 0)
+    };
+    // Twice as many switches in twice the time are one price.
+    let row = summarize(
+        &WorkloadSamples::made_up(vec![of(2, 1000), of(4, 2000), of(2, 1000), of(4, 2000)]),
+        &counting(CountingMode::Rusage),
+    );
+    assert_eq!(row.ns_per_switch, Some(Estimate { median: 500.0, low: Some(500.0), high: Some(500.0) }));
+    assert_eq!(row.switches.interval, Some(Estimate { median: 3.0, low: Some(2.0), high: Some(4.0) }));
 }
 
 #[test]
@@ -190,7 +224,7 @@ fn uncounted_switches_are_expected_ones_and_say_so() {
     let row = summarize(&WorkloadSamples::made_up(vec![quiet; 3]), &none);
     assert_eq!(
         row.switches,
-        Switches { counted_per_op: None, expected_per_op: Some(2.0), source: CountSource::Expected }
+        Switches { counted_per_op: None, interval: None, expected_per_op: Some(2.0), source: CountSource::Expected }
     );
     assert_eq!(row.kernel_switches_per_op, None);
     assert_eq!(row.ns_per_switch.unwrap().median, 500.0);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sample::records::{Recording, YIELDS};
 use crate::sample::{AbsentCounter, Counting, CountingMode, Surroundings, WAKE_UPS, row_title};
+use crate::summary::counters::Audit;
 use crate::summary::recorded::Layers;
 use crate::summary::row::{CountSource, Row};
 use crate::unit::{Bytes, Nanoseconds, Share};
@@ -33,6 +34,8 @@ const OF_THE_MACHINE: [&str; 4] = [FEW_CLEAN_SAMPLES, CORE_SLOWED, SMT_SIBLING_B
 
 /// A count may differ from what was expected by this share before it is worth a word.
 const COUNT_TOLERANCE: f64 = 0.01;
+/// By how much a number of switches per op may be off a whole one and still be that.
+const WHOLE_TOLERANCE: f64 = 0.03;
 /// Recording slows the parties, and may so change who comes first: by this share before it is worth a word.
 const RECORDED_TOLERANCE: f64 = 0.05;
 /// Below this share of clean samples, the neighbours have a say in the figures.
@@ -63,12 +66,18 @@ fn of_counts(row: &Row) -> Vec<Remark> {
     let mut remarks = Vec::new();
     if let (Some(counted), Some(expected)) = (row.switches.counted_per_op, row.switches.expected_per_op) {
         if (counted - expected).abs() > COUNT_TOLERANCE * expected {
+            let ways = if is_of_several_ways(counted) {
+                ", and its ops take several ways, for none makes that many"
+            } else {
+                ""
+            };
             let message = format!(
-                "made {counted:.3} switches per op where {expected:.3} were expected; prices are per counted switch"
+                "made {counted:.3} switches per op where {expected:.3} were expected{ways}; prices are per counted switch"
             );
             remarks.push(("count-differs", message));
         }
     }
+    remarks.extend(of_audit(row));
     if row.switches.source == CountSource::Expected && row.ns_per_op.is_some() {
         let message = "its switches were not counted; prices divide by the expected number, marked ~".to_string();
         remarks.push(("not-counted", message));
@@ -91,6 +100,34 @@ fn of_counts(row: &Row) -> Vec<Remark> {
         remarks.push(("counting-costs", message));
     }
     remarks
+}
+
+/// Whether so many switches are the average of ops that make different numbers of them: no whole number, by more than a neighbour's
+/// preemptions in samples called undisturbed.
+fn is_of_several_ways(switches_per_op: f64) -> bool {
+    (switches_per_op - switches_per_op.round()).abs() > WHOLE_TOLERANCE
+}
+
+/// What to know where the kernel's two counters differ, or where perf's changes what it counts.
+fn of_audit(row: &Row) -> Option<Remark> {
+    let Audit { books_per_op: books, perf_by_books } = row.audit?;
+    if (perf_by_books - 1.0).abs() > COUNT_TOLERANCE {
+        let perf = books * perf_by_books;
+        let message = format!(
+            "perf counted {perf:.3} switches per op on its CPU where the kernel's books have {books:.3} of its parties, in the same samples; prices are by the books"
+        );
+        return Some(("audit-differs", message));
+    }
+    // Of a count that varies anyway nothing follows from a difference within its interval.
+    let (timed, interval) = (row.kernel_switches_per_op?, row.switches.interval?);
+    let is_kernels = row.switches.source == CountSource::Kernel;
+    let is_beyond = interval.low.is_some_and(|low| books < low) || interval.high.is_some_and(|high| books > high);
+    (is_kernels && is_beyond && (books - timed).abs() > COUNT_TOLERANCE * timed).then(|| {
+        let message = format!(
+            "made {books:.3} switches per op while perf counted them and {timed:.3} otherwise; prices are by the latter"
+        );
+        ("counting-changes-switches", message)
+    })
 }
 
 fn of_samples(row: &Row) -> Vec<Remark> {
@@ -260,6 +297,20 @@ mod tests {
         check(|_| {}, &[]);
         check(|row| row.switches.counted_per_op = Some(2.019), &[]);
         check(|row| row.switches.counted_per_op = Some(6.0), &["count-differs"]);
+        let audit = |perf_by_books| Some(Audit { books_per_op: 2.0, perf_by_books });
+        check(|row| row.audit = audit(1.009), &[]);
+        check(|row| row.audit = audit(1.015), &["audit-differs"]);
+        check(|row| row.audit = audit(0.97), &["audit-differs"]);
+        let while_counted = |books: f64, half: f64| {
+            move |row: &mut Row| {
+                let interval = Estimate { median: 2.0, low: Some(2.0 - half), high: Some(2.0 + half) };
+                (row.kernel_switches_per_op, row.switches.interval) = (Some(2.0), Some(interval));
+                row.audit = Some(Audit { books_per_op: books, perf_by_books: 1.0 });
+            }
+        };
+        check(while_counted(2.07, 0.01), &["counting-changes-switches"]);
+        check(while_counted(2.07, 0.1), &[]);
+        check(while_counted(2.015, 0.01), &[]);
         check(|row| row.samples_clean = 30, &["few-clean-samples"]);
         check(|row| (row.samples_clean, row.clean_only) = (0, false), &["no-clean-samples"]);
         check(|row| row.tells_disturbed = false, &["disturbance-unknown"]);
@@ -291,6 +342,17 @@ mod tests {
         };
         check(|row| row.counters = cycles(0.6), &["multiplexed"]);
         check(|row| row.counters = cycles(1.0), &[]);
+    }
+
+    #[test]
+    fn a_count_that_is_no_whole_number_is_of_ops_that_differ() {
+        let message = |counted| {
+            let mut row = quiet_row();
+            row.switches.counted_per_op = Some(counted);
+            of_row(&row)[0].message.clone()
+        };
+        assert!(message(5.2).contains("several ways") && message(2.73).contains("several ways"));
+        assert!(!message(6.0).contains("several ways") && !message(4.02).contains("several ways"));
     }
 
     #[test]

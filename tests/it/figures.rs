@@ -5,7 +5,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{SHORT, result, run};
+use crate::machine::needs;
+use crate::support::{SHORT, result, run, samples_of};
 
 /// Shells that keep the CPUs busy, until they are dropped.
 struct BusyLoops(Vec<Child>);
@@ -35,11 +36,6 @@ fn run_with_samples(arguments: &str) -> (Value, Value) {
     (document, serde_json::from_str(&fs::read_to_string(samples).unwrap()).unwrap())
 }
 
-/// The samples of a workload from which times are taken, of all its incarnations.
-fn timed_samples(workload: &Value) -> impl Iterator<Item = &Value> {
-    workload["incarnations"].as_array().unwrap().iter().flat_map(|each| each["samples"].as_array().unwrap())
-}
-
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
@@ -53,11 +49,10 @@ fn median(result: &Value, figure: &str) -> f64 {
 fn parties_on_one_cpu_never_have_more_cpu_time_than_there_was() {
     let _busy = BusyLoops::start(3);
     let (document, samples) = run_with_samples("thread-pipe process-pipe thread-futex task-channel");
-    for workload in samples["seen"]["workloads"].as_array().unwrap() {
-        let name = workload["workload"].as_str().unwrap();
+    for name in ["thread-pipe", "process-pipe", "thread-futex", "task-channel"] {
         let of = |sample: &Value| (number(&sample["parties"]["wall_ns"]), number(&sample["parties"]["cpu_ns"]));
         let undisturbed: Vec<(f64, f64)> =
-            timed_samples(workload).map(of).filter(|(wall_ns, cpu_ns)| *wall_ns <= 1.02 * cpu_ns).collect();
+            samples_of(&samples, name).map(of).filter(|(wall_ns, cpu_ns)| *wall_ns <= 1.02 * cpu_ns).collect();
         let possible = undisturbed.iter().filter(|(wall_ns, cpu_ns)| *cpu_ns <= 1.01 * wall_ns).count();
         // A neighbour's turn that falls between two readings at one end leaves the other party's last steps in the sample.
         assert!(
@@ -71,9 +66,33 @@ fn parties_on_one_cpu_never_have_more_cpu_time_than_there_was() {
         let (wall, cpu) = (median(row, "ns_per_op"), median(row, "cpu_ns_per_op"));
         assert!(cpu <= 1.01 * wall, "{name}: {cpu} ns of CPU time in {wall} ns of one CPU");
         let all = row["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "no-clean-samples");
-        if !all {
+        // Of a floor that was disturbed from end to end there is no net.
+        if !all && row["net_cpu_ns_per_switch"].is_object() {
             let (net, net_cpu) = (median(row, "net_ns_per_switch"), median(row, "net_cpu_ns_per_switch"));
             assert!(net_cpu <= 1.02 * net, "{name}: {net_cpu} ns of CPU time in {net} ns, net, of one CPU");
         }
     }
+}
+
+#[test]
+fn the_kernels_two_counters_of_switches_agree_in_every_row_that_is_made_of_them() {
+    needs!(Perf);
+    let _busy = BusyLoops::start(3);
+    let document =
+        run(&format!("ctxprof run thread process --counters cpu --format json {SHORT}")).expect(0, &[]).json();
+    let rows = document["results"].as_array().unwrap();
+    let mut audited = 0;
+    for row in rows.iter().filter(|row| row["switches_source"] == "kernel") {
+        let interval = &row["switches_per_op_interval"];
+        let [low, middle, high] = ["low", "median", "high"].map(|end| interval[end].as_f64());
+        assert!(middle.is_some() && row["switches_per_op"].is_f64(), "{row}");
+        // Where the time was up after one incarnation there is no interval.
+        assert!(low.is_none() || (low <= middle && middle <= high), "{row}");
+        // Where no sample was undisturbed, a CPU's switches are not the parties'.
+        if row["audit"].is_object() {
+            assert!((number(&row["audit"]["perf_by_books"]) - 1.0).abs() <= 0.01, "{row}");
+            audited += 1;
+        }
+    }
+    assert!(audited > 0, "{document}");
 }
