@@ -239,7 +239,8 @@ impl Cell {
         let Some(value) = value else { return Cell::Absent };
         let median = show(value.median);
         let text = match value.relative_half_width() {
-            Some(share) if interval => format!("{median} ±{:.1}%", share * 100.0),
+            // From 100 % on, a decimal says nothing and takes the width of a narrow terminal.
+            Some(share) if interval => format!("{median} ±{:.*}%", usize::from(share < 0.9995), share * 100.0),
             _ => median,
         };
         Cell::Estimate { value, text }
