@@ -140,12 +140,14 @@ ensure_nightly() {
   rustup toolchain list | grep -q ^nightly || rustup toolchain install nightly --profile minimal
 }
 
-# Puts cargo-deny on PATH, built once beside the build: a minute and a half of CPU time without optimization. It takes a newer cargo
-# than ctxprof does; fails where that is not here, and says so.
+readonly CARGO_DENY=0.20.2
+cargo_deny_folder() { echo "${CARGO_TARGET_DIR:-$PWD/target}/tools/cargo-deny-$CARGO_DENY"; }
+
+# Builds cargo-deny once beside the build, into bin below its folder: a minute and a half of CPU time without optimization. It takes
+# a newer cargo than ctxprof does; fails where that is not here, and says so.
 cargo_deny() {
-  local version=0.20.2 cargo=1.88 folder
-  folder=${CARGO_TARGET_DIR:-$PWD/target}/tools/cargo-deny-$version
-  PATH=$PATH:$folder/bin
+  local version=$CARGO_DENY cargo=1.88 folder
+  folder=$(cargo_deny_folder)
   [ -x "$folder/bin/cargo-deny" ] && return 0
   at_least "$(cargo_version)" "$cargo" || {
     say "not checked: cargo-deny $version takes cargo $cargo, here is $(cargo_version)"
@@ -154,6 +156,36 @@ cargo_deny() {
   say "building cargo-deny (once)"
   cargo install --quiet --locked --debug --no-default-features --root "$folder" --target-dir "$folder/build" "cargo-deny@$version" &&
     rm -rf "$folder/build"
+}
+
+# ---- for the tests ----------------------------------------------------------------------------------------------
+
+# Where cargo builds.
+target_folder() { echo "${CARGO_TARGET_DIR:-$PWD/target}"; }
+
+# Builds what runs the tests: unit tests, the programs that tests start, and the black-box tests, all in one profile without
+# optimization.
+build_tests() {
+  cargo test --locked --quiet --no-run --lib --test it
+  cargo build --locked --quiet --examples
+}
+
+# Says what the black-box tests drive: test_binary PROFILE
+test_binary() {
+  local folder=$1
+  CTXPROF_TEST_BINARY=$(target_folder)/$folder/ctxprof
+  CTXPROF_TEST_EXAMPLES=$(target_folder)/debug/examples
+  export CTXPROF_TEST_BINARY CTXPROF_TEST_EXAMPLES
+}
+
+# Runs the black-box tests: those that measure nothing several at a time, then those that hold figures to something one by one.
+# Most of the former wait, for a program that runs or for a watchdog: there may be more of them than CPUs.
+# Both are run even if the first fails.
+black_box_tests() {
+  local code=0
+  cargo test --locked --test it -- --test-threads=$(($(nproc) + 1)) --skip measuring:: || code=$?
+  cargo test --locked --test it -- --test-threads=1 measuring:: || code=$?
+  return $code
 }
 
 # ---- for the benchmarks -----------------------------------------------------------------------------------------

@@ -133,7 +133,8 @@ fn a_cgroups_memory_too_small_is_named_and_nobody_is_killed() {
     let stopped = row(&done.json(), "task")["stopped"].clone();
     assert!(stopped["limit"].as_str().unwrap().starts_with("the cgroup's memory."), "{stopped}");
     let reached = stopped["reached"].as_u64().unwrap();
-    assert!((20_000..200_000).contains(&reached), "{stopped}");
+    // What is left of the 64 MiB depends on what else of this program's is in the cgroup.
+    assert!((5_000..200_000).contains(&reached), "{stopped}");
 }
 
 #[test]

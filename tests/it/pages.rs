@@ -66,7 +66,7 @@ fn open(page: &Path, dark: bool) -> Seen {
     let script = LOOK.replace("WIDTHS.map", &format!("{WIDTHS:?}.map"));
     fs::write(&around, format!("<!doctype html><body>{frames}<pre id=seen></pre><script>{script}</script>")).unwrap();
     let output = Command::new("timeout")
-        .args(["60", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-extensions"])
+        .args(["300", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-extensions"])
         .args(["--allow-file-access-from-files", "--enable-logging=stderr", "--window-size=1700,1000", "--dump-dom"])
         .arg(format!("--blink-settings=preferredColorScheme={}", if dark { 0 } else { 1 }))
         .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))

@@ -17,6 +17,7 @@ mod trace;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
+use std::io::{self, Write};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,10 +30,12 @@ use crate::support::run;
 
 /// How many cells of those that the table has run in a usual test; each injects a fault that was reached.
 const LEAST_CELLS: usize = 300;
-/// One cell of so many is run in a usual test.
+/// Of so many cells one is run in a usual test, chosen anew each time.
 const USUAL_SHARE: usize = 2;
 /// `all` runs every cell; anything else only those with that in their names.
 const CHOICE: &str = "CTXPROF_TEST_FAULTS";
+/// The number by which a usual test chooses its cells: the same one chooses the same.
+const SEED: &str = "CTXPROF_TEST_SEED";
 /// Cells measure nothing: two at a time disturb nobody.
 const WORKERS: usize = 2;
 /// What programs built by other tools are kept in, by root.
@@ -91,9 +94,16 @@ fn cells() -> Vec<Cell> {
         let calls = Calls::of(subject);
         cells_of(subject, &calls, &before_main, choice == "all")
     });
-    let share = if choice.is_empty() { USUAL_SHARE } else { 1 };
-    let cells = cells.step_by(share);
-    cells.filter(|cell| choice.is_empty() || choice == "all" || cell.to_string().contains(&choice)).collect()
+    let cells = cells.filter(|cell| choice.is_empty() || choice == "all" || cell.to_string().contains(&choice));
+    let mut cells: Vec<Cell> = cells.collect();
+    if choice.is_empty() {
+        let seed = env::var(SEED).map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect(SEED));
+        // Past the capture of a test's output: it is of use when the test hangs, too.
+        let _ = writeln!(io::stderr(), "faults: half of {} cells, by {SEED}={seed}", cells.len());
+        fastrand::Rng::with_seed(seed).shuffle(&mut cells);
+        cells.truncate(cells.len().div_ceil(USUAL_SHARE));
+    }
+    cells
 }
 
 /// For every call that the command makes: each errno at one of the moments, or, if all are wanted, each at each.
