@@ -19,7 +19,7 @@ pub(super) fn draw(view: &View, look: &Look) -> String {
     }
     let bold = Style::new().bold().force_styling(look.color);
     for table in view.tables.iter().filter(|table| !table.rows.is_empty()) {
-        parts.push(draw_table(table, look.width, &bold));
+        parts.push(draw_table(table, look, &bold));
     }
     parts.extend(view.pictures.iter().filter_map(|picture| picture::draw(picture, look.width, look.ascii)));
     if !view.notes.is_empty() {
@@ -39,11 +39,11 @@ pub(super) fn draw(view: &View, look: &Look) -> String {
 }
 
 /// Draws a table, leaving out the most expendable columns until it fits.
-fn draw_table(table: &Table, width: usize, bold: &Style) -> String {
+fn draw_table(table: &Table, look: &Look, bold: &Style) -> String {
     let mut kept: Vec<usize> = (0..table.columns.len()).collect();
     loop {
-        let text = columns_drawn(table, &kept, width);
-        let fits = text.lines().all(|line| measure_text_width(line) <= width);
+        let text = columns_drawn(table, &kept, look);
+        let fits = text.lines().all(|line| measure_text_width(line) <= look.width);
         let most_expendable = kept
             .iter()
             .copied()
@@ -67,20 +67,22 @@ fn heading_height(table: &Table, kept: &[usize]) -> usize {
     kept.iter().map(|&at| table.columns[at].heading.len()).max().unwrap_or_default()
 }
 
-fn columns_drawn(table: &Table, kept: &[usize], width: usize) -> String {
+fn columns_drawn(table: &Table, kept: &[usize], look: &Look) -> String {
+    // Before it is measured: `+-` is wider than ±.
+    let written = |text: &str| if look.ascii { to_ascii(text) } else { text.to_string() };
     let mut drawn = PrettyTable::new();
     drawn.set_format(plain());
     for line in 0..heading_height(table, kept) {
         let cell = |&at: &usize| {
-            aligned(heading_line(&table.columns[at], line, heading_height(table, kept)), &table.columns[at])
+            aligned(&written(heading_line(&table.columns[at], line, heading_height(table, kept))), &table.columns[at])
         };
         drawn.add_row(PrettyRow::new(kept.iter().map(cell).collect()));
     }
-    let room = room_for_wrapping(table, kept, width);
+    let room = room_for_wrapping(table, kept, look.width);
     for row in &table.rows {
         let cell = |&at: &usize| match room.filter(|_| table.columns[at].wraps) {
-            Some(room) => aligned(&textwrap::fill(row[at].shown(), room), &table.columns[at]),
-            None => aligned(row[at].shown(), &table.columns[at]),
+            Some(room) => aligned(&textwrap::fill(&written(row[at].shown()), room), &table.columns[at]),
+            None => aligned(&written(row[at].shown()), &table.columns[at]),
         };
         drawn.add_row(PrettyRow::new(kept.iter().map(cell).collect()));
     }
@@ -204,6 +206,15 @@ mod tests {
     fn ascii_has_nothing_else() {
         let text = draw(&view(), &Look { ascii: true, ..look(100) });
         assert!(text.is_ascii() && text.contains("4553 +-1%"), "{text}");
+    }
+
+    #[test]
+    fn ascii_is_wider_and_has_its_columns_above_each_other_all_the_same() {
+        assert!(draw(&view(), &look(21)).contains("clean"));
+        let text = draw(&view(), &Look { ascii: true, ..look(21) });
+        assert!(text.contains("4553 +-1%") && !text.contains("clean"), "{text}");
+        let text = draw(&view(), &Look { ascii: true, ..look(22) });
+        assert!(text.contains("name     per op  clean\none   4553 +-1%      -\n"), "{text}");
     }
 
     #[test]

@@ -218,7 +218,7 @@ mod measuring {
     #[test]
     fn an_interrupted_measurement_prints_what_there_is_and_leaves_nothing_behind() {
         for (sent, code, kind) in [(Signal::SIGINT, 130, "process"), (Signal::SIGTERM, 143, "thread")] {
-            let run = start(&format!("ctxprof memory {kind} --max 300 --incarnations 100000 -q"));
+            let run = start(&format!("ctxprof memory {kind} --max 300 --incarnations 1000 -q"));
             wait_until_held(kind, 3);
             signal(&run, sent);
             let done = finish(run).expect(code, &[]);
@@ -230,7 +230,7 @@ mod measuring {
     #[test]
     fn a_measurement_that_is_killed_leaves_no_party_behind() {
         let mut run =
-            command("ctxprof memory process --max 300 --incarnations 100000 -q").stdout(Stdio::null()).spawn().unwrap();
+            command("ctxprof memory process --max 300 --incarnations 1000 -q").stdout(Stdio::null()).spawn().unwrap();
         wait_until_held("process", 1);
         run.kill().unwrap();
         run.wait().unwrap();
