@@ -66,6 +66,8 @@ pub mod summary;
 #[cfg(target_os = "linux")]
 pub mod sys;
 #[cfg(target_os = "linux")]
+pub mod text;
+#[cfg(target_os = "linux")]
 pub mod tool;
 #[cfg(target_os = "linux")]
 pub mod unit;

@@ -1,7 +1,6 @@
 //! `ctxprof compare`: the tools that people quote, beside ours, with their switches counted.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -14,10 +13,12 @@ use crate::command::{Outcome, ended, place};
 use crate::counter::ladder::{CounterChoice, Ladder};
 use crate::host::probe;
 use crate::peer::{PEERS, Peer, saved};
-use crate::record::compare::{CompareBody, CompareDocument, CompareSettings, SCHEMA, SavedRow, row};
+use crate::record::compare::{CompareBody, CompareDocument, CompareSettings, PassedOverRow, SCHEMA, SavedRow, row};
 use crate::record::{Tool, store, timestamp};
 use crate::sample::{LeftOut, Placement};
+use crate::summary::Warning;
 use crate::sys::signal;
+use crate::text;
 use crate::versus::{self, VersusPlan};
 use crate::workload;
 use crate::workload::session::Setting;
@@ -33,7 +34,7 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
     for path in &arguments.output.output {
         store::check_writable(path)?;
     }
-    let saved: Vec<Vec<SavedRow>> = arguments.with.iter().map(read_saved).collect::<Result<_>>()?;
+    let saved = arguments.with.iter().map(|file| read_saved(file)).collect::<Result<Vec<_>>>()?;
     let started_at = timestamp(SystemTime::now());
     let (place, processors) = place(arguments.cpu)?;
     let host = probe::facts(Path::new("/"), Some(&place), &processors);
@@ -60,11 +61,12 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
         },
         body: CompareBody {
             rows: seen.peers.iter().map(row).collect(),
-            saved: saved.into_iter().flatten().collect(),
+            saved: saved.iter().flat_map(|file| file.rows.clone()).collect(),
+            passed_over: saved.iter().flat_map(|file| file.passed_over.clone()).collect(),
             left_out,
             ending: seen.ending.clone(),
         },
-        warnings: Vec::new(),
+        warnings: saved.into_iter().filter_map(|file| file.warning).collect(),
     };
     let something = document.body.rows.iter().any(|row| row.rounds > 0) || !document.body.saved.is_empty();
     let delivered = if something { deliver(&document, &arguments.output, color) } else { Ok(()) };
@@ -98,18 +100,35 @@ fn available(quiet: bool) -> (Vec<&'static Peer>, Vec<LeftOut>) {
     (peers, left_out)
 }
 
-fn read_saved(file: &PathBuf) -> Result<Vec<SavedRow>> {
-    let reading = || format!("reading {}", file.display());
-    let size = fs::metadata(file).with_context(reading)?.len();
-    if size > MOST_SAVED_BYTES {
-        bail!("{} has {size} bytes, more than any benchmark prints", file.display());
-    }
-    let text = fs::read_to_string(file).with_context(reading)?;
-    let claims = saved::parse(&text).with_context(|| file.display().to_string())?;
+/// What a file with saved output has.
+struct SavedFile {
+    rows: Vec<SavedRow>,
+    passed_over: Vec<PassedOverRow>,
+    warning: Option<Warning>,
+}
+
+fn read_saved(path: &Path) -> Result<SavedFile> {
+    let file = path.display().to_string();
+    let bytes = text::read_bytes(path, MOST_SAVED_BYTES, "any benchmark prints")?;
+    let output = saved::parse(&bytes).with_context(|| file.clone())?;
     let row = |claim: saved::SavedClaim| SavedRow {
-        file: file.display().to_string(),
+        file: file.clone(),
         what: claim.what,
+        configuration: claim.configuration,
         claimed_ns_per_op: claim.ns_per_op,
     };
-    Ok(claims.into_iter().map(row).collect())
+    let passed_over = |passed: saved::PassedOver| PassedOverRow {
+        file: file.clone(),
+        from_line: passed.lines.0,
+        to_line: passed.lines.1,
+        text: passed.text,
+        reason: passed.why,
+    };
+    let message =
+        || format!("{file}: its end is missing (Go says PASS after the last result), and results may be, too");
+    Ok(SavedFile {
+        rows: output.claims.into_iter().map(row).collect(),
+        passed_over: output.passed_over.into_iter().map(passed_over).collect(),
+        warning: output.is_cut_off.then(|| Warning::new("saved-output-cut-off", message())),
+    })
 }

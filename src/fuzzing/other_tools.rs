@@ -26,12 +26,19 @@ pub(super) fn go_output(bytes: &[u8]) {
     }
 }
 
-/// A file that `compare --with` is given has claims above 0, or is neither tool's.
+/// A file that `compare --with` is given has claims above 0, or is neither tool's; what is passed over are lines of it, in order.
 pub(super) fn saved_claim(bytes: &[u8]) {
-    if let Ok(claims) = saved::parse(&String::from_utf8_lossy(bytes)) {
-        assert!(!claims.is_empty());
-        for claim in claims {
+    if let Ok(output) = saved::parse(bytes) {
+        assert!(!output.claims.is_empty());
+        for claim in output.claims {
             assert!(claim.ns_per_op > 0.0 && claim.ns_per_op.is_finite(), "{claim:?}");
+            assert!(!claim.what.contains(char::is_control), "{claim:?}");
+        }
+        let mut last = 0;
+        for passed in output.passed_over {
+            let (from, to) = passed.lines;
+            assert!(last < from && from <= to, "{passed:?}");
+            last = to;
         }
     }
 }

@@ -1,50 +1,152 @@
-//! Claims from files: what `go test -bench` or `perf bench sched pipe` printed somewhere else.
+//! Claims from files: what `go test -bench` or `perf bench sched pipe` printed somewhere else, and whatever is around it.
 
-use anyhow::{Result, anyhow};
+mod unreadable;
 
-use crate::tool::{gobench, perf};
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use console::strip_ansi_codes;
+
+use crate::text::{decode_lossy, without_mark};
+use crate::tool::gobench::{self, Configuration};
+use crate::tool::perf::{self, Parties};
+use crate::tool::{Line, figures};
+
+/// How much of a line is shown.
+const SHOWN_CHARS: usize = 100;
+
+/// What a file with saved output has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedOutput {
+    pub claims: Vec<SavedClaim>,
+    pub passed_over: Vec<PassedOver>,
+    /// Whether Go's last results are not followed by what Go says at its end.
+    pub is_cut_off: bool,
+}
 
 /// A claim that nobody counted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedClaim {
+    /// Tells it apart from the others of its file, but for repetitions of the same.
     pub what: String,
+    /// What stood above it, as Go writes it: `pkg`, `goos` and so on.
+    pub configuration: Configuration,
     pub ns_per_op: f64,
 }
 
-/// The claims in a saved output, whichever of the two tools it is of.
+/// Lines of a file, one after the other, that no result was taken from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PassedOver {
+    /// The first and the last, counted from 1.
+    pub lines: (usize, usize),
+    /// The first one's.
+    pub text: String,
+    /// Why, where it is known.
+    pub why: Option<String>,
+}
+
+/// The claims in a saved output of either tool, or of both. Marks of an encoding, escapes of a terminal, and the times that collectors
+/// of logs put before lines are no part of it.
 ///
 /// # Errors
-/// It is neither's; what each reader stumbled over, with the line.
-pub fn parse(text: &str) -> Result<Vec<SavedClaim>> {
-    let of_perf = perf::parse_pipe(text).map(|figures| {
-        let what = format!("perf bench sched pipe, {} ops", figures.ops);
-        vec![SavedClaim { what, ns_per_op: figures.usecs_per_op * 1000.0 }]
+/// There is no claim in it; shows the line that says what it is instead, or the first that is not understood.
+pub fn parse(bytes: &[u8]) -> Result<SavedOutput> {
+    let text = decode_lossy(bytes)?;
+    let lines: Vec<String> = text.lines().map(plain).collect();
+    let (mut go, mut perf) = (gobench::Lines::default(), perf::Lines::default());
+    let mut passed_over: BTreeMap<usize, Option<String>> = BTreeMap::new();
+    for (number, line) in (1..).zip(&lines) {
+        let taken = match go.take(number, line) {
+            Line::Foreign => perf.take(number, line),
+            taken => taken,
+        };
+        match taken {
+            Line::Known => None,
+            Line::PassedOver(why) => passed_over.insert(number, Some(why)),
+            Line::Foreign => passed_over.insert(number, None),
+        };
+    }
+    perf.finish();
+    passed_over.extend(perf.passed_over.into_iter().map(|(number, why)| (number, Some(why))));
+    let is_cut_off = go.is_cut_off();
+    let claims = claims(go.results, perf.results);
+    let passed_over = grouped(&passed_over, &lines);
+    if claims.is_empty() {
+        return Err(unreadable::error(&lines, &passed_over));
+    }
+    Ok(SavedOutput { claims, passed_over, is_cut_off })
+}
+
+/// A line without what a terminal, an editor or a collector of logs has put into it.
+fn plain(line: &str) -> String {
+    let line = strip_ansi_codes(without_mark(line));
+    let line = without_mark(&line);
+    // `2026-11-28T02:56:17.5Z BenchmarkPing…`
+    let timed =
+        line.split_once(' ').filter(|(first, _)| first.contains('T') && humantime::parse_rfc3339_weak(first).is_ok());
+    timed.map_or(line, |(_, rest)| rest).to_string()
+}
+
+fn claims(go: Vec<gobench::Taken>, perf: Vec<perf::Taken>) -> Vec<SavedClaim> {
+    let told_apart_by = keys_that_differ(&go);
+    let of_go = go.into_iter().map(|taken| {
+        let of = |key: &&String| taken.configuration.get(*key).map(|value| format!("{key}: {value}"));
+        let apart: Vec<String> = told_apart_by.iter().filter_map(|key| of(&key)).collect();
+        let apart = if apart.is_empty() { String::new() } else { format!(" ({})", apart.join(", ")) };
+        let what = figures::printable(&format!("{}{apart}", taken.benchmark.printed));
+        let ns_per_op = taken.benchmark.ns_per_op;
+        (taken.line, SavedClaim { what, configuration: taken.configuration, ns_per_op })
     });
-    let of_go = || {
-        gobench::parse(text).map(|benchmarks| {
-            let claim = |each: gobench::Benchmark| SavedClaim { what: each.name, ns_per_op: each.ns_per_op };
-            benchmarks.into_iter().map(claim).collect()
-        })
+    let of_perf = perf.into_iter().map(|taken| {
+        let parties = match taken.parties {
+            Parties::Threads => "threads",
+            Parties::Processes => "processes",
+        };
+        let what = format!("perf bench sched pipe, {} ops between two {parties}", taken.ops);
+        let configuration = Configuration::new();
+        (taken.line, SavedClaim { what, configuration, ns_per_op: taken.usecs_per_op * 1000.0 })
+    });
+    let mut claims: Vec<(usize, SavedClaim)> = of_go.chain(of_perf).collect();
+    claims.sort_by_key(|(line, _)| *line);
+    claims.into_iter().map(|(_, claim)| claim).collect()
+}
+
+/// The keys of what stood above the results that have not the same value above all of them.
+fn keys_that_differ(results: &[gobench::Taken]) -> Vec<String> {
+    let mut keys: Vec<&String> = results.iter().flat_map(|taken| taken.configuration.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let differs = |key: &&&String| {
+        let mut values = results.iter().map(|taken| taken.configuration.get(**key));
+        let first = values.next();
+        values.any(|value| Some(value) != first)
     };
-    of_perf.or_else(|no_perf| {
-        of_go().map_err(|no_go| {
-            anyhow!("this is no output of perf bench sched pipe ({no_perf:#}) nor of go test -bench ({no_go:#})")
-        })
-    })
+    keys.iter().filter(differs).map(|key| key.to_string()).collect()
+}
+
+/// Lines that were passed over for the same reason one after the other, empty ones aside, as one.
+fn grouped(passed_over: &BTreeMap<usize, Option<String>>, lines: &[String]) -> Vec<PassedOver> {
+    let mut groups: Vec<PassedOver> = Vec::new();
+    for (&number, why) in passed_over {
+        let follows = |last: &&mut PassedOver| {
+            let between = &lines[last.lines.1..number - 1];
+            last.why == *why && between.iter().all(|line| line.trim().is_empty())
+        };
+        match groups.last_mut().filter(follows) {
+            Some(last) => last.lines.1 = number,
+            None => {
+                groups.push(PassedOver { lines: (number, number), text: shown(&lines[number - 1]), why: why.clone() })
+            }
+        }
+    }
+    groups
+}
+
+/// As much of a line as is shown, on one line.
+fn shown(line: &str) -> String {
+    let line = figures::printable(line.trim());
+    if line.chars().count() <= SHOWN_CHARS { line } else { line.chars().take(SHOWN_CHARS).chain(['…']).collect() }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn either_tools_output_is_read() {
-        let perf = "# Running 'sched/pipe' benchmark:\n# Executed 1000000 pipe operations between two threads\n\n     Total time: 5.760 [sec]\n\n       5.760123 usecs/op\n         173607 ops/sec\n";
-        assert!((parse(perf).unwrap()[0].ns_per_op - 5760.123).abs() < 1e-6);
-        let go = "goos: darwin\ngoarch: arm64\nBenchmarkContextSwitch-8 \t 6843128\t       175.3 ns/op\nPASS\nok  \tx\t1.5s\n";
-        assert_eq!(parse(go).unwrap(), [SavedClaim { what: "BenchmarkContextSwitch".to_string(), ns_per_op: 175.3 }]);
-        let error = parse("hello\nworld\n").unwrap_err().to_string();
-        assert!(error.contains("perf bench") && error.contains("go test") && error.contains("hello"), "{error}");
-        assert!(parse("").is_err());
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! `ctxprof.compare/1`: what other tools say, what they did, and what ours says of the same.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::record::Document;
@@ -22,6 +24,9 @@ pub struct CompareBody {
     pub rows: Vec<CompareRow>,
     /// From files: claims that nobody counted.
     pub saved: Vec<SavedRow>,
+    /// Lines of those files from which nothing was taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOverRow>,
     /// Tools that are not here.
     pub left_out: Vec<LeftOut>,
     pub ending: Ending,
@@ -59,8 +64,25 @@ pub struct CompareRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedRow {
     pub file: String,
+    /// Tells a row apart from the others of its file, but for repetitions of the same benchmark.
     pub what: String,
+    /// What Go wrote above it: `pkg`, `goos` and so on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configuration: BTreeMap<String, String>,
     pub claimed_ns_per_op: f64,
+}
+
+/// Lines of a file, one after the other, that no claim was taken from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PassedOverRow {
+    pub file: String,
+    /// Counted from 1.
+    pub from_line: usize,
+    pub to_line: usize,
+    /// The first line's.
+    pub text: String,
+    /// Null where it is nothing that is known.
+    pub reason: Option<String>,
 }
 
 /// Works one peer's row out.

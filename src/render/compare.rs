@@ -4,7 +4,7 @@ use std::slice;
 
 use anyhow::{Context, Result};
 
-use crate::record::compare::{CompareDocument, CompareRow, SavedRow};
+use crate::record::compare::{CompareDocument, CompareRow, PassedOverRow, SavedRow};
 use crate::render::Report;
 use crate::render::conditions;
 use crate::render::metrics::{self, Metrics, Quantity};
@@ -33,6 +33,7 @@ impl Report for CompareDocument {
         );
         let verdicts = body.rows.iter().filter_map(verdict);
         let programs = programs(&body.rows);
+        let passed_over = passed_over(&body.passed_over);
         let left_out = body.left_out.iter().map(|left_out| format!("Not here: {left_out}."));
         let meaning = "says: the tool's own ns/op, median of the rounds. people divide by: the usual assumption. counted: by the kernel (wait4) or a probe on Go's runtime. true: what it says ÷ counted. ÷ ours: what it says ÷ our workload's figure of the same sort, paired in each round.";
         let partial = match &body.ending {
@@ -45,7 +46,7 @@ impl Report for CompareDocument {
             conditions: conditions::of(self),
             tables: vec![table(&body.rows, &body.left_out), saved_table(&body.saved)],
             pictures: levels(&body.rows).into_iter().collect(),
-            notes: verdicts.chain(left_out).chain(programs).chain([meaning.to_string()]).collect(),
+            notes: verdicts.chain(left_out).chain(passed_over).chain(programs).chain([meaning.to_string()]).collect(),
             warnings: partial.into_iter().chain(self.warnings.iter().map(|warning| warning.message.clone())).collect(),
         }
     }
@@ -121,6 +122,36 @@ fn programs(rows: &[CompareRow]) -> Option<String> {
         }
     }
     (!named.is_empty()).then(|| format!("Started: {}.", named.join(", ")))
+}
+
+/// How many places of a file are named.
+const PLACES_NAMED: usize = 5;
+
+/// What was passed over of each file, in a sentence: what looks like a result and is none may be the one that is looked for.
+fn passed_over(rows: &[PassedOverRow]) -> Vec<String> {
+    let mut files: Vec<&str> = rows.iter().map(|row| row.file.as_str()).collect();
+    files.dedup();
+    let place = |row: &PassedOverRow| {
+        let lines = if row.from_line == row.to_line {
+            format!("line {}", row.from_line)
+        } else {
+            format!("lines {}–{}", row.from_line, row.to_line)
+        };
+        let reason = row.reason.iter().map(|reason| format!(" ({reason})")).collect::<String>();
+        format!("{lines}, \"{}\"{reason}", row.text)
+    };
+    let sentence = |file: &&str| {
+        let rows: Vec<&PassedOverRow> = rows.iter().filter(|row| row.file == **file).collect();
+        // Those with a reason first: others are log lines mostly.
+        let (known, unknown): (Vec<&&PassedOverRow>, Vec<_>) = rows.iter().partition(|row| row.reason.is_some());
+        let named = known.iter().chain(&unknown).take(PLACES_NAMED).map(|row| place(row));
+        let named = named.collect::<Vec<_>>().join("; ");
+        let more = rows.len().saturating_sub(PLACES_NAMED);
+        let more =
+            if more > 0 { format!("; and {more} more places (all are in --format json)") } else { String::new() };
+        format!("{file}: passed over {named}{more}.")
+    };
+    files.iter().map(sentence).collect()
 }
 
 /// How far the two may differ and still agree.

@@ -49,6 +49,21 @@ pub(super) fn refuse(tool: &str, line: &str, why: &str) -> Error {
     anyhow!("{tool} printed {shown:?}: {why}")
 }
 
+/// What another program printed, on one line and without what a terminal would obey: each such character is a `?`.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|char| {
+            if char == '\t' {
+                ' '
+            } else if char.is_control() {
+                '?'
+            } else {
+                char
+            }
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,8 @@
 //! # References
 //! "Go Benchmark Data Format", <https://go.dev/design/14313-benchmark-format>.
 
+mod lines;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +12,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::tool::figures::{self, refuse};
 use crate::tool::system;
+
+pub use lines::{Configuration, Lines, Taken};
 
 /// A line of results.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +23,8 @@ pub struct Benchmark {
     pub name: String,
     /// `GOMAXPROCS`, which Go writes unless it is 1.
     pub procs: Option<u32>,
+    /// Both as Go wrote them, `BenchmarkContextSwitch-2`: what tells rows apart.
+    pub printed: String,
     pub iterations: u64,
     pub ns_per_op: f64,
 }
@@ -66,6 +72,23 @@ pub fn parse(output: &str) -> Result<Vec<Benchmark>> {
 fn row(line: &str) -> Result<Benchmark> {
     let mut words = line.split_whitespace();
     let printed = words.next().context("no name")?;
+    let figures = columns(words)?;
+    let suffixed = printed.rsplit_once('-').and_then(|(name, suffix)| {
+        let procs = u32::try_from(figures::count(suffix).ok()?).ok()?;
+        Some((name, Some(procs)))
+    });
+    let (name, procs) = suffixed.unwrap_or((printed, None));
+    Ok(Benchmark {
+        name: name.to_string(),
+        procs,
+        printed: printed.to_string(),
+        iterations: figures.0,
+        ns_per_op: figures.1,
+    })
+}
+
+/// The iterations and the ns/op of what is after a name: `9725066\t       159 ns/op\t       0 B/op`.
+fn columns<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<(u64, f64)> {
     let iterations = figures::count(words.next().context("a name without results")?)?;
     let columns: Vec<&str> = words.collect();
     let mut ns_per_op = None;
@@ -75,13 +98,7 @@ fn row(line: &str) -> Result<Benchmark> {
             bail!("two columns of ns/op");
         }
     }
-    let suffixed = printed.rsplit_once('-').and_then(|(name, suffix)| {
-        let procs = u32::try_from(figures::count(suffix).ok()?).ok()?;
-        Some((name, Some(procs)))
-    });
-    let (name, procs) = suffixed.unwrap_or((printed, None));
-    let ns_per_op = ns_per_op.context("no ns/op")?;
-    Ok(Benchmark { name: name.to_string(), procs, iterations, ns_per_op })
+    Ok((iterations, ns_per_op.context("no ns/op")?))
 }
 
 #[cfg(test)]
@@ -223,8 +240,9 @@ ok      command-line-arguments  1.328s
             for (name, procs, iterations, thousandths) in rows {
                 let suffix = procs.map(|procs| format!("-{procs}")).unwrap_or_default();
                 let ns_per_op = thousandths as f64 / 1000.0;
+                let printed = format!("Benchmark{name}{suffix}");
                 output += &format!("Benchmark{name}{suffix}\t{iterations:8}\t{ns_per_op:10.3} ns/op\t{:8} B/op\n", 0);
-                expected.push(Benchmark { name: format!("Benchmark{name}"), procs, iterations, ns_per_op });
+                expected.push(Benchmark { name: format!("Benchmark{name}"), procs, printed, iterations, ns_per_op });
             }
             output += "PASS\nok  \tpackage\t1.234s\n";
             prop_assert_eq!(parse(&output).unwrap(), expected);

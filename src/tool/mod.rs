@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows what is built, or what for.
 
-mod figures;
+pub(crate) mod figures;
 pub mod go;
 pub mod gobench;
 pub mod perf;
@@ -17,6 +17,17 @@ use std::process::Command;
 pub struct Missing {
     pub reason: String,
     pub remedy: String,
+}
+
+/// What a line of saved output is to a tool's reader that takes it line by line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// One that the tool prints around its results, or a result that has been taken.
+    Known,
+    /// The tool's, or about what it ran, and no result; why.
+    PassedOver(String),
+    /// Not this tool's.
+    Foreign,
 }
 
 impl fmt::Display for Missing {

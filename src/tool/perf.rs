@@ -1,5 +1,7 @@
 //! perf's own benchmark of a pipe between two parties: found, started, and understood.
 
+mod lines;
+
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use crate::sys::{errand, signal};
 use crate::tool::Missing;
 use crate::tool::figures::{self, refuse};
 use crate::tool::system::{self, System};
+
+pub use lines::{Lines, Taken};
 
 /// What `perf --version` may take: a moment, and a first read from a slow disk.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -103,7 +107,7 @@ pub fn parse_pipe(output: &str) -> Result<PipeFigures> {
 }
 
 /// What has been read so far.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Read {
     executed: Option<(u64, Parties)>,
     total_seconds: Option<f64>,
@@ -119,14 +123,15 @@ impl Read {
             ["#", "Executed", ops, "pipe", "operations", "between", "two", parties] => {
                 let parties = match parties {
                     "threads" => Parties::Threads,
-                    "processes" => Parties::Processes,
+                    // "tasks": perf until 3.9, which always forked.
+                    "processes" | "tasks" => Parties::Processes,
                     _ => bail!("threads or processes were expected"),
                 };
                 self.executed.replace((figures::count(ops)?, parties)).is_some()
             }
             // Of less than a millisecond, nothing is left.
             ["Total", "time:", seconds, "[sec]"] => self.total_seconds.replace(figures::decimal(seconds)?).is_some(),
-            [usecs, "usecs/op"] => self.usecs_per_op.replace(figures::positive(usecs)?).is_some(),
+            [usecs, "usecs/op"] => self.usecs_per_op.replace(microseconds(usecs)?).is_some(),
             [ops, "ops/sec"] => self.ops_per_second.replace(figures::count(ops)?).is_some(),
             _ => bail!("another line was expected"),
         };
@@ -144,6 +149,13 @@ impl Read {
             ops_per_second: self.ops_per_second.context("no \"ops/sec\" before it")?,
         })
     }
+}
+
+/// A number above 0, with six decimals after a point, or after the comma of the locale that perf asks for: no thousands are parted so.
+fn microseconds(text: &str) -> Result<f64> {
+    let with_comma = text.split_once(',').filter(|(_, decimals)| decimals.len() == 6);
+    let with_point = with_comma.map(|(whole, decimals)| format!("{whole}.{decimals}"));
+    figures::positive(with_point.as_deref().unwrap_or(text))
 }
 
 impl PipeFigures {
@@ -270,6 +282,9 @@ mod tests {
         check(PERF_4, Parties::Threads, 1_000_000, 2.935, 2.935784, 340_624);
         check(PERF_6_13, Parties::Processes, 1_000_000, 9.229, 9.229738, 108_345);
         check(PERF_5_18, Parties::Processes, 1_000_000, 10.046, 10.046035, 99_541);
+        // perf 3.7, and one in a locale with a decimal comma.
+        check(&PERF_6_1.replace("two threads", "two tasks"), Parties::Processes, 1000, 0.013, 13.949, 71_689);
+        check(&PERF_6_1.replace("13.949000", "13,949000"), Parties::Threads, 1000, 0.013, 13.949, 71_689);
     }
 
     #[test]
@@ -288,8 +303,8 @@ mod tests {
     #[test]
     fn a_line_is_as_it_should_be_or_refused() {
         for (from, to, words) in [
-            // A locale with a decimal comma.
-            ("13.949000", "13,949000", "\"13,949000 usecs/op\""),
+            // No locale's: perf writes six decimals.
+            ("13.949000", "13,949", "\"13,949 usecs/op\""),
             ("0.013", "0,013", "\"Total time: 0,013 [sec]\""),
             // perf 6.1 with `-l 0` and with `-l 3000000000`.
             ("13.949000", "inf", "\"inf\" is no number"),
@@ -297,8 +312,7 @@ mod tests {
             ("71689", "-2147483648", "\"-2147483648\" is no number"),
             ("1000 pipe", "0 pipe", "\"0\" is not above 0"),
             ("13.949000", "0.000000", "\"0.000000\" is not above 0"),
-            // perf 3.7 knows no threads.
-            ("two threads", "two tasks", "threads or processes were expected"),
+            ("two threads", "two fibers", "threads or processes were expected"),
             ("usecs/op", "nsecs/op", "another line was expected"),
             ("[sec]", "[msec]", "another line was expected"),
             // perf 6.7 and newer, with `-G`.

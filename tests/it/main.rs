@@ -25,6 +25,7 @@ mod refusals;
 mod rights;
 mod rings;
 mod saved;
+mod saved_outputs;
 mod stats;
 mod stops;
 mod support;
