@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::cli::{ColorChoice, DiffArgs};
 use crate::command::Outcome;
-use crate::command::output::deliver;
+use crate::command::output::{deliver, say};
 use crate::record::diff::{self, DiffDocument, DiffSettings};
 use crate::record::run::RunDocument;
 use crate::record::{reader, store, timestamp};
@@ -49,7 +49,9 @@ pub(super) fn outcome(document: &DiffDocument) -> Outcome {
 fn sides(arguments: &DiffArgs) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     match (arguments.files.as_slice(), arguments.old.as_slice(), arguments.new.as_slice()) {
         ([], [], []) => {
-            let [old, new] = store::newest_two(&store::folder()?)?;
+            let folders = store::folders();
+            let [old, new] = store::newest_two(&folders)?;
+            store::remarks_on_newest(&folders, &new).iter().for_each(|remark| say(remark));
             Ok((vec![old], vec![new]))
         }
         ([old, new], [], []) => Ok((vec![old.clone()], vec![new.clone()])),

@@ -1,9 +1,11 @@
 //! `ctxprof report`: a saved document again.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::cli::{ColorChoice, ReportArgs};
-use crate::command::output::deliver;
+use crate::command::output::{deliver, say};
 use crate::command::sort;
 use crate::record::reader::{self, Saved};
 use crate::record::store;
@@ -12,11 +14,19 @@ use crate::render::report_of;
 pub(super) fn execute(arguments: &ReportArgs, color: ColorChoice) -> Result<()> {
     let path = match &arguments.file {
         Some(path) => path.clone(),
-        None => store::newest(&store::folder()?)?,
+        None => newest()?,
     };
     let mut saved = reader::read(&path)?;
     if let Saved::Run(run) = &mut saved {
         sort(run, arguments.sort);
     }
     deliver(report_of(&saved), &arguments.output, color)
+}
+
+/// The run that was saved last, of this user's and of root's.
+fn newest() -> Result<PathBuf> {
+    let folders = store::folders();
+    let newest = store::newest(&folders)?;
+    store::remarks_on_newest(&folders, &newest).iter().for_each(|remark| say(remark));
+    Ok(newest)
 }

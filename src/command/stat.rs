@@ -151,9 +151,9 @@ fn prices(arguments: &StatArgs, named: Option<PriceList>, host: &Facts, watched:
     }
     let calibrate_only = arguments.price.as_deref() == Some(Path::new(CALIBRATE));
     let is_named = named.is_some();
-    prices.list = named.unwrap_or_else(|| match store::folder() {
-        Ok(folder) if !calibrate_only => price::of_kept_runs(&folder, host),
-        _ => PriceList::default(),
+    prices.list = named.unwrap_or_else(|| match calibrate_only {
+        false => price::of_kept_runs(&store::folders(), host),
+        true => PriceList::default(),
     });
     if !prices.list.is_complete() && !is_named {
         say_unless(arguments.quiet, "measuring what a switch costs here, for a second");

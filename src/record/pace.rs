@@ -18,7 +18,7 @@ pub fn beside_kept_runs(folder: &Path, run: &RunDocument) -> Option<Warning> {
             && host.pinned_cpu == run.host.pinned_cpu
             && price::is_like(host, &run.host)
     };
-    let kept = reader::kept_runs(folder).map(|(_, kept)| kept).filter(is_like);
+    let kept = reader::kept_runs(&[folder.to_path_buf()]).map(|(_, kept)| kept).filter(is_like);
     let quickest = kept.filter_map(|kept| kept.body.yardstick_ns).min_by(f64::total_cmp)?;
     let slower = run.body.yardstick_ns? / quickest;
     (slower > 1.0 + TOLERANCE).then(|| {

@@ -1,6 +1,6 @@
 //! What a switch costs here, from runs: those that were kept, or one made for the purpose.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::host::facts::Facts;
 use crate::record::reader;
@@ -12,11 +12,11 @@ use crate::summary::bill::{PriceList, PricePair, PriceSource, SwitchPrice};
 pub const WITHIN: &str = "thread-pipe";
 pub const BETWEEN: &str = "process-pipe";
 
-/// The prices that the runs kept in a folder have, each from the newest that has it and was made on a host like this one.
+/// The prices that the runs kept in these folders have, each from the newest that has it and was made on a host like this one.
 /// Those that cannot be read are passed over.
-pub fn of_kept_runs(folder: &Path, host: &Facts) -> PriceList {
+pub fn of_kept_runs(folders: &[PathBuf], host: &Facts) -> PriceList {
     let mut prices = PriceList::default();
-    for (path, run) in reader::kept_runs(folder) {
+    for (path, run) in reader::kept_runs(folders) {
         if is_usual(&run) && is_like(&run.host, host) {
             prices.fill(of_run(&run, &saved(&path, &run)));
         }

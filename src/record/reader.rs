@@ -1,6 +1,5 @@
 //! Reads saved documents, whatever wrote them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +15,7 @@ use crate::record::samples::{self, SamplesDocument};
 use crate::record::stat::{self, StatDocument};
 use crate::record::store;
 use crate::record::sweep::{self, SweepDocument};
+use crate::text;
 
 /// Raw samples of an hour of every workload take a tenth of it. What is larger is read into memory for nothing.
 const MOST_BYTES: u64 = 1 << 30;
@@ -39,20 +39,16 @@ pub enum Saved {
 /// # Errors
 /// The file cannot be read, is no JSON, or has a schema that this version does not read; each says where.
 pub fn read(path: &Path) -> Result<Saved> {
-    let reading = || format!("reading {}", path.display());
-    let size = fs::metadata(path).with_context(reading)?.len();
-    if size > MOST_BYTES {
-        bail!("{} has {size} bytes, more than any document of ctxprof's", path.display());
-    }
-    let text = fs::read_to_string(path).with_context(reading)?;
-    parse(&text).with_context(|| path.display().to_string())
+    let bytes = text::read_bytes(path, MOST_BYTES, "any document of ctxprof's")?;
+    text::decode(&bytes).and_then(parse).with_context(|| path.display().to_string())
 }
 
 /// The name under which a page holds the document that it was drawn from.
 pub const PAGE_DOCUMENT: &str = "ctxprof-document";
 
-/// The document within a page; any other text as it is.
+/// The document within a page; any other text as it is, without an editor's mark before it.
 fn document_in(text: &str) -> &str {
+    let text = text::without_mark(text);
     let is_page = text.trim_start().get(..9).is_some_and(|start| start.eq_ignore_ascii_case("<!doctype"));
     let within = || {
         let (_, from) = text.split_once(&format!("id=\"{PAGE_DOCUMENT}\">"))?;
@@ -118,9 +114,9 @@ pub fn read_run(path: &Path) -> Result<RunDocument> {
 /// How far back one looks among the runs that were kept.
 const MOST_RUNS: usize = 20;
 
-/// The runs that were kept in a folder, the newest first; each is read when it is asked for. Those that cannot be read are passed over.
-pub fn kept_runs(folder: &Path) -> impl Iterator<Item = (PathBuf, RunDocument)> {
-    let newest_first = store::kept(folder).unwrap_or_default().into_iter().rev().take(MOST_RUNS);
+/// The runs that were kept in these folders, the newest first; each is read when it is asked for. Those that cannot be read are passed over.
+pub fn kept_runs(folders: &[PathBuf]) -> impl Iterator<Item = (PathBuf, RunDocument)> + use<> {
+    let newest_first = store::kept_in(folders).unwrap_or_default().into_iter().rev().take(MOST_RUNS);
     newest_first.filter_map(|path| {
         let run = read_run(&path).ok()?;
         Some((path, run))
@@ -137,6 +133,14 @@ mod tests {
         for word in words {
             assert!(error.contains(word), "{word:?} is not in {error:?}");
         }
+    }
+
+    #[test]
+    fn an_editors_mark_before_a_document_is_no_part_of_it() {
+        let [marked, plain] = [format!("\u{feff}{GOLDEN}"), GOLDEN.to_string()].map(|text| parse(&text).unwrap());
+        assert_eq!(marked, plain);
+        let page = include_str!("../../tests/golden/run-1.html");
+        assert_eq!(parse(&format!("\u{feff}{page}")).unwrap(), parse(page).unwrap());
     }
 
     #[test]

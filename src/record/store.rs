@@ -5,11 +5,13 @@ use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 
+use crate::record::timestamp;
 use crate::sys::ownership;
 
 /// Root's documents, which everyone may read.
@@ -41,8 +43,7 @@ pub fn keep(folder: &Path, started_at: &str, content: &str) -> Result<PathBuf> {
         .mode(0o755)
         .create(folder)
         .with_context(|| format!("making {}", folder.display()))?;
-    let stamp: String = started_at.chars().filter(char::is_ascii_alphanumeric).collect();
-    let path = folder.join(format!("run-{stamp}-{}.json", std::process::id()));
+    let path = folder.join(format!("run-{}-{}.json", stamp(started_at), std::process::id()));
     let mut readers = None;
     if geteuid().is_root() {
         // Whoever else could change what is in it could have root open another file to all readers.
@@ -56,44 +57,125 @@ pub fn keep(folder: &Path, started_at: &str, content: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The newest document that was kept in a folder.
-///
-/// # Errors
-/// Nothing has been kept, or the folder cannot be read.
-pub fn newest(folder: &Path) -> Result<PathBuf> {
-    kept(folder)?.pop().with_context(|| format!("no run has been saved in {}", folder.display()))
+/// The folders in which saved documents are looked for: that of [`folder`], and root's, which everyone may read and into which
+/// `sudo ctxprof run` saves.
+pub fn folders() -> Vec<PathBuf> {
+    let system = PathBuf::from(SYSTEM_STATE).join("runs");
+    let mut folders: Vec<PathBuf> = folder().into_iter().collect();
+    if !folders.contains(&system) {
+        folders.push(system);
+    }
+    folders
 }
 
-/// The newest document that was kept in a folder, after the one before it.
+/// The newest document that was kept in these folders.
 ///
 /// # Errors
-/// Fewer than two have been kept, or the folder cannot be read.
-pub fn newest_two(folder: &Path) -> Result<[PathBuf; 2]> {
-    let mut kept = kept(folder)?;
+/// Nothing has been kept, or no folder can be read.
+pub fn newest(folders: &[PathBuf]) -> Result<PathBuf> {
+    kept_in(folders)?.pop().with_context(|| no_run_in(folders))
+}
+
+/// The newest document that was kept in these folders, after the one before it.
+///
+/// # Errors
+/// Fewer than two have been kept, or no folder can be read.
+pub fn newest_two(folders: &[PathBuf]) -> Result<[PathBuf; 2]> {
+    let mut kept = kept_in(folders)?;
     match (kept.pop(), kept.pop()) {
         (Some(new), Some(old)) => Ok([old, new]),
-        _ => bail!("there are not two saved runs in {} to compare; name two files", folder.display()),
+        _ => bail!("there are not two saved runs in {} to compare; name two files", listed(folders)),
     }
 }
 
-/// All documents that were kept in a folder, the oldest first.
+/// What to know of a document that was taken as the newest without having been named: that it is another user's, and that others in
+/// these folders are dated in the future and were not taken.
+pub fn remarks_on_newest(folders: &[PathBuf], newest: &Path) -> Vec<String> {
+    let now = stamp_of(SystemTime::now() + CLOCK_SLACK);
+    let mut remarks = Vec::new();
+    if folders.first().is_some_and(|own| own.as_path() != parent_of(newest)) {
+        remarks.push(format!("the newest saved run is {}", newest.display()));
+    }
+    let from_the_future = |path: &PathBuf| dated(path).is_some_and(|date| date > now.as_str());
+    let passed_over =
+        kept_in(folders).unwrap_or_default().into_iter().filter(|path| path != newest && from_the_future(path));
+    remarks.extend(passed_over.map(|path| {
+        format!(
+            "{} is dated in the future, so it is taken for the oldest; remove it if a clock was wrong",
+            path.display()
+        )
+    }));
+    remarks
+}
+
+/// All documents that were kept in a folder, the oldest first. One that is dated in the future was saved while a clock was
+/// wrong, and would stay the newest for years: such ones, and those with no date, are taken for the oldest.
 ///
 /// # Errors
 /// Nothing has been kept, or the folder cannot be read.
 pub fn kept(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("no run has been saved in {}", folder.display()),
-        entries => entries.with_context(|| format!("reading {}", folder.display()))?,
-    };
-    let is_run = |name: &str| name.starts_with("run-") && name.ends_with(".json");
-    let mut paths: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_run))
-        .collect();
-    // The names begin with the time.
-    paths.sort();
+    kept_in(&[folder.to_path_buf()])
+}
+
+/// As [`kept`], in all these folders; those that are not there, or that this user may not read, are passed over as long as one can
+/// be read.
+///
+/// # Errors
+/// As [`kept`].
+pub fn kept_in(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    let mut error = None;
+    for folder in folders {
+        match runs_in(folder) {
+            Ok(found) => paths.extend(found),
+            Err(refused) => error = error.or(Some(refused)),
+        }
+    }
+    match error {
+        Some(error) if paths.is_empty() && error.kind() == io::ErrorKind::NotFound => bail!("{}", no_run_in(folders)),
+        Some(error) if paths.is_empty() => return Err(error).with_context(|| format!("reading {}", listed(folders))),
+        _ => (),
+    }
+    let now = stamp_of(SystemTime::now() + CLOCK_SLACK);
+    // The names begin with the time; of two of the same second the file's own decides.
+    paths.sort_by_cached_key(|path| {
+        let date = dated(path).filter(|date| *date <= now.as_str()).map(String::from);
+        (date, dated(path).map(String::from), fs::metadata(path).and_then(|file| file.modified()).ok(), path.clone())
+    });
     Ok(paths)
+}
+
+/// How much later than by this machine's clock a document may be dated: a home folder may be shared by several.
+const CLOCK_SLACK: Duration = Duration::from_secs(300);
+
+fn runs_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_run = |name: &str| name.starts_with("run-") && name.ends_with(".json");
+    let paths = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
+    Ok(paths.filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_run)).collect())
+}
+
+/// `20261124T200000Z` of `run-20261124T200000Z-4711.json`.
+fn dated(path: &Path) -> Option<&str> {
+    let (date, _) = path.file_name()?.to_str()?.strip_prefix("run-")?.split_once('-')?;
+    let is_date = date.len() == 16 && date.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
+    is_date.then_some(date)
+}
+
+/// A moment as names have it.
+fn stamp_of(moment: SystemTime) -> String {
+    stamp(&timestamp(moment))
+}
+
+fn stamp(started_at: &str) -> String {
+    started_at.chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
+fn no_run_in(folders: &[PathBuf]) -> String {
+    format!("no run has been saved in {}", listed(folders))
+}
+
+fn listed(folders: &[PathBuf]) -> String {
+    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(" or ")
 }
 
 /// Looks whether a file could be written, before hours are spent on what is to go into it.
@@ -179,13 +261,49 @@ mod tests {
     fn a_kept_document_is_the_newest_and_readable_by_all() {
         let folder = tempfile::tempdir().unwrap();
         let runs = folder.path().join("a/runs");
-        assert!(newest(&runs).unwrap_err().to_string().contains("no run has been saved"));
+        let folders = [runs.clone()];
+        assert!(newest(&folders).unwrap_err().to_string().contains("no run has been saved"));
         keep(&runs, "2026-11-23T18:00:00Z", "one").unwrap();
         let second = keep(&runs, "2026-11-23T18:00:01Z", "two").unwrap();
         fs::write(runs.join("zzz"), "not a run").unwrap();
-        assert_eq!(newest(&runs).unwrap(), second);
+        assert_eq!(newest(&folders).unwrap(), second);
         assert_eq!(fs::read_to_string(&second).unwrap(), "two");
         assert_eq!(fs::metadata(&second).unwrap().permissions().mode() & 0o777, 0o644);
+    }
+
+    #[test]
+    fn what_is_dated_in_the_future_or_not_at_all_is_the_oldest_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = [folder.path().join("runs")];
+        let keep = |started_at: &str| keep(&runs[0], started_at, "{}").unwrap();
+        let from_the_future = keep("2099-01-01T00:00:00Z");
+        assert_eq!(newest(&runs).unwrap(), from_the_future, "as long as there is no other");
+        assert!(remarks_on_newest(&runs, &from_the_future).is_empty());
+        let (older, newer) = (keep("2026-11-23T18:00:00Z"), keep("2026-11-23T18:00:01Z"));
+        fs::write(runs[0].join("run-zzz.json"), "{}").unwrap();
+        fs::write(runs[0].join("run-zz-a-copy.json"), "{}").unwrap();
+        assert_eq!(newest_two(&runs).unwrap(), [older, newer.clone()]);
+        let remarks = remarks_on_newest(&runs, &newer);
+        assert!(remarks.len() == 1 && remarks[0].contains("run-20990101T000000Z-"), "{remarks:?}");
+        let soon = keep(&timestamp(SystemTime::now() + Duration::from_secs(60)));
+        assert_eq!(newest(&runs).unwrap(), soon, "another machine's clock may be a little ahead");
+    }
+
+    #[test]
+    fn runs_of_several_folders_are_in_the_order_of_their_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let [own, system, absent] = ["own", "system", "absent"].map(|name| folder.path().join(name));
+        let folders = [own.clone(), absent, system.clone()];
+        let error = newest(&folders).unwrap_err().to_string();
+        assert!(error.contains("own") && error.contains("system"), "{error}");
+        let third = keep(&system, "2026-11-23T18:00:03Z", "{}").unwrap();
+        assert_eq!(newest(&folders).unwrap(), third);
+        assert!(remarks_on_newest(&folders, &third)[0].contains(&third.display().to_string()));
+        let second = keep(&own, "2026-11-23T18:00:02Z", "{}").unwrap();
+        assert_eq!(newest_two(&folders).unwrap(), [second, third]);
+        let fourth = keep(&own, "2026-11-23T18:00:04Z", "{}").unwrap();
+        assert_eq!(newest(&folders).unwrap(), fourth);
+        assert!(remarks_on_newest(&folders, &fourth).is_empty());
     }
 
     #[test]

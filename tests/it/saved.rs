@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{SHORT, run};
+use crate::machine::needs;
+use crate::support::{CTXPROF, Done, Nobody, SHORT, command, run};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
@@ -111,4 +112,69 @@ fn what_is_no_document_is_refused_with_the_place() {
         run(&format!("ctxprof report {}", path.display())).expect(1, &["x.json", words]);
     }
     run("ctxprof report /nonexistent.json").expect(1, &["/nonexistent.json", "No such file"]);
+}
+
+#[test]
+fn an_editors_mark_before_a_document_is_no_part_of_it_wherever_one_is_read() {
+    let marked = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/run-with-bom.json");
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain.json");
+    fs::write(&plain, fs::read_to_string(marked).unwrap().trim_start_matches('\u{feff}')).unwrap();
+    let plain = plain.display();
+    let shown = run(&format!("ctxprof report {plain}")).expect(0, &[]).stdout;
+    assert_eq!(run(&format!("ctxprof report {marked}")).expect(0, &[]).stdout, shown);
+    let document = run(&format!("ctxprof diff {plain} {marked} --format json")).expect(0, &[]).json();
+    assert_eq!(document["differences"], serde_json::json!([]));
+    run(&format!("ctxprof run task-channel --baseline {marked} {SHORT}")).expect(0, &[]);
+    let mut prices: Value = serde_json::from_str(&fs::read_to_string(format!("{GOLDEN}/run-1.json")).unwrap()).unwrap();
+    prices["results"][0]["net_cpu_ns_per_switch"] = prices["results"][0]["net_ns_per_switch"].clone();
+    let path = folder.path().join("prices.json");
+    fs::write(&path, format!("\u{feff}{prices}")).unwrap();
+    run(&format!("ctxprof stat --price {} -- true", path.display())).expect(0, &[]);
+}
+
+#[test]
+fn a_document_in_another_encoding_is_named_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.json");
+    let text = format!("\u{feff}{}", fs::read_to_string(format!("{GOLDEN}/run-1.json")).unwrap());
+    fs::write(&path, text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    run(&format!("ctxprof report {}", path.display())).expect(1, &["x.json", "UTF-16", "iconv"]);
+}
+
+/// What a shell script says that runs in a mount namespace in which root has saved nothing; `$1` is the program, `$2` the golden run.
+fn where_nothing_is_saved(program: &str, script: &str) -> Done {
+    let runs = "/var/lib/ctxprof/runs";
+    let script = format!("mount -t tmpfs none /var/lib; mkdir -p {runs}; runs={runs}; {script}");
+    let golden = format!("{GOLDEN}/run-1.json");
+    command("unshare --mount sh -ec").args([&script, "sh", program, &golden]).output().unwrap().into()
+}
+
+#[test]
+fn a_run_dated_in_the_future_does_not_stay_the_newest() {
+    needs!(Root);
+    let script = format!(
+        "cp $2 $runs/run-20990101T000000Z-1.json; cp $2 $runs/run-copy.json
+        $1 run task-channel {} > $runs/shown; $1 report | cmp - $runs/shown; $1 diff --format json",
+        SHORT.replace("--no-save", "")
+    );
+    let done = where_nothing_is_saved(CTXPROF.path().to_str().unwrap(), &script)
+        .expect(0, &["run-20990101T000000Z-1.json is dated in the future"]);
+    let new = done.json()["settings"]["new"][0].as_str().unwrap().to_string();
+    assert!(!new.contains("2099") && !new.contains("copy"), "{done:?}");
+}
+
+#[test]
+fn an_ordinary_user_is_shown_what_root_saved_last() {
+    needs!(Root);
+    let nobody = Nobody::new();
+    let program = nobody.binary();
+    let script = "cp $2 $runs/run-20261124T200000Z-1.json
+        exec setpriv --reuid=65534 --regid=65534 --clear-groups env -u XDG_STATE_HOME HOME=/nonexistent $1 report --format json";
+    let done = where_nothing_is_saved(program.to_str().unwrap(), script)
+        .expect(0, &["the newest saved run is /var/lib/ctxprof/runs/run-20261124T200000Z-1.json"]);
+    assert_eq!(done.json()["started_at"], "2026-11-23T19:55:02Z");
+    let script = script.replacen("cp $2", "true #", 1);
+    where_nothing_is_saved(program.to_str().unwrap(), &script)
+        .expect(1, &["no run has been saved in /nonexistent/.local/state/ctxprof/runs or /var/lib/ctxprof/runs"]);
 }
