@@ -12,7 +12,7 @@ use crate::command::{place, places};
 use crate::counter::ladder::{CounterChoice, Ladder};
 use crate::host::placement::PlaceChoice;
 use crate::host::probe;
-use crate::record::price::{self, BETWEEN, WITHIN};
+use crate::record::price::{self, BETWEEN, BETWEEN_YIELD, WITHIN, WITHIN_YIELD};
 use crate::record::run::{RunDocument, from_samples};
 use crate::record::samples::SamplesDocument;
 use crate::record::settings::RunSettings;
@@ -22,7 +22,7 @@ use crate::summary::bill::{PriceList, PricePair, PriceSource};
 use crate::sys::signal;
 use crate::workload;
 
-/// For each of four rows at most.
+/// For each of six rows at most.
 const TIME: Duration = Duration::from_millis(250);
 /// The fewest that have a 95 % interval.
 const INCARNATIONS: u32 = 6;
@@ -39,11 +39,18 @@ pub(super) fn prices(known: &PriceList, after_thread_events: bool) -> Result<(Pr
         thread::sleep(AFTER_THREAD_EVENTS);
     }
     let lacks = |workload: &str, placement: Placement| {
-        let pair: &PricePair = if workload == WITHIN { &known.within } else { &known.between };
-        if placement == Placement::Same { pair.same.is_none() } else { pair.across.is_none() }
+        let is_within = [WITHIN, WITHIN_YIELD].contains(&workload);
+        let pair: &PricePair = if is_within { &known.within } else { &known.between };
+        let is_yield = [WITHIN_YIELD, BETWEEN_YIELD].contains(&workload);
+        match (is_yield, placement == Placement::Same) {
+            (true, is_same) => is_same && pair.yielding.is_none(),
+            (false, true) => pair.same.is_none(),
+            (false, false) => pair.across.is_none(),
+        }
     };
     let choice = CounterChoice::Only(CountingMode::Rusage);
-    let run = measure(&[WITHIN, BETWEEN], choice, TIME, |entry| lacks(entry.workload.name, entry.placement))?;
+    let names = [WITHIN, BETWEEN, WITHIN_YIELD, BETWEEN_YIELD];
+    let run = measure(&names, choice, TIME, |entry| lacks(entry.workload.name, entry.placement))?;
     let left_out = run.body.left_out.clone();
     Ok((price::of_run(&run, &PriceSource::Calibrated), left_out))
 }

@@ -123,13 +123,16 @@ fn named_prices(arguments: &StatArgs, host: &Facts) -> Result<Option<PriceList>>
     let prices = price::of_run(&run, &price::saved(path, &run));
     let name = path.display();
     if prices.prices().next().is_none() {
-        let (within, between) = (price::WITHIN, price::BETWEEN);
-        bail!(
-            "{name} has no price of {within} or {between} in CPU time; `ctxprof run {within} {between} --place all -o FILE.json` makes one"
-        );
+        let (within, between, command) = (price::WITHIN, price::BETWEEN, price::COMMAND);
+        bail!("{name} has no price of {within} or {between} in CPU time; `{command} -o FILE.json` makes one");
     }
     if !price::is_like(&run.host, host) {
         output::say(&format!("the prices of {name} are another kernel's or processor's"));
+    }
+    if !price::is_sound(&run) {
+        output::say(&format!(
+            "the prices of {name} are of a run that was cut short, disturbed, or counted on its threads: they may be too high"
+        ));
     }
     Ok(Some(prices))
 }

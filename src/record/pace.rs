@@ -9,6 +9,9 @@ use crate::summary::Warning;
 /// By how much the core's own speed may differ: it repeats within 1 %.
 pub const TOLERANCE: f64 = 0.03;
 
+/// The warning of a run whose core was slower than it can be, from end to end.
+pub const CORE_SLOWER: &str = "core-slower-than-before";
+
 /// What to know of a run whose core was slower from end to end than in a run that was kept in the folder, of this version of
 /// ctxprof on the same CPU of a host like this one. Kept runs that cannot be read are passed over.
 pub fn beside_kept_runs(folder: &Path, run: &RunDocument) -> Option<Warning> {
@@ -25,7 +28,7 @@ pub fn beside_kept_runs(folder: &Path, run: &RunDocument) -> Option<Warning> {
         let message = format!(
             "the core itself took {slower:.2} times as long for a fixed stretch of arithmetic as in the quickest of the last runs kept here, in all of this run (a lower frequency, or a busy neighbour on the host): its prices are too high; repeat it, or see `ctxprof doctor`"
         );
-        Warning::new("core-slower-than-before", message)
+        Warning::new(CORE_SLOWER, message)
     })
 }
 

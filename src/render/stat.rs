@@ -6,6 +6,7 @@ use std::slice;
 
 use anyhow::{Context, Result};
 
+use crate::record::price;
 use crate::record::stat::StatDocument;
 use crate::render::Report;
 use crate::render::conditions;
@@ -175,12 +176,25 @@ impl StatDocument {
         let Some(bill) = &self.body.bill else {
             return match totals.switches {
                 0 => "It made no kernel switch: there is nothing to pay.".to_string(),
-                _ => "No bill: this machine's price of a switch is not known; `sudo ctxprof run thread-pipe process-pipe --place all` measures and keeps it.".to_string(),
+                _ => format!(
+                    "No bill: this machine's price of a switch is not known; `sudo {}` measures and keeps it.",
+                    price::COMMAND
+                ),
             };
         };
         let Some(share) = bill.share_of_cpu else {
             return format!("{} switches, and no CPU time to set them beside.", bill.switches);
         };
+        if share.low > 1.0 {
+            return format!(
+                "This price cannot hold here: {} switches at {} would be {}, more than the {} of CPU time that it had. They cost it less than that each, as on another core, or where a wake-up serves many.",
+                bill.switches,
+                range(bill.price_ns, |ns| Span(ns).to_string()),
+                range(bill.cpu_ns, |ns| Span(ns).to_string()),
+                Span(totals.figures.on_cpu_ns as f64),
+            );
+        }
+        let upper = if share.high > 1.0 { " The higher price cannot hold here." } else { "" };
         let likely = match (weight(share.low), weight(share.high)) {
             (low, high) if low == high => low,
             _ => "How much of its CPU time goes to switching depends on where its threads ran",
@@ -191,7 +205,7 @@ impl StatDocument {
             ""
         };
         format!(
-            "{likely}: {} switches at {} are {}, {} of {}{kernel_thread}. What a switch costs afterwards, in refilled caches, and what it costs other CPUs, is not in it.",
+            "{likely}: {} switches at {} are {}, {} of {}{kernel_thread}. What a switch costs afterwards, in refilled caches, and what it costs other CPUs, is not in it.{upper}",
             bill.switches,
             range(bill.price_ns, |ns| Span(ns).to_string()),
             range(bill.cpu_ns, |ns| Span(ns).to_string()),
@@ -235,13 +249,14 @@ fn weight(share: f64) -> &'static str {
 /// Where the prices come from, once each, and which are not known.
 fn price_sentences(document: &StatDocument) -> Vec<String> {
     let Some(bill) = &document.body.bill else { return Vec::new() };
-    let sentence = |source: &PriceSource| {
-        match source {
+    let sentence = |source: &PriceSource| match source {
         PriceSource::Saved { file, started_at, conditions } => {
             format!("Prices of {started_at}{}: {conditions}; from {file}.", age(started_at, &document.started_at))
         }
-        PriceSource::Calibrated => "Prices calibrated right after it, for a second; `sudo ctxprof run thread-pipe process-pipe --place all` measures and keeps better ones.".to_string(),
-    }
+        PriceSource::Calibrated => format!(
+            "Prices calibrated right after it, for a second; `sudo {}` measures and keeps better ones.",
+            price::COMMAND
+        ),
     };
     let no_range = bill.lines.iter().any(|line| line.prices.both().count() == 1);
     let no_range = no_range.then(|| match document.body.only_cpu {

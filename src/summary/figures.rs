@@ -98,20 +98,46 @@ pub struct Accounts {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SwitchClasses {
     /// Of threads in processes with several: to another of them, or to anything else.
-    pub within: u64,
+    pub within: SwitchSplit,
     /// Of threads alone in their process.
-    pub between: u64,
+    pub between: SwitchSplit,
+}
+
+/// Kernel switches by why a thread left the CPU.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SwitchSplit {
+    /// It had to wait, and somebody had to wake it.
+    pub voluntary: u64,
+    /// It could have gone on: preempted, at a tick or by whom it had woken, or it gave way.
+    pub involuntary: u64,
+}
+
+impl SwitchSplit {
+    pub fn total(self) -> u64 {
+        self.voluntary + self.involuntary
+    }
 }
 
 impl SwitchClasses {
-    /// The same proportion, of `switches` in all.
-    fn scaled_to(self, switches: u64) -> SwitchClasses {
-        let known = self.within + self.between;
-        if known == 0 {
-            return SwitchClasses { within: 0, between: switches };
-        }
-        let within = (self.within as f64 / known as f64 * switches as f64).round() as u64;
-        SwitchClasses { within: within.min(switches), between: switches - within.min(switches) }
+    pub fn total(self) -> u64 {
+        self.within.total() + self.between.total()
+    }
+
+    /// The same proportions, of these switches in all.
+    fn scaled_to(self, all: SwitchSplit) -> SwitchClasses {
+        let within = |within: u64, between: u64, all: u64| {
+            let share = if within + between == 0 { 0.0 } else { within as f64 / (within + between) as f64 };
+            ((share * all as f64).round() as u64).min(all)
+        };
+        let within = SwitchSplit {
+            voluntary: within(self.within.voluntary, self.between.voluntary, all.voluntary),
+            involuntary: within(self.within.involuntary, self.between.involuntary, all.involuntary),
+        };
+        let between = SwitchSplit {
+            voluntary: all.voluntary - within.voluntary,
+            involuntary: all.involuntary - within.involuntary,
+        };
+        SwitchClasses { within, between }
     }
 }
 
@@ -153,14 +179,18 @@ pub fn accounts(watched: &Watched) -> Accounts {
             migrations: None,
             ..unseen.into()
         }),
-        classes: known.scaled_to(totals.switches()),
+        classes: known.scaled_to(SwitchSplit { voluntary: totals.voluntary, involuntary: totals.involuntary }),
         ended_threads,
         processes: watched.groups.iter().map(|group| group.processes).sum(),
     }
 }
 
-fn switches_of(watched: &Watched, which: impl Fn(&ThreadGroup) -> bool) -> u64 {
-    watched.groups.iter().filter(|group| which(group)).map(|group| group.books.switches()).sum()
+fn switches_of(watched: &Watched, which: impl Fn(&ThreadGroup) -> bool) -> SwitchSplit {
+    let books = || watched.groups.iter().filter(|group| which(group)).map(|group| group.books);
+    SwitchSplit {
+        voluntary: books().map(|books| books.voluntary).sum(),
+        involuntary: books().map(|books| books.involuntary).sum(),
+    }
 }
 
 fn thread_rows(watched: &Watched) -> Vec<ThreadRow> {
@@ -252,8 +282,19 @@ mod tests {
         let unseen = accounts.unseen.unwrap();
         assert_eq!((unseen.voluntary_switches, unseen.on_cpu_ns, unseen.run_queue_wait_ns), (2, 5, None));
         // The unseen are shared out as the seen.
-        assert_eq!(accounts.classes, SwitchClasses { within: 31, between: 16 });
+        let split = |voluntary| SwitchSplit { voluntary, involuntary: 0 };
+        assert_eq!(accounts.classes, SwitchClasses { within: split(31), between: split(16) });
         assert_eq!((accounts.children.len(), accounts.children[0].process.as_str()), (2, "b"));
+    }
+
+    #[test]
+    fn each_sort_of_switch_is_shared_out_by_itself() {
+        let split = |voluntary, involuntary| SwitchSplit { voluntary, involuntary };
+        let known = SwitchClasses { within: split(30, 1), between: split(10, 9) };
+        let all = SwitchClasses { within: split(60, 2), between: split(20, 18) };
+        assert_eq!(known.scaled_to(split(80, 20)), all);
+        let nothing_known = SwitchClasses::default().scaled_to(split(3, 4));
+        assert_eq!(nothing_known, SwitchClasses { within: split(0, 0), between: split(3, 4) });
     }
 
     #[test]

@@ -100,8 +100,13 @@ pub(super) fn stacks(body: &StatBody) -> Option<Picture> {
     (!stacks.is_empty()).then_some(Picture::Stacks(Stacks { title, quantity: Quantity::Count, parts, stacks }))
 }
 
+/// The place of the price of a yield in the bill.
+const YIELDS_AT: usize = 4;
+
 pub(super) fn bill_table(bill: &Bill) -> Table {
-    let columns = vec![
+    // In documents of before there was none.
+    let has_yields = bill.lines.iter().any(|line| line.prices.yielding.is_some());
+    let mut columns = vec![
         column("switches_of", &["the bill:", "processes"], 0),
         column("switches", &["switches"], 0),
         column("cpu_ns_same", &["CPU ns each", "same CPU"], 0),
@@ -125,7 +130,7 @@ pub(super) fn bill_table(bill: &Bill) -> Table {
             Sort::Within => "multi-threaded",
             Sort::Between => "single-threaded",
         };
-        vec![
+        let mut cells = vec![
             Cell::text(what),
             Cell::Number { value: line.switches as f64, text: line.switches.to_string() },
             cpu(&line.prices.same),
@@ -134,8 +139,15 @@ pub(super) fn bill_table(bill: &Bill) -> Table {
             spread(line.share_of_cpu, |share| Share(share).to_string()),
             wall(&line.prices.same),
             wall(&line.prices.across),
-        ]
+        ];
+        if has_yields {
+            cells.insert(YIELDS_AT, cpu(&line.prices.yielding));
+        }
+        cells
     };
+    if has_yields {
+        columns.insert(YIELDS_AT, column("cpu_ns_yield", &["nobody", "woken"], 3));
+    }
     Table { title: "The bill", columns, rows: bill.lines.iter().map(row).collect() }
 }
 
