@@ -1,21 +1,31 @@
-//! Where memory lands, which between two processes differs by luck and moves a price by a per cent or two: shuffled from
-//! one incarnation to the next, so that a run's interval has that luck in it.
+//! Where memory lands, which between two processes differs by luck and moves a price by a per cent or two, and who comes after
+//! whom, which may do so too: shuffled from one incarnation to the next, so that a run's interval has that luck in it. All of it
+//! comes from one seed.
 //!
 //! # References
 //! Mytkowicz, Diwan, Hauswirth, Sweeney: "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009.
 
 use std::hint::black_box;
 
+use fastrand::Rng;
+
 /// Calls `play` with the heap and the stack somewhat displaced.
-pub(super) fn shuffled<T>(play: impl FnOnce() -> T) -> T {
-    let _heap = displaced_heap();
-    below(fastrand::u8(..64), Box::new(play))
+pub(super) fn shuffled<T>(luck: &mut Rng, play: impl FnOnce() -> T) -> T {
+    let _heap = displaced_heap(luck);
+    below(luck.u8(..64), Box::new(play))
+}
+
+/// These in some order, each of which is as likely.
+pub(super) fn in_any_order(luck: &mut Rng, entries: &[usize]) -> Vec<usize> {
+    let mut entries = entries.to_vec();
+    luck.shuffle(&mut entries);
+    entries
 }
 
 /// Blocks of the sizes that parties are made of, so that the allocator has to place theirs elsewhere.
-fn displaced_heap() -> Vec<Vec<u8>> {
+fn displaced_heap(luck: &mut Rng) -> Vec<Vec<u8>> {
     const SIZES: [usize; 8] = [32, 64, 128, 256, 512, 1024, 2048, 4096];
-    (0..fastrand::usize(1..64)).map(|_| black_box(Vec::with_capacity(SIZES[fastrand::usize(..SIZES.len())]))).collect()
+    (0..luck.usize(1..64)).map(|_| black_box(Vec::with_capacity(SIZES[luck.usize(..SIZES.len())]))).collect()
 }
 
 /// Calls `play` with this many frames between it and the caller's.
@@ -34,13 +44,27 @@ mod tests {
 
     #[test]
     fn objects_land_at_many_places() {
-        let places = |place: fn() -> usize| (0..50).map(|_| shuffled(place)).collect::<BTreeSet<_>>().len();
+        let mut luck = Rng::with_seed(1);
+        let mut places =
+            |place: fn() -> usize| (0..50).map(|_| shuffled(&mut luck, place)).collect::<BTreeSet<_>>().len();
         let on_stack = || {
             let local = black_box(0u8);
             std::ptr::from_ref(&local).addr()
         };
         let on_heap = || std::ptr::from_ref(black_box(Box::new([0u8; 256])).as_ref()).addr();
-        assert!(places(on_stack) > 4, "{} places on the stack", places(on_stack));
-        assert!(places(on_heap) > 4, "{} places on the heap", places(on_heap));
+        let (on_stack, on_heap) = (places(on_stack), places(on_heap));
+        assert!(on_stack > 4, "{on_stack} places on the stack");
+        assert!(on_heap > 4, "{on_heap} places on the heap");
+    }
+
+    #[test]
+    fn every_order_comes_up_and_a_seed_repeats_them() {
+        let orders = |seed| {
+            let mut luck = Rng::with_seed(seed);
+            (0..60).map(|_| in_any_order(&mut luck, &[0, 1, 2])).collect::<Vec<_>>()
+        };
+        assert_eq!(orders(7).iter().collect::<BTreeSet<_>>().len(), 6);
+        assert_eq!(orders(7), orders(7));
+        assert_ne!(orders(7), orders(8));
     }
 }

@@ -1,11 +1,12 @@
 //! The engine of `run`: incarnations of every workload in turn, round by round.
 //!
 //! ```text
-//! round 1:  thread-pipe [make parties, warm up, samples, end] [floor]   process-pipe […] […]   task-channel […] […]
-//! round 2:  process-pipe …   task-channel …   thread-pipe …
+//! round 1:  thread-pipe [half the floor] [make parties, warm up, samples, end] [half the floor]   task-channel […] […] […]   process-pipe …
+//! round 2:  process-pipe …   thread-pipe …   task-channel …
 //! ```
 //!
-//! What is compared is compared within a round, so that drift hits all alike; the order turns from round to round.
+//! What is compared is compared within a round, so that drift hits all alike; the order is shuffled in every round, so that none
+//! always comes after the same other. A floor is played on both sides of what it is subtracted from.
 //! The engine prints nothing and works nothing out: it returns samples.
 
 pub mod handicap;
@@ -22,6 +23,7 @@ mod yardstick;
 use std::time::Instant;
 
 use anyhow::{Context, Error, Result, anyhow};
+use fastrand::Rng;
 use nix::sys::signal::Signal;
 
 use crate::bench::handicap::Handicapped;
@@ -72,6 +74,7 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
         sizes: vec![Sizes::default(); plan.entries.len()],
         refused: vec![None; plan.entries.len()],
         first_op_at_ns: None,
+        luck: Rng::with_seed(u64::from(plan.seed)),
         workloads: plan.entries.iter().map(nothing_yet).collect(),
     };
     let outcome = engine.all_passes();
@@ -121,6 +124,7 @@ struct Engine<'a> {
     refused: Vec<Option<LeftOut>>,
     workloads: Vec<WorkloadSamples>,
     first_op_at_ns: Option<u64>,
+    luck: Rng,
 }
 
 /// Ops per sample, once calibrated: the same for all incarnations.
@@ -132,7 +136,6 @@ struct Sizes {
 
 impl Engine<'_> {
     fn pass(&mut self, pass: &Pass) -> Result<(), Stop> {
-        let entries = pass.entries.len();
         let deadline = self.plan.effort.deadline(pass.entries.iter().map(|&at| &self.plan.entries[at]));
         let deadline = deadline.map(|all| if pass.latency.is_some() { 2 * all } else { all });
         let began = Instant::now();
@@ -140,7 +143,7 @@ impl Engine<'_> {
             if round > 0 && deadline.is_some_and(|deadline| began.elapsed() > deadline) {
                 return Ok(());
             }
-            for at in (0..entries).map(|step| pass.entries[(round + step) % entries]) {
+            for at in luck::in_any_order(&mut self.luck, &pass.entries) {
                 if self.refused[at].is_some() {
                     continue;
                 }
@@ -148,7 +151,8 @@ impl Engine<'_> {
                 self.watchdog.begin(&workload.name);
                 self.watch(at)?;
                 let mut incarnation = Incarnation::default();
-                let outcome = luck::shuffled(|| self.incarnation(at, pass, &mut incarnation));
+                let mut places = self.luck.fork();
+                let outcome = luck::shuffled(&mut places, || self.incarnation(at, pass, &mut incarnation));
                 if !incarnation.samples.is_empty() {
                     (pass.into)(&mut self.workloads[at]).push(incarnation);
                 }
@@ -176,20 +180,31 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// One set of parties, then one floor. What was taken is in `incarnation` even if it ends early.
+    /// One set of parties between two halves of their floor. What was taken is in `incarnation` even if it ends early.
     fn incarnation(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
-        let entry = self.plan.entries[at];
-        let (setting, length) = (entry.setting, Length::of(&entry));
+        let halves = pass.floor.map(Quota::halves);
+        self.floor(at, halves.map(|halves| halves[0]), incarnation)?;
         let before = self.surveyors[at].look();
         let outcome = self.parties(at, pass, incarnation);
         incarnation.surroundings = self.surveyors[at].look().since(&before);
         outcome?;
-        let floor = pass.floor.map(|quota| Ok::<_, Error>((quota, entry.prepare_floor()?))).transpose();
-        if let Some((quota, Some(mut session))) = floor.map_err(limits::explain)? {
+        self.floor(at, halves.map(|halves| halves[1]), incarnation)
+    }
+
+    /// The floor's part of an incarnation, or half of it; nothing where a pass or a workload has none.
+    fn floor(&mut self, at: usize, quota: Option<Quota>, incarnation: &mut Incarnation) -> Result<(), Stop> {
+        let entry = self.plan.entries[at];
+        let Some(quota) = quota else { return Ok(()) };
+        if let Some(mut session) = entry.prepare_floor().map_err(|error| not_made(&entry.setting, error))? {
             let mut sampler = Sampler::new(session.as_mut(), &mut self.attached, self.watchdog);
-            let ops = size(&mut self.sizes[at].floor, self.plan.ops_per_sample, &mut sampler, length)?;
+            self.first_op_at_ns.get_or_insert_with(monotonic_ns);
+            let (known, length) = (&mut self.sizes[at].floor, Length::of(&entry));
+            let ops = size(known, self.plan.ops_per_sample, &mut sampler, length)?;
             sampler.warm_up(ops, 0)?;
-            take(&mut sampler, ops, quota, &setting, &mut incarnation.floor)?;
+            let mut samples = Vec::new();
+            let outcome = take(&mut sampler, ops, quota, &entry.setting, &mut samples);
+            incarnation.floor.append(&mut samples);
+            outcome?;
             session.end()?;
         }
         Ok(())
@@ -199,10 +214,7 @@ impl Engine<'_> {
     fn parties(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
         let entry = self.plan.entries[at];
         let Entry { workload, setting, .. } = entry;
-        let mut session = entry.prepare().map_err(limits::explain).map_err(|error| match setting.ring {
-            Some(_) => Stop::Refused(error),
-            None => Stop::Failure(error),
-        })?;
+        let mut session = entry.prepare().map_err(|error| not_made(&setting, error))?;
         if let Some(handicap) = self.plan.handicap.as_ref().filter(|handicap| handicap.workload == workload.name) {
             session = Box::new(Handicapped { session, share: handicap.share });
         }
@@ -251,6 +263,12 @@ impl Engine<'_> {
         };
         Stop::Failure(error.context(format!("{}, incarnation {}", entry.workload.name, round + 1)))
     }
+}
+
+/// What becomes of a run whose parties cannot be made: of a ring, it may be the ring that is too large.
+fn not_made(setting: &Setting, error: Error) -> Stop {
+    let error = limits::explain(error);
+    if setting.ring.is_some() { Stop::Refused(error) } else { Stop::Failure(error) }
 }
 
 /// One of the parties' CPUs that is not there any more.

@@ -31,6 +31,8 @@ pub struct Plan {
     pub nice: Option<i32>,
     /// Whether every switch is recorded, in a pass of its own.
     pub record: bool,
+    /// What the order of the rounds and the places in memory are drawn with.
+    pub seed: u32,
     /// For tests.
     pub handicap: Option<Handicap>,
 }
@@ -48,6 +50,7 @@ impl Plan {
             policy: None,
             nice: None,
             record: false,
+            seed: fastrand::u32(..),
             handicap: None,
         }
     }
@@ -244,6 +247,18 @@ impl Quota {
         Quota { fewest: self.fewest.max(samples), ..self }
     }
 
+    /// Two quotas that make this one up.
+    pub(super) fn halves(self) -> [Quota; 2] {
+        let half = |all: u32| [all - all / 2, all / 2];
+        let (samples, fewest) = (self.samples.map(half), half(self.fewest));
+        [0, 1].map(|which| Quota {
+            nanoseconds: self.nanoseconds.map(|nanoseconds| nanoseconds / 2),
+            samples: samples.map(|samples| samples[which]),
+            fewest: fewest[which],
+            fewest_ops: self.fewest_ops.div_ceil(2),
+        })
+    }
+
     pub(super) fn is_met(self, taken: usize, elapsed_ns: u64) -> bool {
         let full = taken >= self.samples.unwrap_or(MOST_SAMPLES) as usize;
         let late = self.nanoseconds.is_some_and(|nanoseconds| elapsed_ns >= nanoseconds);
@@ -266,6 +281,17 @@ mod tests {
         assert!(!counted.is_met(1000, 9_000_000) && counted.is_met(1000, 10_000_000));
         assert!(!samples.is_met(1000, 69_000_000) && samples.is_met(1000, 70_000_001));
         assert!(!floor.is_met(1000, 19_000_000) && floor.is_met(1000, 20_000_000));
+    }
+
+    #[test]
+    fn two_halves_are_the_whole() {
+        let [first, second] = effort(Some(1000), Some(35)).of_floor(10).halves();
+        assert!(
+            !first.is_met(3, 0) && first.is_met(4, 0) && first.is_met(3, 10_000_000) && !first.is_met(2, 10_000_000)
+        );
+        assert!(!second.is_met(2, 9_000_000) && second.is_met(3, 0) && second.is_met(2, 10_000_000));
+        let [first, second] = effort(None, Some(1)).of_floor(10).halves();
+        assert!(first.is_met(3, 0) && second.is_met(2, 0) && !second.is_met(1, u64::MAX));
     }
 
     #[test]

@@ -47,7 +47,8 @@ impl Engine<'_> {
             for &at in &entries {
                 let workload = self.plan.entries[at].workload;
                 self.watchdog.begin(&workload.name);
-                let outcome = luck::shuffled(|| self.recorded_incarnation(at, round));
+                let mut places = self.luck.fork();
+                let outcome = luck::shuffled(&mut places, || self.recorded_incarnation(at, round));
                 outcome.map_err(|stop| self.within(stop, at, round as usize))?;
                 self.done += 1;
                 (self.on_progress)(Progress { workload: workload.name, done: self.done, of: self.total });

@@ -130,7 +130,7 @@ impl Attach for Script {
 fn plan_of(workloads: &[&'static Workload], effort: Effort) -> Plan {
     let setting = Setting::on(crate::sys::affinity::allowed().unwrap().cpus()[0]);
     let (entries, left_out) = lay_out(workloads, &[(Placement::Same, setting)]);
-    Plan::of_prices(entries, left_out, 2, effort)
+    Plan { seed: 1, ..Plan::of_prices(entries, left_out, 2, effort) }
 }
 
 fn engine_run(workloads: Vec<&'static Workload>, incarnations: u32, mode: CountingMode) -> (RunSamples, Vec<Progress>) {
@@ -144,17 +144,35 @@ fn engine_run(workloads: Vec<&'static Workload>, incarnations: u32, mode: Counti
 }
 
 #[test]
-fn workloads_take_turns_and_the_turn_moves_on() {
-    let (seen, told) = engine_run(vec![&FIRST, &SECOND], 2, CountingMode::Rusage);
-    assert_eq!(DIARY.take(), ["first", "floor", "second", "first", "floor"]);
-    assert_eq!(seen.ending, Ending::Complete);
-    assert_eq!(
-        told.iter().map(|progress| (progress.workload, progress.done, progress.of)).collect::<Vec<_>>(),
-        [("first", 1, 4), ("second", 2, 4), ("second", 3, 4), ("first", 4, 4)]
-    );
-    let first = &seen.workloads[0].incarnations;
-    assert_eq!((first.len(), first[0].samples.len(), first[0].floor.len()), (2, 10, 5));
-    assert!(first[0].counted.is_empty(), "nothing is counted on demand where there is no event");
+fn workloads_take_turns_in_any_order_and_a_floor_is_played_on_both_sides_of_its_workload() {
+    let rounds = |seed| {
+        let _alone = test_lock();
+        let effort = Effort { time: None, samples: Some(10) };
+        let plan = Plan { incarnations: 8, ops_per_sample: Some(10), seed, ..plan_of(&[&FIRST, &SECOND], effort) };
+        let mut told = Vec::new();
+        DIARY.take();
+        let seen = run(&plan, &mut Script(CountingMode::Rusage), &mut |progress| told.push(progress)).unwrap();
+        assert_eq!(seen.ending, Ending::Complete);
+        assert_eq!(
+            told.iter().map(|progress| (progress.done, progress.of)).collect::<Vec<_>>(),
+            (1..=16).map(|done| (done, 16)).collect::<Vec<_>>()
+        );
+        let first = &seen.workloads[0].incarnations;
+        assert_eq!((first.len(), first[0].samples.len(), first[0].floor.len()), (8, 10, 5));
+        assert!(first[0].counted.is_empty(), "nothing is counted on demand where there is no event");
+        // The end of one floor and the beginning of the next are one entry of the diary.
+        let diary = DIARY.take();
+        let played = |name: &str| diary.iter().filter(|entry| **entry == name).count();
+        assert_eq!((played("first"), played("second") <= 8), (8, true), "{diary:?}");
+        let is_between = |window: &[&str]| window[1] != "first" || (window[0], window[2]) == ("floor", "floor");
+        assert!(diary.windows(3).all(is_between) && diary.first() != Some(&"first"), "{diary:?}");
+        told.chunks(2).map(|round| [round[0].workload, round[1].workload]).collect::<Vec<_>>()
+    };
+    let orders = rounds(1);
+    assert!(orders.iter().all(|[one, other]| one != other), "each once in every round: {orders:?}");
+    assert!(orders.contains(&["first", "second"]) && orders.contains(&["second", "first"]), "{orders:?}");
+    assert_eq!(orders, rounds(1), "a seed repeats the order");
+    assert!((2..5).any(|seed| rounds(seed) != orders));
 }
 
 #[test]
@@ -175,7 +193,7 @@ fn ops_are_timed_one_by_one_by_the_same_parties_right_after_their_samples() {
     let plan = Plan { ops_per_sample: Some(20_000), latency: true, ..plan_of(&[&FIRST], effort) };
     DIARY.take();
     let seen = run(&plan, &mut Script(CountingMode::Rusage), &mut |_| ()).unwrap();
-    assert_eq!(DIARY.take(), ["first", "each", "floor", "first", "each", "floor"]);
+    assert_eq!(DIARY.take(), ["floor", "first", "each", "floor", "first", "each", "floor"]);
     for incarnation in &seen.workloads[0].incarnations {
         let latency = incarnation.latency.as_ref().unwrap();
         assert_eq!((latency.samples.len(), latency.samples[0].ops), (10, 10_000));
@@ -209,9 +227,13 @@ fn only_linux_threads_are_recorded_and_a_refusal_is_no_failure() {
 
 #[test]
 fn a_failure_keeps_what_was_seen_before_it() {
-    let (seen, _) = engine_run(vec![&FIRST, &FAILING, &SECOND], 2, CountingMode::Rusage);
+    let (seen, told) = engine_run(vec![&FIRST, &FAILING, &SECOND], 2, CountingMode::Rusage);
     assert_eq!(seen.ending, Ending::Failed("failing, incarnation 1: out of luck".to_string()));
-    assert_eq!(seen.workloads.iter().map(|workload| workload.incarnations.len()).collect::<Vec<_>>(), [1, 0, 0]);
+    let kept: Vec<(&str, usize)> =
+        seen.workloads.iter().map(|workload| (workload.workload.as_str(), workload.incarnations.len())).collect();
+    let before = |name| told.iter().filter(|progress| progress.workload == name).count();
+    assert_eq!(kept, [("first", before("first")), ("failing", 0), ("second", before("second"))]);
+    assert!(!told.is_empty(), "with this seed it is not the first");
 }
 
 #[test]

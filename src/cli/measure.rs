@@ -54,6 +54,10 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_OPS))]
     pub ops_per_sample: Option<u64>,
 
+    /// Repeat the order of the rounds and the places in memory of the run that has this seed in its document [default: a new one]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u32>,
+
     /// How to count kernel switches: CPU-wide, on the parties' threads, by getrusage, or not
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = PossibleValuesParser::new(CounterChoice::ALL.map(CounterChoice::name)))]
     pub counters: String,

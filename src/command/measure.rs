@@ -90,6 +90,7 @@ pub(super) fn measure(request: &Request<'_>) -> Result<SamplesDocument> {
         policy: plan.policy.map(|policy| policy.to_string()),
         nice: plan.nice,
         workers: Some(request.workers.into()),
+        seed: Some(plan.seed),
         handicap: plan.handicap.map(|handicap| format!("{}:{}", handicap.workload, handicap.share)),
     };
     Ok(SamplesDocument::of(started_at, host, settings, seen))
@@ -113,14 +114,16 @@ fn plan(request: &Request<'_>, leader: usize, processors: &Processors) -> Result
     if entries.is_empty() {
         return Err(nothing_to_measure(&left_out));
     }
+    let prices = Plan::of_prices(entries, left_out, arguments.incarnations, request.effort);
     Ok(Plan {
         ops_per_sample: arguments.ops_per_sample,
         latency: request.more.latency,
         record: request.more.layers || request.more.timeline,
         policy: arguments.policy,
         nice: arguments.nice,
+        seed: arguments.seed.unwrap_or(prices.seed),
         handicap: handicap()?,
-        ..Plan::of_prices(entries, left_out, arguments.incarnations, request.effort)
+        ..prices
     })
 }
 

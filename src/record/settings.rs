@@ -31,6 +31,9 @@ pub struct RunSettings {
     pub layers: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timeline: bool,
+    /// What the order of the rounds and the places in memory were drawn with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u32>,
     /// A workload that was made slower on purpose, for a test: `thread-pipe:0.06`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handicap: Option<String>,
