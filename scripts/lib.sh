@@ -183,8 +183,10 @@ test_binary() {
 # Both are run even if the first fails.
 black_box_tests() {
   local code=0
-  cargo test --locked --test it -- --test-threads=$(($(nproc) + 1)) --skip measuring:: || code=$?
-  cargo test --locked --test it -- --test-threads=1 measuring:: || code=$?
+  # A shell ignores SIGINT in what it starts in the background, whose children would, too.
+  local cargo=(env --default-signal=INT,QUIT cargo)
+  "${cargo[@]}" test --locked --test it -- --test-threads=$(($(nproc) + 1)) --skip measuring:: || code=$?
+  "${cargo[@]}" test --locked --test it -- --test-threads=1 measuring:: || code=$?
   return $code
 }
 

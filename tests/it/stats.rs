@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::machine::{Ability, can, needs};
 use crate::support::{
-    CTXPROF, Done, Nobody, children_of, command, finish, pid_of, run, runs, signal, start, switcher, wait_until,
-    wait_until_handled,
+    CTXPROF, Done, Nobody, Program, children_of, command, finish, pid_of, run, runs, signal, start, switcher,
+    wait_until, wait_until_handled,
 };
 
 /// Options of a report on stderr that is read, and takes no second for prices.
@@ -292,20 +292,19 @@ fn what_is_to_be_left_running_is_not_waited_for() {
 
 #[test]
 fn a_process_that_runs_is_watched_for_a_while_or_to_its_end() {
-    let mut program = command("switcher spin 1000").spawn().unwrap();
-    wait_until("a second of CPU time", || ticks_of(pid_of(&program)) > 100);
-    let for_a_while = stat(&format!("-p {} --for 0.3", program.id()));
+    let mut program = Program::start("switcher spin 1000");
+    wait_until("a second of CPU time", || ticks_of(program.pid()) > 100);
+    let for_a_while = stat(&format!("-p {} --for 0.3", program.pid()));
     assert_eq!(for_a_while["ended"], "goes-on");
     let figure = |figures: &Value, name: &str| figures[name].as_u64().unwrap();
     let (on_cpu, elapsed) = (figure(&for_a_while["totals"], "on_cpu_ns"), figure(&for_a_while, "elapsed_ns"));
     // Its one thread had no more of a CPU than there was; a tick's worth may be booked late.
     assert!(on_cpu > 0 && on_cpu < elapsed + 20_000_000, "what it did before is not told: {for_a_while}");
-    let watch = start(&format!("ctxprof stat {JSON} -p {}", program.id()));
+    let watch = start(&format!("ctxprof stat {JSON} -p {}", program.pid()));
     wait_until_handled(pid_of(&watch), Signal::SIGINT);
     // It looks at the program before it can find it gone.
     sleep(Duration::from_millis(300));
-    program.kill().unwrap();
-    program.wait().unwrap();
+    program.kill();
     let to_its_end = document(&finish(watch).expect(0, &[]));
     assert_eq!(to_its_end["ended"], "gone", "{to_its_end}");
 }
@@ -314,10 +313,8 @@ fn a_process_that_runs_is_watched_for_a_while_or_to_its_end() {
 fn threads_and_children_that_come_and_go_in_a_watched_process_count() {
     needs!(Root);
     for (mode, each) in [("threads", 20), ("children", 20)] {
-        let mut program = command(&format!("switcher {mode} 1000000 {each}")).spawn().unwrap();
-        let document = stat(&format!("-p {} --for 1", program.id()));
-        program.kill().unwrap();
-        program.wait().unwrap();
+        let program = Program::start(&format!("switcher {mode} 1000000 {each}"));
+        let document = stat(&format!("-p {} --for 1", program.pid()));
         let (switches, threads) =
             (document["totals"]["switches"].as_u64().unwrap(), document["totals"]["threads"].as_u64().unwrap());
         // One after another: on a busy machine each takes a tenth of a second.
@@ -328,14 +325,12 @@ fn threads_and_children_that_come_and_go_in_a_watched_process_count() {
 
 #[test]
 fn ctrl_c_ends_the_watching_and_not_the_process() {
-    let mut program = command("sleep 100").spawn().unwrap();
-    let watch = start(&format!("ctxprof stat --price none -p {}", program.id()));
+    let program = Program::start("sleep 1000");
+    let watch = start(&format!("ctxprof stat --price none -p {}", program.pid()));
     wait_until_handled(pid_of(&watch), Signal::SIGINT);
     signal(&watch, Signal::SIGINT);
     finish(watch).expect(0, &["goes on; watched for"]);
-    assert!(runs(pid_of(&program)));
-    program.kill().unwrap();
-    program.wait().unwrap();
+    assert!(runs(program.pid()));
 }
 
 #[test]
@@ -352,21 +347,19 @@ fn ctxprof_does_not_watch_itself_and_its_parent_without_it() {
 #[test]
 fn somebody_elses_process_is_watched_where_proc_shows_it() {
     needs!(Root);
-    let mut program = command("switcher threads 1000000 5").spawn().unwrap();
+    let program = Program::start("switcher threads 1000000 5");
     let nobody = Nobody::new();
-    let done = nobody.run(&format!("stat {JSON} -p {} --for 1", program.id())).expect(0, &[]);
+    let done = nobody.run(&format!("stat {JSON} -p {} --for 1", program.pid())).expect(0, &[]);
     let seen = document(&done);
     assert!(seen["totals"]["on_cpu_ns"].as_u64().unwrap() > 0, "{seen}");
     assert!(warned(&seen, "ended-unseen"), "without rights there are no exit records: {seen}");
     let script = format!(
         "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid=65534 --regid=65534 --clear-groups {} stat -p {}",
         nobody.binary().display(),
-        program.id()
+        program.pid()
     );
     let done: Done = command("unshare -m sh -c").arg(script).output().unwrap().into();
     done.expect(125, &["hidepid"]);
-    program.kill().unwrap();
-    program.wait().unwrap();
 }
 
 #[test]
@@ -422,10 +415,8 @@ fn perfs_counters_on_the_threads_count_what_the_books_have() {
     let (perf, books) = (switches["total"].as_f64().unwrap(), document["totals"]["switches"].as_f64().unwrap());
     // Perf counts from the program's first instruction on; until then it may have been preempted.
     assert!(500.0 <= perf && perf <= books, "{document}");
-    let mut program = command("switcher sleeps 1000000").spawn().unwrap();
-    let document = stat(&format!("--counters thread -p {} --for 0.3", program.id()));
-    program.kill().unwrap();
-    program.wait().unwrap();
+    let program = Program::start("switcher sleeps 1000000");
+    let document = stat(&format!("--counters thread -p {} --for 0.3", program.pid()));
     let perf = document["counting"]["counters"][0]["total"].as_f64().unwrap();
     assert!(perf > 100.0, "{document}");
 }

@@ -90,6 +90,32 @@ pub fn start(line: &str) -> Child {
     command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// A program that goes on until it is killed, at the latest when the test that started it ends, however that ends.
+#[derive(Debug)]
+pub struct Program(Child);
+
+impl Program {
+    /// Starts a command of these words.
+    pub fn start(line: &str) -> Program {
+        Program(command(line).stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    pub fn pid(&self) -> Pid {
+        pid_of(&self.0)
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// What a started command did.
 ///
 /// # Panics
