@@ -12,6 +12,7 @@ pub mod footprint;
 pub mod latency;
 pub mod records;
 mod ring;
+pub mod speed;
 pub mod trial;
 pub mod watched;
 
@@ -36,6 +37,12 @@ pub struct RunSamples {
     /// What reading the clock costs: a sample's time is not known better.
     #[serde(default)]
     pub clock_read_ns: Option<u64>,
+    /// What the stretch of arithmetic takes at full speed by the runs kept before, ns; `None` where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_ns: Option<f64>,
+    /// How long the run waited for its core to reach that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_ns: Option<u64>,
     /// When the first op of all was played, on the monotonic clock; `None` if none was.
     pub first_op_at_ns: Option<MonotonicNs>,
 }
@@ -159,6 +166,9 @@ pub struct WorkloadSamples {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ring: Option<RingShape>,
     pub incarnations: Vec<Incarnation>,
+    /// How many of them were played again at the end, because the core was slow in the first place.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeated: u32,
     /// The same loops with nothing attached, where the counters themselves slow them; else empty.
     pub uncounted: Vec<Incarnation>,
     /// The same loops with counters that slow them, each in a pass of its own.
@@ -167,6 +177,11 @@ pub struct WorkloadSamples {
     /// What was recorded of each switch, in a pass of its own; `None` where that was not asked for or not to be had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<Recording>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde wants it
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What was seen in a pass of its own.
@@ -329,7 +344,7 @@ pub struct Sample {
     pub own_switches: Option<u64>,
     /// What the kernel booked on the parties' threads meanwhile.
     pub parties: PartyUsage,
-    /// How long a fixed stretch of arithmetic took, the shorter of one before and one after: the core's own speed.
+    /// How long a fixed stretch of arithmetic took, the longer of one before and one after: the core's own speed.
     pub yardstick_ns: u64,
     /// One per counter of [`Counting::counters`]; `None` for one that did not count then.
     pub counts: Vec<Option<u64>>,
@@ -429,6 +444,7 @@ impl WorkloadSamples {
             cpus: vec![0],
             ring: None,
             incarnations,
+            repeated: 0,
             uncounted: Vec::new(),
             passes: Vec::new(),
             recording: None,

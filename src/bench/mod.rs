@@ -33,6 +33,7 @@ use crate::bench::sampler::{Length, Sampler};
 use crate::counter::meter::{Attach, Attached, Reading};
 use crate::host::limits;
 use crate::host::surroundings::Surveyor;
+use crate::sample::speed;
 use crate::sample::{CounterTimes, CountingMode, Ending, Incarnation, LeftOut, RunSamples, Sample, WorkloadSamples};
 use crate::sys::affinity::{self, Pinned};
 use crate::sys::clock::{monotonic_ns, read_cost_ns};
@@ -59,6 +60,10 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
     let _applied =
         Applied::to(plan.policy, plan.nice).map_err(|errno| limits::explain_policy(errno, plan.policy, plan.nice))?;
     let watchdog = Watchdog::start()?;
+    let waited_ns = plan.reference_ns.filter(|_| !plan.patience.is_zero()).map(|reference_ns| {
+        watchdog.begin(&"waiting for full speed");
+        yardstick::wait_for_full_speed(reference_ns, plan.patience.as_nanos() as u64, || watchdog.progress())
+    });
     let cpus = first.setting.cpus();
     let attached = attach.attach(&cpus)?;
     let mut engine = Engine {
@@ -90,6 +95,8 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
         left_out: plan.left_out.iter().cloned().chain(refused.into_iter().flatten()).collect(),
         ending,
         clock_read_ns: Some(read_cost_ns()),
+        reference_ns: plan.reference_ns,
+        waited_ns,
         first_op_at_ns,
     })
 }
@@ -147,23 +154,61 @@ impl Engine<'_> {
                 if self.refused[at].is_some() {
                     continue;
                 }
-                let workload = self.plan.entries[at].workload;
-                self.watchdog.begin(&workload.name);
-                self.watch(at)?;
-                let mut incarnation = Incarnation::default();
-                let mut places = self.luck.fork();
-                let outcome = luck::shuffled(&mut places, || self.incarnation(at, pass, &mut incarnation));
+                let (incarnation, outcome) = self.turn(at, pass)?;
                 if !incarnation.samples.is_empty() {
                     (pass.into)(&mut self.workloads[at]).push(incarnation);
                 }
-                if let Err(Stop::Refused(error)) = &outcome {
-                    self.refused[at] = Some(self.plan.entries[at].left_out(format!("{error:#}"), None));
-                } else {
-                    outcome.map_err(|stop| self.within(stop, at, round))?;
-                }
-                self.done += 1;
-                (self.on_progress)(Progress { workload: workload.name, done: self.done, of: self.total });
+                self.after(at, round, outcome)?;
             }
+        }
+        Ok(())
+    }
+
+    /// An entry's turn: what was taken, even if it ended early.
+    fn turn(&mut self, at: usize, pass: &Pass) -> Result<(Incarnation, Result<(), Stop>), Stop> {
+        self.watchdog.begin(&self.plan.entries[at].workload.name);
+        self.watch(at)?;
+        let mut incarnation = Incarnation::default();
+        let mut places = self.luck.fork();
+        let outcome = luck::shuffled(&mut places, || self.incarnation(at, pass, &mut incarnation));
+        Ok((incarnation, outcome))
+    }
+
+    /// What comes after an entry's turn in a round.
+    fn after(&mut self, at: usize, round: usize, outcome: Result<(), Stop>) -> Result<(), Stop> {
+        if let Err(Stop::Refused(error)) = &outcome {
+            self.refused[at] = Some(self.plan.entries[at].left_out(format!("{error:#}"), None));
+        } else {
+            outcome.map_err(|stop| self.within(stop, at, round))?;
+        }
+        self.done += 1;
+        let workload = self.plan.entries[at].workload.name;
+        (self.on_progress)(Progress { workload, done: self.done, of: self.total });
+        Ok(())
+    }
+
+    /// Plays those repetitions of a pass once more during most of which the core was slow, and keeps what is seen then, whatever it
+    /// is: the core's own speed alone decides, never a price. Across CPUs cores come out of idle all the time, and none is judged.
+    fn repeat_slowed(&mut self, pass: &Pass) -> Result<(), Stop> {
+        let all = || self.workloads.iter().flat_map(|workload| &workload.incarnations);
+        let quickest_ns = speed::quickest_ns(all().flat_map(|incarnation| &incarnation.samples));
+        let Some(full_speed_ns) = speed::full_speed_ns(self.plan.reference_ns, quickest_ns) else { return Ok(()) };
+        let slowed_of = |&at: &usize| {
+            let each = self.workloads[at].incarnations.iter().enumerate();
+            let slowed = each.filter(|(_, incarnation)| speed::are_mostly_slowed(&incarnation.samples, full_speed_ns));
+            slowed.map(|(number, _)| (at, number)).collect::<Vec<_>>()
+        };
+        let is_judged = |at: &&usize| self.refused[**at].is_none() && !self.plan.entries[**at].setting.is_apart();
+        let mut slowed: Vec<(usize, usize)> = pass.entries.iter().filter(is_judged).flat_map(slowed_of).collect();
+        self.luck.shuffle(&mut slowed);
+        self.total += slowed.len() as u32;
+        for (at, number) in slowed {
+            let (incarnation, outcome) = self.turn(at, pass)?;
+            if outcome.is_ok() {
+                self.workloads[at].incarnations[number] = incarnation;
+                self.workloads[at].repeated += 1;
+            }
+            self.after(at, number, outcome)?;
         }
         Ok(())
     }
@@ -345,6 +390,7 @@ fn nothing_yet(entry: &Entry) -> WorkloadSamples {
         cpus: setting.cpus(),
         ring: setting.ring,
         incarnations: Vec::new(),
+        repeated: 0,
         uncounted: Vec::new(),
         passes: Vec::new(),
         recording: None,

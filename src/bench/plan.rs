@@ -31,6 +31,10 @@ pub struct Plan {
     pub nice: Option<i32>,
     /// Whether every switch is recorded, in a pass of its own.
     pub record: bool,
+    /// What the stretch of arithmetic takes at full speed by the runs kept before, ns.
+    pub reference_ns: Option<f64>,
+    /// For how long the core may be waited for to reach that.
+    pub patience: Duration,
     /// What the order of the rounds and the places in memory are drawn with.
     pub seed: u32,
     /// For tests.
@@ -50,6 +54,8 @@ impl Plan {
             policy: None,
             nice: None,
             record: false,
+            reference_ns: None,
+            patience: Duration::ZERO,
             seed: fastrand::u32(..),
             handicap: None,
         }

@@ -156,7 +156,7 @@ impl<'a> Sampler<'a> {
             elapsed_ns: played.elapsed_ns,
             own_switches: played.own_switches,
             parties,
-            yardstick_ns: yardstick_before_ns.min(yardstick_after_ns),
+            yardstick_ns: yardstick_before_ns.max(yardstick_after_ns),
             counts,
         })
     }

@@ -226,6 +226,40 @@ fn only_linux_threads_are_recorded_and_a_refusal_is_no_failure() {
 }
 
 #[test]
+fn what_a_slow_core_played_is_played_once_more_at_the_end() {
+    let _alone = test_lock();
+    let effort = Effort { time: None, samples: Some(10) };
+    // No core takes a nanosecond for the stretch.
+    let patience = Duration::from_millis(5);
+    let plan =
+        Plan { reference_ns: Some(1.0), patience, ops_per_sample: Some(10), ..plan_of(&[&FIRST, &SECOND], effort) };
+    let mut told = Vec::new();
+    DIARY.take();
+    let seen = run(&plan, &mut Script(CountingMode::Rusage), &mut |progress| told.push(progress)).unwrap();
+    assert_eq!(seen.ending, Ending::Complete);
+    assert_eq!(told.last().map(|progress| (progress.done, progress.of)), Some((8, 8)), "each of four, twice");
+    assert_eq!(DIARY.take().iter().filter(|entry| **entry == "first").count(), 4);
+    for workload in &seen.workloads {
+        assert_eq!((workload.incarnations.len(), workload.repeated), (2, 2), "{}", workload.workload);
+        assert!(workload.incarnations.iter().all(|incarnation| incarnation.samples.len() == 10));
+    }
+    assert!(seen.waited_ns.unwrap() >= 5_000_000);
+    assert_eq!(seen.reference_ns, Some(1.0));
+}
+
+#[test]
+fn a_core_that_nothing_is_known_of_is_not_waited_for() {
+    let _alone = test_lock();
+    let plan = Plan {
+        patience: Duration::from_secs(100),
+        ops_per_sample: Some(10),
+        ..plan_of(&[&SECOND], Effort { time: None, samples: Some(2) })
+    };
+    let seen = run(&plan, &mut Script(CountingMode::Rusage), &mut |_| ()).unwrap();
+    assert_eq!((seen.waited_ns, seen.reference_ns), (None, None));
+}
+
+#[test]
 fn a_failure_keeps_what_was_seen_before_it() {
     let (seen, told) = engine_run(vec![&FIRST, &FAILING, &SECOND], 2, CountingMode::Rusage);
     assert_eq!(seen.ending, Ending::Failed("failing, incarnation 1: out of luck".to_string()));

@@ -58,9 +58,18 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u32>,
 
+    /// Wait up to this many seconds for the CPU to reach the full speed that runs kept before have seen; not part of --time
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = patience)]
+    pub patience: Duration,
+
     /// How to count kernel switches: CPU-wide, on the parties' threads, by getrusage, or not
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = PossibleValuesParser::new(CounterChoice::ALL.map(CounterChoice::name)))]
     pub counters: String,
+}
+
+/// Seconds, none included: not to wait.
+fn patience(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { seconds(text) }
 }
 
 impl MeasureArgs {

@@ -1,7 +1,7 @@
 //! From a command line to samples: what every command does that measures workloads.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Error, Result, anyhow, bail};
 
@@ -17,7 +17,7 @@ use crate::host::placement::{PlaceChoice, Processors};
 use crate::host::probe;
 use crate::record::samples::SamplesDocument;
 use crate::record::settings::RunSettings;
-use crate::record::timestamp;
+use crate::record::{Tool, pace, store, timestamp};
 use crate::sample::{LeftOut, Placement, RingShape};
 use crate::workload::Workload;
 use crate::workload::session::Setting;
@@ -63,13 +63,21 @@ pub(super) fn measure(request: &Request<'_>) -> Result<SamplesDocument> {
         (_, cpu) => cpu,
     };
     let (place, processors) = place(leader)?;
-    let plan = plan(request, place.cpu, &processors)?;
     let host = probe::facts(root, Some(&place), &processors);
+    let plan = Plan {
+        reference_ns: pace::reference_ns(&store::folders(), &Tool::this(), &host),
+        patience: arguments.patience,
+        ..plan(request, place.cpu, &processors)?
+    };
     let choice = arguments.counter_choice();
     let mut ladder = Ladder::new(choice);
     let mut bar = Bar::new(!request.quiet && !request.no_progress);
     let seen = bench::run(&plan, &mut ladder, &mut |progress| bar.show(progress))?;
     bar.finish();
+    if let Some(waited) = seen.waited_ns.map(Duration::from_nanos).filter(|&waited| waited >= WORTH_A_WORD) {
+        let (seconds, cpu) = (waited.as_secs_f64(), place.cpu);
+        output::say_unless(request.quiet, &format!("waited {seconds:.1} s for CPU {cpu} to reach full speed"));
+    }
     let mut names: Vec<&str> = Vec::new();
     for entry in &plan.entries {
         if !names.contains(&entry.workload.name) {
@@ -95,6 +103,9 @@ pub(super) fn measure(request: &Request<'_>) -> Result<SamplesDocument> {
     };
     Ok(SamplesDocument::of(started_at, host, settings, seen))
 }
+
+/// A wait for the core that is shorter is nobody's concern.
+const WORTH_A_WORD: Duration = Duration::from_millis(100);
 
 /// What is to be measured, with all that takes long made beforehand.
 fn plan(request: &Request<'_>, leader: usize, processors: &Processors) -> Result<Plan> {

@@ -12,7 +12,7 @@ use crate::command::output::{self, deliver};
 use crate::command::{Outcome, ended, sort};
 use crate::record::run::{RunDocument, from_samples};
 use crate::record::samples::SamplesDocument;
-use crate::record::{pace, reader, store};
+use crate::record::{reader, store};
 use crate::render::Report;
 use crate::sample::Ending;
 use crate::sys::signal;
@@ -29,7 +29,7 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
     let mut document = from_samples(&samples);
     let mut outcome = Outcome::Done;
     let delivered = if document.body.results.iter().any(|result| result.samples.taken > 0) {
-        keep(&mut document, arguments);
+        keep(&document, arguments);
         sort(&mut document, arguments.sort);
         let delivered = deliver(&document, &arguments.output, color);
         let compared = against_baseline(&document, baseline, arguments, color).map(|of_baseline| outcome = of_baseline);
@@ -80,15 +80,12 @@ fn samples(arguments: &RunArgs) -> Result<SamplesDocument> {
     measure(&request)
 }
 
-/// Keeps the run for later, with what those kept before say of it. That it could not be kept is no reason to withhold it now.
-fn keep(document: &mut RunDocument, arguments: &RunArgs) {
+/// Keeps the run for later. That it could not be kept is no reason to withhold it now.
+fn keep(document: &RunDocument, arguments: &RunArgs) {
     if arguments.no_save {
         return;
     }
-    let kept = store::folder().and_then(|folder| {
-        document.warnings.extend(pace::beside_kept_runs(&folder, document));
-        store::keep(&folder, &document.started_at, &document.json()?)
-    });
+    let kept = store::folder().and_then(|folder| store::keep(&folder, &document.started_at, &document.json()?));
     match kept {
         Ok(path) if !arguments.quiet => output::say(&format!("kept as {}", path.display())),
         Ok(_) => {}

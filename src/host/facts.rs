@@ -13,6 +13,9 @@ pub struct Facts {
     /// `uname -m`.
     pub architecture: String,
     pub cpu_model: Option<String>,
+    /// What the processor says that it is; `None` where it cannot be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor: Option<Processor>,
     /// In the kernel's list format, as are the other lists.
     pub online_cpus: Option<String>,
     pub allowed_cpus: Option<String>,
@@ -47,6 +50,26 @@ pub struct Facts {
     pub pinned_because: String,
 }
 
+/// A processor by its own word, which no hypervisor's configuration renames.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Processor {
+    pub family: u32,
+    pub model: u32,
+    pub stepping: u32,
+    /// How fast its time-stamp counter counts, measured.
+    pub tsc_khz: f64,
+}
+
+impl Processor {
+    /// By so much two measurements of one time-stamp counter differ at most.
+    const TSC_TOLERANCE: f64 = 0.001;
+
+    fn is_like(self, other: Processor) -> bool {
+        let kind = |each: Processor| (each.family, each.model, each.stepping);
+        kind(self) == kind(other) && (self.tsc_khz / other.tsc_khz - 1.0).abs() < Processor::TSC_TOLERANCE
+    }
+}
+
 /// A cache, as the kernel or, in a guest, the hypervisor describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cache {
@@ -67,11 +90,39 @@ impl Cache {
 }
 
 impl Facts {
+    /// Whether the two are of one sort of processor, at one clock: by its own word, and by its name where one of them has no other.
+    pub fn is_same_processor(&self, other: &Facts) -> bool {
+        match (self.processor, other.processor) {
+            (Some(one), Some(other)) => one.is_like(other),
+            _ => self.cpu_model == other.cpu_model,
+        }
+    }
+
     /// Where the parties ran and why, as reports say it.
     pub fn pinned_to(&self) -> String {
         match self.pinned_cpu {
             Some(cpu) => format!("CPU {cpu} ({})", self.pinned_because),
             None => "any CPU".to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_is_known_by_its_own_word_and_else_by_its_name() {
+        let host = |name: &str, stepping: u32, tsc_khz: f64| Facts {
+            cpu_model: Some(name.to_string()),
+            processor: Some(Processor { family: 25, model: 1, stepping, tsc_khz }),
+            ..Facts::default()
+        };
+        let here = host("AMD EPYC", 1, 2_450_000.0);
+        assert!(here.is_same_processor(&host("renamed by a hypervisor", 1, 2_450_900.0)));
+        assert!(!here.is_same_processor(&host("AMD EPYC", 1, 2_600_000.0)));
+        assert!(!here.is_same_processor(&host("AMD EPYC", 2, 2_450_000.0)));
+        let unasked = |name: &str| Facts { processor: None, ..host(name, 0, 0.0) };
+        assert!(here.is_same_processor(&unasked("AMD EPYC")) && !here.is_same_processor(&unasked("another")));
     }
 }

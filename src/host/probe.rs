@@ -23,6 +23,7 @@ pub fn facts(root: &Path, place: Option<&Place>, processors: &Processors) -> Fac
         kernel_build: uname_field(|name| name.version()),
         architecture: uname_field(|name| name.machine()),
         cpu_model: cpu_model(root),
+        processor: cpuid::processor(),
         online_cpus: Some(processors.online.to_string()).filter(|list| !list.is_empty()),
         allowed_cpus: Some(processors.allowed.to_string()),
         hypervisor: hypervisor(root),

@@ -124,7 +124,7 @@ fn switches_per_op(pair: &Pair) -> f64 {
 fn own_figure(pair: &Pair, figure: OwnFigure) -> Option<f64> {
     let workload = pair.own.workloads.first()?;
     let timed = workload.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
-    let yardstick = Yardstick::of(timed).with_clock(pair.own.clock_read_ns);
+    let yardstick = Yardstick::of(timed).with_clock(pair.own.clock_read_ns).with_reference(pair.own.reference_ns);
     let row = summary::summarize(workload, &pair.own.counting, yardstick);
     match figure {
         OwnFigure::Mean => row.mean_ns_per_op,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::checks;
 use crate::record::Document;
+use crate::record::pace;
 use crate::record::samples::{SamplesBody, SamplesDocument};
 use crate::record::settings::RunSettings;
 use crate::sample::records::SWITCH_RECORDS;
@@ -26,6 +27,12 @@ pub struct RunBody {
     /// that was slowed from end to end shows beside another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yardstick_ns: Option<f64>,
+    /// What it took in the runs kept before on this processor, the median of the quicker half: full speed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_ns: Option<f64>,
+    /// How long the run waited for its core to reach that, s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_s: Option<f64>,
     pub results: Vec<RunResult>,
     #[serde(default)]
     pub ratio: Option<Ratio>,
@@ -153,10 +160,11 @@ pub struct SampleCounts {
 
 /// Works a run's samples out: the same samples give the same document, now or read from a file.
 pub fn from_samples(document: &SamplesDocument) -> RunDocument {
-    let RunSamples { counting, workloads, left_out, ending, clock_read_ns, .. } = &document.body.seen;
+    let RunSamples { counting, workloads, left_out, ending, clock_read_ns, reference_ns, waited_ns, .. } =
+        &document.body.seen;
     let timed =
         workloads.iter().flat_map(|workload| &workload.incarnations).flat_map(|incarnation| &incarnation.samples);
-    let yardstick = Yardstick::of(timed).with_clock(*clock_read_ns);
+    let yardstick = Yardstick::of(timed).with_clock(*clock_read_ns).with_reference(*reference_ns);
     let rows: Vec<Row> = workloads.iter().map(|samples| summary::summarize(samples, counting, yardstick)).collect();
     let body = RunBody {
         counting: CountingSummary {
@@ -164,7 +172,9 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
             absent: counting.absent.clone(),
             refused: counting.refused.clone(),
         },
-        yardstick_ns: yardstick.full_speed_ns(),
+        yardstick_ns: yardstick.quickest_ns(),
+        reference_ns: *reference_ns,
+        waited_s: waited_ns.map(|ns| ns as f64 / 1e9),
         results: rows
             .iter()
             .zip(workloads)
@@ -182,7 +192,10 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
         host: document.host.clone(),
         settings: document.settings.clone(),
         body,
-        warnings: warnings(document, &rows),
+        warnings: warnings(document, &rows)
+            .into_iter()
+            .chain(pace::beside_reference(*reference_ns, yardstick.quickest_ns()))
+            .collect(),
     }
 }
 

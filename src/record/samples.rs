@@ -158,6 +158,8 @@ mod tests {
             left_out: vec![],
             ending: Ending::Complete,
             clock_read_ns: None,
+            reference_ns: None,
+            waited_ns: None,
             first_op_at_ns: None,
         }
     }

@@ -77,6 +77,8 @@ impl SweepDocument {
         let body = RunBody {
             counting: self.body.counting.clone(),
             yardstick_ns: None,
+            reference_ns: None,
+            waited_s: None,
             results: self.body.results.clone(),
             ratio: None,
             ratios: Vec::new(),

@@ -239,6 +239,7 @@ impl Cell {
         let Some(value) = value else { return Cell::Absent };
         let median = show(value.median);
         let text = match value.relative_half_width() {
+            _ if value.is_at_most() => format!("≤ {median}"),
             // From 100 % on, a decimal says nothing and takes the width of a narrow terminal.
             Some(share) if interval => format!("{median} ±{:.*}%", usize::from(share < 0.9995), share * 100.0),
             _ => median,
@@ -251,6 +252,7 @@ impl Cell {
         let Some(value) = value else { return Cell::Absent };
         let text = match (value.low, value.high) {
             (Some(low), Some(high)) => format!("{} [{}, {}]", show(value.median), show(low), show(high)),
+            (None, Some(_)) => format!("≤ {}", show(value.median)),
             _ => show(value.median),
         };
         Cell::Estimate { value, text }

@@ -1,5 +1,6 @@
 //! Which of a workload's samples its figures are taken from.
 
+use crate::sample::speed;
 use crate::sample::{Counting, CountingMode, Incarnation, PartyUsage, Sample, WorkloadSamples};
 use crate::summary::estimate::median;
 
@@ -21,34 +22,31 @@ pub(super) const FEWEST_CLEAN: usize = 3;
 /// three is not the odd one's.
 const FEWEST_USABLE: usize = 3;
 
-/// A core is slowed when it takes longer for a fixed stretch of arithmetic than it can, by this factor.
-///
-/// Beside a busy hardware thread it takes 1.2 to 1.3 times as long, undisturbed within 1 %.
-const SLOWED: f64 = 1.1;
-/// The core's full speed is that of the quickest samples; not of the very quickest, which may be a misread clock.
-const QUICKEST: f64 = 0.1;
-
 /// What a run's samples are measured by: the core's full speed, and the clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Yardstick {
     /// What a reading of the clock costs; 0 where nobody measured it.
     clock_read_ns: u64,
-    /// What the stretch takes at full speed; `None` where there is nothing to judge by.
-    full_speed_ns: Option<f64>,
+    /// What the stretch took in the quickest samples; `None` where nobody timed it.
+    quickest_ns: Option<f64>,
+    /// What it takes by the runs kept before.
+    reference_ns: Option<f64>,
 }
 
 impl Yardstick {
     /// Full speed as these samples know it: all of a run's, so that one workload's bad luck shows against the others.
     pub fn of<'s>(samples: impl Iterator<Item = &'s Sample>) -> Yardstick {
-        let mut stretches: Vec<u64> = samples.map(|sample| sample.yardstick_ns).filter(|&ns| ns > 0).collect();
-        stretches.sort_unstable();
-        let at = (stretches.len() as f64 * QUICKEST) as usize;
-        Yardstick { clock_read_ns: 0, full_speed_ns: stretches.get(at).map(|&ns| ns as f64) }
+        Yardstick { clock_read_ns: 0, quickest_ns: speed::quickest_ns(samples), reference_ns: None }
     }
 
-    /// What the stretch takes at the run's full speed, ns.
-    pub fn full_speed_ns(self) -> Option<f64> {
-        self.full_speed_ns
+    /// What the stretch took in the run's quickest samples, ns.
+    pub fn quickest_ns(self) -> Option<f64> {
+        self.quickest_ns
+    }
+
+    /// The same, with what the stretch takes by the runs kept before: a run that was slow from end to end does not know it itself.
+    pub fn with_reference(self, reference_ns: Option<f64>) -> Yardstick {
+        Yardstick { reference_ns, ..self }
     }
 
     /// The same, with what a reading of the clock costs.
@@ -61,10 +59,10 @@ impl Yardstick {
         self.clock_read_ns as f64 / sample.elapsed_ns.max(1) as f64
     }
 
-    /// Whether the core ran slower than it can: a hardware thread was busy beside it, here or on the host, or its
-    /// frequency was low.
+    /// Whether the core ran slower than it can.
     pub(super) fn is_slowed(self, sample: &Sample) -> bool {
-        self.full_speed_ns.is_some_and(|full_speed_ns| sample.yardstick_ns as f64 > SLOWED * full_speed_ns)
+        let full_speed_ns = speed::full_speed_ns(self.reference_ns, self.quickest_ns);
+        full_speed_ns.is_some_and(|full_speed_ns| speed::is_slowed(sample, full_speed_ns))
     }
 }
 

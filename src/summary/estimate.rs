@@ -33,6 +33,16 @@ impl Estimate {
         Estimate { low: self.low.map(|low| low - blur), high: self.high.map(|high| high + blur), ..self }
     }
 
+    /// The same as an upper bound: what it is an estimate of may be any less.
+    pub fn at_most(self) -> Estimate {
+        Estimate { low: None, high: self.high.or(Some(self.median)), ..self }
+    }
+
+    /// Whether it is an upper bound.
+    pub fn is_at_most(&self) -> bool {
+        self.low.is_none() && self.high.is_some()
+    }
+
     /// The larger of the interval's two halves, as a share of the median.
     pub fn relative_half_width(&self) -> Option<f64> {
         let half = (self.high? - self.median).max(self.median - self.low?);

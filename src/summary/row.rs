@@ -43,6 +43,8 @@ pub struct Row {
     pub samples_clean: usize,
     /// Those during which the core itself ran slower than it can.
     pub samples_slowed: usize,
+    /// Incarnations that were played again at the end for that.
+    pub repeated: u32,
     /// Whether a disturbed sample can be told at all.
     pub tells_disturbed: bool,
     /// Whether the figures are of the clean samples only, or of all for want of clean ones.
@@ -166,6 +168,11 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
     let resolution = used().next().map_or(0.0, |sample| yardstick.resolution(sample));
     let each_price = || prices.iter().flatten();
     let each_round = || rounds.iter().flatten();
+    let samples_taken = timed().count();
+    let samples_slowed = timed().filter(|sample| judge.is_slowed(sample)).count();
+    // For want of samples at full speed the figures are of a slow core: at most so much.
+    let is_slow = !chosen.clean_only && samples_slowed * 2 > samples_taken;
+    let bounded = |price: Option<Estimate>| if is_slow { price.map(Estimate::at_most) } else { price };
     Row {
         workload: samples.workload.clone(),
         kind: samples.kind,
@@ -175,24 +182,28 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         placement: samples.placement,
         cpus: samples.cpus.clone(),
         ring: samples.ring,
-        cpu_ns_per_op: Estimate::over(each_price().filter_map(|prices| prices.cpu_ns_per_op)),
-        ns_per_op: Estimate::over(each_price().map(|prices| prices.ns_per_op)).map(|price| price.blurred(resolution)),
+        cpu_ns_per_op: bounded(Estimate::over(each_price().filter_map(|prices| prices.cpu_ns_per_op))),
+        ns_per_op: bounded(
+            Estimate::over(each_price().map(|prices| prices.ns_per_op)).map(|price| price.blurred(resolution)),
+        ),
         mean_ns_per_op: mean_ns_per_op(timed()),
         switches,
         kernel_switches_per_op,
         voluntary_per_op,
         involuntary_per_op,
-        ns_per_switch: Estimate::over(each_round().map(|round| round.ns_per_switch))
-            .map(|price| price.blurred(resolution)),
-        floor_ns_per_op: Estimate::over(each_price().filter_map(|prices| prices.floor)),
-        net_ns_per_switch: Estimate::over(each_round().filter_map(|round| round.net_ns_per_switch)),
-        net_cpu_ns_per_switch: Estimate::over(each_round().filter_map(|round| round.net_cpu_ns_per_switch)),
+        ns_per_switch: bounded(
+            Estimate::over(each_round().map(|round| round.ns_per_switch)).map(|price| price.blurred(resolution)),
+        ),
+        floor_ns_per_op: bounded(Estimate::over(each_price().filter_map(|prices| prices.floor))),
+        net_ns_per_switch: bounded(Estimate::over(each_round().filter_map(|round| round.net_ns_per_switch))),
+        net_cpu_ns_per_switch: bounded(Estimate::over(each_round().filter_map(|round| round.net_cpu_ns_per_switch))),
         incarnations_priced: prices.iter().flatten().count(),
         rounds,
         counters: counters::all_counters(samples, counting, chosen),
-        samples_taken: timed().count(),
+        samples_taken,
         samples_clean: timed().filter(|sample| judge.is_clean(sample)).count(),
-        samples_slowed: timed().filter(|sample| judge.is_slowed(sample)).count(),
+        samples_slowed,
+        repeated: samples.repeated,
         tells_disturbed: judge.can_tell(),
         clean_only: chosen.clean_only,
         samples_counted: samples.incarnations.iter().map(|incarnation| counted_samples(incarnation).len()).sum(),

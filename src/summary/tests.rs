@@ -187,6 +187,23 @@ fn samples_of_a_slowed_core_are_not_clean() {
 }
 
 #[test]
+fn a_run_that_stays_slow_knows_its_prices_from_above_only() {
+    let of = |price| incarnation(vec![sample(price); 4], 200);
+    let samples = WorkloadSamples::made_up(vec![of(1000), of(1010), of(1020)]);
+    let all = samples.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
+    // It cannot know by itself: the stretch took 1500 ns all the time.
+    let yardstick = Yardstick::of(all);
+    let quick = row::summarize(&samples, &counting(CountingMode::Cpu), yardstick.with_reference(Some(1490.0)));
+    assert_eq!((quick.samples_slowed, quick.ns_per_op.unwrap().low), (0, Some(1000.0)));
+    let slow = row::summarize(&samples, &counting(CountingMode::Cpu), yardstick.with_reference(Some(1200.0)));
+    assert_eq!((slow.samples_slowed, slow.clean_only), (12, false));
+    assert_eq!(slow.ns_per_op, Some(Estimate { median: 1010.0, low: None, high: Some(1020.0) }));
+    for bound in [slow.ns_per_switch, slow.net_ns_per_switch, slow.net_cpu_ns_per_switch, slow.cpu_ns_per_op] {
+        assert!(bound.unwrap().is_at_most(), "{bound:?}");
+    }
+}
+
+#[test]
 fn an_incarnation_without_clean_samples_is_left_out_of_the_pairs() {
     let quiet = || incarnation(vec![sample(1000); 4], 200);
     let row = summarize(

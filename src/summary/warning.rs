@@ -148,8 +148,18 @@ fn of_samples(row: &Row) -> Vec<Remark> {
     }
     let slowed = row.samples_slowed as f64 / taken.max(1) as f64;
     if slowed > CORE_SLOWED_SHARE {
+        let again = match row.repeated {
+            0 => String::new(),
+            1 => "; one incarnation was played again for that".to_string(),
+            repeated => format!("; {repeated} incarnations were played again for that"),
+        };
+        let bound = if row.ns_per_op.is_some_and(|ns| ns.is_at_most()) {
+            "; its figures are of these, for want of others: at most so much"
+        } else {
+            "; those are not clean"
+        };
         let message = format!(
-            "during {} of the samples the core itself ran slower than it can, as beside a busy hardware thread (of this machine or of another guest on its host) or at a lower frequency; those are not clean",
+            "during {} of the samples the core itself ran slower than it can, as beside a busy hardware thread (of this machine or of another guest on its host) or at a lower frequency{bound}{again}",
             Share(slowed)
         );
         remarks.push((CORE_SLOWED, message));

@@ -3,10 +3,10 @@
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::machine::needs;
-use crate::support::{SHORT, result, run, samples_of};
+use crate::support::{Nobody, SHORT, result, run, samples_of, warned};
 
 /// Shells that keep the CPUs busy, until they are dropped.
 struct BusyLoops(Vec<Child>);
@@ -95,4 +95,36 @@ fn the_kernels_two_counters_of_switches_agree_in_every_row_that_is_made_of_them(
         }
     }
     assert!(audited > 0, "{document}");
+}
+
+/// A run whose kept predecessors had a core so fast that this one's must seem slow, whatever else runs here.
+#[test]
+fn a_core_slower_than_in_kept_runs_is_waited_for_and_bounds_prices_from_above_only() {
+    needs!(Root);
+    let nobody = Nobody::new();
+    let quick = "run thread-pipe --samples 20 --incarnations 3 --quiet";
+    nobody.run(&format!("{quick} --patience 0")).expect(0, &[]);
+    let folder = nobody.folder.path().join("ctxprof/runs");
+    let kept = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let mut document: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
+    assert!(document["host"]["processor"]["family"].is_u64() || cfg!(not(target_arch = "x86_64")), "{document}");
+    document["yardstick_ns"] = json!(50.0);
+    // So many of them that those that this machine's root has kept are not looked at.
+    for number in 0..20 {
+        fs::write(folder.join(format!("run-20380101T0000{number:02}Z-1.json")), document.to_string()).unwrap();
+    }
+    let slow = nobody.run(&format!("{quick} --no-save --patience 0.05 --format json")).expect(0, &[]).json();
+    assert_eq!(slow["reference_ns"], 50.0, "--no-save reads what was kept: {slow}");
+    assert!(number(&slow["waited_s"]) >= 0.05, "{slow}");
+    assert!(warned(&slow, "core-slower-than-before") && warned(&slow, "core-slowed"), "{slow}");
+    let row = result(&slow, "thread-pipe");
+    for figure in ["ns_per_op", "ns_per_switch", "net_ns_per_switch", "floor_ns_per_op"] {
+        assert!(row[figure]["low"].is_null() && row[figure]["high"].is_f64(), "{figure}: {row}");
+    }
+    assert!(row["samples"]["slowed"] == row["samples"]["taken"], "{row}");
+    assert!(row["warnings"].to_string().contains("3 incarnations were played again"), "{row}");
+    let table = nobody.run(&format!("{quick} --no-save --patience 0")).expect(0, &[]).stdout;
+    let row = table.lines().find(|line| line.starts_with("thread-pipe")).unwrap();
+    assert!(row.contains("≤ ") && !row.contains('±'), "{row}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 21, "nothing more was kept");
 }

@@ -257,7 +257,7 @@ pub fn without_go(program: &Path) -> Command {
 }
 
 /// Options of a run short enough for a test, that leaves nothing behind.
-pub const SHORT: &str = "--time 0.1 --incarnations 6 --no-save --quiet";
+pub const SHORT: &str = "--time 0.1 --incarnations 6 --no-save --patience 0 --quiet";
 
 /// What a terminal of this width shows of ctxprof with these arguments, in an environment like `NO_COLOR=1`.
 pub fn on_terminal(columns: u32, environment: &str, arguments: &str) -> String {
