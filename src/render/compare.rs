@@ -154,15 +154,13 @@ fn passed_over(rows: &[PassedOverRow]) -> Vec<String> {
     files.iter().map(sentence).collect()
 }
 
-/// How far the two may differ and still agree.
-const AGREE: f64 = 0.03;
 /// A count may differ from what is assumed by this share before it is worth a word.
 const COUNT_TOLERANCE: f64 = 0.01;
 
 /// One sentence on whether a tool and ours agree, or why not.
 fn verdict(row: &CompareRow) -> Option<String> {
-    let ratio = row.ratio?.median;
-    let (tool, own, apart) = (&row.command, &row.own_workload, Share((ratio - 1.0).abs()));
+    let ratio = row.ratio?;
+    let (tool, own, apart) = (&row.command, &row.own_workload, Share((ratio.median - 1.0).abs()));
     let counted = row.counted_switches_per_op;
     let assumed = row.assumed_switches_per_op;
     let miscounted = counted.filter(|counted| (counted - assumed).abs() > COUNT_TOLERANCE * assumed);
@@ -171,12 +169,27 @@ fn verdict(row: &CompareRow) -> Option<String> {
             "{tool} makes {counted:.2} switches per op and not {assumed}: who divides by {assumed} is wrong, and the op is not that of {own}."
         ),
         (None, Some(reason)) => format!("{tool}: its switches were not counted ({reason}); {apart} from {own}."),
-        (None, None) if (ratio - 1.0).abs() <= AGREE => format!("{tool} and {own} agree within {apart}."),
-        (None, None) if ratio > 1.0 => format!(
-            "{tool} says {apart} more than {own}, at the same number of switches: what starts and ends its parties, and all that happened meanwhile, may be in it."
-        ),
-        (None, None) => format!("{tool} says {apart} less than {own}, at the same number of switches."),
+        (None, None) => format!("{tool} and {own} {}.", agreement(ratio)),
     })
+}
+
+/// How far the two agree, by the interval of their ratio: within the farther of its ends, and not at all where it has no 1 in it.
+fn agreement(ratio: Estimate) -> String {
+    let Some((low, high)) = ratio.low.zip(ratio.high) else {
+        let apart = Share((ratio.median - 1.0).abs());
+        return format!("are {apart} apart, in one round, which does not tell whether they agree");
+    };
+    let (from, to) = ((low - 1.0).abs(), (high - 1.0).abs());
+    let (nearer, farther) = (Share(from.min(to)), Share(from.max(to)));
+    if (low..=high).contains(&1.0) {
+        format!("agree within {farther}")
+    } else if low > 1.0 {
+        format!(
+            "differ: it says {nearer} to {farther} more at the same number of switches, what starts and ends its parties and all that happened meanwhile maybe among it"
+        )
+    } else {
+        format!("differ: it says {nearer} to {farther} less at the same number of switches")
+    }
 }
 
 fn column(key: &'static str, heading: &[&str], align: Align, expendable: u8) -> Column {
@@ -255,4 +268,25 @@ fn saved_table(rows: &[SavedRow]) -> Table {
         column("counted_switches_per_op", &["switches"], Align::Right, 0),
     ];
     Table { title: "From files", columns, rows: rows.iter().map(row).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(median: f64, ends: Option<(f64, f64)>, words: &str) {
+        let (low, high) = ends.unzip();
+        let said = agreement(Estimate { median, low, high });
+        assert!(said.starts_with(words), "{said}");
+    }
+
+    #[test]
+    fn two_agree_within_the_farther_end_of_their_interval_or_differ() {
+        check(0.993, Some((0.989, 1.004)), "agree within 1.1 %");
+        check(1.01, Some((0.999, 1.2)), "agree within 20 %");
+        check(1.027, Some((1.022, 1.209)), "differ: it says 2.2 % to 21 % more");
+        check(0.992, Some((0.986, 0.994)), "differ: it says 0.6 % to 1.4 % less");
+        check(1.0, Some((1.0, 1.0)), "agree within 0");
+        check(1.3, None, "are 30 % apart, in one round");
+    }
 }

@@ -136,12 +136,9 @@ fn sum(result: &RunResult, layers: &Layers) -> Option<String> {
     let show = |kind| part(layers, kind).map(|ns| Nanoseconds(ns).to_string());
     let added = layers.accounted_ns_per_op.and_then(|sum| {
         let (floor, wake_up, switch) = (show(LayerKind::Floor)?, show(LayerKind::WakeUp)?, show(LayerKind::Switch)?);
-        let of_plain = result.ns_per_op.map_or(String::new(), |plain| {
-            format!(" and {} of the {} that it takes unrecorded", Share(sum / plain.median), Nanoseconds(plain.median))
-        });
         let (sum, share) = (Nanoseconds(sum), Share(sum / whole));
         Some(format!(
-            "calls {floor} + wake-ups {wake_up} + switches {switch} = {sum} ns, {share} of the whole {}{of_plain}",
+            "calls {floor} + wake-ups {wake_up} + switches {switch} = {sum} ns, {share} of the whole {}",
             Nanoseconds(whole)
         ))
     });

@@ -85,7 +85,8 @@ pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
             Cell::estimate(result.net_ns_per_switch, true, nanoseconds)
         }),
     ];
-    if let Some(source) = cycle_source(body) {
+    // Wall time by a constant says nothing that ns/op does not.
+    if let Some(source) = cycle_source(body).filter(|source| wide || *source != CycleSource::TscTicks) {
         let (key, heading) = match source {
             CycleSource::Cycles => ("cycles_per_op", "cycles"),
             CycleSource::UserCycles => ("user_cycles_per_op", "user cycles"),

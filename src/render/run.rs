@@ -27,7 +27,7 @@ impl Report for RunDocument {
         let cost = self.counting_cost_sentence();
         let latency = Some(latency::latency_table(&self.body)).filter(|table| !table.rows.is_empty());
         View {
-            heading: vec![self.machine_line(), self.counting_line()],
+            heading: vec![self.machine_line(), self.counting_line(wide)],
             conditions: conditions::of(self),
             tables: [Some(price_table(&self.body, wide)), latency, layers::table(&self.body.results)]
                 .into_iter()
@@ -192,7 +192,7 @@ impl RunDocument {
         parts.join(", ")
     }
 
-    pub(super) fn counting_line(&self) -> String {
+    pub(super) fn counting_line(&self, wide: bool) -> String {
         let switches = match self.body.counting.mode {
             CountingMode::Cpu => "kernel switches counted there by perf",
             CountingMode::Thread => "kernel switches counted by perf on the threads",
@@ -202,7 +202,8 @@ impl RunDocument {
         let cycles = match cycle_source(&self.body) {
             Some(CycleSource::Cycles) => "hardware cycles",
             Some(CycleSource::UserCycles) => "hardware cycles of user mode only",
-            Some(CycleSource::TscTicks) => "TSC ticks, no PMU",
+            Some(CycleSource::TscTicks) if wide => "TSC ticks, no PMU",
+            Some(CycleSource::TscTicks) => "no PMU",
             None => "no cycles",
         };
         let places = if self.body.results.iter().any(|result| result.placement != Placement::Same) {
@@ -291,7 +292,7 @@ impl RunDocument {
             format!(" ±: {} interval of the median over {incarnations} incarnations (parties made anew).", Share(level))
         });
         format!(
-            "op: {}. ns/switch: ns/op ÷ counted switches. floor: the same calls where nothing switches. net: without the floor. kernel switches: voluntary + involuntary. clean: samples without other threads, steal, throttling or a slowed core; prices are their medians.{interval}",
+            "op: {}. ns/switch: time ÷ counted switches of the same samples. floor: the same calls where nothing switches. net: without the floor. kernel switches: voluntary + involuntary. clean: samples without other threads, steal, throttling or a slowed core; prices are their medians.{interval}",
             self.op_sentence()
         )
     }

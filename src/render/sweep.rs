@@ -25,7 +25,7 @@ impl Report for SweepDocument {
     fn view(&self, wide: bool) -> View {
         let run = self.as_run();
         View {
-            heading: vec![run.machine_line(), run.counting_line(), self.steps_line()],
+            heading: vec![run.machine_line(), run.counting_line(wide), self.steps_line()],
             conditions: conditions::of(self),
             tables: vec![self.table(&run.body, wide)],
             pictures: vec![Picture::Plot(self.plot())],

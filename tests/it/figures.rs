@@ -128,3 +128,21 @@ fn a_core_slower_than_in_kept_runs_is_waited_for_and_bounds_prices_from_above_on
     assert!(row.contains("≤ ") && !row.contains('±'), "{row}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 21, "nothing more was kept");
 }
+
+#[test]
+fn ticks_of_a_clock_are_in_no_default_column() {
+    let report = |options: &str| run(&format!("ctxprof run thread-pipe {options} {SHORT}")).expect(0, &[]).stdout;
+    assert!(!report("").contains("TSC ticks"));
+    let wide = report("--wide --format markdown");
+    assert_eq!(wide.contains("TSC ticks"), cfg!(target_arch = "x86_64") && wide.contains("no PMU"), "{wide}");
+}
+
+#[test]
+fn what_was_recorded_is_set_beside_what_was_recorded_only() {
+    needs!(Perf);
+    let report = run(&format!("ctxprof run thread-pipe --layers {SHORT}")).expect(0, &[]).stdout;
+    // A line may end anywhere in a sentence.
+    let said = report.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sum = said.split("Layers of thread-pipe: ").nth(1).unwrap_or_else(|| panic!("{report}"));
+    assert!(sum.contains("records lost") && !sum.contains("unrecorded"), "{report}");
+}
