@@ -151,7 +151,7 @@ fn another_op_or_schema_is_refused_and_so_is_what_is_no_document() {
         ("truncated", &text[..text.len() / 2], "line"),
         ("empty", "", "line 1"),
         ("deep", &format!("{{\"schema\": \"ctxprof.run/1\", \"novelty\": {}", "[".repeat(100_000)), "line 1"),
-        ("binary", "\u{0}\u{1}", "line 1"),
+        ("binary", "\u{0}\u{1}", "no text"),
         ("numbers", &text.replacen("\"median\": ", "\"median\": 1e999, \"x\": ", 1), "number out of range"),
     ] {
         let path = documents.0.path().join(name);

@@ -121,7 +121,7 @@ fn a_limit_of_processes_is_named_with_its_value() {
 fn a_users_runs_are_kept_in_the_users_state_and_shown_again() {
     needs!(Root);
     let nobody = Nobody::new();
-    nobody.run("report").expect(1, &["no run has been saved"]);
+    nobody.run("report /nonexistent.json").expect(1, &["/nonexistent.json"]);
     let ran = nobody.run("run task-channel --time 0.1 --format csv").expect(0, &["kept as", "ctxprof/runs/run-"]);
     let shown = nobody.run("report --format csv").expect(0, &[]);
     assert_eq!(ran.stdout, shown.stdout);

@@ -59,12 +59,15 @@ fn a_partner_that_stands_still_for_ten_seconds_ends_the_run_which_says_where() {
 
 #[test]
 fn a_run_that_is_killed_leaves_no_partner_behind() {
-    let mut run = long_run("process-pipe");
-    let partner = partner_of(&run);
-    assert!(runs(partner));
-    signal(&run, Signal::SIGKILL);
-    run.wait().unwrap();
-    wait_until("the partner's end", || !runs(partner));
+    // A pipe has an end that is seen, a futex has none.
+    for workload in ["process-pipe", "process-futex"] {
+        let mut run = long_run(workload);
+        let partner = partner_of(&run);
+        assert!(runs(partner));
+        signal(&run, Signal::SIGKILL);
+        run.wait().unwrap();
+        wait_until("the partner's end", || !runs(partner));
+    }
 }
 
 #[test]

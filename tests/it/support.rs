@@ -69,7 +69,7 @@ pub fn switcher() -> PathBuf {
 }
 
 /// The longest that anything is waited for which takes a second or less, on a machine that has other things to do.
-const HUNG: Duration = Duration::from_secs(60);
+const HUNG: Duration = Duration::from_secs(300);
 
 /// Waits until something is so.
 ///
