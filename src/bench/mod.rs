@@ -245,7 +245,7 @@ impl Engine<'_> {
             self.first_op_at_ns.get_or_insert_with(monotonic_ns);
             let (known, length) = (&mut self.sizes[at].floor, Length::of(&entry));
             let ops = size(known, self.plan.ops_per_sample, &mut sampler, length)?;
-            sampler.warm_up(ops, 0)?;
+            sampler.warm_up_floor(ops)?;
             let mut samples = Vec::new();
             let outcome = take(&mut sampler, ops, quota, &entry.setting, &mut samples);
             incarnation.floor.append(&mut samples);

@@ -218,7 +218,7 @@ impl Effort {
     /// When so many workloads should long have been through, whatever the number of incarnations: each has a least
     /// effort, so that very many of them take longer than their shares of the budget.
     pub(super) fn deadline<'e>(self, entries: impl Iterator<Item = &'e Entry>) -> Option<Duration> {
-        const PATIENCE: u32 = 2;
+        const PATIENCE: u32 = 3;
         /// It is the making of its parties that takes the time of a large ring.
         const PATIENCE_WITH_RING: u32 = 20;
         let patience = |entry: &Entry| if entry.setting.ring.is_some() { PATIENCE_WITH_RING } else { PATIENCE };

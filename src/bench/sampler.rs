@@ -52,9 +52,18 @@ impl<'a> Sampler<'a> {
 
     /// Plays until caches and clocks are warm, and so many ops have been played.
     pub(super) fn warm_up(&mut self, ops: u64, at_least: u64) -> Result<()> {
+        self.warm_up_for(WARM_UP_NS, ops, at_least)
+    }
+
+    /// The same for half as long: of half a floor, one loop in one thread.
+    pub(super) fn warm_up_floor(&mut self, ops: u64) -> Result<()> {
+        self.warm_up_for(WARM_UP_NS / 2, ops, 0)
+    }
+
+    fn warm_up_for(&mut self, warm_up_ns: u64, ops: u64, at_least: u64) -> Result<()> {
         let began = monotonic_ns();
         let mut played = 0;
-        while monotonic_ns() - began < WARM_UP_NS || played < at_least {
+        while monotonic_ns() - began < warm_up_ns || played < at_least {
             let ops = self.session.fitting(ops);
             self.session.play(ops)?;
             played += ops;
