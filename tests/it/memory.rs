@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::machine::{Ability, can, needs};
 use crate::support::{
-    CTXPROF, Cgroup, Done, Nobody, command, finish, in_every_format, run, signal, start, wait_until, without_go,
+    CTXPROF, Cgroup, Done, Nobody, children_of, command, command_line_of, finish, in_every_format, pid_of, run, signal,
+    start, wait_until, without_go,
 };
 
 /// A measurement short enough for a test.
@@ -38,13 +39,14 @@ fn nobody_holds(kind: &str) {
     wait_until(&format!("the end of everyone with{words}in its command line"), || running(&words).is_empty());
 }
 
-/// Waits until so many processes have held parties, one after another.
+/// Waits until so many processes of a measurement have held parties, one after another.
 #[track_caller]
-fn wait_until_held(kind: &str, times: usize) {
+fn wait_until_held(measurement: &Child, kind: &str, times: usize) {
     let words = format!(" hold {kind} ");
     let mut holders = BTreeSet::new();
     wait_until("parties are held", || {
-        holders.extend(running(&words));
+        let children = children_of(pid_of(measurement)).into_iter();
+        holders.extend(children.filter(|&child| command_line_of(child).contains(&words)));
         holders.len() >= times
     });
 }
@@ -219,7 +221,7 @@ mod measuring {
     fn an_interrupted_measurement_prints_what_there_is_and_leaves_nothing_behind() {
         for (sent, code, kind) in [(Signal::SIGINT, 130, "process"), (Signal::SIGTERM, 143, "thread")] {
             let run = start(&format!("ctxprof memory {kind} --max 300 --incarnations 1000 -q"));
-            wait_until_held(kind, 3);
+            wait_until_held(&run, kind, 5);
             signal(&run, sent);
             let done = finish(run).expect(code, &[]);
             assert!(done.stdout.contains("partial: interrupted") && done.stdout.contains(kind), "{done:?}");
@@ -231,7 +233,7 @@ mod measuring {
     fn a_measurement_that_is_killed_leaves_no_party_behind() {
         let mut run =
             command("ctxprof memory process --max 300 --incarnations 1000 -q").stdout(Stdio::null()).spawn().unwrap();
-        wait_until_held("process", 1);
+        wait_until_held(&run, "process", 1);
         run.kill().unwrap();
         run.wait().unwrap();
         nobody_holds("process");
