@@ -60,9 +60,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub samples_out: Option<PathBuf>,
 
-    /// Do not keep this run
+    /// Do not keep this run, nor add it to the history
     #[arg(long)]
     pub no_save: bool,
+
+    /// Take from this file what earlier runs said, by which ± is known, and add this one [default: beside the kept runs]
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
 
     /// Print the report only: no progress, no word about where it was kept
     #[arg(long, short)]

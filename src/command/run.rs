@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use nix::unistd::geteuid;
 
 use crate::cli::run::RunArgs;
 use crate::cli::{ColorChoice, OutputArgs};
@@ -12,7 +13,7 @@ use crate::command::output::{self, deliver};
 use crate::command::{Outcome, ended, sort};
 use crate::record::run::{RunDocument, from_samples};
 use crate::record::samples::SamplesDocument;
-use crate::record::{reader, store};
+use crate::record::{history, reader, store};
 use crate::render::Report;
 use crate::sample::Ending;
 use crate::sys::signal;
@@ -25,11 +26,11 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
     }
     // Before minutes are spent on what could then not be compared.
     let baseline = arguments.baseline.as_deref().map(reader::read_run).transpose()?;
-    let samples = samples(arguments)?;
+    let mut samples = samples(arguments)?;
     let mut document = from_samples(&samples);
     let mut outcome = Outcome::Done;
     let delivered = if document.body.results.iter().any(|result| result.samples.taken > 0) {
-        keep(&document, arguments);
+        keep(&mut document, &mut samples, arguments);
         sort(&mut document, arguments.sort);
         let delivered = deliver(&document, &arguments.output, color);
         let compared = against_baseline(&document, baseline, arguments, color).map(|of_baseline| outcome = of_baseline);
@@ -80,16 +81,31 @@ fn samples(arguments: &RunArgs) -> Result<SamplesDocument> {
     measure(&request)
 }
 
-/// Keeps the run for later. That it could not be kept is no reason to withhold it now.
-fn keep(document: &RunDocument, arguments: &RunArgs) {
+/// Foretells what another run will say, by those kept before, and keeps this one for later, with what they say of it. That it could
+/// not be kept is no reason to withhold it now.
+fn keep(document: &mut RunDocument, samples: &mut SamplesDocument, arguments: &RunArgs) {
+    let folder = store::folder();
+    let beside = || folder.as_ref().ok().map(|folder| folder.join(history::NAME));
+    let history = arguments.history.clone().or_else(beside);
+    if let Some(history) = &history {
+        history::foretell(document, history);
+        samples.body.reproducibility = document.body.results.iter().map(|result| result.reproducibility).collect();
+    }
     if arguments.no_save {
         return;
     }
-    let kept = store::folder().and_then(|folder| store::keep(&folder, &document.started_at, &document.json()?));
+    let kept = folder.and_then(|folder| store::keep(&folder, &document.started_at, &document.json()?));
+    let is_kept = kept.is_ok();
     match kept {
         Ok(path) if !arguments.quiet => output::say(&format!("kept as {}", path.display())),
         Ok(_) => {}
         Err(error) => output::say(&format!("this run was not kept: {error:#}")),
+    }
+    // Beside the kept runs where they could be kept, as root's folder was looked at then.
+    let Some(history) = history.filter(|_| is_kept || arguments.history.is_some()) else { return };
+    let for_all_readers = arguments.history.is_none() && geteuid().is_root();
+    if let Err(error) = history::remember(document, &history, for_all_readers) {
+        output::say(&format!("this run was not added to the history: {error:#}"));
     }
 }
 

@@ -14,6 +14,7 @@ mod change;
 mod median;
 mod pool;
 mod quantile;
+mod reproducibility;
 #[cfg(test)]
 mod simulation;
 
@@ -21,6 +22,7 @@ pub use change::{Change, Decision, MOST_RUNS, Question, Side, Verdict};
 pub use median::standard_error;
 pub use pool::{Component, Components, Measurement, Priors, Session, Stratum, pool};
 pub use quantile::student_two_sided;
+pub use reproducibility::Reproducibility;
 
 /// What is left over for being wrong: intervals are of 95 %.
 pub const ALPHA: f64 = 0.05;

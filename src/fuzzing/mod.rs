@@ -4,6 +4,7 @@
 //! real inputs in `fuzz/corpus`. The tests here play every corpus, whole and damaged, without a fuzzer.
 
 mod document;
+mod history;
 mod host;
 mod other_tools;
 mod process;
@@ -21,6 +22,7 @@ pub struct Target {
 /// Every reader of something from outside.
 pub static TARGETS: &[Target] = &[
     Target { name: "document", check: document::document },
+    Target { name: "history", check: history::history },
     Target { name: "perf_output", check: other_tools::perf_output },
     Target { name: "go_output", check: other_tools::go_output },
     Target { name: "saved_claim", check: other_tools::saved_claim },

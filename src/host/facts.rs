@@ -16,6 +16,9 @@ pub struct Facts {
     /// What the processor says that it is; `None` where it cannot be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processor: Option<Processor>,
+    /// The beginning of the kernel's name for this boot: it says of two runs whether a boot lies between them, and of the host nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
     /// In the kernel's list format, as are the other lists.
     pub online_cpus: Option<String>,
     pub allowed_cpus: Option<String>,

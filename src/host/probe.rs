@@ -24,6 +24,7 @@ pub fn facts(root: &Path, place: Option<&Place>, processors: &Processors) -> Fac
         architecture: uname_field(|name| name.machine()),
         cpu_model: cpu_model(root),
         processor: cpuid::processor(),
+        boot: text(root, "proc/sys/kernel/random/boot_id").and_then(|id| id.get(..8).map(String::from)),
         online_cpus: Some(processors.online.to_string()).filter(|list| !list.is_empty()),
         allowed_cpus: Some(processors.allowed.to_string()),
         hypervisor: hypervisor(root),

@@ -6,6 +6,7 @@
 pub mod compare;
 pub mod diff;
 pub mod doctor;
+pub mod history;
 pub mod list;
 pub mod memory;
 pub mod pace;

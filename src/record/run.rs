@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::estimate::{Component, Priors, Reproducibility, standard_error};
 use crate::host::checks;
 use crate::record::Document;
 use crate::record::pace;
@@ -13,7 +14,9 @@ use crate::sample::{
     row_title,
 };
 use crate::summary::recorded::{self, Layers, Timeline};
-use crate::summary::{self, Audit, Confidence, CountSource, Estimate, LatencyFigures, Ratio, Row, Warning, Yardstick};
+use crate::summary::{
+    self, Audit, Confidence, CountSource, Estimate, LatencyFigures, NO_CLEAN_SAMPLES, Ratio, Row, Warning, Yardstick,
+};
 
 pub const SCHEMA: &str = "ctxprof.run/1";
 
@@ -109,6 +112,9 @@ pub struct RunResult {
     /// `thread`; paid in samples of their own where it is `cpu`.
     #[serde(default)]
     pub counting_cost: Option<Estimate>,
+    /// How far another run here may lie from this one's `ns_per_op`; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproducibility: Option<Reproducibility>,
     /// Of ops timed one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<LatencyFigures>,
@@ -127,6 +133,54 @@ impl RunResult {
     pub fn title(&self) -> String {
         row_title(&self.workload, self.placement, self.ring)
     }
+
+    /// The variance of its price's logarithm by this run alone, which the incarnations tell; `None` without an interval.
+    pub fn own_error(&self) -> Option<Component> {
+        self.error_of(self.ns_per_op?)
+    }
+
+    /// The same of another of its figures.
+    fn error_of(&self, figure: Estimate) -> Option<Component> {
+        let confidence = Confidence::of_level(self.interval_confidence?, self.incarnations as usize)?;
+        let u = standard_error(confidence.1, confidence.0.left_out, figure.low?, figure.high?)?;
+        Some(Component { variance: u * u, freedom: (confidence.1 - 1) as f64 })
+    }
+
+    /// Whether its figures are of disturbed samples too, for want of others.
+    pub fn is_of_disturbed_samples(&self) -> bool {
+        self.warnings.iter().any(|warning| warning.code == NO_CLEAN_SAMPLES)
+    }
+
+    /// A figure with the interval that another run will lie in: one of this session, or of any day. Its own where there is nothing
+    /// to tell that by.
+    pub fn foretold(&self, figure: Option<Estimate>, when: When) -> Option<Estimate> {
+        let figure = figure?;
+        let told = self.reproducibility.zip(self.error_of(figure)).zip(self.ns_per_op);
+        let Some(((reproducibility, u), price)) = told else { return Some(figure) };
+        let mut varies = reproducibility.components(Priors::VIRTUAL);
+        if Some(figure) == self.net_ns_per_switch || Some(figure) == self.net_cpu_ns_per_switch {
+            // What varies is in the whole, and more of what is left without the floor.
+            let whole = self.ns_per_switch.map_or(price.median, |whole| whole.median);
+            let larger = (whole / figure.median).max(1.0).powi(2);
+            varies.run.variance *= larger;
+            varies.day.variance *= larger;
+        }
+        let half = match when {
+            When::ThisSession => varies.this_session(u),
+            When::AnyDay => varies.any_day(u),
+        };
+        let ends = [-half, half].map(|end| figure.median * end.exp());
+        let is_told = ends.iter().all(|end| end.is_finite());
+        Some(if is_told { Estimate { low: Some(ends[0]), high: Some(ends[1]), ..figure } } else { figure })
+    }
+}
+
+/// When another run would be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// On the same boot, within an hour.
+    ThisSession,
+    AnyDay,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -179,6 +233,8 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
             .iter()
             .zip(workloads)
             .map(|(row, samples)| with_records(result(row, counting), samples, &document.settings))
+            .zip(document.body.reproducibility.iter().copied().chain(std::iter::repeat(None)))
+            .map(|(result, reproducibility)| RunResult { reproducibility, ..result })
             .collect(),
         ratio: summary::ratio(&rows, Kind::Task),
         ratios: summary::ratio(&rows, Kind::Goroutine).into_iter().collect(),
@@ -249,6 +305,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
         },
         audit: row.audit,
         counting_cost: row.counting_cost,
+        reproducibility: None,
         latency: row.latency.clone(),
         layers: None,
         timelines: Vec::new(),
@@ -279,7 +336,7 @@ fn with_records(mut result: RunResult, samples: &WorkloadSamples, settings: &Run
 }
 
 fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
-    let SamplesDocument { tool, host, settings, body: SamplesBody { seen }, .. } = document;
+    let SamplesDocument { tool, host, settings, body: SamplesBody { seen, .. }, .. } = document;
     let mut warnings = summary::of_counting(&seen.counting);
     if tool.debug_build {
         warnings.push(Warning::new(

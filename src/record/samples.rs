@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::estimate::Reproducibility;
 use crate::host::facts::Facts;
 use crate::record::settings::RunSettings;
 use crate::record::{Document, Tool};
@@ -23,7 +24,7 @@ impl SamplesDocument {
             started_at,
             host,
             settings,
-            body: SamplesBody { seen },
+            body: SamplesBody { seen, reproducibility: Vec::new() },
             warnings: Vec::new(),
         }
     }
@@ -32,6 +33,9 @@ impl SamplesDocument {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SamplesBody {
     pub seen: RunSamples,
+    /// What earlier runs said of each workload's row when these were taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reproducibility: Vec<Option<Reproducibility>>,
 }
 
 /// Whether figures can be worked out of samples that a file brought: the engine's own always pass.

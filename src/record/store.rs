@@ -226,7 +226,7 @@ fn stream(path: &Path) -> Option<OFlag> {
 }
 
 /// The same for what is a regular file, a link, or not there; for all readers, or as the umask has it.
-fn replace(path: &Path, content: &str, mode: Option<u32>) -> Result<()> {
+pub(super) fn replace(path: &Path, content: &str, mode: Option<u32>) -> Result<()> {
     let writing = || format!("writing {}", path.display());
     let mut file = tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o644))

@@ -1,10 +1,10 @@
 //! The columns of the price list.
 
-use crate::record::run::{RunBody, RunResult};
+use crate::record::run::{RunBody, RunResult, When};
 use crate::render::metrics::Quantity;
 use crate::render::view::{Align, Cell, Column, Level, Levels, Picture, Table};
 use crate::sample::{Placement, TO_IDLE, WAKE_UPS};
-use crate::summary::CountSource;
+use crate::summary::{CountSource, Estimate};
 use crate::unit::{Bytes, Count, Nanoseconds, Share};
 
 /// What stands in the cycles column.
@@ -72,17 +72,15 @@ pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
         price_column("working_set_bytes", &["working", "set"], 0, |result| {
             Cell::number(result.ring.map(|ring| ring.working_set_bytes as f64), |bytes| Bytes(bytes).to_string())
         }),
-        price_column("ns_per_op", &["ns/op"], 0, |result| Cell::estimate(result.ns_per_op, true, nanoseconds)),
+        price_column("ns_per_op", &["ns/op"], 0, |result| foretold(result, result.ns_per_op, true)),
         price_column("switches_per_op", &["switches", "per op"], 0, switches_cell),
         price_column("kernel_switches_per_op", &["kernel switches", "per op, v + i"], 3, kernel_switches_cell),
-        price_column("ns_per_switch", &["ns per", "switch"], 0, |result| {
-            Cell::estimate(result.ns_per_switch, false, nanoseconds)
-        }),
+        price_column("ns_per_switch", &["ns per", "switch"], 0, |result| foretold(result, result.ns_per_switch, false)),
         price_column("floor_ns_per_op", &["floor", "ns/op"], 4, |result| {
             Cell::estimate(result.floor_ns_per_op, false, nanoseconds)
         }),
         price_column("net_ns_per_switch", &["net ns", "per switch"], 0, |result| {
-            Cell::estimate(result.net_ns_per_switch, true, nanoseconds)
+            foretold(result, result.net_ns_per_switch, true)
         }),
     ];
     // Wall time by a constant says nothing that ns/op does not.
@@ -111,6 +109,9 @@ pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
         columns.retain(|column| column.column.key != "working_set_bytes");
     }
     if wide {
+        if body.results.iter().any(|result| result.reproducibility.is_some()) {
+            columns.extend(widths());
+        }
         columns.extend(wide_columns(some_apart));
     }
     // What this system does not count, or no workload does, takes no column.
@@ -136,16 +137,18 @@ pub(super) fn table_of(title: &'static str, columns: Vec<PriceColumn>, results: 
 /// What a switch costs in each workload that makes any; `None` of nothing.
 pub(super) fn levels(body: &RunBody) -> Option<Picture> {
     let level = |result: &RunResult| {
-        let cell = Cell::estimate(result.ns_per_switch, true, nanoseconds);
+        let cell = foretold(result, result.ns_per_switch, true);
         Some(Level {
             label: result.title(),
             series: result.kind.name().to_string(),
-            value: result.ns_per_switch?,
+            value: result.foretold(result.ns_per_switch, When::ThisSession)?,
             text: cell.shown().to_string(),
         })
     };
     let levels: Vec<Level> = body.results.iter().filter_map(level).collect();
-    let title = "ns per switch, with the interval of the median".to_string();
+    let is_foretold = body.results.iter().any(|result| result.reproducibility.is_some());
+    let interval = if is_foretold { "what another run of this session will say" } else { "the interval of the median" };
+    let title = format!("ns per switch, with {interval}");
     (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Nanoseconds, levels }))
 }
 
@@ -154,6 +157,37 @@ const OPTIONAL: u8 = 8;
 
 /// What happens less than once in a thousand ops takes no column; the JSON has it.
 const SELDOM: f64 = 0.001;
+
+/// A figure with the interval for another run of this session, marked where that is assumed.
+fn foretold(result: &RunResult, figure: Option<Estimate>, interval: bool) -> Cell {
+    let cell = Cell::estimate(result.foretold(figure, When::ThisSession), interval, nanoseconds);
+    let is_assumed = result.reproducibility.is_some_and(|reproducibility| reproducibility.assumed);
+    if interval && is_assumed && figure.is_some_and(|figure| figure.low.is_some()) {
+        cell.marked(ASSUMED)
+    } else {
+        cell
+    }
+}
+
+/// Behind a ± that rests on no earlier run.
+pub(super) const ASSUMED: &str = "*";
+
+/// How wide the price's interval is in this run, for another of this session, and of any day.
+fn widths() -> [PriceColumn; 3] {
+    let width = |key, heading: [&str; 2], of: fn(&RunResult) -> Option<Estimate>| {
+        price_column(key, &heading, 1, move |result| {
+            let known = result.reproducibility.and_then(|_| of(result)?.relative_half_width());
+            Cell::number(known, |share| format!("{:.1}%", share * 100.0))
+        })
+    };
+    [
+        width("run_half_width", ["± this", "run"], |result| result.ns_per_op),
+        width("session_half_width", ["± this", "session"], |result| {
+            result.foretold(result.ns_per_op, When::ThisSession)
+        }),
+        width("any_day_half_width", ["± any", "day"], |result| result.foretold(result.ns_per_op, When::AnyDay)),
+    ]
+}
 
 /// What `--wide` adds.
 fn wide_columns(some_apart: bool) -> Vec<PriceColumn> {

@@ -4,10 +4,11 @@ use std::slice;
 
 use anyhow::{Context, Result};
 
-use crate::record::run::{CounterRecord, RunDocument, RunResult};
+use crate::estimate::Reproducibility;
+use crate::record::run::{CounterRecord, RunDocument, RunResult, When};
 use crate::render::Report;
 use crate::render::metrics::{self, Labels, Metrics, Quantity, row_labels};
-use crate::render::prices::{CycleSource, cycle_source, price_table};
+use crate::render::prices::{ASSUMED, CycleSource, cycle_source, price_table};
 use crate::render::view::View;
 use crate::render::{conditions, latency, layers, prices, warnings};
 use crate::sample::{CountingMode, LeftOut, Placement, row_title};
@@ -101,9 +102,11 @@ pub(super) fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
     metrics
         .rows(results, result_labels)
         .estimate("op", Quantity::Nanoseconds, "What an op takes, the median of clean samples", |result| {
-            result.ns_per_op
+            result.foretold(result.ns_per_op, When::AnyDay)
         })
-        .estimate("op_cpu", Quantity::Nanoseconds, "CPU time of all parties per op", |result| result.cpu_ns_per_op)
+        .estimate("op_cpu", Quantity::Nanoseconds, "CPU time of all parties per op", |result| {
+            result.foretold(result.cpu_ns_per_op, When::AnyDay)
+        })
         .figure("op_mean", Quantity::Nanoseconds, "What an op takes, the mean of all samples", |result| {
             result.mean_ns_per_op
         })
@@ -129,10 +132,10 @@ pub(super) fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
             "switch",
             Quantity::Nanoseconds,
             "What a switch takes: an op by its switches (expected ones where workload_info says so)",
-            |result| result.ns_per_switch,
+            |result| result.foretold(result.ns_per_switch, When::AnyDay),
         )
         .estimate("net_switch", Quantity::Nanoseconds, "What a switch takes without the floor", |result| {
-            result.net_ns_per_switch
+            result.foretold(result.net_ns_per_switch, When::AnyDay)
         });
 }
 
@@ -285,12 +288,30 @@ impl RunDocument {
         reasons.into_iter().map(sentence).collect()
     }
 
-    pub(super) fn explanation(&self) -> String {
+    /// What ± means: what another run will say, or what this one leaves open where nothing is known of others.
+    fn interval_sentence(&self) -> String {
+        let foretold: Vec<Reproducibility> =
+            self.body.results.iter().filter_map(|result| result.reproducibility).collect();
+        if let Some(best) = foretold.iter().max_by_key(|reproducibility| reproducibility.runs) {
+            let by = match best.runs {
+                0 => String::new(),
+                1 => ", by 1 kept run".to_string(),
+                runs => format!(", by {runs} kept runs"),
+            };
+            let some = foretold.iter().any(|reproducibility| reproducibility.assumed);
+            let assumed =
+                if some { format!(" {ASSUMED} assumed: no earlier run of this host is kept.") } else { String::new() };
+            return format!(" ±: what another run in this session will say, 95 %{by}.{assumed}");
+        }
         let intervals =
             self.body.results.iter().find_map(|result| Some((result.incarnations, result.interval_confidence?)));
-        let interval = intervals.map_or(String::new(), |(incarnations, level)| {
+        intervals.map_or(String::new(), |(incarnations, level)| {
             format!(" ±: {} interval of the median over {incarnations} incarnations (parties made anew).", Share(level))
-        });
+        })
+    }
+
+    pub(super) fn explanation(&self) -> String {
+        let interval = self.interval_sentence();
         format!(
             "op: {}. ns/switch: time ÷ counted switches of the same samples. floor: the same calls where nothing switches. net: without the floor. kernel switches: voluntary + involuntary. clean: samples without other threads, steal, throttling or a slowed core; prices are their medians.{interval}",
             self.op_sentence()

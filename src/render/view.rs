@@ -247,6 +247,14 @@ impl Cell {
         Cell::Estimate { value, text }
     }
 
+    /// The same estimate with a mark behind it that a note explains.
+    pub fn marked(self, mark: &str) -> Cell {
+        match self {
+            Cell::Estimate { value, text } => Cell::Estimate { value, text: text + mark },
+            other => other,
+        }
+    }
+
     /// An estimate and the ends of its interval, each shown by `show`; or nothing.
     pub fn interval(value: Option<Estimate>, show: impl Fn(f64) -> String) -> Cell {
         let Some(value) = value else { return Cell::Absent };

@@ -83,6 +83,15 @@ impl Confidence {
         }
         Some(best)
     }
+
+    /// The confidence that has this level, and of how many values it is: the most of those that may be.
+    pub fn of_level(level: f64, at_most: usize) -> Option<(Confidence, usize)> {
+        let is_it = |n: &usize| Confidence::of(*n).is_some_and(|confidence| (confidence.level - level).abs() < 1e-9);
+        // No more repetitions than this are without clean samples beside others that have some, in a run worth reading.
+        const SEARCHED: usize = 200;
+        let n = (at_most.saturating_sub(SEARCHED).max(2)..=at_most.min(10_000)).rev().find(is_it)?;
+        Some((Confidence::of(n)?, n))
+    }
 }
 
 /// The median of numbers in any order; `None` of none.
@@ -123,6 +132,16 @@ mod tests {
         check(15, 3, 0.9648);
         check(20, 5, 0.9586);
         check(25, 7, 0.9567);
+    }
+
+    #[test]
+    fn how_many_values_there_were_is_told_by_the_level() {
+        for n in [2, 5, 6, 10, 20, 500] {
+            let confidence = Confidence::of(n).unwrap();
+            assert_eq!(Confidence::of_level(confidence.level, n + 100), Some((confidence, n)));
+        }
+        assert_eq!(Confidence::of_level(0.123, 100), None);
+        assert_eq!(Confidence::of_level(0.5, 0), None);
     }
 
     #[test]

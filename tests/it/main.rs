@@ -10,6 +10,7 @@ mod doctor;
 mod examples;
 mod faults;
 mod figures;
+mod history;
 mod latency;
 mod layers;
 #[path = "../support/machine.rs"]

@@ -1,0 +1,206 @@
+//! The history of kept runs, and the ± that rests on it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::machine::needs;
+use crate::support::{Done, Nobody, command, result, run, wait_until};
+
+/// Options of a run short enough for a test.
+const BRIEF: &str = "task-channel --samples 9 --incarnations 6 --quiet";
+
+/// A run with this history, that is added to it and kept in the folder.
+fn run_with(history: &Path, folder: &Path, options: &str) -> Done {
+    kept_below(folder, &format!("ctxprof run {BRIEF} --history {} {options}", history.display()))
+}
+
+/// Root's runs are kept in the system's folder whatever the environment says: there a namespace with another one over it.
+fn kept_below(folder: &Path, line: &str) -> Done {
+    if !nix::unistd::geteuid().is_root() {
+        return command(line).env("XDG_STATE_HOME", folder).output().unwrap().into();
+    }
+    let over = "mkdir -p /var/lib/ctxprof && mount --bind \"$0\" /var/lib/ctxprof && exec \"$@\"";
+    let mut words = command(line);
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut inside = command("unshare --mount sh -ec");
+    inside.arg(over).arg(folder).arg(words.get_program()).args(words.get_args());
+    words = inside;
+    words.output().unwrap().into()
+}
+
+/// The words of a report, which is broken into lines.
+fn words(shown: &str) -> String {
+    shown.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn lines(history: &Path) -> Vec<String> {
+    fs::read_to_string(history).unwrap().lines().skip(1).map(String::from).collect()
+}
+
+fn told(document: &Value) -> &Value {
+    &result(document, "task-channel")["reproducibility"]
+}
+
+/// One at a time, as all that measures.
+mod measuring {
+    use super::*;
+
+    #[test]
+    fn the_first_run_assumes_and_later_ones_know_by_those_that_were_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = folder.path().join("history");
+        let first = words(&run_with(&history, folder.path(), "").expect(0, &[]).stdout);
+        assert!(first.contains("%*") && first.contains("* assumed: no earlier run of this host is kept"), "{first}");
+        assert!(first.contains("±: what another run in this session will say, 95 %."), "{first}");
+        assert_eq!(lines(&history).len(), 1);
+        let document = run_with(&history, folder.path(), "--format json").expect(0, &[]).json();
+        assert_eq!((&told(&document)["runs"], &told(&document)["sessions"]), (&1.into(), &1.into()));
+        assert_eq!(told(&document)["assumed"], false);
+        // One that is not kept knows by the others, and leaves the history as it was.
+        let wide = run_with(&history, folder.path(), "--no-save --wide --format csv").expect(0, &[]).stdout;
+        let (heading, row) = wide.split_once('\n').unwrap();
+        let cells: Vec<(&str, &str)> = heading.split(',').zip(row.trim().split(',')).collect();
+        let of = |key: &str| cells.iter().find(|(name, _)| *name == key).unwrap().1.parse::<f64>().unwrap();
+        let (own, session, any_day) = (of("run_half_width"), of("session_half_width"), of("any_day_half_width"));
+        assert!(session > 0.0 && own < 10.0 * session && session < any_day, "{wide}");
+        let (median, high) = (of("ns_per_op"), of("ns_per_op_high"));
+        assert!((high / median - 1.0 - session).abs() < 1e-6, "the bounds are those of this session: {wide}");
+        assert_eq!(lines(&history).len(), 2);
+        let known = words(&run_with(&history, folder.path(), "--no-save").expect(0, &[]).stdout);
+        assert!(known.contains("95 %, by 2 kept runs.") && !known.contains('*'), "{known}");
+    }
+
+    #[test]
+    fn without_a_file_the_history_lies_beside_the_kept_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        for runs in 1..3 {
+            kept_below(folder.path(), &format!("ctxprof run {BRIEF}")).expect(0, &[]);
+            let under = if nix::unistd::geteuid().is_root() { "runs/history" } else { "ctxprof/runs/history" };
+            assert_eq!(lines(&folder.path().join(under)).len(), runs);
+            assert_eq!(fs::metadata(folder.path().join(under)).unwrap().permissions().mode() & 0o777, 0o644);
+        }
+        let last = kept_below(folder.path(), "ctxprof report --format json").expect(0, &[]).json();
+        assert_eq!(told(&last)["runs"], 1, "the history is none of the runs");
+    }
+
+    #[test]
+    fn what_machines_collect_has_the_bounds_of_any_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let (document, metrics) = (folder.path().join("a.json"), folder.path().join("a.prom"));
+        let history = folder.path().join("history");
+        let files = format!("--no-save -o {} -o {}", document.display(), metrics.display());
+        run_with(&history, folder.path(), &files).expect(0, &[]);
+        assert!(!history.exists(), "nothing is written");
+        let document: Value = serde_json::from_str(&fs::read_to_string(document).unwrap()).unwrap();
+        let text = fs::read_to_string(metrics).unwrap();
+        let sample = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(&format!("{name}{{"))).unwrap();
+            line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+        };
+        let any_day = told(&document)["any_day"].as_f64().unwrap();
+        let price = result(&document, "task-channel")["ns_per_op"]["median"].as_f64().unwrap();
+        assert!((sample("ctxprof_op_high_seconds") * 1e9 / price / any_day.exp() - 1.0).abs() < 1e-6, "{text}");
+        assert!((sample("ctxprof_op_low_seconds") * 1e9 / price * any_day.exp() - 1.0).abs() < 1e-6, "{text}");
+    }
+
+    #[test]
+    fn two_runs_that_end_at_once_are_both_in_the_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = folder.path().join("history");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| run_with(&history, folder.path(), "").expect(0, &[]));
+            }
+        });
+        assert_eq!(lines(&history).len(), 4);
+    }
+
+    #[test]
+    fn a_file_that_is_no_history_is_left_alone_with_a_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("precious.md");
+        fs::write(&file, "# Notes\n").unwrap();
+        let done = run_with(&file, folder.path(), "").expect(0, &["was not added to the history", "it is no history"]);
+        assert!(
+            words(&done.stdout).contains("the history of earlier runs is not used")
+                && words(&done.stdout).contains("%*"),
+            "{done:?}"
+        );
+        assert_eq!(fs::read_to_string(&file).unwrap(), "# Notes\n");
+        let done = run_with(folder.path(), folder.path(), "").expect(0, &["was not added to the history"]);
+        assert!(words(&done.stdout).contains("is not used"), "{done:?}");
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_passed_over_with_a_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = folder.path().join("history");
+        run_with(&history, folder.path(), "").expect(0, &[]);
+        run_with(&history, folder.path(), "").expect(0, &[]);
+        let text = fs::read_to_string(&history).unwrap();
+        fs::write(&history, &text[..text.len() - 30]).unwrap();
+        let shown = words(&run_with(&history, folder.path(), "").expect(0, &[]).stdout);
+        assert!(shown.contains("a line of the history") && shown.contains("by 1 kept run."), "{shown}");
+        assert_eq!(lines(&history).len(), 2);
+    }
+
+    #[test]
+    fn a_history_that_may_not_be_written_is_read_and_said_to_be_so() {
+        needs!(Root);
+        let nobody = Nobody::new();
+        let history = nobody.folder.path().join("history");
+        let history_of = format!("run {BRIEF} --history {}", history.display());
+        nobody.run(&history_of).expect(0, &[]);
+        fs::set_permissions(&history, fs::Permissions::from_mode(0o444)).unwrap();
+        let before = fs::read_to_string(&history).unwrap();
+        let done = nobody.run(&history_of).expect(0, &["was not added to the history", "Permission denied"]);
+        assert!(words(&done.stdout).contains("by 1 kept run."), "{done:?}");
+        assert_eq!(fs::read_to_string(&history).unwrap(), before);
+        fs::set_permissions(&history, fs::Permissions::from_mode(0o000)).unwrap();
+        let done = nobody.run(&history_of).expect(0, &["was not added to the history"]);
+        assert!(
+            words(&done.stdout).contains("is not used") && words(&done.stdout).contains("Permission denied"),
+            "{done:?}"
+        );
+    }
+
+    #[test]
+    fn on_a_full_disk_the_history_stays_as_it_was() {
+        needs!(Root);
+        let folder = tempfile::tempdir().unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        let history = kept.path().join("history");
+        run_with(&history, kept.path(), "").expect(0, &[]);
+        // A disk of two pages, of which the history takes one and something else the other.
+        let script = "mount -t tmpfs -o size=8k none \"$0\"; cp \"$1\" \"$0/history\"; printf x > \"$0/other\"
+            shift; \"$@\" --history \"$0/history\"; code=$?; cat \"$0/history\" >&2; ls \"$0\" >&2; exit $code";
+        let mut inside = command("unshare --mount sh -c");
+        inside.arg(script).arg(folder.path()).arg(&history);
+        let run = command(&format!("ctxprof run {BRIEF}"));
+        inside.arg(run.get_program()).args(run.get_args());
+        let done = Done::from(inside.output().unwrap()).expect(0, &["was not added to the history", "No space left"]);
+        assert!(words(&done.stdout).contains("by 1 kept run."), "{done:?}");
+        assert!(done.stderr.contains(&fs::read_to_string(&history).unwrap()), "{done:?}");
+        assert!(done.stderr.ends_with("history\nother\n"), "nothing else is left behind: {done:?}");
+    }
+
+    #[test]
+    fn a_history_that_another_process_holds_is_waited_for_a_while_and_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = folder.path().join("history");
+        run_with(&history, folder.path(), "").expect(0, &[]);
+        // cat ends when its input is closed.
+        let mut holder = command(&format!("flock {} cat", history.display())).stdin(Stdio::piped()).spawn().unwrap();
+        let is_held = || run(&format!("flock --nonblock {} true", history.display())).code == Some(1);
+        wait_until("the history is held", is_held);
+        let done = run_with(&history, folder.path(), "").expect(0, &["held by another process", "nothing was added"]);
+        assert!(words(&done.stdout).contains("by 1 kept run."), "{done:?}");
+        drop(holder.stdin.take());
+        holder.wait().unwrap();
+        assert_eq!(lines(&history).len(), 1);
+    }
+}
