@@ -241,6 +241,21 @@ price_list() {
   "$CTXPROF" run --cpu "$cpu" --no-save --quiet --wide --format csv "$@"
 }
 
+# Runs ctxprof's command with its runs kept below a folder, and not where this user's are: kept_below FOLDER ARGUMENT...
+kept_below() {
+  local folder=$1
+  shift
+  mkdir -p "$folder"
+  if [ "$(id -u)" -ne 0 ]; then
+    XDG_STATE_HOME=$folder "$CTXPROF" "$@"
+    return
+  fi
+  # Root's are kept in the system's folder, whatever the environment says: over it, in a mount namespace, is the other one.
+  mkdir -p /var/lib/ctxprof
+  # shellcheck disable=SC2016  # for the inner shell
+  unshare --mount sh -ec 'mount --bind "$0" /var/lib/ctxprof && exec "$@"' "$folder" "$CTXPROF" "$@"
+}
+
 # Builds what is measured, and says on what it is measured.
 prepare_benchmark() {
   ensure_cargo

@@ -101,6 +101,7 @@ pub(super) const DIFF_EXAMPLES: &str = "Examples:
   ctxprof diff                                      the last two runs that were kept
   ctxprof diff monday.json today.json
   ctxprof diff before.json after.json --fail-above 5       exit code 3 if a row is surely slower by more than 5 %
+  ctxprof diff before.json after.json --fail-above 1 --fail-undecided   also if that cannot be told
   ctxprof diff --old a*.json --new b*.json          several runs a side: their own spread counts
   ctxprof diff host1.json host2.json --require-same kernel,policy
 

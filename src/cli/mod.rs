@@ -28,7 +28,7 @@ use crate::cli::memory::{HoldArgs, MemoryArgs};
 use crate::cli::run::RunArgs;
 use crate::cli::stat::StatArgs;
 use crate::cli::sweep::SweepArgs;
-use crate::record::diff;
+use crate::record::diff::{self, DiffSettings};
 use crate::render::{self, FORMATS};
 use crate::workload::WORKLOADS;
 
@@ -64,6 +64,10 @@ pub enum ColorChoice {
 pub enum Command {
     /// Measure what a context switch costs here, by mechanism (start here)
     #[command(after_help = RUN_EXAMPLES)]
+    #[command(mut_arg("fail_above", |arg| arg.requires("baseline").help_heading(BESIDE)))]
+    #[command(mut_arg("fail_undecided", |arg| arg.requires("baseline").help_heading(BESIDE)))]
+    #[command(mut_arg("allow_missing", |arg| arg.requires("baseline").help_heading(BESIDE)))]
+    #[command(mut_arg("margin", |arg| arg.help_heading(BESIDE)))]
     Run(RunArgs),
     /// Count a program's switches, at no cost to it, and what they cost it
     #[command(after_help = STAT_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
@@ -90,7 +94,7 @@ pub enum Command {
     /// Set perf bench and go test beside ctxprof, with their switches counted
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
-    /// Compare two saved runs: faster, slower or the same, and what else differs
+    /// Compare two saved runs: faster, slower, the same or undecided, and what else differs
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
     /// Show a saved run again, or raw samples worked out again
@@ -106,6 +110,9 @@ pub enum Command {
         command: Option<String>,
     },
 }
+
+/// The heading of what `run` takes for a baseline.
+const BESIDE: &str = "With --baseline";
 
 /// What `stat` exits with when it fails itself, as env(1) and timeout(1) do: other codes are its program's.
 pub const STAT_FAILED: u8 = 125;
@@ -150,9 +157,8 @@ pub struct DiffArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "old")]
     pub new: Vec<PathBuf>,
 
-    /// Exit with 3 if a row is slower by more than this, beyond its interval
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    pub fail_above: Option<f64>,
+    #[command(flatten)]
+    pub gate: GateArgs,
 
     /// Refuse to compare what differs in these
     #[arg(long, value_name = "WHAT", value_delimiter = ',', value_parser = PossibleValuesParser::new(diff::keys()))]
@@ -160,6 +166,39 @@ pub struct DiffArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// What is made of a change.
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    /// What surely differs by less than this is the same
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "3")]
+    pub margin: f64,
+
+    /// Exit with 3 if a row is slower by more than this, beyond its interval
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub fail_above: Option<f64>,
+
+    /// Exit with 3 also if that, or without --fail-above the verdict, cannot be told: more runs are needed
+    #[arg(long)]
+    pub fail_undecided: bool,
+
+    /// Let rows of the old side be missing; without, nothing passes --fail-above then
+    #[arg(long)]
+    pub allow_missing: bool,
+}
+
+impl GateArgs {
+    /// As a diff keeps it.
+    pub fn settings(&self) -> DiffSettings {
+        DiffSettings {
+            margin: Some(self.margin),
+            fail_above: self.fail_above,
+            fail_undecided: self.fail_undecided,
+            allow_missing: self.allow_missing,
+            ..DiffSettings::default()
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -359,6 +398,9 @@ mod tests {
             ("ctxprof diff a b c", "unexpected"),
             ("ctxprof diff a b --fail-above x", "per cent"),
             ("ctxprof diff a b --fail-above -1", "-1"),
+            ("ctxprof diff a b --margin x", "per cent"),
+            ("ctxprof run --allow-missing", "--baseline"),
+            ("ctxprof run --fail-undecided", "--baseline"),
             ("ctxprof diff a b --require-same weather", "kernel"),
             ("ctxprof diff --old a", "--new"),
             ("ctxprof diff a --old b --new c", "cannot be used"),

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::measure::MeasureArgs;
 use crate::cli::size::size;
-use crate::cli::{OutputArgs, SortKey, percent};
+use crate::cli::{GateArgs, OutputArgs, SortKey};
 use crate::sample::RingShape;
 
 /// More would not fit into any machine's memory.
@@ -52,9 +52,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
 
-    /// With --baseline: exit with 3 if a row is slower by more than this, beyond its interval
-    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "baseline")]
-    pub fail_above: Option<f64>,
+    #[command(flatten)]
+    pub gate: GateArgs,
 
     /// Also write the raw samples to this file, as JSON
     #[arg(long, value_name = "FILE")]

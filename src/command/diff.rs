@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use anyhow::{Result, bail};
 
-use crate::cli::{ColorChoice, DiffArgs};
+use crate::cli::{ColorChoice, DiffArgs, GateArgs};
 use crate::command::Outcome;
 use crate::command::output::{deliver, say};
 use crate::record::diff::{self, DiffDocument, DiffSettings};
@@ -17,32 +17,34 @@ pub(super) fn execute(arguments: &DiffArgs, color: ColorChoice) -> Result<Outcom
     let settings = DiffSettings {
         old: names(&old),
         new: names(&new),
-        fail_above: arguments.fail_above,
         require_same: arguments.require_same.clone(),
+        ..arguments.gate.settings()
     };
     let document = diff::compare(&read(&old)?, &read(&new)?, settings, timestamp(SystemTime::now()))?;
     deliver(&document, &arguments.output, color)?;
-    Ok(outcome(&document))
+    outcome(&document)
 }
 
 /// The diff of a run that has just ended with one that was read from a file.
-pub(super) fn with_baseline(
-    new: &RunDocument,
-    old: RunDocument,
-    file: &Path,
-    fail_above: Option<f64>,
-) -> Result<DiffDocument> {
-    let settings = DiffSettings {
-        old: vec![file.display().to_string()],
-        new: vec!["this run".to_string()],
-        fail_above,
-        require_same: Vec::new(),
-    };
+pub(super) fn with_baseline(new: &RunDocument, old: RunDocument, file: &Path, gate: &GateArgs) -> Result<DiffDocument> {
+    let settings =
+        DiffSettings { old: vec![file.display().to_string()], new: vec!["this run".to_string()], ..gate.settings() };
     diff::compare(&[old], std::slice::from_ref(new), settings, timestamp(SystemTime::now()))
 }
 
-pub(super) fn outcome(document: &DiffDocument) -> Outcome {
-    if document.body.has_regression() { Outcome::Regression } else { Outcome::Done }
+/// What a diff that has been shown means for who waits for it.
+///
+/// # Errors
+/// It was to judge more than it could.
+pub(super) fn outcome(document: &DiffDocument) -> Result<Outcome> {
+    let (body, settings) = (&document.body, &document.settings);
+    if body.has_regression() || settings.fail_undecided && body.undecided().next().is_some() {
+        return Ok(Outcome::Regression);
+    }
+    match body.failure_to_judge(settings) {
+        Some(message) => bail!(message),
+        None => Ok(Outcome::Done),
+    }
 }
 
 /// The files of both sides: those named, else the last two runs that were kept.

@@ -51,18 +51,19 @@ fn against_baseline(
     color: ColorChoice,
 ) -> Result<Outcome> {
     let (Some(old), Some(file)) = (baseline, &arguments.baseline) else { return Ok(Outcome::Done) };
-    let diff = diff::with_baseline(document, old, file, arguments.fail_above)?;
+    let diff = diff::with_baseline(document, old, file, &arguments.gate)?;
     if ["table", "markdown"].contains(&arguments.output.format.as_str()) {
         let below = OutputArgs { format: arguments.output.format.clone(), output: Vec::new(), wide: false };
         deliver(&diff, &below, color)?;
     } else {
-        diff.body
-            .rows
-            .iter()
-            .filter(|row| row.regression)
-            .for_each(|row| output::say(&format!("{} is slower than the baseline allows", row.workload)));
+        for row in &diff.body.rows {
+            let what = if row.regression { "slower than the baseline allows" } else { "undecided beside the baseline" };
+            if row.regression || row.is_undecided() {
+                output::say(&format!("{} is {what}", row.title()));
+            }
+        }
     }
-    Ok(diff::outcome(&diff))
+    diff::outcome(&diff)
 }
 
 /// What is measured: the pairs or the rings that were asked for, the defaults where nothing was.

@@ -63,6 +63,16 @@ pub struct Side {
     varies: Components,
 }
 
+impl Component {
+    /// The component between runs, as these runs themselves tell it too. None of them is taken for an odd one: they are what is judged.
+    fn with(self, runs: &[(Measurement, f64)], mean: f64) -> Component {
+        let k = runs.len() as f64;
+        let squares: f64 = runs.iter().map(|(run, _)| (run.ln - mean).powi(2) - run.u * run.u * (1.0 - 1.0 / k)).sum();
+        let freedom = self.freedom + k - 1.0;
+        Component { variance: (self.freedom * self.variance + squares.max(0.0)) / freedom, freedom }
+    }
+}
+
 impl Side {
     /// Returns a side of these runs, each with its standard error's freedom, made in so many sessions on a machine that varies so;
     /// `None` of no runs.
@@ -72,6 +82,7 @@ impl Side {
         let variance = runs.iter().map(|(run, _)| run.u * run.u).sum::<f64>() / (k * k);
         let freedom = runs.iter().map(|(_, freedom)| freedom).sum();
         let u = Component { variance, freedom };
+        let varies = Components { run: varies.run.with(runs, ln), ..varies };
         (ln.is_finite() && variance.is_finite()).then_some(Side {
             ln,
             u,
@@ -244,13 +255,23 @@ mod tests {
     }
 
     #[test]
+    fn several_runs_a_side_bring_their_own_spread() {
+        // σ² = (3 · 0.25 + 2 · 100) / 5 = 40.15; the other side's is 0.25, known by three: √(40.15/3 + 0.25) = 3.69, t = 3.18.
+        let spread = Change::between(side(&[-10.0, 0.0, 10.0], 0.0), side(&[8.0], 0.0), true, 1);
+        assert!((spread.half_width() - 0.1175).abs() < 0.0005, "{}", spread.half_width());
+        assert_eq!(spread.verdict(0.03), Verdict::Undecided);
+        let near = Change::between(side(&[-0.1, 0.0, 0.1], 0.0), side(&[8.0], 0.0), true, 1);
+        assert_eq!(near.verdict(0.03), Verdict::Slower);
+    }
+
+    #[test]
     fn more_runs_decide_and_how_many_is_known() {
         let open = Change::between(side(&[0.0], 0.2), side(&[2.5], 0.2), true, 2);
         let needed = open.runs_that_decide(Question::Verdict(0.03)).unwrap();
         assert!((2..6).contains(&needed), "{needed}");
         let with = |runs: usize| Change::between(side(&vec![0.0; runs], 0.2), side(&vec![2.5; runs], 0.2), true, 2);
         assert_eq!(with(needed).verdict(0.03), Verdict::Slower);
-        assert_eq!(with(needed - 1).verdict(0.03), Verdict::Undecided);
+        assert!(open.half_width_by(needed - 1, needed - 1) > 0.025 && open.half_width_by(needed, needed) < 0.025);
         let above = open.runs_that_decide(Question::Above(0.01)).unwrap();
         assert!(above > needed && with(above).is_above(0.01) == Decision::Failed, "{above}");
         // What lies right on the limit no number decides.

@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result};
 
-use crate::record::diff::{DiffDocument, DiffRow, Difference};
+use crate::estimate::{Decision, MOST_RUNS, Verdict};
+use crate::record::diff::{DiffDocument, DiffRow, DiffSettings, Difference, RowChange};
 use crate::render::Report;
 use crate::render::conditions;
 use crate::render::metrics::{Metrics, Quantity, row_labels};
 use crate::render::view::{Align, Cell, ChangeBar, Changes, Column, Picture, Table, View};
 use crate::sample::{Placement, row_title};
-use crate::summary::{Change, Verdict};
 use crate::unit::{Nanoseconds, Share};
 
 impl Report for DiffDocument {
@@ -34,7 +34,7 @@ impl Report for DiffDocument {
         View {
             heading: std::iter::once(sides).chain(differs).collect(),
             conditions: conditions::of(self),
-            tables: vec![table(&body.rows)],
+            tables: vec![table(&body.rows, &self.settings)],
             pictures: changes(&body.rows).into_iter().collect(),
             notes: self.notes(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
@@ -44,6 +44,9 @@ impl Report for DiffDocument {
     fn metrics(&self) -> Metrics {
         let body = &self.body;
         let mut metrics = Metrics::of(self);
+        // A document from before there were margins knows three.
+        let is_old = self.settings.margin.is_none();
+        let verdicts = || Verdict::ALL.into_iter().filter(move |&verdict| !is_old || verdict != Verdict::Undecided);
         let yes = |is: bool| f64::from(u8::from(is));
         metrics
             .rows(&body.rows, |row| row_labels(&row.workload, row.placement, row.ring))
@@ -56,13 +59,17 @@ impl Report for DiffDocument {
                 Some(row.change?.threshold)
             })
             .samples("diff_verdict", Quantity::Count, "1 for the verdict that holds, 0 for the others", |row| {
-                let of = |verdict: Verdict, change: Change| {
+                let of = |verdict: Verdict, change: RowChange| {
                     (vec![("verdict", verdict.name().to_string())], yes(verdict == change.verdict))
                 };
-                row.change
-                    .iter()
-                    .flat_map(|&change| Verdict::ALL.into_iter().map(move |verdict| of(verdict, change)))
-                    .collect()
+                row.change.iter().flat_map(|&change| verdicts().map(move |verdict| of(verdict, change))).collect()
+            })
+            .figure("diff_runs_needed", Quantity::Count, "Runs a side that would tell what cannot be told yet", |row| {
+                Some(row.change?.runs_needed? as f64)
+            })
+            .samples("diff_gate", Quantity::Count, "1 for what a gate makes of the row, 0 for the rest", |row| {
+                let of = |gate: Decision, is: Decision| (vec![("gate", gate.name().to_string())], yes(gate == is));
+                row.gate.iter().flat_map(|&is| Decision::ALL.into_iter().map(move |gate| of(gate, is))).collect()
             })
             // Where nothing was forbidden, there is no saying that nothing forbidden was found.
             .figure("diff_regression", Quantity::Count, "1 if slower than was allowed", |row| {
@@ -88,9 +95,16 @@ impl DiffDocument {
             0 | 1 => String::new(),
             rows => format!(", wide enough for all {rows} rows at once"),
         };
-        let mut notes = vec![format!(
-            "change: new ns/op ÷ old, less 1, with its interval{at_once}. same: below the larger of 3 % and what the runs leave open (needed)."
-        )];
+        let verdicts = match self.settings.margin {
+            Some(margin) => format!(
+                "slower, faster: beyond what the runs leave open (needed), by what earlier runs say of another. same: surely within {}. undecided: neither.",
+                Share(margin)
+            ),
+            // As it was when there were three verdicts.
+            None => "same: below the larger of 3 % and what the runs leave open (needed).".to_string(),
+        };
+        let mut notes = vec![format!("change: new ns/op ÷ old, less 1, with its interval{at_once}. {verdicts}")];
+        notes.extend(self.body.undecided().filter_map(|row| self.undecided_sentence(row)));
         for (side, rows) in [("old", &self.body.only_old), ("new", &self.body.only_new)] {
             if !rows.is_empty() {
                 notes.push(format!("Only in {side}: {}.", rows.join(", ")));
@@ -99,12 +113,38 @@ impl DiffDocument {
         if let Some(allowed) = self.settings.fail_above {
             let regressions: Vec<&str> =
                 self.body.rows.iter().filter(|row| row.regression).map(|row| row.workload.as_str()).collect();
+            let passed = self.body.rows.iter().filter(|row| row.gate == Some(Decision::Passed)).count();
             notes.push(match regressions.as_slice() {
+                [] if self.settings.margin.is_some() => {
+                    format!(
+                        "Surely not slower by more than {}: {passed} of {} rows.",
+                        Share(allowed),
+                        self.body.rows.len()
+                    )
+                }
                 [] => format!("No row is surely slower by more than {}.", Share(allowed)),
                 rows => format!("REGRESSION: surely slower by more than {}: {}.", Share(allowed), rows.join(", ")),
             });
         }
         notes
+    }
+
+    /// What is missing to tell of a row.
+    fn undecided_sentence(&self, row: &DiffRow) -> Option<String> {
+        let change = row.change?;
+        let at = self.settings.fail_above.map(|limit| format!(" at {}", Share(limit))).unwrap_or_default();
+        // As every ±, a share of what it stands behind, which is the ratio.
+        let half = (change.relative.high? - change.relative.low?) / 2.0 / (1.0 + change.relative.median);
+        let change_is = format!("{} ±{}", percent(change.relative.median), Share(half));
+        let what = format!("{}: cannot tell{at}: {change_is}", row.title());
+        let remedy = match change.runs_needed {
+            Some(runs) => format!("{runs} runs a side would"),
+            None if change.verdict == Verdict::Undecided && change.is_of_slow_core => {
+                "the core was slow on one side".to_string()
+            }
+            None => format!("{MOST_RUNS} runs a side would not"),
+        };
+        Some(format!("{what}; {remedy}."))
     }
 }
 
@@ -116,7 +156,7 @@ fn difference_line(difference: &Difference) -> String {
     format!("  {}: {} → {}", difference.what, difference.old, difference.new)
 }
 
-fn table(rows: &[DiffRow]) -> Table {
+fn table(rows: &[DiffRow], settings: &DiffSettings) -> Table {
     let number = |value: Option<f64>| Cell::number(value, |value| Nanoseconds(value).to_string());
     let row = |row: &DiffRow| {
         let change = row.change;
@@ -128,6 +168,10 @@ fn table(rows: &[DiffRow]) -> Table {
             Cell::interval(change.map(|change| change.relative), signed_percent),
             Cell::number(change.map(|change| change.threshold), |share| Share(share).to_string()),
             change.map_or(Cell::Absent, |change| Cell::text(verdict(row, change))),
+            row.gate.map_or(Cell::Absent, |gate| Cell::text(gate.name())),
+            Cell::number(change.and_then(|change| change.runs_needed).map(|runs| runs as f64), |runs| {
+                format!("{runs:.0}")
+            }),
         ]
     };
     let column = |key, heading: &[&str], align, expendable| Column {
@@ -145,12 +189,20 @@ fn table(rows: &[DiffRow]) -> Table {
         column("change", &["change"], Align::Right, 0),
         column("threshold", &["needed"], Align::Right, 2),
         column("verdict", &["verdict"], Align::Left, 0),
+        column("gate", &["gate"], Align::Left, 0),
+        column("runs_needed", &["runs", "a side"], Align::Right, 3),
     ];
-    let table = Table { title: "Changes", columns, rows: rows.iter().map(row).collect() };
+    let mut table = Table { title: "Changes", columns, rows: rows.iter().map(row).collect() };
+    if settings.fail_above.is_none() || settings.margin.is_none() {
+        table = table.without("gate");
+    }
+    if rows.iter().all(|row| row.change.is_none_or(|change| change.runs_needed.is_none())) {
+        table = table.without("runs_needed");
+    }
     if rows.iter().all(|row| row.placement == Placement::Same) { table.without("placement") } else { table }
 }
 
-fn verdict(row: &DiffRow, change: Change) -> &'static str {
+fn verdict(row: &DiffRow, change: RowChange) -> &'static str {
     if row.regression { "SLOWER" } else { change.verdict.name() }
 }
 
@@ -171,7 +223,12 @@ fn changes(rows: &[DiffRow]) -> Option<Picture> {
     (!changes.is_empty()).then_some(Picture::Changes(Changes { title, changes }))
 }
 
-/// `+3.2 %`, `-0.1 %`.
+/// `+3.2 %` in a sentence.
+fn percent(share: f64) -> String {
+    format!("{:+.1} %", share * 100.0)
+}
+
+/// `+3.2%`, `-0.1%` in a table.
 fn signed_percent(share: f64) -> String {
     format!("{:+.1}%", share * 100.0)
 }

@@ -2,7 +2,6 @@
 
 pub mod bend;
 pub mod bill;
-mod change;
 mod chosen;
 mod counters;
 mod estimate;
@@ -17,7 +16,6 @@ mod tests;
 mod verdict;
 pub mod warning;
 
-pub use change::{Change, Verdict, change};
 pub use chosen::Yardstick;
 pub use counters::Audit;
 pub use estimate::{Confidence, Estimate, median};

@@ -5,6 +5,7 @@
 mod command_line;
 mod compares;
 mod counting;
+mod diff_verdicts;
 mod diffs;
 mod doctor;
 mod examples;

@@ -19,6 +19,7 @@ use std::path::Path;
 use anyhow::Result;
 
 pub use file::{add, parse, read, shortened};
+pub(super) use line::seconds;
 pub use line::{Line, Machine, SCHEMA};
 
 use crate::estimate::{Component, Measurement, Priors, Reproducibility, Stratum, pool};
@@ -30,7 +31,7 @@ use crate::summary::{Warning, median};
 pub const NAME: &str = "history";
 
 /// Runs further apart than this are of two sessions.
-const SESSION_SECONDS: u64 = 3600;
+pub(super) const SESSION_SECONDS: u64 = 3600;
 
 /// Lines, in the order in which they were added.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,12 +1,16 @@
 //! `ctxprof.diff/1`: what has changed between two sides of runs, and what else differs between them.
 
+mod rows;
+
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::estimate::{Decision, Verdict};
+use crate::record::diff::rows::{Key, Rows, Terms};
 use crate::record::run::{RunDocument, RunResult};
-use crate::record::{Document, Tool, pace};
+use crate::record::{Document, Tool, history, pace, price};
 use crate::sample::{Placement, RingShape, row_title};
-use crate::summary::{Change, Estimate, Verdict, Warning, change, median};
+use crate::summary::{Estimate, Warning, median};
 
 pub const SCHEMA: &str = "ctxprof.diff/1";
 
@@ -21,6 +25,20 @@ pub struct DiffSettings {
     pub fail_above: Option<f64>,
     /// What had to be the same, by [`Aspect::key`].
     pub require_same: Vec<String>,
+    /// What differs by less than this, surely, is the same; absent in documents from before there were margins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// Whether rows of the old side may be missing where nothing may be slower than `fail_above`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_missing: bool,
+    /// Whether what cannot be told is a failure.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fail_undecided: bool,
+}
+
+impl DiffSettings {
+    /// The margin where none was given.
+    pub const MARGIN: f64 = 0.03;
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +58,30 @@ impl DiffBody {
     /// Whether a row has become slower by more than was allowed.
     pub fn has_regression(&self) -> bool {
         self.rows.iter().any(|row| row.regression)
+    }
+
+    /// The rows of which it cannot be told whether they have: by what was allowed, or, where nothing was said of that, at all.
+    pub fn undecided(&self) -> impl Iterator<Item = &DiffRow> {
+        self.rows.iter().filter(|row| row.is_undecided())
+    }
+
+    /// Why a gate has judged less than it was to; `None` of one that has judged all, and where there is none.
+    pub fn failure_to_judge(&self, settings: &DiffSettings) -> Option<String> {
+        let is_gate = settings.fail_above.is_some() || settings.fail_undecided;
+        let priceless = self.rows.iter().filter(|row| row.change.is_none() && row.old_ns_per_op.is_some());
+        let lost: Vec<String> = self.only_old.iter().cloned().chain(priceless.map(DiffRow::title)).collect();
+        let remedy = "measure the same workloads at the same placements";
+        let message = if self.rows.iter().all(|row| row.change.is_none()) {
+            let rows = if lost.is_empty() { String::new() } else { format!(" (it has {})", lost.join(", ")) };
+            format!("nothing of the old side{rows} could be compared, and so nothing has passed: {remedy}")
+        } else {
+            let all = lost.join(", ");
+            format!(
+                "rows of the old side are not in the new one and have not passed: {all}; {remedy}, or let them be missing with --allow-missing"
+            )
+        };
+        let is_lost = !lost.is_empty() && !settings.allow_missing || self.rows.iter().all(|row| row.change.is_none());
+        (is_gate && is_lost).then_some(message)
     }
 }
 
@@ -63,9 +105,41 @@ pub struct DiffRow {
     pub old_ns_per_op: Option<f64>,
     pub new_ns_per_op: Option<f64>,
     /// `None` where a side has no price.
-    pub change: Option<Change>,
+    pub change: Option<RowChange>,
     /// Slower than `fail_above` allows, beyond its interval.
     pub regression: bool,
+    /// The same with what cannot be told; absent where nothing was forbidden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Decision>,
+}
+
+impl DiffRow {
+    /// The row's name in reports.
+    pub fn title(&self) -> String {
+        row_title(&self.workload, self.placement, self.ring)
+    }
+
+    /// Whether more runs are needed to tell: whether it is slower than was allowed, or, where nothing was said of that, what it is.
+    pub fn is_undecided(&self) -> bool {
+        let verdict = self.change.is_some_and(|change| change.verdict == Verdict::Undecided);
+        self.gate.map_or(verdict, |gate| gate == Decision::Undecided)
+    }
+}
+
+/// A change of a price.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RowChange {
+    /// New ÷ old, less 1: 0.1 is a tenth slower. The interval is wide enough for all rows of a comparison at once.
+    pub relative: Estimate,
+    /// What a change must exceed to be one: what the two sides leave open.
+    pub threshold: f64,
+    pub verdict: Verdict,
+    /// Whether it is undecided because the core was slow on one side.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_slow_core: bool,
+    /// How many runs a side would decide what is undecided; absent where that cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_needed: Option<usize>,
 }
 
 /// Something about a run that may be the cause of a change.
@@ -152,7 +226,18 @@ pub fn compare(
         bail!("{what} is required to be the same (--require-same {key}), and was {old:?} and is {new:?}");
     }
     let both: Vec<&Key> = old_rows.keys().filter(|key| new_rows.get(key).is_some()).collect();
-    let rows = both.iter().map(|key| row(key, &old_rows, &new_rows, both.len(), settings.fail_above)).collect();
+    let (old_sessions, new_sessions) = sessions(old, new);
+    let same_machine = is_same_machine(first_old, first_new);
+    let terms = Terms {
+        settings: &settings,
+        rows: both.len(),
+        // Of another machine a core's speed is its own.
+        is_core_slow: same_machine && differences.iter().any(|difference| difference.key == CORE),
+        same_machine,
+        sessions: [old_sessions.clone(), new_sessions.clone()].map(count_distinct),
+        all_sessions: count_distinct([old_sessions, new_sessions].concat()),
+    };
+    let rows = both.iter().map(|key| rows::row(key, &old_rows, &new_rows, &terms)).collect();
     let missing = |here: &Rows<'_>, there: &Rows<'_>| {
         here.keys().filter(|key| there.get(key).is_none()).map(Key::title).collect::<Vec<_>>()
     };
@@ -164,89 +249,53 @@ pub fn compare(
         only_old: missing(&old_rows, &new_rows),
         only_new: missing(&new_rows, &old_rows),
     };
-    let warnings = if both.is_empty() {
-        vec![Warning::new("nothing-in-common", "the two have no workload at the same placement in common")]
-    } else {
-        Vec::new()
-    };
+    let mut warnings = Vec::new();
+    if both.is_empty() {
+        warnings.push(Warning::new("nothing-in-common", "the two have no workload at the same placement in common"));
+    }
+    if terms.is_core_slow {
+        let message = "the core itself was slow on one side, so that nothing can be told of any row: repeat that run";
+        warnings.push(Warning::new("core-differs", message));
+    }
+    warnings.extend(body.failure_to_judge(&settings).map(|message| Warning::new("gate-lost-rows", message)));
     let (schema, tool, host) = (SCHEMA.to_string(), Tool::this(), first_new.host.clone());
     Ok(DiffDocument { schema, tool, started_at, host, settings, body, warnings })
 }
 
-/// What makes two rows the same row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Key {
-    workload: String,
-    placement: Placement,
-    ring: Option<RingShape>,
-}
-
-impl Key {
-    fn title(&self) -> String {
-        row_title(&self.workload, self.placement, self.ring)
-    }
-}
-
-/// The rows of a side, in the order of its first run: each as all its runs have it.
-struct Rows<'r>(Vec<(Key, Vec<&'r RunResult>)>);
-
-impl<'r> Rows<'r> {
-    fn of(runs: &'r [RunDocument]) -> Rows<'r> {
-        let mut rows: Vec<(Key, Vec<&RunResult>)> = Vec::new();
-        for result in runs.iter().flat_map(|run| &run.body.results) {
-            let key = Key { workload: result.workload.clone(), placement: result.placement, ring: result.ring };
-            match rows.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, results)) => results.push(result),
-                None => rows.push((key, vec![result])),
-            }
-        }
-        Rows(rows)
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.0.iter().map(|(key, _)| key)
-    }
-
-    fn get(&self, key: &Key) -> Option<&[&'r RunResult]> {
-        self.0.iter().find(|(known, _)| known == key).map(|(_, results)| results.as_slice())
-    }
-
-    /// Refuses a workload whose op is another thing there.
-    fn check_ops(&self, other: &Rows<'_>) -> Result<()> {
-        for (key, results) in &self.0 {
-            for (old, new) in
-                results.iter().flat_map(|old| other.get(key).into_iter().flatten().map(move |new| (old, new)))
-            {
-                // Documents from before ops were named do not say.
-                if !old.op.is_empty() && !new.op.is_empty() && old.op != new.op {
-                    bail!("an op of {} was {:?} and is {:?}: the two cannot be compared", key.title(), old.op, new.op);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn row(key: &Key, old: &Rows<'_>, new: &Rows<'_>, rows: usize, fail_above: Option<f64>) -> DiffRow {
-    let prices = |side: &Rows<'_>| -> Vec<Estimate> {
-        side.get(key).into_iter().flatten().filter_map(|result| result.ns_per_op).collect()
+/// The number of the session of each run of both sides, as they followed each other: of one boot, with no gap of an hour. A run that does
+/// not say when it was is of a session of its own.
+fn sessions(old: &[RunDocument], new: &[RunDocument]) -> (Vec<usize>, Vec<usize>) {
+    let mut order: Vec<(u64, usize)> = old
+        .iter()
+        .chain(new)
+        .enumerate()
+        .map(|(at, run)| (history::seconds(&run.started_at).unwrap_or(u64::MAX), at))
+        .collect();
+    order.sort_unstable();
+    let run = |at: usize| old.get(at).unwrap_or_else(|| &new[at - old.len()]);
+    let goes_on = |(earlier, one): (u64, usize), (later, other): (u64, usize)| {
+        let (one, other) = (&run(one).host, &run(other).host);
+        let same_boot = one.boot.as_ref().zip(other.boot.as_ref()).is_none_or(|(one, other)| one == other);
+        later != u64::MAX && later - earlier < history::SESSION_SECONDS && same_boot && price::is_like(one, other)
     };
-    let (old, new) = (prices(old), prices(new));
-    let center = |side: &[Estimate]| crate::summary::median(side.iter().map(|price| price.median).collect());
-    let change = change(&old, &new, rows);
-    let allowed = fail_above.unwrap_or(f64::INFINITY);
-    let regression = change.is_some_and(|change| {
-        change.verdict == Verdict::Slower && change.relative.low.is_some_and(|low| low > allowed)
-    });
-    DiffRow {
-        workload: key.workload.clone(),
-        placement: key.placement,
-        ring: key.ring,
-        old_ns_per_op: center(&old),
-        new_ns_per_op: center(&new),
-        change,
-        regression,
+    let mut numbers = vec![0; order.len()];
+    for at in 1..order.len() {
+        let (last, next) = (order[at - 1], order[at]);
+        numbers[next.1] = numbers[last.1] + usize::from(!goes_on(last, next));
     }
+    let new_ones = numbers.split_off(old.len());
+    (numbers, new_ones)
+}
+
+fn count_distinct(mut numbers: Vec<usize>) -> usize {
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.len()
+}
+
+/// Whether runs of both sides may be expected to vary alike.
+fn is_same_machine(old: &RunDocument, new: &RunDocument) -> bool {
+    old.host.is_same_processor(&new.host) && old.host.hypervisor == new.host.hypervisor
 }
 
 fn differences(old: &[RunDocument], new: &[RunDocument], old_rows: &Rows<'_>, new_rows: &Rows<'_>) -> Vec<Difference> {
@@ -282,8 +331,12 @@ fn core_difference(old: &[RunDocument], new: &[RunDocument]) -> Option<Differenc
 /// How much of a switch per op may move between voluntary and involuntary before it is another sort of work.
 const MIX_TOLERANCE: f64 = 0.1;
 
-fn mix_difference(key: &Key, old: &[&RunResult], new: &[&RunResult]) -> Option<Difference> {
-    let mix = |results: &[&RunResult]| results.iter().find_map(|result| result.kernel_switches);
+fn mix_difference(
+    key: &Key,
+    old: &[(&RunDocument, &RunResult)],
+    new: &[(&RunDocument, &RunResult)],
+) -> Option<Difference> {
+    let mix = |results: &[(&RunDocument, &RunResult)]| results.iter().find_map(|(_, result)| result.kernel_switches);
     let (was, is) = (mix(old)?, mix(new)?);
     let moved = (was.voluntary - is.voluntary).abs().max((was.involuntary - is.involuntary).abs());
     let show = |voluntary: f64, involuntary: f64| format!("{voluntary:.2} + {involuntary:.2}");
