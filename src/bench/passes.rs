@@ -72,7 +72,9 @@ impl Engine<'_> {
             outcome?;
         }
         self.pass(&main)?;
-        self.repeat_slowed(&main)?;
+        if self.plan.repeat_slowed {
+            self.repeat_slowed(&main)?;
+        }
         let entries = || self.plan.entries.iter().enumerate();
         let probed = entries().filter(|(_, entry)| entry.workload.switch_source == SwitchSource::Uprobe);
         let probed: Vec<usize> = probed.map(|(at, _)| at).collect();

@@ -35,6 +35,8 @@ pub struct Plan {
     pub reference_ns: Option<f64>,
     /// For how long the core may be waited for to reach that.
     pub patience: Duration,
+    /// Whether repetitions that a slow core played are played once more; a test whose core may be slow does without.
+    pub repeat_slowed: bool,
     /// What the order of the rounds and the places in memory are drawn with.
     pub seed: u32,
     /// For tests.
@@ -56,6 +58,7 @@ impl Plan {
             record: false,
             reference_ns: None,
             patience: Duration::ZERO,
+            repeat_slowed: true,
             seed: fastrand::u32(..),
             handicap: None,
         }

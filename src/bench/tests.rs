@@ -130,7 +130,7 @@ impl Attach for Script {
 fn plan_of(workloads: &[&'static Workload], effort: Effort) -> Plan {
     let setting = Setting::on(crate::sys::affinity::allowed().unwrap().cpus()[0]);
     let (entries, left_out) = lay_out(workloads, &[(Placement::Same, setting)]);
-    Plan { seed: 1, ..Plan::of_prices(entries, left_out, 2, effort) }
+    Plan { seed: 1, repeat_slowed: false, ..Plan::of_prices(entries, left_out, 2, effort) }
 }
 
 fn engine_run(workloads: Vec<&'static Workload>, incarnations: u32, mode: CountingMode) -> (RunSamples, Vec<Progress>) {
@@ -231,8 +231,13 @@ fn what_a_slow_core_played_is_played_once_more_at_the_end() {
     let effort = Effort { time: None, samples: Some(10) };
     // No core takes a nanosecond for the stretch.
     let patience = Duration::from_millis(5);
-    let plan =
-        Plan { reference_ns: Some(1.0), patience, ops_per_sample: Some(10), ..plan_of(&[&FIRST, &SECOND], effort) };
+    let plan = Plan {
+        repeat_slowed: true,
+        reference_ns: Some(1.0),
+        patience,
+        ops_per_sample: Some(10),
+        ..plan_of(&[&FIRST, &SECOND], effort)
+    };
     let mut told = Vec::new();
     DIARY.take();
     let seen = run(&plan, &mut Script(CountingMode::Rusage), &mut |progress| told.push(progress)).unwrap();
