@@ -141,7 +141,10 @@ mod tests {
             selected.iter().map(|workload| workload.name).collect::<Vec<_>>()
         };
         assert_eq!(names("ctxprof run task-channel thread-pipe task-channel"), ["task-channel", "thread-pipe"]);
-        assert_eq!(names("ctxprof run process-futex process"), ["process-futex", "process-pipe", "process-yield"]);
+        assert_eq!(
+            names("ctxprof run process-futex process"),
+            ["process-futex", "process-pipe", "process-yield", "process-pipe-ibpb", "process-pipe-cgroups"]
+        );
         assert_eq!(names("ctxprof run all").len(), WORKLOADS.len());
     }
 }

@@ -3,6 +3,7 @@
 //! All of the crate's `unsafe` is here. Nothing here knows what a workload or a counter is.
 
 pub mod affinity;
+pub mod cgroup;
 pub mod child;
 pub mod clock;
 pub mod cpuid;
@@ -21,6 +22,7 @@ pub mod reap;
 pub mod rlimit;
 pub mod shared;
 pub mod signal;
+pub mod speculation;
 pub mod sysctl;
 pub mod taskstats;
 pub mod token;

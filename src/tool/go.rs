@@ -486,7 +486,7 @@ mod tests {
         let toolchain = Toolchain::new(found.go.clone(), Some(base.path().join("go")), PATIENCE);
         let program = toolchain.build(&sources).unwrap();
         assert!(toolchain.is_built(&sources));
-        for name in ["channel", "oneway", "channel-floor", "oneway-floor"] {
+        for name in ["channel", "oneway", "yield", "pipe", "pipe-floor"] {
             let mut child = Child::start(&program, &[name]).unwrap();
             let ready = child.listen().unwrap();
             let version = toolchain.version().unwrap();

@@ -2,7 +2,9 @@
 package main
 
 import (
+	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 )
 
@@ -76,48 +78,121 @@ func oneway() loop {
 	}
 }
 
-// channelFloor is what remains of channelPingPong when nothing switches: one goroutine makes the same two sends and two
-// receives by itself, through channels that hold one number.
-func channelFloor() loop {
-	there, back := make(chan int, 1), make(chan int, 1)
+// yield has two goroutines give way to each other. One op is one yield each, two goroutine switches. Every 61st time the
+// scheduler may find the one that has just given way: a switch to itself, after which the other one is a yield behind. What
+// begins and ends a play takes a few more.
+//
+//	leader    gives way            runs on ─ gives way
+//	follower            gives way                      …
+func yield() loop {
+	wake := make(chan struct{})
+	var playing int32
+	go func() {
+		for range wake {
+			for atomic.LoadInt32(&playing) != 0 {
+				runtime.Gosched()
+			}
+		}
+	}()
+	letFollowerWait()
+	// Between plays the follower waits: one that could always run would keep the scheduler from everything else.
+	begin := func() {
+		atomic.StoreInt32(&playing, 1)
+		wake <- struct{}{}
+	}
+	end := func() {
+		atomic.StoreInt32(&playing, 0)
+		letFollowerWait()
+	}
 	return loop{
 		play: func(ops int) {
+			begin()
 			for op := 0; op < ops; op++ {
-				there <- op
-				back <- <-there
-				<-back
+				runtime.Gosched()
+			}
+			end()
+		},
+		each: func(ops int) {
+			begin()
+			beginNotes()
+			for op := 0; op < ops; op++ {
+				runtime.Gosched()
+				note(op)
+			}
+			end()
+		},
+	}
+}
+
+// pipePingPong has two goroutines hand a token to and fro through two pipes: each read would block, so that the goroutine waits
+// for the runtime's poller (epoll) to find it readable. One op is a round trip, two goroutine switches.
+func pipePingPong() loop {
+	there, back := newPipe(), newPipe()
+	go func() {
+		var token token
+		for {
+			there.take(&token)
+			back.give(&token)
+		}
+	}()
+	letFollowerWait()
+	return pipeLoop(func(token *token) {
+		there.give(token)
+		back.take(token)
+	})
+}
+
+// pipeFloor is what remains of pipePingPong when nothing waits: one goroutine makes the same two writes and two reads by itself.
+func pipeFloor() loop {
+	there, back := newPipe(), newPipe()
+	return pipeLoop(func(token *token) {
+		there.give(token)
+		there.take(token)
+		back.give(token)
+		back.take(token)
+	})
+}
+
+func pipeLoop(op func(*token)) loop {
+	var token token
+	return loop{
+		play: func(ops int) {
+			for at := 0; at < ops; at++ {
+				op(&token)
 			}
 		},
 		each: func(ops int) {
 			beginNotes()
-			for op := 0; op < ops; op++ {
-				there <- op
-				back <- <-there
-				<-back
-				note(op)
+			for at := 0; at < ops; at++ {
+				op(&token)
+				note(at)
 			}
 		},
 	}
 }
 
-// onewayFloor is what remains of oneway when nothing switches: one goroutine sends and receives by itself.
-func onewayFloor() loop {
-	there := make(chan int, 1)
-	return loop{
-		play: func(ops int) {
-			for op := 0; op < ops; op++ {
-				there <- op
-				<-there
-			}
-		},
-		each: func(ops int) {
-			beginNotes()
-			for op := 0; op < ops; op++ {
-				there <- op
-				<-there
-				note(op)
-			}
-		},
+// A token is as long as an int of C, as `perf bench sched pipe` has it.
+type token [4]byte
+
+type pipe struct{ reader, writer *os.File }
+
+func newPipe() pipe {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		fail("making a pipe: " + err.Error())
+	}
+	return pipe{reader, writer}
+}
+
+func (pipe pipe) give(token *token) {
+	if _, err := pipe.writer.Write(token[:]); err != nil {
+		fail("writing into a pipe: " + err.Error())
+	}
+}
+
+func (pipe pipe) take(token *token) {
+	if _, err := pipe.reader.Read(token[:]); err != nil {
+		fail("reading from a pipe: " + err.Error())
 	}
 }
 

@@ -19,8 +19,9 @@ func BenchmarkContextSwitch(b *testing.B) { benchmark(b, oneway) }
 // One op is a round trip.
 func BenchmarkContextSwitchPingPong(b *testing.B) { benchmark(b, channelPingPong) }
 
-func BenchmarkChannelFloor(b *testing.B) { benchmark(b, channelFloor) }
-func BenchmarkOnewayFloor(b *testing.B)  { benchmark(b, onewayFloor) }
+func BenchmarkYield(b *testing.B)     { benchmark(b, yield) }
+func BenchmarkPipe(b *testing.B)      { benchmark(b, pipePingPong) }
+func BenchmarkPipeFloor(b *testing.B) { benchmark(b, pipeFloor) }
 
 // What is allocated would make the collector run in the middle of a play, sooner or later.
 func TestPlaysAllocateNothing(t *testing.T) {

@@ -1,6 +1,6 @@
 // Plays ops on request, for ctxprof:
 //
-//	<program> channel|oneway|channel-floor|oneway-floor
+//	<program> channel|oneway|yield|pipe|pipe-floor
 //	→ ready <process id> <version of the Go that built it>
 //	← play <ops>
 //	→ <elapsed ns> <wall ns> <CPU ns>
@@ -30,8 +30,9 @@ import (
 const (
 	clockMonotonic      = 1
 	clockProcessCPUTime = 2
-	// Two milliseconds or so: enough for caches and branch predictors to know the loop.
-	warmUpOps = 10000
+	// Enough for caches and branch predictors to know the loop.
+	warmUpTime = 2 * time.Millisecond
+	warmUpOps  = 200
 )
 
 // Where an answer is written: not on the heap.
@@ -44,10 +45,11 @@ var verbs = map[string]func(loop, int) []byte{
 }
 
 var loops = map[string]func() loop{
-	"channel":       channelPingPong,
-	"oneway":        oneway,
-	"channel-floor": channelFloor,
-	"oneway-floor":  onewayFloor,
+	"channel":    channelPingPong,
+	"oneway":     oneway,
+	"yield":      yield,
+	"pipe":       pipePingPong,
+	"pipe-floor": pipeFloor,
 }
 
 func main() {
@@ -55,10 +57,12 @@ func main() {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 	runtime.GOMAXPROCS(1)
 	if len(os.Args) != 2 || loops[os.Args[1]] == nil {
-		fail("usage: " + os.Args[0] + " channel|oneway|channel-floor|oneway-floor")
+		fail("usage: " + os.Args[0] + " channel|oneway|yield|pipe|pipe-floor")
 	}
 	loop := loops[os.Args[1]]()
-	loop.play(warmUpOps)
+	for begun := time.Now(); time.Since(begun) < warmUpTime; {
+		loop.play(warmUpOps)
+	}
 	answer([]byte("ready " + strconv.Itoa(os.Getpid()) + " " + runtime.Version()))
 	var lines lineReader
 	for {

@@ -9,7 +9,9 @@
 //! the play. Its switches are counted by the kernel, with a probe on the function by which Go's runtime runs a goroutine,
 //! in a pass of its own. Kernel switches are those of all its threads.
 //!
-//! The floor: one goroutine makes the same sends and receives by itself, through channels that hold one message.
+//! The floor of pipes: one goroutine writes and reads by itself. Channels have none: through an unbuffered one a goroutine cannot send
+//! to itself, and one that holds a message is another contract. Nor has giving way, as with nobody there Go's scheduler still goes
+//! all the way, back to the same goroutine.
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,6 +26,7 @@ use crate::sys::child::Child;
 use crate::sys::fork::Ended;
 use crate::tool::go;
 use crate::workload::session::{Laps, MOST_LAPS, Party, PlayTimes, Played, Session, Setting};
+use crate::workload::thread::yields::ONE_YIELD_EACH;
 use crate::workload::{Floor, ProbePoint, ROUND_TRIP, Say, Unavailable, Workload};
 
 pub(crate) const CHANNEL: Workload = Workload {
@@ -33,10 +36,6 @@ pub(crate) const CHANNEL: Workload = Workload {
     expected_switches_per_op: Some(2.0),
     default: true,
     prepare: |setting| Goroutines::prepare("channel", setting),
-    floor: Some(Floor {
-        summary: "one goroutine sends and receives through two channels that hold one message: no switch",
-        prepare: |setting| Goroutines::prepare("channel-floor", setting),
-    }),
     ..FAMILY
 };
 
@@ -46,9 +45,29 @@ pub(crate) const ONEWAY: Workload = Workload {
     op: "one message",
     expected_switches_per_op: Some(1.0),
     prepare: |setting| Goroutines::prepare("oneway", setting),
+    ..FAMILY
+};
+
+pub(crate) const YIELD: Workload = Workload {
+    name: "goroutine-yield",
+    // None is promised: every 61st time Go's scheduler may find the one that has just given way, most often the same of the two, and an
+    // op then has 61 switches by 31 or by 30.
+    summary: "two goroutines give way to each other with runtime.Gosched; how often that switches is counted, not promised (Go, GOMAXPROCS=1)",
+    op: ONE_YIELD_EACH,
+    prepare: |setting| Goroutines::prepare("yield", setting),
+    ..FAMILY
+};
+
+pub(crate) const PIPE: Workload = Workload {
+    name: "goroutine-pipe",
+    summary: "two goroutines hand a token to and fro through two pipes (os.Pipe), waiting for readiness in Go's poller (epoll; GOMAXPROCS=1)",
+    op: ROUND_TRIP,
+    expected_switches_per_op: Some(2.0),
+    default: true,
+    prepare: |setting| Goroutines::prepare("pipe", setting),
     floor: Some(Floor {
-        summary: "one goroutine sends and receives through a channel that holds one message: no switch",
-        prepare: |setting| Goroutines::prepare("oneway-floor", setting),
+        summary: "one goroutine writes and reads the same two pipes by itself: two writes, two reads, no wait",
+        prepare: |setting| Goroutines::prepare("pipe-floor", setting),
     }),
     ..FAMILY
 };
@@ -83,7 +102,7 @@ fn program() -> Result<PathBuf> {
 }
 
 /// The program that plays the same loops under Go's own benchmark driver: `BenchmarkContextSwitch` one way,
-/// `BenchmarkContextSwitchPingPong` to and fro, and their floors. Built unless it is there already, which takes seconds.
+/// `BenchmarkContextSwitchPingPong` to and fro, and the others. Built unless it is there already, which takes seconds.
 ///
 /// # Errors
 /// There is no go here, or the build fails.
@@ -104,7 +123,7 @@ fn provide(say: Say<'_>) -> Result<()> {
     }
     let program = go.build(&SOURCES)?;
     // The loop that is warm soonest: every run waits for this.
-    let mut goroutines = Goroutines::start(program, "oneway-floor", None)?;
+    let mut goroutines = Goroutines::start(program, "yield", None)?;
     goroutines.play(2)?;
     Box::new(goroutines).end()
 }

@@ -1,6 +1,8 @@
 //! Two processes: the calling thread's leads, a forked one follows.
 
+pub(super) mod cgroups;
 pub(super) mod futex;
+pub(super) mod ibpb;
 pub(super) mod pipe;
 mod ring;
 pub(super) mod yields;

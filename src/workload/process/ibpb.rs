@@ -1,0 +1,61 @@
+//! The processes of `process-pipe`, each with its indirect branch speculation turned off, as browsers and password stores have it:
+//! the kernel then flushes the branch predictor at every switch between them, which it spares plain processes.
+//!
+//! Where the processor or the kernel offers no such choice, as in many virtual machines, it is left out with what prctl(2)
+//! answered. It has not been run on a host that offers it.
+//!
+//! The floor is that of `process-pipe` with the speculation off as well: one thread writes and reads both pipes by itself.
+
+use anyhow::Result;
+
+use crate::sys::speculation::{self, Barriers};
+use crate::workload::process::{ProcessPair, pipe};
+use crate::workload::session::{Laps, Party, Played, Session, Setting};
+use crate::workload::thread::pipe::{FLOOR, PipeHand};
+use crate::workload::{Floor, Unavailable, Workload};
+
+pub(crate) const WORKLOAD: Workload = Workload {
+    name: "process-pipe-ibpb",
+    summary: "process-pipe, with the branch predictor flushed at every switch (both sides have PR_SPEC_INDIRECT_BRANCH disabled)",
+    default: false,
+    available: || speculation::may_choose().map_err(|error| Unavailable { reason: format!("{error:#}"), remedy: None }),
+    prepare: |setting| with_barriers(|| ProcessPair::prepare(setting, PipeHand::pair)),
+    floor: Some(Floor {
+        summary: "one thread writes and reads both pipes by itself, its indirect branch speculation off, too: no switch, no flush",
+        prepare: |setting: &Setting| with_barriers(|| (FLOOR.prepare)(setting)),
+    }),
+    ring: None,
+    ..pipe::WORKLOAD
+};
+
+/// A session whose parties have their indirect branch speculation off; the calling thread, which is one, until it ends.
+struct WithBarriers {
+    // In this order: the follower has ended before the leader's speculation is on again.
+    session: Box<dyn Session>,
+    _barriers: Barriers,
+}
+
+fn with_barriers(prepare: impl FnOnce() -> Result<Box<dyn Session>>) -> Result<Box<dyn Session>> {
+    // A process that is forked from here on has it off, too.
+    let barriers = Barriers::on()?;
+    Ok(Box::new(WithBarriers { session: prepare()?, _barriers: barriers }))
+}
+
+impl Session for WithBarriers {
+    fn parties(&self) -> Vec<Party> {
+        self.session.parties()
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        self.session.play(ops)
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        self.session.play_each(ops, laps)
+    }
+
+    fn end(self: Box<Self>) -> Result<()> {
+        let WithBarriers { session, _barriers } = *self;
+        session.end()
+    }
+}
