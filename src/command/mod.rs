@@ -106,7 +106,7 @@ fn ended(ending: Ending, delivered: Result<Outcome>) -> Result<Outcome> {
 
 /// Puts a run's rows in the order that was asked for.
 fn sort(document: &mut RunDocument, key: SortKey) {
-    let price = |result: &RunResult| result.ns_per_switch.map_or(f64::INFINITY, |price| price.median);
+    let price = |result: &RunResult| result.ns_per_hand_over().unwrap_or(f64::INFINITY);
     match key {
         SortKey::List => {}
         SortKey::Price => document.body.results.sort_by(|one, other| price(one).total_cmp(&price(other))),

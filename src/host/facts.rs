@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::kernel;
+
 /// Facts that move the numbers; `None` where they cannot be read, which is not the same as "no".
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -35,6 +37,12 @@ pub struct Facts {
     pub mitigations: Option<String>,
     /// The preemption model in force, where debugfs says.
     pub preemption: Option<String>,
+    /// The preemption model that the kernel was started with, where its command line or configuration says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preemption_at_start: Option<String>,
+    /// `CONFIG_HZ`: ticks of a busy CPU's timer per second, where the kernel's configuration can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tick_hz: Option<String>,
     /// The scheduler's base slice, where debugfs says.
     pub base_slice_ns: Option<String>,
     /// `kernel.sched_rt_runtime_us`: of every period (a second), what real-time threads may have; -1 is all of it.
@@ -99,6 +107,18 @@ impl Facts {
             (Some(one), Some(other)) => one.is_like(other),
             _ => self.cpu_model == other.cpu_model,
         }
+    }
+
+    /// What of the kernel decides what a switch costs, in words; `None` where nothing of it is known.
+    pub fn kernel_in_words(&self) -> Option<String> {
+        let model = self.preemption.as_ref().or(self.preemption_at_start.as_ref());
+        let parts = [
+            model.map(|model| format!("preemption {model}")),
+            self.tick_hz.as_ref().map(|hz| format!("HZ {hz}")),
+            self.mitigations.as_ref().map(|told| format!("mitigations: {}", kernel::mitigations_in_words(told))),
+        ];
+        let known: Vec<String> = parts.into_iter().flatten().collect();
+        (!known.is_empty()).then(|| known.join("; "))
     }
 
     /// Where the parties ran and why, as reports say it.

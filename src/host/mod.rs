@@ -3,6 +3,7 @@
 pub mod ceilings;
 pub mod checks;
 pub mod facts;
+pub mod kernel;
 pub mod limits;
 pub mod memory;
 pub mod placement;

@@ -7,6 +7,7 @@ use nix::sys::utsname::uname;
 use nix::unistd::geteuid;
 
 use crate::host::facts::{Cache, Facts};
+use crate::host::kernel;
 use crate::host::placement::{Candidate, Neighbourhood, Place, Processors};
 use crate::sys::affinity::{self, CpuList};
 use crate::sys::cpuid;
@@ -18,9 +19,14 @@ pub fn facts(root: &Path, place: Option<&Place>, processors: &Processors) -> Fac
     let uname_field = |field: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
         name.as_ref().map(|name| field(name).to_string_lossy().into_owned()).unwrap_or_default()
     };
+    let (release, build) = (uname_field(|name| name.release()), uname_field(|name| name.version()));
+    let config = kernel::config(root, &release).ok();
+    let command_line = text(root, "proc/cmdline").unwrap_or_default();
     Facts {
-        kernel: uname_field(|name| name.release()),
-        kernel_build: uname_field(|name| name.version()),
+        preemption_at_start: kernel::preemption_at_start(&build, &command_line, config.as_deref()),
+        tick_hz: config.as_deref().and_then(|config| kernel::option(config, "CONFIG_HZ")).map(String::from),
+        kernel: release,
+        kernel_build: build,
         architecture: uname_field(|name| name.machine()),
         cpu_model: cpu_model(root),
         processor: cpuid::processor(),

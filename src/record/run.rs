@@ -13,6 +13,7 @@ use crate::sample::{
     AbsentCounter, Counting, CountingMode, Ending, Kind, LeftOut, Placement, RingShape, RunSamples, WorkloadSamples,
     row_title,
 };
+use crate::summary::alike::{self, Alike, hand_overs_per_op};
 use crate::summary::recorded::{self, Layers, Timeline};
 use crate::summary::{
     self, Audit, Confidence, CountSource, Estimate, LatencyFigures, NO_CLEAN_SAMPLES, Ratio, Row, Warning, Yardstick,
@@ -42,6 +43,9 @@ pub struct RunBody {
     /// Further ratios of the same sort.
     #[serde(default)]
     pub ratios: Vec<Ratio>,
+    /// What a hand-over takes in each kind of parties, by what they agree to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alike: Vec<Alike>,
     /// What was meant to be measured and cannot be here.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
@@ -89,6 +93,9 @@ pub struct RunResult {
     /// The same over incarnations, where they were counted in the samples that time is taken from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switches_per_op_interval: Option<Estimate>,
+    /// The lowest and the highest count of a sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switches_per_op_range: Option<SwitchesRange>,
     pub expected_switches_per_op: Option<f64>,
     pub switches_source: CountSource,
     pub kernel_switches_per_op: Option<f64>,
@@ -173,6 +180,22 @@ impl RunResult {
         let is_told = ends.iter().all(|end| end.is_finite());
         Some(if is_told { Estimate { low: Some(ends[0]), high: Some(ends[1]), ..figure } } else { figure })
     }
+
+    /// What it takes to hand control over once, as a message does: half a round trip. Where it is the scheduler's affair how often an
+    /// op does, a switch; `None` of what hands nothing over.
+    pub fn ns_per_hand_over(&self) -> Option<f64> {
+        match hand_overs_per_op(&self.op) {
+            Some(hand_overs) => Some(self.ns_per_op?.median / hand_overs),
+            None => Some(self.ns_per_switch?.median),
+        }
+    }
+}
+
+/// Switches per op, sample by sample.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SwitchesRange {
+    pub lowest: f64,
+    pub highest: f64,
 }
 
 /// When another run would be made.
@@ -238,6 +261,7 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
             .collect(),
         ratio: summary::ratio(&rows, Kind::Task),
         ratios: summary::ratio(&rows, Kind::Goroutine).into_iter().collect(),
+        alike: alike::alike(&rows),
         left_out: left_out.clone(),
         ending: ending.clone(),
     };
@@ -271,6 +295,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
         mean_ns_per_op: row.mean_ns_per_op,
         switches_per_op: row.switches.counted_per_op,
         switches_per_op_interval: row.switches.interval,
+        switches_per_op_range: row.switches.range.map(|(lowest, highest)| SwitchesRange { lowest, highest }),
         expected_switches_per_op: row.switches.expected_per_op,
         switches_source: row.switches.source,
         kernel_switches_per_op: row.kernel_switches_per_op,

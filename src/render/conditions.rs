@@ -30,6 +30,8 @@ pub(super) fn of<S, B>(document: &Document<S, B>) -> Vec<Condition> {
         ("frequency governor", host.frequency_governor.clone()),
         ("mitigations", host.mitigations.clone()),
         ("preemption", host.preemption.clone()),
+        ("preemption at start", host.preemption_at_start.clone()),
+        ("HZ", host.tick_hz.clone()),
         ("base slice", host.base_slice_ns.as_ref().map(|ns| format!("{ns} ns"))),
         ("autogroup", host.autogroup.clone()),
         ("sched_rt_runtime_us", host.sched_rt_runtime_us.clone()),

@@ -1,6 +1,7 @@
 //! The registry of output formats. Tables, CSV, Markdown and pages are drawn from one view, OpenMetrics from figures that keep their
 //! names from one version to the next; JSON is the document itself.
 
+mod alike;
 mod compare;
 mod conditions;
 mod csv;

@@ -1,6 +1,6 @@
 //! The columns of the price list.
 
-use crate::record::run::{RunBody, RunResult, When};
+use crate::record::run::{RunBody, RunResult, SwitchesRange, When};
 use crate::render::metrics::Quantity;
 use crate::render::view::{Align, Cell, Column, Level, Levels, Picture, Table};
 use crate::sample::{Placement, TO_IDLE, WAKE_UPS};
@@ -209,6 +209,16 @@ fn wide_columns(some_apart: bool) -> Vec<PriceColumn> {
             Cell::number(counter_per_op(result, name), |per_op| Count(per_op).to_string())
         })
     };
+    let range_end = |key, heading: &[&str], of: fn(SwitchesRange) -> f64| {
+        price_column(key, heading, 9, move |result| {
+            let range = result.switches_per_op_range.map(of);
+            Cell::number(range, |per_op| format!("{per_op:.3}"))
+        })
+    };
+    columns.extend([
+        range_end("switches_per_op_lowest", &["fewest", "per op"], |range| range.lowest),
+        range_end("switches_per_op_highest", &["most", "per op"], |range| range.highest),
+    ]);
     columns.extend([
         counted("wake_ups_per_op", &["wake-ups", "per op"], WAKE_UPS),
         counted("to_idle_per_op", &["to idle", "per op"], TO_IDLE),

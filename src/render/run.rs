@@ -10,7 +10,7 @@ use crate::render::Report;
 use crate::render::metrics::{self, Labels, Metrics, Quantity, row_labels};
 use crate::render::prices::{ASSUMED, CycleSource, cycle_source, price_table};
 use crate::render::view::View;
-use crate::render::{conditions, latency, layers, prices, warnings};
+use crate::render::{alike, conditions, latency, layers, prices, warnings};
 use crate::sample::{CountingMode, LeftOut, Placement, row_title};
 use crate::summary::{Ratio, warning};
 use crate::unit::Share;
@@ -24,23 +24,31 @@ impl Report for RunDocument {
     }
 
     fn view(&self, wide: bool) -> View {
-        let ratio = self.body.ratio.iter().chain(&self.body.ratios).map(ratio_sentence);
         let cost = self.counting_cost_sentence();
         let latency = Some(latency::latency_table(&self.body)).filter(|table| !table.rows.is_empty());
         View {
-            heading: vec![self.machine_line(), self.counting_line(wide)],
-            conditions: conditions::of(self),
-            tables: [Some(price_table(&self.body, wide)), latency, layers::table(&self.body.results)]
+            heading: [Some(self.machine_line()), self.host.kernel_in_words(), Some(self.counting_line(wide))]
                 .into_iter()
                 .flatten()
                 .collect(),
+            conditions: conditions::of(self),
+            tables: [
+                Some(price_table(&self.body, wide)),
+                alike::table(&self.body),
+                latency,
+                layers::table(&self.body.results),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             pictures: prices::levels(&self.body)
                 .into_iter()
                 .chain(layers::stacks(&self.body.results))
                 .chain(latency::pictures(&self.body))
                 .chain(layers::pictures(&self.body.results))
                 .collect(),
-            notes: ratio
+            notes: alike::notes(&self.body)
+                .into_iter()
                 .chain(self.remarks())
                 .chain(self.left_out_sentences())
                 .chain([self.explanation()])
@@ -72,6 +80,7 @@ impl Report for RunDocument {
         add_circumstances(&mut metrics, &body.results);
         layers::add_metrics(&mut metrics, &body.results, result_labels);
         let ratios: Vec<Ratio> = body.ratio.iter().chain(&body.ratios).cloned().collect();
+        alike::add_metrics(&mut metrics, &body.alike);
         let both = |ratio: &Ratio| vec![("dearer", ratio.dearer.clone()), ("cheaper", ratio.cheaper.clone())];
         metrics
             .rows(&ratios, both)
@@ -340,49 +349,9 @@ impl RunDocument {
     }
 }
 
-/// The sentence that people come for.
-fn ratio_sentence(ratio: &Ratio) -> String {
-    const SWITCHES_PER_SECOND: f64 = 20_000.0;
-    let share_of_cpu = |ns_per_switch: f64| Share(ns_per_switch * SWITCHES_PER_SECOND / 1e9);
-    let net = ratio.net.map_or(String::new(), |net| format!(" (net {})", fraction(net.median)));
-    format!(
-        "A {} switch ({}) costs {}{net} of a {} switch ({}) here: at 20,000 switches a second that is {} of a CPU against {}.",
-        ratio.cheaper_kind.name(),
-        ratio.cheaper,
-        fraction(ratio.gross.median),
-        ratio.dearer_kind.name(),
-        ratio.dearer,
-        share_of_cpu(ratio.cheaper_ns),
-        share_of_cpu(ratio.dearer_ns)
-    )
-}
-
-/// `1/15` of a ratio of 15, `1.25 times` of one of 0.8.
-fn fraction(ratio: f64) -> String {
-    match ratio {
-        ratio if ratio >= 9.95 => format!("1/{ratio:.0}"),
-        ratio if ratio >= 1.05 => format!("1/{ratio:.1}"),
-        ratio => format!("{:.2} times", 1.0 / ratio),
-    }
-}
-
 fn next_steps(wide: bool) -> String {
     let wider = if wide { "" } else { "`ctxprof run --wide` for more columns, " };
     format!(
         "Next: {wider}`ctxprof list` for what can be measured here, `ctxprof report` to see this again, `ctxprof run --help` for more."
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ratios_read_as_fractions() {
-        for (ratio, expected) in
-            [(39.4, "1/39"), (9.96, "1/10"), (3.21, "1/3.2"), (1.0, "1.00 times"), (0.8, "1.25 times")]
-        {
-            assert_eq!(fraction(ratio), expected);
-        }
-    }
 }

@@ -82,6 +82,7 @@ impl SweepDocument {
             results: self.body.results.clone(),
             ratio: None,
             ratios: Vec::new(),
+            alike: Vec::new(),
             left_out: self.body.left_out.clone(),
             ending: self.body.ending.clone(),
         };

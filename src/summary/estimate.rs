@@ -27,6 +27,12 @@ impl Estimate {
         Some(Estimate { median, low: ends.map(|ends| ends.0), high: ends.map(|ends| ends.1) })
     }
 
+    /// The same, times this factor above 0.
+    pub fn scaled(self, factor: f64) -> Estimate {
+        let by = |value: f64| value * factor;
+        Estimate { median: by(self.median), low: self.low.map(by), high: self.high.map(by) }
+    }
+
     /// The same median, known no better than to this share of it.
     pub fn blurred(self, share: f64) -> Estimate {
         let blur = share * self.median.abs();

@@ -1,5 +1,6 @@
 //! From samples to figures: pure arithmetic, no kernel and no output.
 
+pub mod alike;
 pub mod bend;
 pub mod bill;
 mod chosen;

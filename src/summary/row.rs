@@ -75,6 +75,9 @@ pub struct Switches {
     pub counted_per_op: Option<f64>,
     /// Over incarnations; `None` where they were not counted in the samples that time is taken from.
     pub interval: Option<Estimate>,
+    /// The lowest and the highest count of a sample, where they were counted in those that time is taken from: an op that goes in
+    /// several ways shows in their distance.
+    pub range: Option<(f64, f64)>,
     pub expected_per_op: Option<f64>,
     pub source: CountSource,
 }
@@ -117,6 +120,7 @@ impl Switches {
 /// The prices of one incarnation, of the sums over its samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Round {
+    pub ns_per_op: f64,
     pub ns_per_switch: f64,
     pub net_ns_per_switch: Option<f64>,
     pub net_cpu_ns_per_switch: Option<f64>,
@@ -154,9 +158,15 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         SwitchSource::Polls | SwitchSource::Resumes => prices.means.own_switches_per_op,
         SwitchSource::Uprobe => None,
     };
+    let own_switches = |sample: &Sample| match samples.switch_source {
+        SwitchSource::Kernel => sample.parties.switches(),
+        SwitchSource::Polls | SwitchSource::Resumes => sample.own_switches,
+        SwitchSource::Uprobe => None,
+    };
     let switches = Switches {
         counted_per_op,
         interval: Estimate::over(prices.iter().flatten().filter_map(counted_in)),
+        range: range(used().filter_map(|sample| Some(own_switches(sample)? as f64 / sample.ops as f64))),
         expected_per_op: samples.expected_switches_per_op,
         source,
     };
@@ -227,11 +237,17 @@ impl Prices {
         let net = |ns_per_op: f64, floor: f64| (ns_per_op - floor) / switches_per_op;
         let floor_cpu_ns = floor.and_then(|floor| floor.cpu_ns_per_op);
         (switches_per_op >= BY_CHANCE).then(|| Round {
+            ns_per_op: all.ns_per_op,
             ns_per_switch: all.ns_per_op / switches_per_op,
             net_ns_per_switch: floor.map(|floor| net(all.ns_per_op, floor.ns_per_op)),
             net_cpu_ns_per_switch: all.cpu_ns_per_op.zip(floor_cpu_ns).map(|(cpu, floor)| net(cpu, floor)),
         })
     }
+}
+
+/// The lowest and the highest; `None` of none.
+fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.map(|value| (value, value)).reduce(|(low, high), (value, _)| (low.min(value), high.max(value)))
 }
 
 fn mean_ns_per_op<'s>(samples: impl Iterator<Item = &'s Sample>) -> Option<f64> {

@@ -4,6 +4,7 @@ use crate::sample::{
     CounterInfo, CounterTimes, Counting, CountingMode, Incarnation, Kind, PROBE, PartyUsage, PassSamples, Placement,
     Sample, SwitchSource, WorkloadSamples,
 };
+use crate::summary::alike::alike;
 use crate::summary::chosen::Yardstick;
 use crate::summary::counters::running_ratio;
 use crate::summary::estimate::Estimate;
@@ -76,6 +77,41 @@ fn prices_are_medians_of_clean_samples_over_incarnations() {
 }
 
 #[test]
+fn a_hand_over_is_set_beside_that_of_threads_with_the_same_contract_round_by_round() {
+    let of = |workload: &str, kind, ns_per_op: [u64; 6]| {
+        let incarnations = ns_per_op.map(|ns| incarnation(vec![sample(ns); 5], 20)).to_vec();
+        let made_up = WorkloadSamples::made_up(incarnations);
+        let samples = WorkloadSamples { workload: workload.to_string(), kind, ..made_up };
+        summarize(&samples, &counting(CountingMode::Cpu))
+    };
+    let thread = of("thread-futex", Kind::Thread, [4000, 4400, 4000, 5000, 4000, 4200]);
+    let task = of("task-channel", Kind::Task, [200, 220, 200, 250, 200, 210]);
+    let other = of("goroutine-pipe", Kind::Goroutine, [3000; 6]);
+    let found = alike(&[task.clone(), other.clone(), thread.clone()]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let names: Vec<&str> = found[0].hand_overs.iter().map(|hand_over| hand_over.workload.as_str()).collect();
+    assert_eq!(names, ["thread-futex", "task-channel"]);
+    // Half a round trip; what slowed both in a round is not in their ratio.
+    assert_eq!(found[0].hand_overs[0].ns.median, 2050.0);
+    assert_eq!(found[0].hand_overs[0].times_cheaper, None);
+    let ratio = found[0].hand_overs[1].times_cheaper.unwrap();
+    assert_eq!(ratio, Estimate { median: 20.0, low: Some(20.0), high: Some(20.0) });
+    assert_eq!(alike(&[task.clone(), other]), [], "no threads, nothing to set beside");
+    assert_eq!(alike(&[Row { placement: Placement::Llc, ..thread }, task]), []);
+}
+
+#[test]
+fn the_lowest_and_the_highest_count_of_a_sample_are_told() {
+    let mut several_ways = sample(1000);
+    several_ways.parties.voluntary = Some(160);
+    let row = summarize(
+        &WorkloadSamples::made_up(vec![incarnation(vec![sample(1000), several_ways, sample(1000)], 200)]),
+        &counting(CountingMode::Cpu),
+    );
+    assert_eq!(row.switches.range, Some((2.0, 4.0)));
+}
+
+#[test]
 fn switches_are_those_of_the_books_and_perfs_count_is_beside_them() {
     let row = summarize(
         &WorkloadSamples::made_up(vec![incarnation(vec![sample(1000); 4], 200); 3]),
@@ -83,7 +119,10 @@ fn switches_are_those_of_the_books_and_perfs_count_is_beside_them() {
     );
     let interval = Some(Estimate { median: 2.0, low: Some(2.0), high: Some(2.0) });
     let (counted_per_op, expected_per_op) = (Some(2.0), Some(2.0));
-    assert_eq!(row.switches, Switches { counted_per_op, interval, expected_per_op, source: CountSource::Kernel });
+    assert_eq!(
+        row.switches,
+        Switches { counted_per_op, interval, range: Some((2.0, 2.0)), expected_per_op, source: CountSource::Kernel }
+    );
     let audit = row.audit.unwrap();
     assert_eq!((audit.books_per_op, audit.perf_by_books), (2.0, 1.0), "a neighbour's are in one sample of three");
     assert_eq!((row.voluntary_per_op, row.involuntary_per_op), (Some(1.2), Some(0.8)));
@@ -241,7 +280,13 @@ fn uncounted_switches_are_expected_ones_and_say_so() {
     let row = summarize(&WorkloadSamples::made_up(vec![quiet; 3]), &none);
     assert_eq!(
         row.switches,
-        Switches { counted_per_op: None, interval: None, expected_per_op: Some(2.0), source: CountSource::Expected }
+        Switches {
+            counted_per_op: None,
+            interval: None,
+            range: None,
+            expected_per_op: Some(2.0),
+            source: CountSource::Expected
+        }
     );
     assert_eq!(row.kernel_switches_per_op, None);
     assert_eq!(row.ns_per_switch.unwrap().median, 500.0);

@@ -14,6 +14,7 @@ mod figures;
 mod history;
 mod latency;
 mod layers;
+mod like_with_like;
 #[path = "../support/machine.rs"]
 mod machine;
 mod memory;

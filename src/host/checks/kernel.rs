@@ -1,12 +1,8 @@
 //! How this kernel was built and started.
 
-use std::fs;
-use std::io::Read;
-
-use flate2::read::GzDecoder;
-
-use crate::host::checks::scene::{Scene, words_of};
+use crate::host::checks::scene::Scene;
 use crate::host::checks::{Check, Found, Verdict};
+use crate::host::kernel;
 
 pub(super) const PREEMPTION: Check = Check {
     id: "preemption",
@@ -54,8 +50,8 @@ pub(super) const TICK: Check = Check {
 };
 
 fn tick(scene: &Scene<'_>) -> Verdict {
-    let config = config(scene)?;
-    let value = |name: &str| config.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let config = kernel::config(scene.root, &scene.facts.kernel)?;
+    let value = |name: &str| kernel::option(&config, name);
     let hertz = value("CONFIG_HZ").ok_or("the kernel's configuration has no CONFIG_HZ")?;
     let kind = match (value("CONFIG_NO_HZ_FULL"), value("CONFIG_NO_HZ_IDLE"), value("CONFIG_HZ_PERIODIC")) {
         (Some("y"), ..) => ", may be stopped on CPUs with one thread (NO_HZ_FULL)",
@@ -64,21 +60,6 @@ fn tick(scene: &Scene<'_>) -> Verdict {
         _ => "",
     };
     Ok(Found::ok(format!("CONFIG_HZ={hertz}{kind}")))
-}
-
-/// The kernel's configuration, from the kernel itself or from where systems install it.
-fn config(scene: &Scene<'_>) -> Result<String, String> {
-    if let Ok(packed) = fs::File::open(scene.root.join("proc/config.gz")) {
-        let mut text = String::new();
-        let read = GzDecoder::new(packed).read_to_string(&mut text);
-        return read.map(|_| text).map_err(|error| format!("/proc/config.gz: {}", words_of(&error)));
-    }
-    let kernel = &scene.facts.kernel;
-    let places = [format!("boot/config-{kernel}"), format!("lib/modules/{kernel}/config")];
-    places
-        .iter()
-        .find_map(|place| scene.read(place).ok())
-        .ok_or_else(|| format!("neither /proc/config.gz nor /{} can be read", places.join(" nor /")))
 }
 
 pub(super) const MITIGATIONS: Check = Check {
@@ -126,6 +107,8 @@ fn pressure(scene: &Scene<'_>) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::host::checks::Severity::{Info, Ok as Fine, Unknown};
     use crate::host::checks::scene::tests::{MadeUp, expect, unreadable};

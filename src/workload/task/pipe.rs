@@ -26,6 +26,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Polls,
+    default: true,
     prepare: |_| on_reactor(ping_pong),
     floor: Some(Floor {
         summary: "one task writes and reads the same two pipes by itself: two writes, two reads, no other task polled",

@@ -23,6 +23,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Kernel,
+    default: true,
     apart: true,
     prepare: |setting| ThreadPair::prepare(setting, || FutexHand::pair(Scope::Process)),
     floor: Some(Floor {
