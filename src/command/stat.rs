@@ -18,10 +18,12 @@ use crate::command::output::{self, Stream, deliver_to, say_unless};
 use crate::host::facts::Facts;
 use crate::host::probe;
 use crate::record::price;
+use crate::record::run::RunDocument;
 use crate::record::stat::{SCHEMA, Seen, StatDocument, StatSettings, body};
 use crate::record::{Tool, reader, store, timestamp};
 use crate::sample::LeftOut;
 use crate::sample::watched::{ProgramEnd, Watched};
+use crate::summary::Warning;
 use crate::summary::bill::PriceList;
 use crate::watch::{self, WatchPlan, What};
 
@@ -35,7 +37,9 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     }
     let host = probe::facts(Path::new("/"), None, &probe::processors(Path::new("/"))?);
     // Before the program runs, whose end might come in hours.
-    let named = named_prices(arguments, &host)?;
+    let named = named_prices(arguments)?;
+    let doubts = named.iter().flat_map(|named| named.doubts(&host)).collect::<Vec<_>>();
+    let named = named.map(|named| named.prices);
     let user = user(arguments)?;
     let started_at = timestamp(SystemTime::now());
     let mut live = Live::new(arguments);
@@ -54,7 +58,8 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
         no_price: prices.left_out,
         counting_cost_ns: prices.counting_cost_ns,
     };
-    let (body, warnings) = body(seen);
+    let (body, mut warnings) = body(seen);
+    warnings.extend(doubts);
     let settings = settings(arguments, user.as_ref());
     let schema = SCHEMA.to_string();
     let document = StatDocument { schema, tool: Tool::this(), started_at, host, settings, body, warnings };
@@ -115,26 +120,44 @@ fn settings(arguments: &StatArgs, user: Option<&User>) -> StatSettings {
     }
 }
 
+/// The prices of a run that `--price` names.
+struct NamedPrices {
+    file: String,
+    run: RunDocument,
+    prices: PriceList,
+}
+
+impl NamedPrices {
+    /// Returns the warnings of what may make these prices wrong for programs on this host.
+    fn doubts(&self, host: &Facts) -> Vec<Warning> {
+        let mut doubts = Vec::new();
+        if !price::is_like(&self.run.host, host) {
+            let message = format!("the prices of {} are another kernel's or processor's", self.file);
+            doubts.push(Warning::new("prices-of-another-host", message));
+        }
+        if !price::is_sound(&self.run) {
+            let message = format!(
+                "the prices of {} are of a run that was cut short, disturbed, or counted on its threads: they may be too high",
+                self.file
+            );
+            doubts.push(Warning::new("prices-unsound", message));
+        }
+        doubts
+    }
+}
+
 /// The prices of the run that `--price` names, if it names one.
-fn named_prices(arguments: &StatArgs, host: &Facts) -> Result<Option<PriceList>> {
+fn named_prices(arguments: &StatArgs) -> Result<Option<NamedPrices>> {
     let is_word = |path: &&Path| [CALIBRATE, NONE].iter().any(|word| Path::new(word) == *path);
     let Some(path) = arguments.price.as_deref().filter(|path| !is_word(path)) else { return Ok(None) };
     let run = reader::read_run(path)?;
     let prices = price::of_run(&run, &price::saved(path, &run));
-    let name = path.display();
+    let file = path.display().to_string();
     if prices.prices().next().is_none() {
         let (within, between, command) = (price::WITHIN, price::BETWEEN, price::COMMAND);
-        bail!("{name} has no price of {within} or {between} in CPU time; `{command} -o FILE.json` makes one");
+        bail!("{file} has no price of {within} or {between} in CPU time; `{command} -o FILE.json` makes one");
     }
-    if !price::is_like(&run.host, host) {
-        output::say(&format!("the prices of {name} are another kernel's or processor's"));
-    }
-    if !price::is_sound(&run) {
-        output::say(&format!(
-            "the prices of {name} are of a run that was cut short, disturbed, or counted on its threads: they may be too high"
-        ));
-    }
-    Ok(Some(prices))
+    Ok(Some(NamedPrices { file, run, prices }))
 }
 
 /// What the bill is made with.
