@@ -249,13 +249,28 @@ pub fn parse() -> Result<Cli, clap::Error> {
 /// The exit code of a command line that is wrong.
 pub fn usage_code() -> u8 {
     const WRONG_USAGE: u8 = 2;
-    if std::env::args_os().nth(1).is_some_and(|word| word == "stat") { STAT_FAILED } else { WRONG_USAGE }
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if named_command(&words).is_some_and(|word| word == "stat") { STAT_FAILED } else { WRONG_USAGE }
+}
+
+/// The first word that is neither an option of every command nor the value of one.
+fn named_command(words: &[OsString]) -> Option<&OsString> {
+    let mut words = words.iter().skip(1);
+    loop {
+        let word = words.next()?;
+        match word.to_str() {
+            Some("--color") => drop(words.next()),
+            Some(option) if option.starts_with('-') => {}
+            _ => return Some(word),
+        }
+    }
 }
 
 fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
     let mut command = command();
-    let parsed = command.try_get_matches_from_mut(words).and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = parsed.map_err(|error| with_suggestion(error, &command))?;
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    let parsed = command.try_get_matches_from_mut(&words).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = parsed.map_err(|error| with_suggestion(error, &command, &words))?;
     match &cli.command {
         Command::Diff(arguments) if arguments.files.len() == 1 => {
             let message = "name two files, or none for the last two runs that were kept";
@@ -275,20 +290,28 @@ fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> R
 }
 
 /// The same error with the nearest name, where clap found none near enough: `rnu` is two letters from everything to it.
-fn with_suggestion(mut error: clap::Error, command: &clap::Command) -> clap::Error {
+fn with_suggestion(mut error: clap::Error, command: &clap::Command, words: &[OsString]) -> clap::Error {
     let shown = || command.get_subcommands().filter(|command| !command.is_hide_set());
     let commands = || shown().map(|command| command.get_name().to_string()).collect();
     let workloads = || WORKLOADS.iter().map(|workload| workload.name.to_string()).collect();
+    let options = || -> Vec<String> {
+        let named = named_command(words).and_then(|name| command.find_subcommand(name)).unwrap_or(command);
+        let options = named.get_arguments().filter(|option| !option.is_hide_set()).filter_map(clap::Arg::get_long);
+        options.chain(["help"]).map(|option| format!("--{option}")).collect()
+    };
+    let is_option =
+        matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(word)) if word.starts_with("--"));
     let is_workload = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(argument)) if argument.contains("WORKLOAD"));
     let (wrong, suggestion, names): (_, _, Vec<String>) = match error.kind() {
         ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand, commands()),
         ErrorKind::InvalidValue if is_workload => (ContextKind::InvalidValue, ContextKind::SuggestedValue, workloads()),
+        ErrorKind::UnknownArgument if is_option => (ContextKind::InvalidArg, ContextKind::SuggestedArg, options()),
         _ => return error,
     };
     if error.get(suggestion).is_none() {
         if let Some(ContextValue::String(word)) = error.get(wrong) {
             if let Some(nearest) = names.into_iter().min_by_key(|name| strsim::damerau_levenshtein(name, word)) {
-                let value = if suggestion == ContextKind::SuggestedValue {
+                let value = if matches!(suggestion, ContextKind::SuggestedValue | ContextKind::SuggestedArg) {
                     ContextValue::String(nearest)
                 } else {
                     ContextValue::Strings(vec![nearest])
@@ -334,11 +357,13 @@ fn percent(text: &str) -> Result<f64, String> {
     Ok(percent / 100.0)
 }
 
+/// The longest time that a command takes: none is meant to be longer, and what is added to a clock must not overflow it.
+const DAY: Duration = Duration::from_secs(86_400);
+
 fn seconds(text: &str) -> Result<Duration, String> {
-    const DAY: f64 = 86_400.0;
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_string())?;
-    if !(0.001..=DAY).contains(&seconds) {
-        return Err(format!("must be between 0.001 and {DAY} seconds"));
+    if !(0.001..=DAY.as_secs_f64()).contains(&seconds) {
+        return Err(format!("must be between 0.001 and {} seconds", DAY.as_secs()));
     }
     Ok(Duration::from_secs_f64(seconds))
 }
@@ -407,6 +432,20 @@ mod tests {
             ("ctxprof run --counters gpu", "cpu"),
             ("ctxprof run --format xml", "markdown"),
             ("ctxprof run -o prices", "suffix"),
+            ("ctxprof run --incarnation 5", "'--incarnations'"),
+            ("ctxprof run --tiem 5", "'--time'"),
+            ("ctxprof stat --intervall 1s -- true", "'--interval'"),
+            ("ctxprof stat --intervall=1s true", "'--interval'"),
+            ("ctxprof stat --colour never -- true", "'--color'"),
+            ("ctxprof stat --evry 1s -- true", "similar argument"),
+            ("ctxprof stat -x -- true", "'-x'"),
+            ("ctxprof stat --interval 300000000000years -- true", "a day"),
+            ("ctxprof stat --interval 25h -- true", "a day"),
+            ("ctxprof stat --interval 1e300 -- true", "86400"),
+            ("ctxprof stat --interval 99999999999999999999s -- true", "not a time"),
+            ("ctxprof stat -p 1 --for 1e300", "86400"),
+            ("ctxprof stat -p 1 --for inf", "86400"),
+            ("ctxprof sweep parties 2..4 --time 1e300", "86400"),
         ] {
             let error = parse_from(line.split_whitespace()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -7,12 +7,12 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use crate::cli::{OutputArgs, seconds};
+use crate::cli::{DAY, OutputArgs, seconds};
 
 #[derive(Debug, Args)]
 pub struct StatArgs {
     /// The program to run, with its arguments
-    #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "CMD", trailing_var_arg = true)]
     #[arg(required_unless_present = "pid", conflicts_with = "pid")]
     pub command: Vec<OsString>,
 
@@ -74,12 +74,16 @@ impl StatArgs {
 /// `500ms`, `2s`, or a number of seconds.
 fn interval(text: &str) -> Result<Duration, String> {
     const SHORTEST: Duration = Duration::from_millis(10);
-    let duration = match humantime::parse_duration(text) {
-        Ok(duration) => duration,
-        Err(_) => seconds(text).map_err(|_| "not a time; write it as 500ms or 2s".to_string())?,
+    let duration = match (humantime::parse_duration(text), text.parse::<f64>()) {
+        (Ok(duration), _) => duration,
+        (Err(_), Ok(_)) => seconds(text)?,
+        (Err(_), Err(_)) => return Err("not a time; write it as 500ms or 2s".to_string()),
     };
     if duration < SHORTEST {
         return Err("must be 10ms or more: looking takes time, too".to_string());
+    }
+    if duration > DAY {
+        return Err("must be a day (24h) or less".to_string());
     }
     Ok(duration)
 }
