@@ -12,6 +12,7 @@ use crate::counter::open::{OpenCounter, Target};
 use crate::counter::{CONTEXT_SWITCHES, Counter, HARDWARE, SOFTWARE, refusal};
 use crate::sample::watched::{ThreadCount, ThreadCounting};
 use crate::sample::{AbsentCounter, CountingMode};
+use crate::sys::rlimit;
 
 /// Counters that are open, each on all threads of a program.
 pub struct ThreadCounters {
@@ -39,6 +40,8 @@ impl ThreadCounters {
     }
 
     fn on(targets: &[Target]) -> Result<ThreadCounters> {
+        let each = 1 + SOFTWARE.len() + HARDWARE.len();
+        rlimit::allow_files(targets.len().saturating_mul(each) as u64);
         let explain = |error: &io::Error| refusal::explain(CountingMode::Thread, error);
         let open = |counter: &Counter| -> io::Result<Vec<OpenCounter>> {
             targets.iter().map(|&target| OpenCounter::open(counter, target)).collect()

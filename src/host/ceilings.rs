@@ -7,7 +7,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{Uid, getuid};
 
 use crate::host::memory::{available_bytes, cgroup_folder};
-use crate::sys::rlimit;
+use crate::sys::{ownership, rlimit};
 use crate::unit::Bytes;
 
 /// A limit, and how much of it is gone.
@@ -175,7 +175,7 @@ fn pids_max(root: &Path) -> Vec<Ceiling> {
 /// `RLIMIT_NPROC`, where it is enforced: not for root, nor for who may exceed it.
 fn rlimit_nproc(root: &Path) -> Option<Ceiling> {
     let status = fs::read_to_string(root.join("proc/self/status")).ok()?;
-    if getuid().is_root() || may_exceed_nproc(&status) {
+    if ownership::is_machines_root() || may_exceed_nproc(&status) {
         return None;
     }
     let (soft, hard) = getrlimit(Resource::RLIMIT_NPROC).ok()?;

@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::{Error, anyhow};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
-use nix::unistd::geteuid;
 
 use crate::host::probe;
+use crate::sys::ownership;
 use crate::sys::policy::Policy;
 
 /// The same error, with the limit behind it if there is one.
@@ -24,7 +24,7 @@ pub fn explain_policy(errno: Errno, policy: Option<Policy>, nice: Option<i32>) -
         policy.map(|policy| format!("--policy {policy}")).into_iter().chain(nice.map(|nice| format!("--nice {nice}")));
     let asked = asked.collect::<Vec<_>>().join(" ");
     let quota = realtime_quota_of_group(Path::new("/"));
-    anyhow!("{asked} is refused ({errno:?}): {}", policy_reason(errno, policy, geteuid().is_root(), quota))
+    anyhow!("{asked} is refused ({errno:?}): {}", policy_reason(errno, policy, ownership::is_machines_root(), quota))
 }
 
 fn policy_reason(errno: Errno, policy: Option<Policy>, is_root: bool, quota_us: Option<i64>) -> String {

@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::OFlag;
-use nix::unistd::geteuid;
 
 use crate::record::timestamp;
 use crate::sys::ownership;
@@ -25,7 +24,7 @@ const SYSTEM_STATE: &str = "/var/lib/ctxprof";
 /// # References
 /// XDG Base Directory Specification: relative paths are to be ignored.
 pub fn folder() -> Result<PathBuf> {
-    if geteuid().is_root() {
+    if ownership::is_machines_root() {
         return Ok(PathBuf::from(SYSTEM_STATE).join("runs"));
     }
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -45,7 +44,7 @@ pub fn keep(folder: &Path, started_at: &str, content: &str) -> Result<PathBuf> {
         .with_context(|| format!("making {}", folder.display()))?;
     let path = folder.join(format!("run-{}-{}.json", stamp(started_at), std::process::id()));
     let mut readers = None;
-    if geteuid().is_root() {
+    if ownership::is_machines_root() {
         // Whoever else could change what is in it could have root open another file to all readers.
         ownership::check_folder(folder)?;
         // Whatever root's umask is: what a machine costs is no secret of its administrator's.

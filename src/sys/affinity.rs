@@ -1,11 +1,15 @@
 //! Which CPUs the calling thread may run on.
+#![allow(unsafe_code)]
 
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
-use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
-use nix::unistd::Pid;
+use nix::errno::Errno;
+use nix::sched::sched_getcpu;
+
+/// More than any kernel is built for (`NR_CPUS` is at most 8192), so that a damaged file cannot ask for memory.
+const MOST_CPUS: usize = 65_536;
 
 /// A set of CPU numbers, ascending, written and read as the kernel does: `0-3,8`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,8 +40,6 @@ impl FromStr for CpuList {
 
     /// Reads the kernel's list format; the empty string is the empty set.
     fn from_str(text: &str) -> Result<Self> {
-        /// More than any kernel is built for (`NR_CPUS` is at most 8192), so that a damaged file cannot ask for memory.
-        const MOST_CPUS: usize = 65_536;
         let mut cpus = Vec::new();
         for part in text.trim().split(',').filter(|part| !part.is_empty()) {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -69,13 +71,57 @@ impl fmt::Display for CpuList {
     }
 }
 
-/// The CPUs that the calling thread may run on: what `taskset` or a cpuset left it.
+/// A mask of CPUs as the kernel takes it, of any length.
+type Mask = Vec<libc::c_ulong>;
+
+const BITS: usize = libc::c_ulong::BITS as usize;
+/// As many CPUs as a `cpu_set_t` has room for, which suits most machines.
+const USUAL_CPUS: usize = 1024;
+
+/// The CPUs that the calling thread may run on: what `taskset` or a cpuset left it, however many the kernel has.
 ///
 /// # Errors
-/// `EINVAL` on a kernel with more CPUs than a `cpu_set_t` holds (1024).
+/// Neither sched_getaffinity(2) nor /proc says.
+///
+/// # References
+/// sched_setaffinity(2), "Handling systems with large CPU affinity masks".
 pub fn allowed() -> Result<CpuList> {
-    let set = sched_getaffinity(Pid::from_raw(0)).context("sched_getaffinity")?;
-    Ok((0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).collect())
+    let mut errno = Errno::EINVAL;
+    let mut cpus = USUAL_CPUS;
+    // The kernel answers EINVAL to a mask with fewer bits than it has CPUs.
+    while errno == Errno::EINVAL && cpus <= MOST_CPUS {
+        match mask_of_this_thread(cpus) {
+            Ok(mask) => return Ok(cpus_of(&mask)),
+            Err(refused) => errno = refused,
+        }
+        cpus *= 2;
+    }
+    let listed = std::fs::read_to_string("/proc/thread-self/status").ok();
+    let listed = listed.as_deref().and_then(|status| {
+        let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+        line.parse::<CpuList>().ok()
+    });
+    listed.filter(|listed| !listed.cpus().is_empty()).ok_or(errno).context("sched_getaffinity")
+}
+
+fn mask_of_this_thread(cpus: usize) -> Result<Mask, Errno> {
+    let mut mask: Mask = vec![0; cpus.div_ceil(BITS)];
+    let length = std::mem::size_of_val(mask.as_slice());
+    // SAFETY: the kernel writes at most `length` bytes to the mask, which has as many.
+    let answer = unsafe { libc::sched_getaffinity(0, length, mask.as_mut_ptr().cast()) };
+    Errno::result(answer).map(|_| mask)
+}
+
+fn cpus_of(mask: &[libc::c_ulong]) -> CpuList {
+    let is_set = |&cpu: &usize| mask[cpu / BITS] >> (cpu % BITS) & 1 == 1;
+    (0..mask.len() * BITS).filter(is_set).collect()
+}
+
+fn mask_of(cpus: &CpuList) -> Mask {
+    let most = cpus.cpus().last().map_or(0, |last| last + 1).max(USUAL_CPUS);
+    let mut mask: Mask = vec![0; most.div_ceil(BITS)];
+    cpus.cpus().iter().for_each(|cpu| mask[cpu / BITS] |= 1 << (cpu % BITS));
+    mask
 }
 
 /// Lets the calling thread, and every thread and process that it creates from now on, run on these CPUs only.
@@ -83,11 +129,14 @@ pub fn allowed() -> Result<CpuList> {
 /// # Errors
 /// `EINVAL` when none of them is online or allowed by the cpuset.
 pub fn restrict_to(cpus: &CpuList) -> Result<()> {
-    let mut set = CpuSet::new();
-    for &cpu in cpus.cpus() {
-        set.set(cpu).with_context(|| format!("CPU {cpu} is beyond what sched_setaffinity takes"))?;
+    if let Some(cpu) = cpus.cpus().last().filter(|&&last| last >= MOST_CPUS) {
+        bail!("CPU {cpu} is beyond what sched_setaffinity takes");
     }
-    sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("sched_setaffinity to CPU {cpus}"))
+    let mask = mask_of(cpus);
+    let length = std::mem::size_of_val(mask.as_slice());
+    // SAFETY: the kernel reads `length` bytes from the mask, which has as many; bits beyond its own it leaves out.
+    let answer = unsafe { libc::sched_setaffinity(0, length, mask.as_ptr().cast()) };
+    Errno::result(answer).map(drop).with_context(|| format!("sched_setaffinity to CPU {cpus}"))
 }
 
 /// The CPU that the calling thread is on; where it is pinned, another one only if its own has gone offline or its mask was
@@ -150,6 +199,22 @@ mod tests {
         for text in ["a", "1-", "3-1", "-1", "0-99999999999", "0-70000"] {
             assert!(text.parse::<CpuList>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn masks_have_room_for_every_cpu_that_there_may_be() {
+        for cpus in [vec![0], vec![63, 64], vec![1023, 1024], vec![5, 8191], vec![65_535]] {
+            let list: CpuList = cpus.iter().copied().collect();
+            assert_eq!(cpus_of(&mask_of(&list)), list, "{cpus:?}");
+        }
+        let beyond: CpuList = [MOST_CPUS].into_iter().collect();
+        assert!(restrict_to(&beyond).unwrap_err().to_string().contains("beyond"));
+    }
+
+    #[test]
+    fn a_larger_mask_says_the_same() {
+        let (small, large) = (mask_of_this_thread(USUAL_CPUS).unwrap(), mask_of_this_thread(MOST_CPUS).unwrap());
+        assert_eq!(cpus_of(&small), cpus_of(&large));
     }
 
     #[test]

@@ -7,6 +7,19 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use nix::unistd::geteuid;
 
+/// Whether this process is root on the machine itself, to whom its folders belong. User 0 of another user namespace, as in a
+/// rootless container, is an ordinary user outside of it.
+///
+/// # References
+/// user_namespaces(7): the initial namespace maps every user to itself.
+pub fn is_machines_root() -> bool {
+    geteuid().is_root() && fs::read_to_string("/proc/self/uid_map").map_or(true, |map| maps_all_to_itself(&map))
+}
+
+fn maps_all_to_itself(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// # Errors
 /// The folder or the one above it is a symbolic link, not this user's, or writable by others.
 pub fn check_folder(folder: &Path) -> Result<()> {
@@ -29,4 +42,17 @@ pub fn check(path: &Path) -> Result<()> {
         return Ok(());
     };
     bail!("{} is not used: {refused}; see who made it, then remove it", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_initial_user_namespace_is_told_by_its_map() {
+        assert!(maps_all_to_itself("         0          0 4294967295\n"));
+        for map in ["0 1000 1\n", "0 0 1\n", "0 100000 65536\n", "0 1000 1\n1 100000 65536\n", ""] {
+            assert!(!maps_all_to_itself(map), "{map:?}");
+        }
+    }
 }

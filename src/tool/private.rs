@@ -6,7 +6,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use nix::unistd::geteuid;
 
 use crate::sys::ownership;
 
@@ -19,7 +18,7 @@ const SYSTEM_CACHE: &str = "/var/cache/ctxprof";
 /// # References
 /// XDG Base Directory Specification: relative paths are to be ignored.
 pub(super) fn cache(tool: &str) -> Option<PathBuf> {
-    if geteuid().is_root() {
+    if ownership::is_machines_root() {
         return Some(PathBuf::from(SYSTEM_CACHE).join(tool));
     }
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

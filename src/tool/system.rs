@@ -8,6 +8,8 @@ use std::process::Command;
 
 use nix::unistd::{AccessFlags, User, access, geteuid};
 
+use crate::sys::ownership;
+
 /// A family of systems that install programs in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum System {
@@ -72,9 +74,10 @@ pub(crate) fn family(release: &str) -> Option<(System, &'static str)> {
 pub(super) fn clear_environment(command: &mut Command) {
     command.env_clear().env("LC_ALL", "C");
     command.envs(env::var_os("PATH").map(|path| ("PATH", path)));
-    let home = match geteuid() {
-        user if user.is_root() => User::from_uid(user).ok().flatten().map(|user| user.dir.into_os_string()),
-        _ => env::var_os("HOME"),
+    let home = if ownership::is_machines_root() {
+        User::from_uid(geteuid()).ok().flatten().map(|user| user.dir.into_os_string())
+    } else {
+        env::var_os("HOME")
     };
     command.envs(home.map(|home| ("HOME", home)));
 }
