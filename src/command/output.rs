@@ -8,7 +8,7 @@ use console::Term;
 
 use crate::cli::{ColorChoice, OutputArgs};
 use crate::record::store;
-use crate::render::{self, FORMATS, Look, Report};
+use crate::render::{self, FORMATS, Look, Report, safe};
 
 /// What is assumed of a page where there is no terminal to ask.
 const PAGE_WIDTH: usize = 100;
@@ -67,7 +67,7 @@ fn write(mut stream: impl Write, name: &str, text: &[u8]) -> Result<()> {
 
 /// Says something beside the report, on stderr, if anyone listens there.
 pub(super) fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "ctxprof: {text}");
+    let _ = writeln!(io::stderr(), "ctxprof: {}", safe::lines(text));
 }
 
 /// Says something that one may wish not to hear.

@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::record::reader::PAGE_DOCUMENT;
 use crate::render::svg::{self, PALETTE, Paper};
 use crate::render::view::{Align, Column, Picture, Table, View};
-use crate::render::{Report, lanes};
+use crate::render::{Report, lanes, safe};
 
 /// Colours, and how a table becomes a list of cards where it has no room.
 const STYLE: &str = include_str!("html/page.css");
@@ -21,7 +21,7 @@ const NO_ICON: &str = "data:,";
 /// # Errors
 /// The document cannot be serialized, or a picture cannot be drawn.
 pub(super) fn draw(report: &dyn Report, wide: bool) -> Result<String> {
-    let view = report.view(wide);
+    let view = safe::view(report.view(wide));
     let pictures = view.pictures.iter().map(figure).collect::<Result<Vec<Markup>>>()?;
     let title = view.heading.first().map_or("ctxprof", String::as_str);
     let page = html! {

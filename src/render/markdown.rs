@@ -9,19 +9,24 @@ const PAGE: usize = 80;
 pub(super) fn draw(view: &View) -> String {
     let mut parts = Vec::new();
     if !view.heading.is_empty() {
-        parts.push(view.heading.join("  \n"));
+        parts.push(view.heading.iter().map(|line| without_markup(line)).collect::<Vec<_>>().join("  \n"));
     }
     parts.extend(view.tables.iter().map(draw_table));
     let fenced = |picture| Some(format!("```text\n{}\n```", picture::draw(picture, PAGE, false)?));
     parts.extend(view.pictures.iter().filter_map(fenced));
-    parts.extend(view.notes.iter().cloned());
-    parts.extend(view.warnings.iter().map(|warning| format!("> **warning:** {warning}")));
+    parts.extend(view.notes.iter().map(|note| without_markup(note)));
+    parts.extend(view.warnings.iter().map(|warning| format!("> **warning:** {}", without_markup(warning))));
     parts.join("\n\n") + "\n"
+}
+
+/// Text in which nothing is taken for HTML.
+fn without_markup(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn draw_table(table: &Table) -> String {
     let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
-    let escaped = |text: &str| text.replace('|', "\\|");
+    let escaped = |text: &str| without_markup(text).replace('\\', "\\\\").replace('|', "\\|");
     let headings = line(table.columns.iter().map(|column| escaped(&column.heading.join(" "))).collect());
     let rule = table.columns.iter().map(|column| if column.align == Align::Left { "---" } else { "---:" });
     let rows = table.rows.iter().map(|row| line(row.iter().map(|cell| escaped(cell.shown())).collect()));
@@ -43,9 +48,13 @@ mod tests {
             wraps: false,
         };
         let columns = vec![column("a|b", Align::Left), column("n", Align::Right)];
-        let table = Table { title: "t", columns, rows: vec![vec![Cell::text("x"), Cell::Absent]] };
+        let rows = vec![vec![Cell::text("x"), Cell::Absent], vec![Cell::text("<b>\\|&"), Cell::Absent]];
+        let table = Table { title: "t", columns, rows };
         let view =
-            View { heading: vec!["h".into()], tables: vec![table], warnings: vec!["w".into()], ..View::default() };
-        assert_eq!(draw(&view), "h\n\n| a\\|b | n |\n| --- | ---: |\n| x | – |\n\n> **warning:** w\n");
+            View { heading: vec!["<h>".into()], tables: vec![table], warnings: vec!["w".into()], ..View::default() };
+        assert_eq!(
+            draw(&view),
+            "&lt;h&gt;\n\n| a\\|b | n |\n| --- | ---: |\n| x | – |\n| &lt;b&gt;\\\\\\|&amp; | – |\n\n> **warning:** w\n"
+        );
     }
 }

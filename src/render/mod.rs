@@ -19,6 +19,7 @@ mod openmetrics;
 mod picture;
 pub mod prices;
 mod run;
+pub mod safe;
 mod stat;
 mod svg;
 mod sweep;
@@ -85,13 +86,17 @@ pub struct Format {
 
 /// Every format; the first is the default.
 pub static FORMATS: &[Format] = &[
-    Format { name: "table", suffixes: &["txt"], draw: |report, look| Ok(table::draw(&report.view(look.wide), look)) },
+    Format {
+        name: "table",
+        suffixes: &["txt"],
+        draw: |report, look| Ok(table::draw(&safe::view(report.view(look.wide)), look)),
+    },
     Format { name: "json", suffixes: &["json"], draw: |report, _| report.json() },
-    Format { name: "csv", suffixes: &["csv"], draw: |report, look| csv::draw(&report.view(look.wide)) },
+    Format { name: "csv", suffixes: &["csv"], draw: |report, look| csv::draw(&safe::view(report.view(look.wide))) },
     Format {
         name: "markdown",
         suffixes: &["md", "markdown"],
-        draw: |report, look| Ok(markdown::draw(&report.view(look.wide))),
+        draw: |report, look| Ok(markdown::draw(&safe::view(report.view(look.wide)))),
     },
     Format { name: "html", suffixes: &["html", "htm"], draw: |report, look| html::draw(report, look.wide) },
     Format { name: "openmetrics", suffixes: &["prom"], draw: |report, _| openmetrics::draw(report.metrics()) },

@@ -17,7 +17,8 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{self, Registry};
 
-use crate::render::metrics::{Family, Metrics, Unit};
+use crate::render::metrics::{Family, Labels, Metrics, Unit};
+use crate::render::safe;
 
 /// What all names begin with.
 const PREFIX: &str = "ctxprof";
@@ -47,7 +48,11 @@ fn encode_family(family: &Family, encoder: &mut DescriptorEncoder<'_>) -> fmt::R
     };
     let help = format!("{}.", family.help);
     let mut metric = encoder.encode_descriptor(&family.name, &help, unit.as_ref(), MetricType::Gauge)?;
-    family.samples.iter().try_for_each(|sample| metric.encode_family(&sample.labels)?.encode_gauge(&sample.value))
+    family.samples.iter().try_for_each(|sample| {
+        let safe = |(name, value): &(&'static str, String)| (*name, safe::label(value).into_owned());
+        let labels: Labels = sample.labels.iter().map(safe).collect();
+        metric.encode_family(&labels)?.encode_gauge(&sample.value)
+    })
 }
 
 #[cfg(test)]
@@ -81,6 +86,7 @@ mod tests {
             ("a\nb", r"a\nb"),
             ("\"} 1\nevil 2", r#"\"} 1\nevil 2"#),
             ("ä, {b} # EOF", "ä, {b} # EOF"),
+            ("\x1b[31m", r"\\x1b[31m"),
         ] {
             let text = draw(metrics(Unit::None, 1.0, label)).unwrap();
             assert!(text.contains(&format!("\nctxprof_x{{name=\"{written}\"}} 1.0\n")), "{text}");

@@ -8,6 +8,16 @@ use crate::summary::figures::Figures;
 use crate::unit::{Count, Nanoseconds, Share, Span};
 
 const TOTAL: &str = "total";
+const ENDED_THREADS: &str = "ended threads";
+
+/// A thread's name as its row has it, so that it is taken for no other row.
+fn thread_name(name: &str) -> String {
+    match name {
+        "" => "(no name)".to_string(),
+        TOTAL | ENDED_THREADS => format!("thread {name}"),
+        _ => name.to_string(),
+    }
+}
 
 pub(super) fn thread_table(body: &StatBody, wide: bool) -> Table {
     let seconds = body.elapsed_ns as f64 / 1e9;
@@ -61,8 +71,11 @@ pub(super) fn thread_table(body: &StatBody, wide: bool) -> Table {
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for thread in body.threads.iter().filter(|thread| thread.of_program || each || wide) {
         let id = thread.tid.map_or(String::new(), |tid| format!(" {tid}"));
-        let name =
-            if thread.of_program { thread.thread.clone() } else { format!("{}/{}", thread.process, thread.thread) };
+        let name = if thread.of_program {
+            thread_name(&thread.thread)
+        } else {
+            format!("{}/{}", thread.process, thread.thread)
+        };
         rows.push(row(format!("{name}{id}"), &thread.figures));
     }
     if !each && !wide {
@@ -71,7 +84,7 @@ pub(super) fn thread_table(body: &StatBody, wide: bool) -> Table {
             rows.push(row(format!("{} ({} {processes})", child.process, child.processes.max(1)), &child.figures));
         }
     }
-    rows.extend(body.ended_threads.iter().map(|figures| row("ended threads".to_string(), figures)));
+    rows.extend(body.ended_threads.iter().map(|figures| row(ENDED_THREADS.to_string(), figures)));
     rows.push(row(TOTAL.to_string(), &body.totals.figures));
     Table { title: "Switches and time by thread", columns, rows }
 }
@@ -82,9 +95,9 @@ const MOST_STACKS: usize = 20;
 /// The switches of each row of the table but the total, most first; `None` without any.
 pub(super) fn stacks(body: &StatBody) -> Option<Picture> {
     let threads = body.threads.iter().filter(|thread| thread.of_program);
-    let threads = threads.map(|thread| (thread.thread.clone(), &thread.figures));
+    let threads = threads.map(|thread| (thread_name(&thread.thread), &thread.figures));
     let children = body.children.iter().map(|child| (format!("{} (children)", child.process), &child.figures));
-    let ended = body.ended_threads.iter().map(|figures| ("ended threads".to_string(), figures));
+    let ended = body.ended_threads.iter().map(|figures| (ENDED_THREADS.to_string(), figures));
     let mut rows: Vec<(String, &Figures)> = threads.chain(children).chain(ended).collect();
     rows.retain(|(_, figures)| figures.switches() > 0);
     rows.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.switches()));
