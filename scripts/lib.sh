@@ -284,3 +284,52 @@ judge() {
     unmet=$((unmet + 1))
   fi
 }
+
+# ---- for what holds `stat` to a recording of every switch ------------------------------------------------------------
+
+readonly EVENTS=sched:sched_switch,sched:sched_process_fork,sched:sched_process_exec,sched:sched_process_exit
+# Of one CPU's buffer. 16 MiB hold a tenth of a second of the quickest switching there is; perf empties it all the time.
+readonly PAGES=4096 MOST_PAGES=262144
+
+# Records the switches of a command, in $folder, until all that it has started is gone, orphans too: each of them holds the writing end of
+# a pipe as its file 9. A recording with gaps is made again with more memory.
+recorded() {
+  local pages=$PAGES
+  while true; do
+    with_tracefs perf record --quiet --all-cpus --mmap-pages "$pages" --event "$EVENTS" --output "$folder/perf.data" -- \
+      bash -c '"$@" 9>&1 > /dev/null < /dev/null | cat; sleep 0.1' bash "$@" 2> "$folder/stderr" ||
+      die "perf record: $(tail -n 1 "$folder/stderr")"
+    perf report --stats --input "$folder/perf.data" > "$folder/events" 2> /dev/null || die "perf report cannot read what perf recorded"
+    grep -q LOST "$folder/events" || return 0
+    pages=$((pages * 4))
+    [ $pages -le $MOST_PAGES ] || die "perf loses records, even with $MOST_PAGES pages for each CPU"
+    say "perf has lost records; again with $pages pages for each CPU"
+  done
+}
+
+# What the recording says of the program that was started by this path: "SWITCHES ENDED BEFORE", its switches, its threads that
+# have ended, and what its process switched before the exec, which is its starter's doing.
+truth_of() {
+  perf script --input "$folder/perf.data" --fields event,trace 2> /dev/null | awk -v start="$1" '
+    # The number after the word, where the next word follows it: what a thread calls itself is in these lines as well.
+    function number(word, next_word) {
+      return match($0, " " word "=[0-9]+ " next_word "=") ? substr($0, RSTART + length(word) + 2) + 0 : -1
+    }
+    /sched:sched_switch: / {
+      task = number("prev_pid", "prev_prio")
+      if (task in ours) switches++; else if (!started) before[task]++
+    }
+    # The numbers of ended tasks are used again, so every fork says anew whose its child is.
+    /sched:sched_process_fork: / {
+      child = substr($NF, index($NF, "=") + 1) + 0
+      delete ours[child]; delete before[child]
+      if (number("pid", "child_comm") in ours) ours[child] = 1
+    }
+    !started && /sched:sched_process_exec: / && index($0, " filename=" start " pid=") {
+      started = 1
+      program = number("pid", "old_pid")
+      ours[program] = 1
+    }
+    /sched:sched_process_exit: / && number("pid", "prio") in ours {ended++}
+    END {if (started) print switches + 0, ended + 0, before[program] + 0}'
+}

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use ctxprof::cli;
 use ctxprof::command::{self, Outcome};
-use ctxprof::sys::signal;
+use ctxprof::render::safe;
+use ctxprof::sys::fork::Ended;
+use ctxprof::sys::{signal, stand_in};
 
 /// A regression was found.
 const REGRESSION: u8 = 3;
@@ -21,18 +23,25 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(cli::usage_code()) } else { ExitCode::SUCCESS };
         }
     };
-    match command::execute(&cli) {
+    let outcome = match stand_in::without_children() {
+        Ok(None) => command::execute(&cli),
+        Ok(Some(Ended::Exited(code))) => Ok(Outcome::Passed(code as u8)),
+        Ok(Some(Ended::Killed(signal))) => Ok(Outcome::Killed(signal)),
+        Err(error) => Err(error),
+    };
+    match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Regression) => ExitCode::from(REGRESSION),
         Ok(Outcome::Passed(code)) => ExitCode::from(code),
         Ok(Outcome::Killed(signal)) => {
             signal::die_of(signal);
-            ExitCode::from(SIGNALLED + signal as u8)
+            ExitCode::from(SIGNALLED + signal.0 as u8)
         }
         Ok(Outcome::Interrupted(signal)) => ExitCode::from(SIGNALLED + signal as u8),
         Err(error) => {
             // Not eprintln, which panics where stderr is closed; in one piece, which no other process's words come between.
-            let _ = std::io::stderr().write_all(format!("ctxprof: {error:#}\n").as_bytes());
+            let words = format!("{error:#}");
+            let _ = std::io::stderr().write_all(format!("ctxprof: {}\n", safe::lines(&words)).as_bytes());
             ExitCode::from(command::failure_code(&cli, &error))
         }
     }

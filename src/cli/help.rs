@@ -71,8 +71,8 @@ pub(super) const STAT_EXAMPLES: &str = "Examples:
   ctxprof stat -o bill.json -- ./app                the report into a file, not onto stderr
   sudo ctxprof stat --counters thread -- ./app      perf's counters on its threads, too
 
-The program has stdin and stdout, and the report goes to stderr. It is waited for with all that it starts, daemons too (--leave-running). Ctrl-C reaches the program; the report is printed all the same. If ctxprof is killed, the program goes on.
-Exit codes: the program's own, its signal too; 125 ctxprof failed, 126 CMD cannot be executed, 127 CMD is not there; with --pid, 0.";
+The program has stdin and stdout, and the report goes to stderr. It is waited for with all that it starts, daemons too (--leave-running). The first Ctrl-C is the program's, wherever it is; a second ends the watching with a report, and the program goes on. If ctxprof is killed, the program goes on.
+Exit codes: the program's own, its signal too; 125 ctxprof failed, 126 CMD cannot be executed, 127 CMD is not there; with --pid, 0; 130 (SIGTERM: 143) where a second signal ended the watching.";
 
 pub(super) const MEMORY_EXAMPLES: &str = "Examples:
   ctxprof memory                                    every kind that can be had here

@@ -8,7 +8,7 @@ use console::Term;
 use crate::cli::stat::StatArgs;
 use crate::command::output;
 use crate::record::stat::IntervalRecord;
-use crate::render;
+use crate::render::{self, safe};
 use crate::sample::watched::{Books, ThreadGroup};
 use crate::unit::{Share, Span};
 use crate::watch::Told;
@@ -46,7 +46,8 @@ impl Live {
     pub(super) fn show(&mut self, told: Told) {
         match told {
             Told::WaitingFor(names) => {
-                let named: Vec<String> = names.iter().take(5).map(|(pid, name)| format!("{name} ({pid})")).collect();
+                let named: Vec<String> =
+                    names.iter().take(5).map(|(pid, name)| format!("{} ({pid})", safe::line(name))).collect();
                 output::say_unless(
                     self.quiet,
                     &format!(
@@ -55,6 +56,12 @@ impl Live {
                     ),
                 );
             }
+            Told::StopPassedOn(signal) => output::say_unless(
+                self.quiet,
+                &format!(
+                    "{signal} has been passed on to the program, which goes on; the same again for the report now"
+                ),
+            ),
             Told::Interval { elapsed, books, groups, threads, processes } => {
                 let mut grown = books;
                 grown -= self.before;
@@ -146,7 +153,7 @@ fn live_table(interval: &IntervalRecord, before: &[ThreadGroup], now: &[ThreadGr
             rate(grown.involuntary),
             share(grown.on_cpu_ns),
             share(grown.run_queue_wait_ns),
-            group.key.name()
+            safe::line(&group.key.name())
         )
     });
     [

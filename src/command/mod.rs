@@ -27,6 +27,7 @@ use crate::host::probe;
 use crate::record::run::{RunDocument, RunResult};
 use crate::sample::{Ending, Placement};
 use crate::sys::launch::NotStarted;
+use crate::sys::signal::SignalNumber;
 use crate::workload::session::Setting;
 
 /// How a command ended, other than by an error.
@@ -38,7 +39,7 @@ pub enum Outcome {
     /// A program has been run, and exited with this code.
     Passed(u8),
     /// A program has been run, and was killed by this signal.
-    Killed(Signal),
+    Killed(SignalNumber),
     /// A signal ended it, after what there was had been printed.
     Interrupted(Signal),
 }

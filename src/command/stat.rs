@@ -6,8 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::Signal;
-use nix::unistd::{Uid, User, geteuid, getpid};
+use nix::unistd::{Uid, User, geteuid};
 
 use crate::cli::ColorChoice;
 use crate::cli::stat::StatArgs;
@@ -25,6 +24,8 @@ use crate::sample::LeftOut;
 use crate::sample::watched::{ProgramEnd, Watched};
 use crate::summary::Warning;
 use crate::summary::bill::PriceList;
+use crate::sys::signal::{self, SignalNumber};
+use crate::sys::stand_in;
 use crate::watch::{self, WatchPlan, What};
 
 /// What stands for a file's name in `--price`.
@@ -35,7 +36,7 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     for path in &arguments.output.output {
         store::check_writable(path)?;
     }
-    let host = probe::facts(Path::new("/"), None, &probe::processors(Path::new("/"))?);
+    let host = probe::facts(Path::new("/"), None, &probe::processors_if_told(Path::new("/")));
     // Before the program runs, whose end might come in hours.
     let named = named_prices(arguments)?;
     let doubts = named.iter().flat_map(|named| named.doubts(&host)).collect::<Vec<_>>();
@@ -60,20 +61,25 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     };
     let (body, mut warnings) = body(seen);
     warnings.extend(doubts);
+    if signal::stop_requested().is_some() {
+        // It has ended the calibrating; the report is on its way.
+        signal::ignore_stops()?;
+    }
     let settings = settings(arguments, user.as_ref());
     let schema = SCHEMA.to_string();
     let document = StatDocument { schema, tool: Tool::this(), started_at, host, settings, body, warnings };
     deliver_to(Stream::Stderr, &document, &arguments.output, color)?;
     Ok(match document.body.ended {
         ProgramEnd::Exited(code) => Outcome::Passed(code as u8),
-        ProgramEnd::Killed(signal) => Outcome::Killed(Signal::try_from(signal).unwrap_or(Signal::SIGKILL)),
-        ProgramEnd::Gone | ProgramEnd::GoesOn => Outcome::Done,
+        ProgramEnd::Killed(signal) => Outcome::Killed(SignalNumber(signal)),
+        ProgramEnd::GoesOn => watched.interrupted_by.map_or(Outcome::Done, Outcome::Interrupted),
+        ProgramEnd::Gone => Outcome::Done,
     })
 }
 
 fn plan<'a>(arguments: &'a StatArgs, user: Option<&'a User>) -> Result<WatchPlan<'a>> {
     let what = match arguments.pid {
-        Some(pid) if pid == getpid().as_raw() => bail!("process {pid} is ctxprof itself"),
+        Some(pid) if stand_in::is_this_process(pid) => bail!("process {pid} is ctxprof itself"),
         Some(pid) => What::Process(pid),
         None => What::Command { words: &arguments.command, user },
     };

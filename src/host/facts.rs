@@ -50,6 +50,9 @@ pub struct Facts {
     /// `kernel.perf_event_paranoid`.
     pub perf_event_paranoid: Option<String>,
     pub user_id: u32,
+    /// The process that traces this one, as strace and gdb do, by its name and number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracer: Option<String>,
     /// The caches of the pinned CPU that hold data, nearest first; empty where the kernel does not say.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub caches: Vec<Cache>,

@@ -47,10 +47,19 @@ pub fn facts(root: &Path, place: Option<&Place>, processors: &Processors) -> Fac
         sched_rt_runtime_us: text(root, "proc/sys/kernel/sched_rt_runtime_us"),
         perf_event_paranoid: text(root, "proc/sys/kernel/perf_event_paranoid"),
         user_id: geteuid().as_raw(),
+        tracer: tracer_of(root, "self"),
         caches: place.map(|place| caches(root, place.cpu)).unwrap_or_default(),
         pinned_cpu: place.map(|place| place.cpu),
         pinned_because: place.map(|place| place.because.clone()).unwrap_or_default(),
     }
+}
+
+/// The process that traces this one, which is a number or `self`, by its name and number.
+pub fn tracer_of(root: &Path, process: &str) -> Option<String> {
+    let status = text(root, &format!("proc/{process}/status"))?;
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?.trim();
+    let name = || text(root, &format!("proc/{tracer}/comm")).unwrap_or_else(|| "a process".to_string());
+    (tracer != "0").then(|| format!("{} ({tracer})", name()))
 }
 
 /// Which CPUs there are, which of them are online, and on which this thread may run.
@@ -62,6 +71,16 @@ pub fn processors(root: &Path) -> anyhow::Result<Processors> {
         text(root, &format!("sys/devices/system/cpu/{name}")).and_then(|list| list.parse().ok()).unwrap_or_default()
     };
     Ok(Processors { present: list("present"), online: list("online"), allowed: affinity::allowed()? })
+}
+
+/// As [`processors`]; where the kernel does not say on which CPUs this thread may run, on those that are online. For who pins
+/// nothing.
+pub fn processors_if_told(root: &Path) -> Processors {
+    processors(root).unwrap_or_else(|_| {
+        let online = text(root, "sys/devices/system/cpu/online").and_then(|list| list.parse().ok());
+        let online: CpuList = online.unwrap_or_default();
+        Processors { present: online.clone(), online: online.clone(), allowed: online }
+    })
 }
 
 /// What is known of each of these CPUs.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::record::Document;
-use crate::sample::watched::{ExitRecordsUse, Program, ProgramEnd, ThreadCount, ThreadCounting, Watched};
+use crate::sample::watched::{ExitRecordsUse, Program, ProgramEnd, ThreadCount, ThreadCounting, Tracer, Watched};
 use crate::sample::{AbsentCounter, LeftOut};
 use crate::summary::Warning;
 use crate::summary::bill::{Bill, PriceList, Range, bill};
@@ -64,8 +64,13 @@ pub struct Totals {
     pub switches: u64,
     pub switches_per_second: f64,
     pub processes: u64,
-    /// Threads that are known to have ended. Each made one switch more, its last, which no book has.
+    /// Threads that are known to have ended. Each made one switch more, its last, which no book has, and seldom another one
+    /// before it, on its way there.
     pub ended_threads: u64,
+    /// All switches of the machine meanwhile that are not among these: no more can be missing. Absent where /proc/stat does
+    /// not tell, or nothing can be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_at_most: Option<u64>,
 }
 
 /// An interval's share of it all.
@@ -158,6 +163,7 @@ pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
             switches_per_second: totals.switches() as f64 / watched.elapsed.as_secs_f64().max(1e-9),
             processes,
             ended_threads,
+            missing_at_most: watched.doubts.other_switches.filter(|_| ended_threads > 0 || !warnings.is_empty()),
         },
         threads,
         children,
@@ -229,7 +235,7 @@ fn warnings(watched: &Watched, totals: &Figures) -> Vec<Warning> {
     if !complete && (doubts.dropped_seen > 0 || !doubts.dropping_parents.is_empty()) {
         let parents = match doubts.dropping_parents.as_slice() {
             [] => "a process".to_string(),
-            parents => parents.join(", "),
+            parents => in_short(parents),
         };
         let message = format!(
             "{parents} had the kernel drop the books of ended children (SIGCHLD ignored, or SA_NOCLDWAIT): {} of them were seen before, others may be missing{bound}",
@@ -249,6 +255,13 @@ fn warnings(watched: &Watched, totals: &Figures) -> Vec<Warning> {
             warnings.push(Warning::new("ended-unseen", message));
         }
         _ => {}
+    }
+    if let Some(Tracer { name, pid, of_program }) = &doubts.tracer {
+        let (name, whom) = (name.replace(char::is_control, "?"), if *of_program { "it" } else { "ctxprof" });
+        let message = format!(
+            "{whom} was traced by {name} ({pid}), which stops it at system calls or signals: every stop is a switch more, and takes time"
+        );
+        warnings.push(Warning::new("traced", message));
     }
     if let Some(reason) = &doubts.cannot_look {
         let message = format!("a process could not be looked at ({reason}): its threads are not told by name");
@@ -279,6 +292,8 @@ fn warnings(watched: &Watched, totals: &Figures) -> Vec<Warning> {
 fn in_short(names: &[String]) -> String {
     const MOST: usize = 5;
     let more = names.len().saturating_sub(MOST);
-    let listed = names[..names.len().min(MOST)].join(", ");
+    // A name may hold anything, and a warning is one line.
+    let on_a_line = |name: &String| name.replace(char::is_control, "?");
+    let listed = names.iter().take(MOST).map(on_a_line).collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{listed} and {more} more") } else { listed }
 }

@@ -16,6 +16,7 @@ use crate::render::view::View;
 use crate::sample::watched::ProgramEnd;
 use crate::summary::bill::PriceSource;
 use crate::summary::figures::ThreadRow;
+use crate::sys::signal::SignalNumber;
 use crate::unit::{Count, Share, Span};
 
 impl Report for StatDocument {
@@ -110,10 +111,7 @@ impl StatDocument {
         };
         let ended = match body.ended {
             ProgramEnd::Exited(code) => format!("exited with {code} after"),
-            ProgramEnd::Killed(signal) => match nix::sys::signal::Signal::try_from(signal) {
-                Ok(signal) => format!("was killed by {signal} after"),
-                Err(_) => format!("was killed by signal {signal} after"),
-            },
+            ProgramEnd::Killed(signal) => format!("was killed by {} after", SignalNumber(signal)),
             ProgramEnd::Gone => "ended; watched for".to_string(),
             ProgramEnd::GoesOn => "goes on; watched for".to_string(),
         };
@@ -222,9 +220,22 @@ impl StatDocument {
             (None, true) => "/proc and the kernel's exit records",
             (None, false) => "/proc",
         };
+        let totals = &self.body.totals;
+        let last = match (totals.ended_threads, totals.missing_at_most) {
+            (0, _) => String::new(),
+            (1, None) => " A thread's last switch, at its end, may be in no book.".to_string(),
+            (ended, None) => {
+                format!(
+                    " A thread's last switch, at its end, may be in no book: {ended} threads ended, so about as many."
+                )
+            }
+            (ended, Some(most)) => format!(
+                " A thread's last switch, at its end, may be in no book: about {}, and {most} at most, which is what all else on this machine made meanwhile.",
+                ended.min(most)
+            ),
+        };
         format!(
-            "voluntary: it had to wait; involuntary: it could have gone on. waiting: runnable without a CPU; off: neither. Counted by {ended}, at no cost to a switch; a thread's last switch, at its end, may be in no book ({} at most).",
-            self.body.totals.ended_threads
+            "voluntary: it had to wait; involuntary: it could have gone on. waiting: runnable without a CPU; off: neither. Counted by {ended}, at no cost to a switch.{last}"
         )
     }
 }

@@ -4,6 +4,7 @@ use std::iter::Sum;
 use std::ops::{AddAssign, SubAssign};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use crate::sample::AbsentCounter;
@@ -130,6 +131,8 @@ pub struct Watched {
     pub program: Program,
     pub elapsed: Duration,
     pub ended: ProgramEnd,
+    /// What asked for the report while a program ran that this process had started.
+    pub interrupted_by: Option<Signal>,
     /// Every thread that was seen.
     pub groups: Vec<ThreadGroup>,
     /// What the kernel booked on those whose end was waited for, and how much of it is in `groups`; `None` of a program that
@@ -199,12 +202,23 @@ pub struct Doubts {
     pub dropped_seen: u64,
     /// Whether threads or children of a process that is not our child have ended.
     pub some_have_ended: bool,
+    /// Who traces the program, or this process if nobody does, by name and number.
+    pub tracer: Option<Tracer>,
     /// Why a process could not be looked at.
     pub cannot_look: Option<String>,
     /// Switches of the whole machine meanwhile that were not the program's: nothing missing can exceed them.
     pub other_switches: Option<u64>,
     /// Processes that go on, of which nobody knows what their ended threads and children did.
     pub left_running: Vec<String>,
+}
+
+/// A process that traces another, as strace and gdb do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tracer {
+    pub name: String,
+    pub pid: i32,
+    /// Whether it is the program that is traced, not just this process.
+    pub of_program: bool,
 }
 
 /// perf's counters on all threads of a program.

@@ -259,6 +259,7 @@ mod tests {
             program: Program { pid: 1, name: "a".to_string(), kernel_thread: false },
             elapsed: Duration::from_secs(1),
             ended: ProgramEnd::Exited(0),
+            interrupted_by: None,
             groups,
             waited_for,
             unseen_cpu_ns: 0,

@@ -344,7 +344,7 @@ mod tests {
         let _alone = test_lock();
         let mut child = thread::spawn(|| shell(ECHO)).join().unwrap();
         let ended = (0..100).find_map(|_| child.ended_soon());
-        assert_eq!(ended, Some(Ended::Killed(Signal::SIGKILL)));
+        assert_eq!(ended, Some(Ended::Killed(Signal::SIGKILL.into())));
     }
 
     #[test]

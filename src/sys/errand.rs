@@ -280,7 +280,7 @@ mod tests {
             !runs(grandchild.trim())
         });
         assert!(gone, "what the command had started is still running");
-        assert_eq!(finished.ended, Ended::Killed(Signal::SIGKILL));
+        assert_eq!(finished.ended, Ended::Killed(Signal::SIGKILL.into()));
         finished
     }
 

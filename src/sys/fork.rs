@@ -7,10 +7,10 @@ use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
-use crate::sys::signal;
+use crate::sys::reap;
+use crate::sys::signal::{self, SignalNumber};
 
 /// A forked process that runs one function and ends. It dies with its parent, and is killed and reaped when dropped.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Partner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     Exited(i32),
-    Killed(Signal),
+    Killed(SignalNumber),
 }
 
 impl fmt::Display for Ended {
@@ -72,7 +72,7 @@ impl Partner {
 
     /// How it ended, if it has; does not wait.
     pub fn ended(&mut self) -> Option<Ended> {
-        self.wait_with(Some(WaitPidFlag::WNOHANG)).ok().flatten()
+        self.wait_with(false).ok().flatten()
     }
 
     /// Waits until it has ended by itself.
@@ -81,17 +81,16 @@ impl Partner {
     /// The watchdog gave up while waiting.
     pub fn wait(mut self) -> Result<Ended> {
         loop {
-            if let Some(ended) = self.wait_with(None)? {
+            if let Some(ended) = self.wait_with(true)? {
                 return Ok(ended);
             }
         }
     }
 
-    fn wait_with(&mut self, flags: Option<WaitPidFlag>) -> Result<Option<Ended>> {
-        let ended = match waitpid(self.pid, flags) {
-            Ok(WaitStatus::Exited(_, code)) => Ended::Exited(code),
-            Ok(WaitStatus::Signaled(_, signal, _)) => Ended::Killed(signal),
-            Ok(_) => return Ok(None),
+    fn wait_with(&mut self, block: bool) -> Result<Option<Ended>> {
+        let ended = match reap::wait(self.pid, block) {
+            Ok(Some(reaped)) => reaped.ended,
+            Ok(None) => return Ok(None),
             Err(Errno::EINTR) => {
                 signal::check_not_stalled()?;
                 return Ok(None);
@@ -109,7 +108,7 @@ impl Drop for Partner {
         if !self.reaped {
             // It may have ended already; until it is reaped its pid is nobody else's.
             let _ = kill(self.pid, Signal::SIGKILL);
-            while let Err(Errno::EINTR) = waitpid(self.pid, None) {}
+            while let Ok(None) | Err(Errno::EINTR) = reap::wait(self.pid, true) {}
             signal::forget_ended_children();
         }
     }

@@ -1,5 +1,6 @@
 //! Signals as messages: for a process that waits for others and must hear of everything in turn.
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{getpgrp, tcgetpgrp};
 
 use crate::sys::signal;
 
@@ -16,10 +18,15 @@ const STOPS: [Signal; 4] = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Si
 
 /// Collects SIGINT, SIGQUIT, SIGTERM, SIGHUP and SIGCHLD until dropped. What was ignored when this process began stays
 /// ignored, as nohup(1) wants it.
+///
+/// Where this process is the terminal's foreground job, it may write there from now on, also after the inbox is dropped, and
+/// after a program has taken the terminal for itself: with `stty tostop` that would stop a job in the background (SIGTTOU).
 #[derive(Debug)]
 pub struct Inbox {
     messages: SignalFd,
     inherited: Inherited,
+    /// Signals that stay blocked when it is dropped.
+    stay_blocked: SigSet,
 }
 
 /// How signals were before: what a program that is started must find.
@@ -51,11 +58,21 @@ impl Inbox {
         // Children of a process that ignores SIGCHLD vanish without a trace.
         let ignores_children = signal::is_ignored(Signal::SIGCHLD)?;
         signal::take_default(Signal::SIGCHLD)?;
+        let mut stay_blocked = SigSet::empty();
+        if is_foreground_job() {
+            stay_blocked.add(Signal::SIGTTOU);
+        }
         let mut mask = SigSet::empty();
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&collected), Some(&mut mask)).context("blocking signals")?;
+        let blocked = collected | stay_blocked;
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), Some(&mut mask)).context("blocking signals")?;
         let messages =
             SignalFd::with_flags(&collected, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context("signalfd")?;
-        Ok(Inbox { messages, inherited: Inherited { mask, ignores_children } })
+        Ok(Inbox { messages, inherited: Inherited { mask, ignores_children }, stay_blocked })
+    }
+
+    /// Takes no more wishes to stop, not even when the inbox is dropped: what was wished for is done.
+    pub fn heed_no_more(&mut self) {
+        STOPS.into_iter().for_each(|stop| self.stay_blocked.add(stop));
     }
 
     pub fn inherited(&self) -> &Inherited {
@@ -94,8 +111,13 @@ impl Drop for Inbox {
     fn drop(&mut self) {
         // What came in the meantime was a wish that has been granted.
         while self.stop_asked().is_some() {}
-        let _ = self.inherited.restore();
+        let _ = self.inherited.restore_but(self.stay_blocked);
     }
+}
+
+/// Whether this process has a terminal and is in its foreground.
+fn is_foreground_job() -> bool {
+    File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))
 }
 
 impl Inherited {
@@ -104,9 +126,14 @@ impl Inherited {
     /// # Errors
     /// None that a correct mask could give.
     pub fn restore(&self) -> Result<(), Errno> {
+        self.restore_but(SigSet::empty())
+    }
+
+    /// The same, with these signals left blocked.
+    fn restore_but(&self, blocked: SigSet) -> Result<(), Errno> {
         if self.ignores_children {
             signal::ignore(Signal::SIGCHLD)?;
         }
-        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None)
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&(self.mask | blocked)), None)
     }
 }

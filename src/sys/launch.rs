@@ -20,7 +20,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{self, ForkResult, Pid, User, execvpe, fork, initgroups, pipe2, setresgid, setresuid};
 
 use crate::sys::inbox::Inherited;
-use crate::sys::reap;
+use crate::sys::{inherited, reap};
 
 /// A child that waits to become a program. It ends by itself if its starter does, or when it is dropped.
 #[derive(Debug)]
@@ -66,11 +66,12 @@ impl Suspended {
     ///
     /// # Errors
     /// A word of the command has a NUL in it; `EAGAIN` when `RLIMIT_NPROC` or the cgroup's `pids.max` is reached.
-    pub fn start(command: &[OsString], user: Option<&User>, inherited: &Inherited) -> Result<Suspended> {
+    pub fn start(command: &[OsString], user: Option<&User>, signals: &Inherited) -> Result<Suspended> {
         let words: Vec<CString> = command.iter().map(|word| c_string(word)).collect::<Result<_>>()?;
         let environment = environment(user)?;
         let name = user.map(|user| c_string(OsStr::new(&user.name))).transpose()?;
         let identity = user.zip(name.as_deref());
+        let ignores_pipe = inherited::ignores_pipe();
         let (wait, go) = pipe2(OFlag::O_CLOEXEC).context("pipe2")?;
         let (failure, complain) = pipe2(OFlag::O_CLOEXEC).context("pipe2")?;
         // SAFETY: the caller's process has one thread, so the child finds no lock taken and no state half changed; it
@@ -91,10 +92,12 @@ impl Suspended {
                         Ok(1) => {}
                         _ => return Err(Errno::ECANCELED),
                     }
-                    inherited.restore()?;
-                    // Rust's runtime ignores it, and exec would pass that on.
-                    // SAFETY: no handler is installed, only the default taken back.
-                    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+                    signals.restore()?;
+                    if !ignores_pipe {
+                        // Rust's runtime ignores it, and exec would pass that on.
+                        // SAFETY: no handler is installed, only the default taken back.
+                        unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+                    }
                     execvpe(&words[0], &words, &environment).map(|_| ())
                 };
                 if let Err(errno) = become_it() {

@@ -3,13 +3,13 @@
 
 use std::mem;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use crate::sys::fork::Ended;
+use crate::sys::signal::SignalNumber;
 
 /// The kernel's books of a process: all its threads, and all processes that it has waited for.
 ///
@@ -52,6 +52,8 @@ pub enum Children {
     AllAlive,
     /// This one has ended. It is left as it is until [`reap`]: its /proc entry can still be read.
     Ended(Pid),
+    /// This one has made itself traced by this process, and stands still at a signal until [`let_go`].
+    Trapped(Pid),
 }
 
 /// Looks whether a child has ended, without waiting.
@@ -59,12 +61,52 @@ pub enum Children {
 /// # Errors
 /// What waitid answers; that there is no child is none.
 pub fn children() -> Result<Children> {
-    match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT) {
-        Ok(status) => Ok(status.pid().map_or(Children::AllAlive, Children::Ended)),
-        Err(Errno::ECHILD) => Ok(Children::None),
-        Err(Errno::EINTR) => Ok(Children::AllAlive),
-        Err(errno) => Err(errno).context("waitid"),
+    // SAFETY: siginfo_t is plain data, of which all may be 0; waitid leaves it so where nothing has happened.
+    let mut seen: libc::siginfo_t = unsafe { mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the kernel writes the struct, which outlives the call.
+    let answer = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut seen, flags) };
+    match Errno::result(answer) {
+        Ok(_) => {}
+        Err(Errno::ECHILD) => return Ok(Children::None),
+        Err(Errno::EINTR) => return Ok(Children::AllAlive),
+        Err(errno) => return Err(errno).context("waitid"),
     }
+    // SAFETY: this is the field that waitid fills in, or left 0.
+    let pid = Pid::from_raw(unsafe { seen.si_pid() });
+    Ok(match seen.si_code {
+        _ if pid.as_raw() == 0 => Children::AllAlive,
+        libc::CLD_EXITED | libc::CLD_KILLED | libc::CLD_DUMPED => Children::Ended(pid),
+        _ => Children::Trapped(pid),
+    })
+}
+
+/// Lets a child go on that has made itself traced by this process, with the signal at which it stands still, as if nobody
+/// traced it.
+///
+/// # References
+/// ptrace(2): after `PTRACE_TRACEME` a program stands still at each signal, and after execve, which sends it a SIGTRAP that
+/// is for the tracer alone.
+pub fn let_go(pid: Pid) {
+    let mut status = 0;
+    // SAFETY: waitpid writes the one place, which outlives the call; it takes the news of a child that stands still.
+    let found = unsafe { libc::waitpid(pid.as_raw(), &raw mut status, libc::WNOHANG | libc::__WALL) };
+    if found != pid.as_raw() || !libc::WIFSTOPPED(status) {
+        return;
+    }
+    let mut signal = libc::WSTOPSIG(status);
+    // SAFETY: siginfo_t is plain data, of which all may be 0.
+    let mut why: libc::siginfo_t = unsafe { mem::zeroed() };
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: the kernel writes the struct, which outlives the call.
+    let known = unsafe { libc::ptrace(libc::PTRACE_GETSIGINFO, pid.as_raw(), nothing, &raw mut why) } == 0;
+    // SAFETY: a signal that a process has sent, the kernel for execve too, has its number in this field.
+    let sender = || unsafe { why.si_pid() };
+    if signal == libc::SIGTRAP && known && why.si_code == libc::SI_USER && sender() == pid.as_raw() {
+        signal = 0;
+    }
+    // SAFETY: takes integers only. That it has just been killed is no failure.
+    unsafe { libc::ptrace(libc::PTRACE_DETACH, pid.as_raw(), nothing, i64::from(signal) as libc::c_long) };
 }
 
 /// Waits for this child without blocking, or until it has ended; `None` when it has not, or a signal came.
@@ -72,21 +114,33 @@ pub fn children() -> Result<Children> {
 /// # Errors
 /// It is no child of this process: `ECHILD`.
 pub fn reap(pid: Pid, block: bool) -> Result<Option<Reaped>> {
+    match wait(pid, block) {
+        Err(Errno::EINTR) => Ok(None),
+        waited => waited.context("waiting for a process"),
+    }
+}
+
+/// As [`reap`].
+///
+/// # Errors
+/// `EINTR`: a signal came; `ECHILD`.
+pub(super) fn wait(pid: Pid, block: bool) -> Result<Option<Reaped>, Errno> {
     let mut status = 0;
     // SAFETY: rusage is plain integers, of which all may be 0.
     let mut used: libc::rusage = unsafe { mem::zeroed() };
     let flags = if block { 0 } else { libc::WNOHANG };
     // SAFETY: wait4 writes the two places, which outlive the call.
     let found = unsafe { libc::wait4(pid.as_raw(), &raw mut status, flags, &raw mut used) };
-    match Errno::result(found) {
-        Ok(0) | Err(Errno::EINTR) => return Ok(None),
-        Ok(_) => {}
-        Err(errno) => return Err(errno).context("waiting for a process"),
+    if Errno::result(found)? == 0 {
+        return Ok(None);
     }
-    let ended = match WaitStatus::from_raw(pid, status).context("waiting for a process")? {
-        WaitStatus::Exited(_, code) => Ended::Exited(code),
-        WaitStatus::Signaled(_, signal, _) => Ended::Killed(signal),
-        other => bail!("waiting for a process: {other:?}"),
+    let ended = if libc::WIFEXITED(status) {
+        Ended::Exited(libc::WEXITSTATUS(status))
+    } else if libc::WIFSIGNALED(status) {
+        Ended::Killed(SignalNumber(libc::WTERMSIG(status)))
+    } else {
+        // It stands still, and has not ended.
+        return Ok(None);
     };
     Ok(Some(Reaped { pid, ended, usage: Usage::from(used) }))
 }

@@ -11,6 +11,8 @@
 //! again. Ticks are counted, not time, so that a process stopped by Ctrl-Z for an hour has missed one tick.
 #![allow(unsafe_code)]
 
+mod number;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -18,8 +20,10 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::libc::c_int;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::alarm;
+
+pub use crate::sys::signal::number::SignalNumber;
 
 use crate::sys::clock::monotonic_ns;
 
@@ -41,10 +45,15 @@ static CHILD_ENDED: AtomicBool = AtomicBool::new(false);
 /// What is being done, for the last words: always a `&'static` place, so that a handler may read it at any time.
 static ACTIVITY: AtomicPtr<&'static str> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Remembers SIGINT and SIGTERM from now on, so that a run can end in order.
+/// Remembers SIGINT and SIGTERM from now on, so that a run can end in order. One that was ignored when this process began
+/// stays so, as nohup(1) and a shell's background jobs want it.
 pub fn catch_stops() -> Result<()> {
-    install(Signal::SIGINT, SigHandler::Handler(on_stop))?;
-    install(Signal::SIGTERM, SigHandler::Handler(on_stop))
+    for stop in [Signal::SIGINT, Signal::SIGTERM] {
+        if !is_ignored(stop)? {
+            install(stop, SigHandler::Handler(on_stop))?;
+        }
+    }
+    Ok(())
 }
 
 /// Ignores SIGINT and SIGTERM from now on.
@@ -87,11 +96,18 @@ pub fn take_default(signal: Signal) -> Result<()> {
 
 /// Ends this process by a signal, as the program ended that it stands for: a shell then knows why, and stops its script
 /// at a Ctrl-C. Leaves no core file; returns only if the signal cannot end a process.
-pub fn die_of(signal: Signal) {
+pub fn die_of(SignalNumber(number): SignalNumber) {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    let _ = take_default(signal);
-    let _ = SigSet::from(signal).thread_unblock();
-    let _ = raise(signal);
+    // SAFETY: no handler is installed, only the default taken back; a set is plain data that sigemptyset fills in; the last
+    // call sends this thread a signal that it may then take.
+    unsafe {
+        libc::signal(number, libc::SIG_DFL);
+        let mut only: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut only);
+        libc::sigaddset(&raw mut only, number);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const only, std::ptr::null_mut());
+        libc::raise(number);
+    }
 }
 
 /// Blocks every signal for the calling thread, so that the main thread gets them all.

@@ -7,9 +7,8 @@
 //!
 //! ```text
 //! a thread ends    → its process's groups
-//! a process ends   → waited for by us: `waited`, beside what wait4 booked        (the rest of that are unseen threads)
-//!                    waited for by its parent: the parent's groups, to share its fate
-//!                    dropped, as its parent ignores SIGCHLD: `settled`           (no wait4 will tell of it)
+//! a process ends   → waited for by us: a root, beside what wait4 booked on it and on what it had waited for
+//!                    not by us: its parent's groups, to share its fate, or those of the root that its parent has become
 //! the end          → what lives on: `settled`
 //! ```
 
@@ -23,6 +22,7 @@ use crate::watch::confined::Confined;
 use crate::watch::groups::{Entry, Groups};
 use crate::watch::look::ProcessLook;
 use crate::watch::process::{Process, Telling, Thread};
+use crate::watch::roots::Roots;
 
 /// Records of processes of which nobody knows whose they are: more than end on a machine in a few rounds.
 const MOST_STRANGERS: usize = 100_000;
@@ -44,9 +44,8 @@ pub(super) struct Ledger {
     strangers: HashMap<i32, Stranger>,
     /// Where threads had to run.
     confined: Confined,
-    waited: Groups,
+    roots: Roots,
     settled: Groups,
-    booked: Books,
     /// What the program's first thread had done before the watching began: wait4 tells it with the rest.
     before_program: Books,
     doubts: Doubts,
@@ -55,21 +54,18 @@ pub(super) struct Ledger {
 /// Where the books of a process go that has ended.
 #[derive(Debug, Clone, Copy)]
 enum Heir {
-    /// Wait4 has told them to us.
-    Waited,
+    /// To those of this process, on which wait4 has told us what was booked.
+    Root(i32),
     /// Nobody will tell them.
     Settled,
-    /// The process that has waited for it; they share its fate.
+    /// To this process's, which was its parent; they share its fate.
     Process(i32),
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Gone {
     heir: Heir,
-    /// When it was last looked at; for ever, if that was after it had ended.
-    last_round: u64,
     ignores_children: bool,
-    children_faults: u64,
     round: u64,
 }
 
@@ -101,9 +97,8 @@ impl Ledger {
             gone: HashMap::new(),
             strangers: HashMap::new(),
             confined: Confined::Unknown,
-            waited: Groups::default(),
+            roots: Roots::default(),
             settled: Groups::default(),
-            booked: Books::default(),
             before_program: Books::default(),
             doubts: Doubts::default(),
         }
@@ -111,6 +106,14 @@ impl Ledger {
 
     /// Notes what a process of the program looks like now. In the first round, that is what it had done before.
     pub(super) fn look(&mut self, look: ProcessLook) {
+        let pid = look.pid;
+        self.look_at(look);
+        // It is no stranger any more.
+        let stranger = self.strangers.remove(&pid);
+        stranger.into_iter().flat_map(|stranger| stranger.records).for_each(|record| self.thread_recorded(pid, record));
+    }
+
+    fn look_at(&mut self, look: ProcessLook) {
         let known = self.processes.get(&look.pid).and_then(|process| process.started);
         if known.is_some_and(|started| started != look.started) {
             // Another process has its number now.
@@ -119,7 +122,6 @@ impl Ledger {
         let waited_for_more =
             |process: &Process| process.started.is_some() && look.children_faults > process.children_faults;
         self.doubts.some_have_ended |= self.processes.get(&look.pid).is_some_and(waited_for_more);
-        let parents_children_faults = self.processes.get(&look.parent).map_or(0, |parent| parent.children_faults);
         let (round, telling) = (self.round, self.telling);
         let process = self.processes.entry(look.pid).or_default();
         process.pid = look.pid;
@@ -128,14 +130,11 @@ impl Ledger {
             // A zombie has no signal handling any more, and seems to ignore nothing.
             process.ignores_children = look.ignores_children;
         }
-        if process.last_round < round {
-            process.earlier_children_faults = process.children_faults;
-        }
+        process.executes(look.image);
         process.parent = look.parent;
         process.name = look.name;
         process.started = Some(look.started);
         process.children_faults = look.children_faults;
-        process.parents_children_faults = parents_children_faults;
         process.had_many_threads |= look.thread_count > 1;
         process.all_seen |= look.all_threads;
         process.last_round = round;
@@ -177,21 +176,28 @@ impl Ledger {
 
     fn thread_recorded(&mut self, pid: i32, record: ExitRecord) {
         let (round, telling) = (self.round, self.telling);
-        let parents_faults = self.processes.get(&record.parent).map_or(0, |parent| parent.earlier_children_faults);
         let process = self.processes.entry(pid).or_insert_with(|| Process {
             pid,
             parent: record.parent,
             name: record.name.clone(),
-            // It ended after the last round, and so after its parent was looked at then.
-            parents_children_faults: parents_faults,
             last_round: round,
             ..Process::default()
         });
+        // Newer than any look: its parent may have ended, and another has adopted it.
+        process.parent = record.parent;
         if process.recorded.contains(&record.tid) {
             // Of the first thread; another had called exec and then had its number.
-            process.fold(telling, |tid, _| tid == record.tid, true);
+            process.is_taken_over(telling, record.tid);
         }
-        let seen = process.threads.remove(&record.tid);
+        // Books only grow: what was seen alive with more is another thread, which has called exec.
+        let switches = record.voluntary + record.involuntary;
+        let has_more = |seen: &Thread| !seen.ending && seen.books.switches() > switches;
+        process.has_executed |= record.tid == pid && process.threads.get(&pid).is_some_and(has_more);
+        // The first one's stays: it may be that other one's.
+        let seen = match record.tid == pid && process.has_executed {
+            true => process.threads.get(&record.tid).cloned(),
+            false => process.threads.remove(&record.tid),
+        };
         let (before, last) = seen.map_or((Books::default(), None), |thread| (thread.before, Some(thread.books)));
         let migrations = last.filter(|last| last.migrations_unknown == 0).map(|last| last.migrations);
         // The record lacks what the thread ran since the last tick or switch. Without a wait it ran, or waited for a CPU,
@@ -215,13 +221,10 @@ impl Ledger {
             migrations_unknown: u64::from(migrations.is_none()),
         };
         process.had_many_threads |= record.tid != pid;
-        process.recorded.insert(record.tid);
         let started = process.started.unwrap_or_default();
-        let thread = Thread { name: record.name, started, books, before, last_round: round };
-        process.threads.insert(record.tid, thread);
-        if record.tid != pid {
-            process.fold(telling, |tid, _| tid == record.tid, true);
-        }
+        let recorded = Some(books);
+        let thread = Thread { name: record.name, started, books, before, ending: true, recorded, last_round: round };
+        process.take_record(telling, record.tid, thread);
     }
 
     /// A process of the program has ended and was waited for, with its threads' and its waited-for children's books.
@@ -235,18 +238,22 @@ impl Ledger {
             ..Books::default()
         };
         self.settle_strangers();
+        // One that nobody could look at: whom we wait for is of the program.
+        let stranger = self.strangers.remove(&pid);
+        stranger.into_iter().flat_map(|stranger| stranger.records).for_each(|record| self.thread_recorded(pid, record));
         let process = self.processes.remove(&pid);
         let all = booked;
         if pid == self.telling.program {
             booked -= self.before_program;
         }
+        let mut seen = Groups::default();
         if let Some(mut process) = process {
             process.was_booked(all);
             process.all_ended(self.telling);
-            self.note_gone(pid, &process, Heir::Waited, true);
-            self.waited.merge(process.groups);
+            self.note_gone(pid, &process, Heir::Root(pid));
+            seen = process.groups;
         }
-        self.booked += booked;
+        self.roots.waited_for(pid, booked, seen);
     }
 
     /// Ends a round of looks and records.
@@ -255,6 +262,7 @@ impl Ledger {
         let round = self.round;
         let telling = self.telling;
         for (&pid, process) in &mut self.processes {
+            process.settle_exec(telling, round);
             if process.last_round == round && std::mem::take(&mut process.all_seen) {
                 // The first thread stays while its process does: its last switch is booked when it is a zombie.
                 let over = |tid, thread: &Thread| thread.last_round < round && tid != pid;
@@ -283,35 +291,23 @@ impl Ledger {
     fn process_ended_unseen(&mut self, pid: i32) {
         let Some(mut process) = self.processes.remove(&pid) else { return };
         process.all_ended(self.telling);
-        // A child has faults of its own, always: they are in the parent's books once it has waited for it. That can be told
-        // if the parent was looked at after the child had ended.
-        let told = |ignores_children: bool, last_round: u64, children_faults: u64| {
-            let can_be_told = last_round >= process.last_round + ROUNDS_UNTIL_ENDED;
-            !ignores_children && (!can_be_told || children_faults > process.parents_children_faults)
+        let parent = process.parent;
+        let ignored = match (self.processes.get(&parent), self.gone.get(&parent)) {
+            (Some(living), _) => living.ignores_children,
+            (None, Some(gone)) => gone.ignores_children,
+            (None, None) => false,
         };
-        let parent = match (self.processes.get(&process.parent), self.gone.get(&process.parent)) {
-            (Some(living), _) => Some((living.ignores_children, living.last_round, living.children_faults)),
-            (None, Some(gone)) => Some((gone.ignores_children, gone.last_round, gone.children_faults)),
-            (None, None) => None,
-        };
-        let waited_for = parent.map(|(ignores, last_round, faults)| told(ignores, last_round, faults));
-        let heir = match waited_for {
-            Some(true) => self.heir_of(process.parent),
-            Some(false) => {
-                self.doubts.dropped_seen += 1;
-                Heir::Settled
-            }
-            None => Heir::Settled,
-        };
-        self.note_gone(pid, &process, heir, false);
+        self.doubts.dropped_seen += u64::from(ignored);
+        let heir = self.heir_of(parent);
+        self.note_gone(pid, &process, heir);
         match heir {
-            Heir::Waited => self.waited.merge(process.groups),
+            Heir::Root(root) => self.roots.add(root, process.groups),
             Heir::Settled => self.settled.merge(process.groups),
             Heir::Process(pid) => self.processes.entry(pid).or_default().groups.merge(process.groups),
         }
     }
 
-    /// Who gets the books of what this process has waited for.
+    /// Who gets the books of what ends as a child of this process, whether it waits for that or has the kernel drop it.
     fn heir_of(&self, pid: i32) -> Heir {
         let mut pid = pid;
         // Each has ended later than the one before, so this comes to an end.
@@ -329,7 +325,8 @@ impl Ledger {
     pub(super) fn so_far(&self) -> Books {
         let mut sum = self.settled.sum();
         sum.on_cpu_ns += self.settled.unseen_cpu_ns;
-        sum += self.waited.sum().with_booked(self.booked);
+        let WaitedFor { booked, seen } = self.roots.sum();
+        sum += seen.with_booked(booked);
         for process in self.processes.values() {
             sum += process.groups.sum();
             process.threads.values().for_each(|thread| sum += thread.since());
@@ -342,7 +339,7 @@ impl Ledger {
     /// Every thread that has been seen so far, living or ended.
     pub(super) fn groups(&self) -> Vec<ThreadGroup> {
         let mut all = self.settled.clone();
-        all.merge(self.waited.clone());
+        all.merge(self.roots.groups());
         for (&pid, process) in &self.processes {
             all.merge(process.groups.clone());
             for (&tid, thread) in &process.threads {
@@ -397,10 +394,11 @@ impl Ledger {
             process.still_there(telling);
             self.settled.merge(process.groups);
         }
-        let waited_for = self.adopter.map(|_| WaitedFor { booked: self.booked, seen: self.waited.sum() });
+        let waited_for = self.adopter.map(|_| self.roots.sum());
+        self.doubts.dropped_seen = self.doubts.dropped_seen.max(self.roots.dropping());
         let unseen_cpu_ns = self.settled.unseen_cpu_ns;
         let mut all = self.settled;
-        all.merge(self.waited);
+        all.merge(self.roots.groups());
         self.doubts.dropping_parents.sort();
         self.doubts.dropping_parents.dedup();
         Closed {
@@ -423,20 +421,13 @@ impl Ledger {
         Some(pid) == self.adopter || self.processes.contains_key(&pid) || self.gone.contains_key(&pid)
     }
 
-    /// Remembers a process that has ended; `seen_ended` if it was looked at after that.
-    fn note_gone(&mut self, pid: i32, process: &Process, heir: Heir, seen_ended: bool) {
-        if process.ignores_children {
+    /// Remembers a process that has ended.
+    fn note_gone(&mut self, pid: i32, process: &Process, heir: Heir) {
+        let ignores_children = process.ignores_children;
+        if ignores_children {
             self.doubts.dropping_parents.push(process.name.clone());
         }
-        let Process { ignores_children, children_faults, .. } = *process;
-        let last_round = match (process.started, seen_ended) {
-            // It was never looked at.
-            (None, _) => 0,
-            (Some(_), true) => u64::MAX,
-            (Some(_), false) => process.last_round,
-        };
-        let round = self.round;
-        self.gone.insert(pid, Gone { heir, last_round, ignores_children, children_faults, round });
+        self.gone.insert(pid, Gone { heir, ignores_children, round: self.round });
     }
 
     /// Takes in those strangers whose parent has turned out to be of the program.

@@ -27,6 +27,8 @@ pub(super) struct ProcessLook {
     /// Page faults of the children that it has waited for: grows with each.
     pub(super) children_faults: u64,
     pub(super) kernel_thread: bool,
+    /// Where its program lies in memory, which is elsewhere after every exec; 0 of one that is not ours to look into.
+    pub(super) image: u64,
     /// CPU time of all its threads, those too that have ended; 0 of a zombie that has been waited for.
     pub(super) cpu_ns: u64,
     pub(super) threads: Vec<ThreadLook>,
@@ -110,6 +112,11 @@ impl Looker {
             ignores_children: false,
             children_faults: stat.cminflt.saturating_add(stat.cmajflt),
             kernel_thread: stat.flags & KERNEL_THREAD != 0,
+            // Without randomization (setarch -R) the place is the same, and the program's mostly another.
+            image: match stat.startstack {
+                0 => 0,
+                stack => stack ^ stat.startcode.rotate_left(32) ^ stat.endcode,
+            },
             cpu_ns: clock::process_cpu_ns(Pid::from_raw(pid)).unwrap_or_default(),
             threads: Vec::new(),
             thread_count: stat.num_threads.unsigned_abs(),
@@ -145,6 +152,15 @@ impl Looker {
         number_of(status, b"Tgid", 10)?.try_into().ok()
     }
 
+    /// Who traces a process, by number and name; not this one, whose children may have asked it to.
+    pub(super) fn tracer_of(&mut self, pid: i32) -> Option<(i32, String)> {
+        let status = self.read(&format!("/proc/{pid}"), "status").ok()?;
+        let tracer = number_of(status, b"TracerPid", 10)?.try_into().ok().filter(|&tracer: &i32| tracer > 0)?;
+        let name = self.read(&format!("/proc/{tracer}"), "comm").map(|name| String::from_utf8_lossy(name).into_owned());
+        let name = name.map_or("a process".to_string(), |name| name.trim_end_matches('\n').to_string());
+        (tracer != getpid().as_raw()).then_some((tracer, name))
+    }
+
     /// The children of this process, which has one thread.
     pub(super) fn own_children(&mut self) -> Vec<i32> {
         let pid = getpid();
@@ -158,6 +174,12 @@ impl Looker {
 
     /// A thread, and whether its process ignores SIGCHLD.
     fn thread(&mut self, folder: &str, tid: i32) -> Result<(ThreadLook, bool), Unseen> {
+        let status = self.read(folder, "status")?;
+        let switches = usage::parse_status(status).map_err(|error| Unseen::Failed(io::Error::other(error)))?;
+        let ignores_children = ignores_children(status);
+        // A list of one is a number.
+        let only_cpu = number_of(status, b"Cpus_allowed_list", 10).map(|cpu| cpu as usize);
+        // After the switches: of a thread that is not on its way out even now, its record will have as many or more.
         let stat = self.stat(folder)?;
         let mut books = Books {
             minor_faults: stat.minflt,
@@ -166,11 +188,6 @@ impl Looker {
             lifetime_ns: lifetime_ns(&stat),
             ..Books::default()
         };
-        let status = self.read(folder, "status")?;
-        let switches = usage::parse_status(status).map_err(|error| Unseen::Failed(io::Error::other(error)))?;
-        let ignores_children = ignores_children(status);
-        // A list of one is a number.
-        let only_cpu = number_of(status, b"Cpus_allowed_list", 10).map(|cpu| cpu as usize);
         (books.voluntary, books.involuntary) = (switches.voluntary, switches.involuntary);
         match self.read(folder, "schedstat").ok().and_then(|text| Schedstat::from_read(text).ok()) {
             Some(scheduler) => {

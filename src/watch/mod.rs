@@ -13,6 +13,8 @@ mod groups;
 mod ledger;
 pub(crate) mod look;
 mod process;
+mod roots;
+mod stops;
 #[cfg(test)]
 mod tests;
 
@@ -23,15 +25,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
-use nix::sys::signal::kill;
-use nix::unistd::{Pid, User, getpid, gettid};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, User, getpgid, getpgrp, getpid, gettid};
 use procfs::{CurrentSI, KernelStats};
 
 use crate::counter::threads::ThreadCounters;
-use crate::sample::watched::{Books, ExitRecordsUse, Program, ProgramEnd, ThreadGroup, Watched};
+use crate::sample::watched::{Books, ExitRecordsUse, Program, ProgramEnd, ThreadGroup, Tracer, WaitedFor, Watched};
 use crate::sys::clock::{process_cpu_ns, thread_cpu_ns};
 use crate::sys::fork::Ended;
-use crate::sys::inbox::Inbox;
+use crate::sys::inbox::{Inbox, StopAsked};
 use crate::sys::launch::Suspended;
 use crate::sys::pidfd;
 use crate::sys::reap::{self, Children};
@@ -39,6 +41,7 @@ use crate::sys::taskstats::ExitRecords;
 use crate::watch::due::{Due, Orphans};
 use crate::watch::ledger::Ledger;
 use crate::watch::look::{Depth, Looker, Unseen};
+use crate::watch::stops::{Stops, Wish};
 
 /// What to watch, decided before it begins.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +76,8 @@ pub enum Told {
     Interval { elapsed: Duration, books: Books, groups: Vec<ThreadGroup>, threads: u64, processes: u64 },
     /// The program has ended, and these still run: pid and name.
     WaitingFor(Vec<(i32, String)>),
+    /// The program has been told to stop by this signal, and goes on.
+    StopPassedOn(Signal),
 }
 
 /// Watches a program.
@@ -100,7 +105,10 @@ pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> 
         // That it goes on is no surprise, and what of it is not known stands elsewhere.
         closed.doubts.left_running.clear();
     }
-    let own: u64 = closed.groups.iter().map(|group| group.books.switches()).sum();
+    let told: u64 = closed.groups.iter().map(|group| group.books.switches()).sum();
+    let WaitedFor { booked, seen } = closed.waited_for.unwrap_or_default();
+    let own = (told + booked.switches()).saturating_sub(seen.switches());
+    closed.doubts.tracer = watch.tracer;
     closed.doubts.other_switches =
         machine_switches().zip(switches_before).map(|(after, before)| after.saturating_sub(before).saturating_sub(own));
     let own_cpu = process_cpu_ns(getpid()).unwrap_or_default().saturating_sub(own_cpu_before);
@@ -108,6 +116,7 @@ pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> 
         program: watch.program,
         elapsed,
         ended,
+        interrupted_by: watch.interrupted_by,
         groups: closed.groups,
         waited_for: closed.waited_for,
         unseen_cpu_ns: closed.unseen_cpu_ns,
@@ -137,6 +146,9 @@ struct Watch<'a> {
     end: Option<OwnedFd>,
     ledger: Ledger,
     counters: Option<ThreadCounters>,
+    tracer: Option<Tracer>,
+    stops: Stops,
+    interrupted_by: Option<Signal>,
     began: Instant,
     looks: u64,
 }
@@ -169,7 +181,7 @@ impl<'a> Watch<'a> {
         let counters = plan.count_on_threads.then(|| ThreadCounters::of_program(pid)).transpose()?;
         let began = Instant::now();
         suspended.release()?;
-        Ok(Watch {
+        let mut watch = Watch {
             plan,
             inbox,
             looker,
@@ -179,9 +191,26 @@ impl<'a> Watch<'a> {
             end: None,
             ledger,
             counters,
+            tracer: None,
+            stops: Stops::default(),
+            interrupted_by: None,
             began,
             looks: 0,
-        })
+        };
+        watch.look_for_tracers();
+        Ok(watch)
+    }
+
+    /// Notes who traces the program, whenever that begins, or this process.
+    fn look_for_tracers(&mut self) {
+        if self.tracer.as_ref().is_none_or(|tracer| !tracer.of_program) {
+            let of = |looker: &mut Looker, pid: i32, of_program: bool| {
+                looker.tracer_of(pid).map(|(pid, name)| Tracer { name, pid, of_program })
+            };
+            let of_program = of(&mut self.looker, self.program.pid, true);
+            let found = of_program.or_else(|| self.tracer.take());
+            self.tracer = found.or_else(|| of(&mut self.looker, getpid().as_raw(), false));
+        }
     }
 
     fn attach(pid: i32, plan: &'a WatchPlan<'a>, inbox: Inbox, records: Records) -> Result<Watch<'a>> {
@@ -198,8 +227,22 @@ impl<'a> Watch<'a> {
         let counters = plan.count_on_threads.then(|| ThreadCounters::of_threads(&threads)).transpose()?;
         let ledger = Ledger::new(pid, None, plan.per_thread);
         let began = Instant::now();
-        let mut watch =
-            Watch { plan, inbox, looker, records, records_lost: 0, program, end, ledger, counters, began, looks: 0 };
+        let mut watch = Watch {
+            plan,
+            inbox,
+            looker,
+            records,
+            records_lost: 0,
+            program,
+            end,
+            ledger,
+            counters,
+            tracer: None,
+            stops: Stops::default(),
+            interrupted_by: None,
+            began,
+            looks: 0,
+        };
         watch.round(Depth::AllThreads);
         Ok(watch)
     }
@@ -223,6 +266,9 @@ impl<'a> Watch<'a> {
                 break;
             }
             let interval_over = due.interval_is_over();
+            if let Some(signal) = self.stops.overdue() {
+                tell(Told::StopPassedOn(signal));
+            }
             if interval_over || Instant::now() >= due.look {
                 // Without records, and for whoever watches, everything must be seen each time.
                 let close = self.records.is_err() || interval_over || due.close_look_is_due(self.began);
@@ -268,6 +314,10 @@ impl<'a> Watch<'a> {
         loop {
             let pid = match reap::children()? {
                 Children::Ended(pid) => pid,
+                Children::Trapped(pid) => {
+                    reap::let_go(pid);
+                    continue;
+                }
                 Children::AllAlive => return Ok(Turn::GoOn),
                 Children::None => return Ok(Turn::Done),
             };
@@ -275,29 +325,35 @@ impl<'a> Watch<'a> {
                 self.ledger.look(look);
             }
             self.take_records();
-            if let Some(reaped) = reap::reap(pid, false)? {
+            // A thread that has made itself traced by us ends for us too: its books are its process's.
+            let is_thread = self.looker.process_of(pid.as_raw()).is_some_and(|process| process != pid.as_raw());
+            if let Some(reaped) = reap::reap(pid, false)?.filter(|_| !is_thread) {
                 self.ledger.waited_for(pid.as_raw(), reaped.usage);
                 if pid.as_raw() == self.program.pid {
                     *ended = match reaped.ended {
                         Ended::Exited(code) => ProgramEnd::Exited(code),
-                        Ended::Killed(signal) => ProgramEnd::Killed(signal as i32),
+                        Ended::Killed(signal) => ProgramEnd::Killed(signal.0),
                     };
                 }
             }
         }
     }
 
-    /// Whether the watching is to stop. A running program of ours is told instead, unless the terminal has told it.
+    /// Whether the watching is to stop. A running program of ours is told instead, the first time.
     fn stop_asked(&mut self, ended: ProgramEnd) -> bool {
         while let Some(asked) = self.inbox.stop_asked() {
             let ours_runs = !self.is_attached() && ended == ProgramEnd::GoesOn;
-            if !ours_runs {
-                return true;
+            match self.stops.heard(asked.signal) {
+                _ if !ours_runs => {}
+                Wish::Same => continue,
+                Wish::First => {
+                    pass_on(asked, Pid::from_raw(self.program.pid));
+                    continue;
+                }
+                Wish::Again => self.interrupted_by = Some(asked.signal),
             }
-            if !asked.by_terminal {
-                // That it has just ended is no failure.
-                let _ = kill(Pid::from_raw(self.program.pid), asked.signal);
-            }
+            self.inbox.heed_no_more();
+            return true;
         }
         false
     }
@@ -332,6 +388,7 @@ impl<'a> Watch<'a> {
             }
         }
         let looking = Duration::from_nanos(cpu_ns().saturating_sub(cpu_ns_before));
+        self.look_for_tracers();
         self.take_records();
         self.ledger.end_round();
         self.looks += 1;
@@ -357,6 +414,20 @@ fn fall_asleep(looker: &mut Looker, pid: i32) {
         }
         thread::sleep(Duration::from_micros(100));
     }
+}
+
+/// Tells the program of a signal that asks it to stop, unless the terminal has: that tells its foreground group, in which this
+/// process was.
+fn pass_on(asked: StopAsked, program: Pid) {
+    let group = getpgid(Some(program));
+    let has_it = asked.by_terminal && group == Ok(getpgrp());
+    // That it has just ended is no failure.
+    let _ = match asked.by_terminal && group == Ok(program) {
+        _ if has_it => Ok(()),
+        // As the terminal does it.
+        true => killpg(program, asked.signal),
+        false => kill(program, asked.signal),
+    };
 }
 
 fn explain(pid: i32, unseen: Unseen) -> anyhow::Error {

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::host::checks::scene::{Scene, words_of};
-use crate::host::checks::{Check, Found, Verdict};
+use crate::host::checks::{Check, Feed, Found, Verdict, When};
+use crate::host::facts::Facts;
 
 pub(super) const OBSERVERS: Check = Check {
     id: "perf-and-bpf",
@@ -74,8 +75,13 @@ pub(super) const DEBUGGER: Check = Check {
     why: "a tracer stops the process at system calls or signals, and every stop is two switches to the tracer",
     source: "/proc/self/status",
     look: debugger,
-    feeds: None,
+    feeds: Some(Feed { code: "traced", when: When::Always, judge: traced }),
 };
+
+fn traced(facts: &Facts) -> Option<Found> {
+    let tracer = facts.tracer.as_deref()?;
+    Some(Found::serious(format!("this process is traced by {tracer}")))
+}
 
 fn debugger(scene: &Scene<'_>) -> Verdict {
     let tracer = scene.status("TracerPid")?;

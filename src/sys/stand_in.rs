@@ -1,0 +1,86 @@
+//! A process without children of before: whoever counts what its children do, or waits for them, must have none that others started.
+//!
+//! A shell that becomes ctxprof (`exec`, or the last command of `bash -c`) may have children already: jobs in the background, what
+//! reads a `2> >(…)`. They stay children of the process that it started as, and what they leave behind does not come to the other:
+//!
+//! ```text
+//! as it was started   with its children ─ fork ─ waits for the new one only, passes signals on ──────────── ends as that one has ended
+//! the new one                              └ has no child: does everything, dies with the first ─ its report ─ ends
+//! ```
+#![allow(unsafe_code)]
+
+use std::mem;
+use std::process;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{ForkResult, fork, getpid, getppid};
+
+use crate::sys::fork::Ended;
+use crate::sys::inbox::Inbox;
+use crate::sys::reap;
+
+/// The process that this one stands in for; 0 if none.
+static STOOD_IN_FOR: AtomicI32 = AtomicI32::new(0);
+
+/// How often somebody looks whether there is nothing to do.
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+/// Goes on in a process without children: in this one if it has none, and then returns nothing; else in a new one, and what
+/// returns in this one is how that has ended.
+///
+/// To be called while this process has one thread.
+///
+/// # Errors
+/// `EAGAIN` when `RLIMIT_NPROC` or the cgroup's `pids.max` is reached.
+pub fn without_children() -> Result<Option<Ended>> {
+    if !has_children() {
+        return Ok(None);
+    }
+    let mut inbox = Inbox::open()?;
+    let this = getpid();
+    // SAFETY: the caller's process has one thread, so the child finds no lock taken and no state half changed. It goes on as
+    // this process would have, which from here on only waits.
+    let child = match unsafe { fork() }.context("fork")? {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            drop(inbox);
+            set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG)")?;
+            if getppid() != this {
+                process::exit(1);
+            }
+            STOOD_IN_FOR.store(this.as_raw(), Ordering::Relaxed);
+            return Ok(None);
+        }
+    };
+    loop {
+        inbox.wait(None, AN_HOUR)?;
+        while let Some(asked) = inbox.stop_asked() {
+            // The terminal has told the whole group, and so both.
+            if !asked.by_terminal {
+                let _ = kill(child, asked.signal);
+            }
+        }
+        if let Some(reaped) = reap::reap(child, false)? {
+            return Ok(Some(reaped.ended));
+        }
+    }
+}
+
+/// Returns whether a number is this process's, or that of the one that it stands in for.
+pub fn is_this_process(pid: i32) -> bool {
+    pid == getpid().as_raw() || pid == STOOD_IN_FOR.load(Ordering::Relaxed)
+}
+
+fn has_children() -> bool {
+    // SAFETY: siginfo_t is plain data, of which all may be 0.
+    let mut seen: libc::siginfo_t = unsafe { mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    // SAFETY: the kernel writes the struct, which outlives the call; WNOWAIT leaves the children as they are.
+    let answer = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut seen, flags) };
+    Errno::result(answer).is_ok()
+}
