@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! a thread ends    → its process's groups
-//! a process ends   → waited for by us: a root, beside what wait4 booked on it and on what it had waited for
-//!                    not by us: its parent's groups, to share its fate, or those of the root that its parent has become
+//! a process ends   → waited for by us: `waited`, beside what wait4 booked on it and on what it had waited for
+//!                    not by us: its parent's groups, to share its fate, or `waited` once we have waited for that
 //! the end          → what lives on: `settled`
 //! ```
 
@@ -22,7 +22,7 @@ use crate::watch::confined::Confined;
 use crate::watch::groups::{Entry, Groups};
 use crate::watch::look::ProcessLook;
 use crate::watch::process::{Process, Telling, Thread};
-use crate::watch::roots::Roots;
+use crate::watch::waited::Waited;
 
 /// Records of processes of which nobody knows whose they are: more than end on a machine in a few rounds.
 const MOST_STRANGERS: usize = 100_000;
@@ -44,7 +44,7 @@ pub(super) struct Ledger {
     strangers: HashMap<i32, Stranger>,
     /// Where threads had to run.
     confined: Confined,
-    roots: Roots,
+    waited: Waited,
     settled: Groups,
     /// What the program's first thread had done before the watching began: wait4 tells it with the rest.
     before_program: Books,
@@ -54,8 +54,8 @@ pub(super) struct Ledger {
 /// Where the books of a process go that has ended.
 #[derive(Debug, Clone, Copy)]
 enum Heir {
-    /// To those of this process, on which wait4 has told us what was booked.
-    Root(i32),
+    /// Below a process on which wait4 has told us what was booked.
+    Waited,
     /// Nobody will tell them.
     Settled,
     /// To this process's, which was its parent; they share its fate.
@@ -97,7 +97,7 @@ impl Ledger {
             gone: HashMap::new(),
             strangers: HashMap::new(),
             confined: Confined::Unknown,
-            roots: Roots::default(),
+            waited: Waited::default(),
             settled: Groups::default(),
             before_program: Books::default(),
             doubts: Doubts::default(),
@@ -246,14 +246,13 @@ impl Ledger {
         if pid == self.telling.program {
             booked -= self.before_program;
         }
-        let mut seen = Groups::default();
         if let Some(mut process) = process {
             process.was_booked(all);
             process.all_ended(self.telling);
-            self.note_gone(pid, &process, Heir::Root(pid));
-            seen = process.groups;
+            self.note_gone(pid, &process, Heir::Waited);
+            self.waited.see(process.groups);
         }
-        self.roots.waited_for(pid, booked, seen);
+        self.waited.book(booked);
     }
 
     /// Ends a round of looks and records.
@@ -301,7 +300,7 @@ impl Ledger {
         let heir = self.heir_of(parent);
         self.note_gone(pid, &process, heir);
         match heir {
-            Heir::Root(root) => self.roots.add(root, process.groups),
+            Heir::Waited => self.waited.see(process.groups),
             Heir::Settled => self.settled.merge(process.groups),
             Heir::Process(pid) => self.processes.entry(pid).or_default().groups.merge(process.groups),
         }
@@ -325,7 +324,7 @@ impl Ledger {
     pub(super) fn so_far(&self) -> Books {
         let mut sum = self.settled.sum();
         sum.on_cpu_ns += self.settled.unseen_cpu_ns;
-        let WaitedFor { booked, seen } = self.roots.sum();
+        let WaitedFor { booked, seen } = self.waited.sum();
         sum += seen.with_booked(booked);
         for process in self.processes.values() {
             sum += process.groups.sum();
@@ -339,7 +338,7 @@ impl Ledger {
     /// Every thread that has been seen so far, living or ended.
     pub(super) fn groups(&self) -> Vec<ThreadGroup> {
         let mut all = self.settled.clone();
-        all.merge(self.roots.groups());
+        all.merge(self.waited.groups().clone());
         for (&pid, process) in &self.processes {
             all.merge(process.groups.clone());
             for (&tid, thread) in &process.threads {
@@ -394,11 +393,11 @@ impl Ledger {
             process.still_there(telling);
             self.settled.merge(process.groups);
         }
-        let waited_for = self.adopter.map(|_| self.roots.sum());
-        self.doubts.dropped_seen = self.doubts.dropped_seen.max(self.roots.dropping());
+        let waited_for = self.adopter.map(|_| self.waited.sum());
+        self.doubts.dropped_seen = self.doubts.dropped_seen.max(u64::from(self.waited.lacks_some()));
         let unseen_cpu_ns = self.settled.unseen_cpu_ns;
         let mut all = self.settled;
-        all.merge(self.roots.groups());
+        all.merge(self.waited.groups().clone());
         self.doubts.dropping_parents.sort();
         self.doubts.dropping_parents.dedup();
         Closed {

@@ -13,10 +13,10 @@ mod groups;
 mod ledger;
 pub(crate) mod look;
 mod process;
-mod roots;
 mod stops;
 #[cfg(test)]
 mod tests;
+mod waited;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
