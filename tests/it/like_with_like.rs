@@ -106,8 +106,7 @@ fn a_pair_in_two_cgroups_is_measured_and_both_are_gone_afterwards_even_if_a_run_
     let of_killed = format!("ctxprof-pair-{}-", killed.id());
     let are_left = || pairs_of_cgroups().iter().any(|path| path.contains(&of_killed));
     wait_until("the pair is in its cgroups", are_left);
-    signal(&killed, Signal::SIGKILL);
-    killed_is_gone(killed);
+    drop(killed);
     run_pair();
     assert!(!are_left(), "{:?}", pairs_of_cgroups());
     let interrupted = start("ctxprof run process-pipe-cgroups --time 60 --no-save --quiet");
@@ -117,10 +116,6 @@ fn a_pair_in_two_cgroups_is_measured_and_both_are_gone_afterwards_even_if_a_run_
     signal(&interrupted, Signal::SIGINT);
     finish(interrupted);
     assert!(!is_made(), "{:?}", pairs_of_cgroups());
-}
-
-fn killed_is_gone(mut killed: std::process::Child) {
-    killed.wait().unwrap();
 }
 
 #[test]

@@ -292,7 +292,7 @@ fn what_is_to_be_left_running_is_not_waited_for() {
 
 #[test]
 fn a_process_that_runs_is_watched_for_a_while_or_to_its_end() {
-    let mut program = Program::start("switcher spin 1000");
+    let program = Program::start("switcher spin 1000");
     wait_until("a second of CPU time", || ticks_of(program.pid()) > 100);
     let for_a_while = stat(&format!("-p {} --for 0.3", program.pid()));
     assert_eq!(for_a_while["ended"], "goes-on");

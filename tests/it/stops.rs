@@ -1,22 +1,21 @@
 //! Ends that nobody planned: signals, partners that die or stop, a parent that is killed.
 
-use std::process::Child;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{children_of, finish, pid_of, runs, signal, start, wait_until, wait_until_switching};
+use crate::support::{Running, children_of, finish, pid_of, runs, signal, start, wait_until, wait_until_switching};
 
 /// A run with one long incarnation, which a partner process lives through: it has begun, and has samples to show.
-fn long_run(workloads: &str) -> Child {
+fn long_run(workloads: &str) -> Running {
     let run = start(&format!("ctxprof run {workloads} --incarnations 1 --time 3600 --no-save --quiet"));
     wait_until_switching(&run, 20_000);
     run
 }
 
-fn partner_of(run: &Child) -> Pid {
+fn partner_of(run: &Running) -> Pid {
     children_of(pid_of(run))[0]
 }
 

@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -85,34 +86,54 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// A started command; it is killed where a test ends before [`finish`].
+#[derive(Debug)]
+pub struct Running(Option<Child>);
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        self.0.as_ref().expect("it is there until it is finished")
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        self.0.as_mut().expect("it is there until it is finished")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// Starts a command of these words with its output kept for [`finish`].
-pub fn start(line: &str) -> Child {
-    command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+pub fn start(line: &str) -> Running {
+    Running(Some(command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
 }
 
 /// A program that goes on until it is killed, at the latest when the test that started it ends, however that ends.
 #[derive(Debug)]
-pub struct Program(Child);
+pub struct Program(Running);
 
 impl Program {
     /// Starts a command of these words.
     pub fn start(line: &str) -> Program {
-        Program(command(line).stdout(Stdio::null()).spawn().unwrap())
+        Program(Running(Some(command(line).stdout(Stdio::null()).spawn().unwrap())))
     }
 
     pub fn pid(&self) -> Pid {
         pid_of(&self.0)
     }
 
-    pub fn kill(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.kill();
+    pub fn kill(self) {
+        drop(self);
     }
 }
 
@@ -122,8 +143,9 @@ impl Drop for Program {
 ///
 /// Where it does not end.
 #[track_caller]
-pub fn finish(child: Child) -> Done {
-    let pid = pid_of(&child);
+pub fn finish(mut running: Running) -> Done {
+    let pid = pid_of(&running);
+    let child = running.0.take().expect("it is there until it is finished");
     let (done, ended) = mpsc::channel();
     thread::spawn(move || done.send(child.wait_with_output()));
     match ended.recv_timeout(HUNG) {
