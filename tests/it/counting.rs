@@ -154,8 +154,10 @@ mod measuring {
             }
             // The net is a median of differences, not the difference of medians: how far it is from that depends on how this
             // machine's speed varies meanwhile.
-            assert!(median("floor_ns_per_op") > 0.0, "{row}");
-            assert!(median("net_ns_per_switch") < median("ns_per_switch"), "{row}");
+            if row["floor_ns_per_op"].is_object() {
+                assert!(median("floor_ns_per_op") > 0.0, "{row}");
+                assert!(median("net_ns_per_switch") < median("ns_per_switch"), "{row}");
+            }
             assert!(row["ns_per_op"]["low"].as_f64() <= row["ns_per_op"]["median"].as_f64());
             assert!(row["ns_per_op"]["high"].as_f64() >= row["ns_per_op"]["median"].as_f64());
             // Time may be up before all of them.

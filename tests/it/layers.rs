@@ -163,8 +163,8 @@ mod measuring {
             assert!(text.contains(words), "{words:?} is not in {text}");
         }
         // Six, where nobody else preempts the parties in a typical op.
-        let switches = text.split(" switches").next().and_then(|before| before.split_whitespace().last());
-        let switches: u64 = switches.unwrap().parse().unwrap_or_else(|error| panic!("{error}: {text}"));
+        let switches = text.split("µs: ").nth(1).and_then(|after| after.split_once(" switches"));
+        let switches: u64 = switches.unwrap().0.parse().unwrap_or_else(|error| panic!("{error}: {text}"));
         assert!((4..=12).contains(&switches), "{text}");
         assert!(!text.contains("switch proper"), "layers were not asked for: {text}");
     }

@@ -36,8 +36,8 @@ const USUAL_SHARE: usize = 2;
 const CHOICE: &str = "CTXPROF_TEST_FAULTS";
 /// The number by which a usual test chooses its cells: the same one chooses the same.
 const SEED: &str = "CTXPROF_TEST_SEED";
-/// Cells measure nothing: two at a time disturb nobody.
-const WORKERS: usize = 2;
+/// Cells measure nothing, and wait more than they work.
+const WORKERS: usize = 4;
 /// What programs built by other tools are kept in, by root.
 const CACHE: &str = "/var/cache/ctxprof/go";
 
