@@ -197,7 +197,7 @@ pub fn defaults() -> impl Iterator<Item = &'static Workload> {
 mod tests {
     use super::*;
     use crate::counter::books::{Booked, Books};
-    use crate::machine::{Ability, missing};
+    use crate::machine::{Ability, missing, skipped};
     use crate::test_lock;
     use crate::workload::session::Laps;
     use std::fs;
@@ -296,7 +296,7 @@ mod tests {
                 let why = format!("{}: {unavailable:?}", workload.name);
                 match workload.kind {
                     Kind::Goroutine => missing(Ability::Go, &why),
-                    _ => eprintln!("skipped: {why}"),
+                    _ => skipped(workload.name, &why),
                 }
                 continue;
             }

@@ -32,6 +32,8 @@ pub enum Ability {
     ExitRecords,
     /// A mount namespace of one's own, with tracefs in it.
     Tracefs,
+    /// An ordinary user may make a user namespace, and be root there.
+    UserNamespaces,
     /// Process 2 is the kernel's: these are the machine's own process IDs.
     HostPids,
     /// Two CPUs that may be used.
@@ -54,12 +56,13 @@ struct Row {
     probe: fn() -> Result<(), String>,
 }
 
-const ABILITIES: [Row; 15] = [
+const ABILITIES: [Row; 16] = [
     Row { ability: Ability::Root, name: "root", probe: root },
     Row { ability: Ability::Perf, name: "perf", probe: perf },
     Row { ability: Ability::Paranoid, name: "paranoid", probe: paranoid },
     Row { ability: Ability::ExitRecords, name: "exit-records", probe: exit_records },
     Row { ability: Ability::Tracefs, name: "tracefs", probe: tracefs },
+    Row { ability: Ability::UserNamespaces, name: "user-namespaces", probe: user_namespaces },
     Row { ability: Ability::HostPids, name: "host-pids", probe: host_pids },
     Row { ability: Ability::TwoCpus, name: "two-cpus", probe: two_cpus },
     Row { ability: Ability::MappingLimit, name: "mapping-limit", probe: mapping_limit },
@@ -131,9 +134,15 @@ pub fn can(ability: Ability) -> bool {
 pub fn missing(ability: Ability, reason: &str) {
     let name = ability.row().name;
     assert!(!ability.is_required(), "{REQUIRE} has {name}, and this machine has not: {reason}");
+    skipped(name, reason);
+}
+
+/// Says on stderr, past the capture of test output, that a test or a part of it is skipped for want of something that no machine can
+/// be expected to have.
+pub fn skipped(want: &str, reason: &str) {
     // The harness names a test's thread after it, unless there is only one thread.
     let test = thread::current().name().unwrap_or("main").to_string();
-    let _ = writeln!(std::io::stderr(), "skipped for want of {name}: {test} ({reason})");
+    let _ = writeln!(std::io::stderr(), "skipped for want of {want}: {test} ({reason})");
 }
 
 /// Returns from a test where this machine lacks one of these abilities.
@@ -182,6 +191,12 @@ fn tracefs() -> Result<(), String> {
     let script = "mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing";
     let mut unshare = Command::new("unshare");
     done(unshare.args(["--mount", "sh", "-c", script]))
+}
+
+fn user_namespaces() -> Result<(), String> {
+    root()?;
+    let mut unshare = Command::new("setpriv");
+    done(unshare.args(["--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-Ur", "true"]))
 }
 
 fn host_pids() -> Result<(), String> {
