@@ -30,11 +30,13 @@ pub(super) fn draw(op: &Timeline, paper: Paper) -> Result<String> {
     let widest = names.iter().map(|name| text_width(name)).max().unwrap_or_default();
     let left = (widest + MARGIN).min(paper.width() / 4);
     let end = op.duration_ns.max(1);
+    // Half of a label is beyond the axis where its tick is at the end.
+    let right = text_width(&Span(end as f64).to_string()) / 2 + MARGIN;
     let height = names.len().max(1) as u32 * LANE + AXIS;
     paper.draw(height, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin_left(left)
-            .margin_right(2 * MARGIN)
+            .margin_right(right)
             .x_label_area_size(AXIS)
             .build_cartesian_2d(0.0..end as f64, names.len().max(1) as f64..0.0)
             .map_err(refused)?;

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::paper::text_width;
 use super::*;
 use crate::render::metrics::Quantity;
 use crate::render::view::{Bar, ChangeBar, Changes, Curve, Level, Levels, Mark, Plot, Stack, Stacks};
@@ -59,6 +60,22 @@ fn check(picture: &Picture, texts: &[&str]) {
         for text in texts {
             assert!(svg.contains(&format!(">\n{text}\n<")), "{text:?} is not in {svg}");
         }
+    }
+}
+
+/// A tick at the very end of an axis has half of its label beyond it.
+#[test]
+fn the_last_label_of_an_axis_is_within_the_drawing() {
+    for paper in Paper::ALL {
+        let svg = draw(&timeline(8000, 0), paper).unwrap();
+        let labels = svg.split("<text ").skip(1).filter(|element| element.contains("text-anchor=\"middle\""));
+        let ends = labels.map(|element| {
+            let x: u32 = element.split("x=\"").nth(1).and_then(|x| x.split('"').next()).unwrap().parse().unwrap();
+            let words = element.split_once(">\n").and_then(|(_, rest)| rest.split_once('\n')).unwrap().0;
+            (x + text_width(words) / 2, words)
+        });
+        let (end, words) = ends.max().unwrap();
+        assert!(words.ends_with("µs") && end <= paper.width(), "{words:?} ends at {end} of {}", paper.width());
     }
 }
 
