@@ -204,10 +204,16 @@ impl Engine<'_> {
         self.total += slowed.len() as u32;
         for (at, number) in slowed {
             let (incarnation, outcome) = self.turn(at, pass)?;
-            if outcome.is_ok() {
-                self.workloads[at].incarnations[number] = incarnation;
-                self.workloads[at].repeated += 1;
-            }
+            let outcome = match outcome {
+                Ok(()) => {
+                    self.workloads[at].incarnations[number] = incarnation;
+                    self.workloads[at].repeated += 1;
+                    Ok(())
+                }
+                // What there is stays: a row is not left out for want of a second try.
+                Err(Stop::Refused(_)) => Ok(()),
+                stopped => stopped,
+            };
             self.after(at, number, outcome)?;
         }
         Ok(())

@@ -240,7 +240,8 @@ impl Cell {
         let median = show(value.median);
         let text = match value.relative_half_width() {
             _ if value.is_at_most() => format!("≤ {median}"),
-            // From 100 % on, a decimal says nothing and takes the width of a narrow terminal.
+            // From 100 % on, a decimal says nothing and takes the width of a narrow terminal; from ten times on, digits do.
+            Some(share) if interval && share >= 9.995 => format!("{median} ±>999%"),
             Some(share) if interval => format!("{median} ±{:.*}%", usize::from(share < 0.9995), share * 100.0),
             _ => median,
         };

@@ -32,8 +32,8 @@ function look(page, width) {
   const root = inside.documentElement;
   return {
     width, overflow: root.scrollWidth - root.clientWidth, texts,
-    // Headings that a telephone only reads out have a box of one pixel.
-    scrollers: [...inside.querySelectorAll(':not(thead, thead *)')].filter(e => shown(e) && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 1).map(e => e.tagName),
+    // Headings that a telephone only reads out have a box of one pixel. Letters of pictures are no boxes: they are held to their drawing.
+    scrollers: [...inside.querySelectorAll(':not(thead, thead *, svg *)')].filter(e => shown(e) && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 1).map(e => e.tagName),
     rows: inside.querySelectorAll('tbody tr').length, page: inside.defaultView.getComputedStyle(inside.body).backgroundColor,
     cells: [...inside.querySelectorAll('tbody th, tbody td')].filter(shown).map(cell => cell.textContent),
     document: JSON.parse(inside.getElementById('ctxprof-document').textContent),
