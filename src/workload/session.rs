@@ -246,3 +246,31 @@ impl Party {
         Party { process: getpid(), thread }
     }
 }
+
+/// A session played in surroundings of its own, which are there until it has ended: its followers end before they are taken down.
+pub(super) struct Within<S> {
+    // Dropped in this order.
+    pub(super) session: Box<dyn Session>,
+    pub(super) surroundings: S,
+}
+
+impl<S> Session for Within<S> {
+    fn parties(&self) -> Vec<Party> {
+        self.session.parties()
+    }
+
+    fn play(&mut self, ops: u64) -> Result<Played> {
+        self.session.play(ops)
+    }
+
+    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
+        self.session.play_each(ops, laps)
+    }
+
+    fn end(self: Box<Self>) -> Result<()> {
+        let Within { session, surroundings } = *self;
+        let ended = session.end();
+        drop(surroundings);
+        ended
+    }
+}

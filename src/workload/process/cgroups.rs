@@ -6,11 +6,9 @@
 //!
 //! The floor is that of `process-pipe`: one thread writes and reads both pipes by itself.
 
-use anyhow::Result;
-
 use crate::sys::cgroup::{self, Cgroups};
 use crate::workload::process::{ProcessPair, pipe};
-use crate::workload::session::{Laps, Party, Played, Session};
+use crate::workload::session::Within;
 use crate::workload::thread::pipe::PipeHand;
 use crate::workload::{Unavailable, Workload};
 
@@ -30,35 +28,8 @@ pub(crate) const WORKLOAD: Workload = Workload {
         for party in session.parties().iter().skip(1) {
             cgroups.seat_follower(party.process)?;
         }
-        Ok(Box::new(InCgroups { session, cgroups }))
+        Ok(Box::new(Within { session, surroundings: cgroups }))
     },
     ring: None,
     ..pipe::WORKLOAD
 };
-
-struct InCgroups {
-    // In this order: a cgroup can be removed once its process has ended.
-    session: Box<dyn Session>,
-    cgroups: Cgroups,
-}
-
-impl Session for InCgroups {
-    fn parties(&self) -> Vec<Party> {
-        self.session.parties()
-    }
-
-    fn play(&mut self, ops: u64) -> Result<Played> {
-        self.session.play(ops)
-    }
-
-    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
-        self.session.play_each(ops, laps)
-    }
-
-    fn end(self: Box<Self>) -> Result<()> {
-        let InCgroups { session, cgroups } = *self;
-        let ended = session.end();
-        drop(cgroups);
-        ended
-    }
-}

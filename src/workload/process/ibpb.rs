@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::sys::speculation::{self, Barriers};
 use crate::workload::process::{ProcessPair, pipe};
-use crate::workload::session::{Laps, Party, Played, Session, Setting};
+use crate::workload::session::{Session, Setting, Within};
 use crate::workload::thread::pipe::{FLOOR, PipeHand};
 use crate::workload::{Floor, Unavailable, Workload};
 
@@ -28,34 +28,8 @@ pub(crate) const WORKLOAD: Workload = Workload {
     ..pipe::WORKLOAD
 };
 
-/// A session whose parties have their indirect branch speculation off; the calling thread, which is one, until it ends.
-struct WithBarriers {
-    // In this order: the follower has ended before the leader's speculation is on again.
-    session: Box<dyn Session>,
-    _barriers: Barriers,
-}
-
 fn with_barriers(prepare: impl FnOnce() -> Result<Box<dyn Session>>) -> Result<Box<dyn Session>> {
     // A process that is forked from here on has it off, too.
     let barriers = Barriers::on()?;
-    Ok(Box::new(WithBarriers { session: prepare()?, _barriers: barriers }))
-}
-
-impl Session for WithBarriers {
-    fn parties(&self) -> Vec<Party> {
-        self.session.parties()
-    }
-
-    fn play(&mut self, ops: u64) -> Result<Played> {
-        self.session.play(ops)
-    }
-
-    fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
-        self.session.play_each(ops, laps)
-    }
-
-    fn end(self: Box<Self>) -> Result<()> {
-        let WithBarriers { session, _barriers } = *self;
-        session.end()
-    }
+    Ok(Box::new(Within { session: prepare()?, surroundings: barriers }))
 }
