@@ -12,11 +12,13 @@ use crate::unit::Share;
 /// What a hand-over takes by contract and kind; `None` where no contract was measured of two kinds.
 pub(super) fn table(body: &RunBody) -> Option<Table> {
     let has = |kind: Kind| body.alike.iter().any(|alike| of_kind(alike, kind).is_some());
-    let mut columns = vec![column("contract", "like with like, ns a hand-over", Align::Left)];
+    let contract = column("contract", &["like with like,", "ns a hand-over"], Align::Left);
+    let mut columns = vec![Column { wraps: true, ..contract }];
     let kinds: Vec<&KindColumns> = KINDS.iter().filter(|columns| has(columns.kind)).collect();
     for of_kind in &kinds {
-        columns.push(column(of_kind.ns_key, of_kind.kind.name(), Align::Right));
-        columns.extend(of_kind.ratio_key.map(|key| column(key, "times", Align::Left)));
+        let ns = column(of_kind.ns_key, &[of_kind.kind.name()], Align::Right);
+        columns.push(Column { expendable: of_kind.expendable, ..ns });
+        columns.extend(of_kind.ratio_key.map(|key| column(key, &["times"], Align::Left)));
     }
     let row = |alike: &Alike| {
         let mut cells = vec![Cell::text(&alike.contract)];
@@ -65,20 +67,27 @@ struct KindColumns {
     ns_key: &'static str,
     /// Of what the first kind's hand-over takes by what this one's does.
     ratio_key: Option<&'static str>,
+    /// On a narrow terminal the ratio says it alone.
+    expendable: u8,
 }
 
 const KINDS: [KindColumns; 3] = [
-    KindColumns { kind: Kind::Thread, ns_key: "thread_ns", ratio_key: None },
-    KindColumns { kind: Kind::Goroutine, ns_key: "goroutine_ns", ratio_key: Some("goroutine_times_cheaper") },
-    KindColumns { kind: Kind::Task, ns_key: "task_ns", ratio_key: Some("task_times_cheaper") },
+    KindColumns { kind: Kind::Thread, ns_key: "thread_ns", ratio_key: None, expendable: 0 },
+    KindColumns {
+        kind: Kind::Goroutine,
+        ns_key: "goroutine_ns",
+        ratio_key: Some("goroutine_times_cheaper"),
+        expendable: 1,
+    },
+    KindColumns { kind: Kind::Task, ns_key: "task_ns", ratio_key: Some("task_times_cheaper"), expendable: 2 },
 ];
 
 fn of_kind(alike: &Alike, kind: Kind) -> Option<&HandOver> {
     alike.hand_overs.iter().find(|hand_over| hand_over.kind == kind)
 }
 
-fn column(key: &'static str, heading: &str, align: Align) -> Column {
-    Column { key, heading: vec![heading.to_string()], align, expendable: 0, wraps: false }
+fn column(key: &'static str, heading: &[&str], align: Align) -> Column {
+    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable: 0, wraps: false }
 }
 
 /// Sentences on the ratios of a run, the first of which people come for.
@@ -128,6 +137,9 @@ fn times(ratio: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::run::RunDocument;
+    use crate::render::view::View;
+    use crate::render::{Look, table as text};
 
     #[test]
     fn ratios_read_as_factors() {
@@ -158,5 +170,36 @@ mod tests {
         assert!(told.starts_with(begin), "{told}");
         let unsettled = sentence(&ratio(30.0, 46.0));
         assert!(unsettled.contains("cannot be told") && !unsettled.contains("37x"), "{unsettled}");
+    }
+
+    /// Of ratios near one, which take the most room.
+    fn body() -> RunBody {
+        let mut document: RunDocument = serde_json::from_str(include_str!("../../tests/golden/run-1.json")).unwrap();
+        let estimate = |median: f64| Estimate { median, low: Some(median * 0.85), high: Some(median * 1.01) };
+        let hand_over = |kind: Kind, ns: f64, times_cheaper: Option<f64>| HandOver {
+            workload: "w".to_string(),
+            kind,
+            ns: estimate(ns),
+            times_cheaper: times_cheaper.map(estimate),
+        };
+        document.body.alike = vec![Alike {
+            contract: "wait for each other (futex, channel)".to_string(),
+            hand_overs: vec![
+                hand_over(Kind::Thread, 11_727.0, None),
+                hand_over(Kind::Goroutine, 11_588.0, Some(0.98)),
+                hand_over(Kind::Task, 11_600.0, Some(0.97)),
+            ],
+        }];
+        document.body
+    }
+
+    #[test]
+    fn the_widest_ratios_fit_a_page_and_a_narrow_terminal() {
+        for width in [100, 80, 72] {
+            let view = View { tables: table(&body()).into_iter().collect(), ..View::default() };
+            let drawn = text::draw(&view, &Look { width, wide: false, ascii: false, color: false });
+            assert!(drawn.lines().all(|line| line.chars().count() <= width), "{width}:\n{drawn}");
+            assert_eq!(drawn.matches("[0.8").count(), 2, "no ratio is left out: {drawn}");
+        }
     }
 }

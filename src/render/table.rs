@@ -38,11 +38,12 @@ pub(super) fn draw(view: &View, look: &Look) -> String {
     if look.ascii { to_ascii(&text) } else { text }
 }
 
-/// Draws a table, leaving out the most expendable columns until it fits.
+/// Draws a table, leaving out the most expendable columns until it fits, and at last breaking texts into very short lines.
 fn draw_table(table: &Table, look: &Look, bold: &Style) -> String {
     let mut kept: Vec<usize> = (0..table.columns.len()).collect();
+    let mut least_room = READABLE;
     loop {
-        let text = columns_drawn(table, &kept, look);
+        let text = columns_drawn(table, &kept, look, least_room);
         let fits = text.lines().all(|line| measure_text_width(line) <= look.width);
         let most_expendable = kept
             .iter()
@@ -51,6 +52,7 @@ fn draw_table(table: &Table, look: &Look, bold: &Style) -> String {
             .max_by_key(|&at| table.columns[at].expendable);
         match most_expendable {
             Some(at) if !fits => kept.retain(|&other| other != at),
+            None if !fits && least_room == READABLE => least_room = LEGIBLE,
             _ => {
                 let headings = heading_height(table, &kept);
                 let styled = text
@@ -67,7 +69,7 @@ fn heading_height(table: &Table, kept: &[usize]) -> usize {
     kept.iter().map(|&at| table.columns[at].heading.len()).max().unwrap_or_default()
 }
 
-fn columns_drawn(table: &Table, kept: &[usize], look: &Look) -> String {
+fn columns_drawn(table: &Table, kept: &[usize], look: &Look, least_room: usize) -> String {
     // Before it is measured: `+-` is wider than ±.
     let written = |text: &str| if look.ascii { to_ascii(text) } else { text.to_string() };
     let mut drawn = PrettyTable::new();
@@ -78,7 +80,7 @@ fn columns_drawn(table: &Table, kept: &[usize], look: &Look) -> String {
         };
         drawn.add_row(PrettyRow::new(kept.iter().map(cell).collect()));
     }
-    let room = room_for_wrapping(table, kept, look.width);
+    let room = room_for_wrapping(table, kept, look.width).filter(|&room| room >= least_room);
     for row in &table.rows {
         let cell = |&at: &usize| match room.filter(|_| table.columns[at].wraps) {
             Some(room) => aligned(&textwrap::fill(&written(row[at].shown()), room), &table.columns[at]),
@@ -90,16 +92,21 @@ fn columns_drawn(table: &Table, kept: &[usize], look: &Look) -> String {
     drawn.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// What the columns that cannot be broken leave of the width, if it is enough to read.
+/// Lines of text as long as this are easily read: it is broken into them before a column goes.
+const READABLE: usize = 24;
+
+/// Lines of text as long as this can be read where there is no room for more.
+const LEGIBLE: usize = 8;
+
+/// What the columns that cannot be broken leave of the width.
 fn room_for_wrapping(table: &Table, kept: &[usize], width: usize) -> Option<usize> {
-    const READABLE: usize = 24;
     let column_width = |at: usize| {
         let cells = table.rows.iter().map(|row| measure_text_width(row[at].shown()));
         cells.chain(table.columns[at].heading.iter().map(|line| measure_text_width(line))).max().unwrap_or_default()
     };
     let fixed: usize =
         kept.iter().filter(|&&at| !table.columns[at].wraps).map(|&at| column_width(at) + SEPARATOR).sum();
-    width.checked_sub(fixed).filter(|&room| room >= READABLE)
+    width.checked_sub(fixed)
 }
 
 /// Headings stand on the lowest lines of their block.

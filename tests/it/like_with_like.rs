@@ -22,7 +22,7 @@ fn each_contract_sets_kinds_beside_threads_with_a_ratio_and_its_interval() {
     let path = folder.path().join("run.json");
     let words = "thread-pipe thread-futex task-channel task-pipe";
     let table = run(&format!("ctxprof run {words} -o {} {SHORT}", path.display())).expect(0, &[]).stdout;
-    assert!(table.contains("like with like, ns a hand-over"), "{table}");
+    assert!(table.contains("like with like,") && table.contains("ns a hand-over"), "{table}");
     assert!(table.contains("wait for each other (futex, channel)") && table.contains("wait for the kernel (pipe)"));
     let document: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     for (first, second) in [("thread-futex", "task-channel"), ("thread-pipe", "task-pipe")] {
