@@ -5,7 +5,7 @@ use plotters::prelude::{ChartBuilder, PathElement, Rectangle, Text};
 use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 
-use super::paper::{INK, Paper, axis_below, color, refused, text, text_width};
+use super::paper::{INK, Paper, axis_below, color, refused, shortened, text, text_width};
 use crate::render::lanes;
 use crate::summary::recorded::Timeline;
 use crate::unit::Span;
@@ -27,8 +27,8 @@ pub(super) fn legend() -> Vec<(usize, String)> {
 
 pub(super) fn draw(op: &Timeline, paper: Paper) -> Result<String> {
     let names = lanes::names(op);
-    let widest = names.iter().map(|name| text_width(name)).max().unwrap_or_default();
-    let left = (widest + MARGIN).min(paper.width() / 4);
+    let labels: Vec<String> = names.iter().map(|name| shortened(name, paper.width() / 2 - MARGIN)).collect();
+    let left = labels.iter().map(|label| text_width(label)).max().unwrap_or_default() + MARGIN;
     let end = op.duration_ns.max(1);
     // Half of a label is beyond the axis where its tick is at the end.
     let right = text_width(&Span(end as f64).to_string()) / 2 + MARGIN;
@@ -60,9 +60,9 @@ pub(super) fn draw(op: &Timeline, paper: Paper) -> Result<String> {
             Some(PathElement::new(vec![(at, from as f64 + 0.5), (at, to as f64 + 0.5)], INK.stroke_width(2)))
         });
         chart.draw_series(wake_ups).map_err(refused)?;
-        for (lane, name) in names.iter().enumerate() {
+        for (lane, label) in labels.into_iter().enumerate() {
             let (x, y) = chart.backend_coord(&(0.0, lane as f64 + 0.5));
-            area.draw(&Text::new(name.clone(), (x - MARGIN as i32, y), text(INK, HPos::Right))).map_err(refused)?;
+            area.draw(&Text::new(label, (x - MARGIN as i32, y), text(INK, HPos::Right))).map_err(refused)?;
         }
         Ok(())
     })

@@ -110,6 +110,16 @@ pub(super) fn text_width(text: &str) -> u32 {
     (console::measure_text_width(text) as f64 * TEXT * LETTER).ceil() as u32
 }
 
+/// The text, or as much of its begin as has room, with an ellipsis.
+pub(super) fn shortened(text: &str, room: u32) -> String {
+    if text_width(text) <= room {
+        return text.to_string();
+    }
+    let mut begin = text.to_string();
+    while begin.pop().is_some() && text_width(&begin) + text_width("…") > room {}
+    begin + "…"
+}
+
 /// Text of this colour that lies to this side of its place, in the middle of its line.
 pub(super) fn text(color: RGBColor, side: HPos) -> TextStyle<'static> {
     let font = ("sans-serif", TEXT * SHRUNK).into_font();

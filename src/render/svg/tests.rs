@@ -80,6 +80,24 @@ fn the_last_label_of_an_axis_is_within_the_drawing() {
 }
 
 #[test]
+fn a_lane_of_a_long_name_has_as_much_of_it_as_there_is_room_for() {
+    let Picture::Timeline { title, op } = timeline(4000, 0) else { unreachable!() };
+    for (name, narrow) in [("ctxprof (3798)", "ctxprof (3798)"), ("kworker/u8:2-ev (1234567)", "kworker/u8:2-ev (123…")]
+    {
+        let stranger = Run { who: name.to_string(), party: false, ..op.stretches[0].clone() };
+        let stretches = op.stretches.iter().cloned().chain([stranger]).collect();
+        let picture = Picture::Timeline { title: title.clone(), op: Timeline { stretches, ..op.clone() } };
+        for (paper, shown) in [(Paper::Wide, name), (Paper::Narrow, narrow)] {
+            let svg = draw(&picture, paper).unwrap();
+            let label = svg.split("<text ").find(|element| element.contains(&format!(">\n{shown}\n<")));
+            let label = label.unwrap_or_else(|| panic!("{shown:?} is not in {svg}"));
+            let x: u32 = label.split("x=\"").nth(1).and_then(|x| x.split('"').next()).unwrap().parse().unwrap();
+            assert!(text_width(shown) <= x, "{shown:?} of {} px ends at {x}", text_width(shown));
+        }
+    }
+}
+
+#[test]
 fn every_figure_is_there_as_text_beside_its_name() {
     check(
         &levels(vec![level("thread-pipe", "thread", 2500.0), level("coroutine", "coroutine", 2.0)]),
