@@ -50,6 +50,8 @@ pub struct HoldArgs {
     pub capacity: usize,
     pub stack_use: usize,
     pub future_size: usize,
+    #[arg(long)]
+    pub randomized: bool,
 }
 
 fn stack_use(text: &str) -> Result<usize, String> {

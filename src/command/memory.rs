@@ -37,7 +37,7 @@ pub(super) fn execute(arguments: &MemoryArgs, color: ColorChoice) -> Result<Outc
         bail!("nothing can be measured here: {}", reasons.join("; "));
     }
     let around = around(root, left_out);
-    let shape = Shape { capacity: 0, stack_use: arguments.stack_use, future_size: arguments.future_size };
+    let shape = Shape { stack_use: arguments.stack_use, future_size: arguments.future_size, ..Shape::default() };
     let plan = FootprintPlan {
         kinds,
         max: arguments.max,
@@ -68,8 +68,8 @@ pub(super) fn execute(arguments: &MemoryArgs, color: ColorChoice) -> Result<Outc
 
 /// Holds parties for another ctxprof, which asks for them on stdin.
 pub(super) fn hold(arguments: &HoldArgs) -> Result<Outcome> {
-    let shape =
-        Shape { capacity: arguments.capacity, stack_use: arguments.stack_use, future_size: arguments.future_size };
+    let HoldArgs { capacity, stack_use, future_size, randomized, .. } = *arguments;
+    let shape = Shape { capacity, stack_use, future_size, randomized };
     let kind = KINDS.iter().find(|kind| kind.kind.name() == arguments.kind).context("there is no such kind")?;
     footprint::serve(kind.kind, shape).map(|()| Outcome::Done)
 }

@@ -25,6 +25,8 @@ pub struct PartyKind {
     pub is_thread: bool,
     /// Whether it has a stack of its own that it can touch.
     pub has_stack: bool,
+    /// Whether they are measured at addresses that are the same every time; they are at randomized ones as well, then.
+    pub fixed_addresses: bool,
     /// Whether its own runtime keeps books of its memory.
     pub has_books: bool,
     /// How many of the first ones may be dearer than the next.
@@ -39,6 +41,9 @@ pub struct PartyKind {
 
 /// The word by which this program is told to hold parties.
 pub const HOLD: &str = "hold";
+
+/// Of parties whose addresses are fixed, in how they are made.
+pub const FIXED: &str = " without address randomization";
 
 /// Every kind, in the order in which they are shown.
 pub static KINDS: &[PartyKind] = &[
@@ -57,6 +62,7 @@ pub static KINDS: &[PartyKind] = &[
         made_as: "forked from a small process without address randomization, waiting in pause(2)",
         default_max: 800,
         is_thread: true,
+        fixed_addresses: true,
         ..EMPTY
     },
     PartyKind {
@@ -93,6 +99,7 @@ const EMPTY: PartyKind = PartyKind {
     default_max: 1,
     is_thread: false,
     has_stack: true,
+    fixed_addresses: false,
     has_books: false,
     knee: || 0,
     available: || Ok(()),
@@ -103,7 +110,9 @@ const EMPTY: PartyKind = PartyKind {
 /// How this program is told to hold parties of a kind.
 fn hold(program: &Path, kind: Kind, shape: Shape) -> Result<Holder> {
     let numbers = [shape.capacity, shape.stack_use, shape.future_size].map(|number| number.to_string());
-    Holder::start(program, &[HOLD, kind.name(), &numbers[0], &numbers[1], &numbers[2]])
+    let mut arguments = vec![HOLD, kind.name(), &numbers[0], &numbers[1], &numbers[2]];
+    arguments.extend(shape.randomized.then_some("--randomized"));
+    Holder::start(program, &arguments)
 }
 
 /// Each of the first threads is given an arena of its own by glibc, 8 per CPU at most on a 64-bit machine.

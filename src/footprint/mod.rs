@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Every incarnation has a process of its own. Its counts do not: where its memory lies is a matter of luck, and with it how
-//! many page tables a forked process takes (11 to 15), so that between two of them half of a slope could be luck.
+//! many page tables a forked process takes (11 to 15), so that between two of them half of a slope could be luck. For the same
+//! reason its price is of processes whose addresses are fixed; with randomized ones it is measured beside that.
 
 pub(crate) mod holder;
 pub mod kind;
@@ -24,13 +25,14 @@ use nix::errno::Errno;
 pub use holder::serve;
 
 use crate::footprint::holder::Holder;
-use crate::footprint::kind::PartyKind;
+use crate::footprint::kind::{FIXED, PartyKind};
 use crate::footprint::party::{Made, Shape};
 use crate::footprint::plan::{Appetite, FootprintPlan, counts, most};
 use crate::host::ceilings::{self, Ceiling};
 use crate::host::memory::{self, KernelBook};
 use crate::sample::footprint::{Footprints, Incarnation, KindFootprints, Levels, Machine, Point, Stopped};
 use crate::sample::{Ending, Kind};
+use crate::sys::layout;
 use crate::sys::signal::{self, Watchdog};
 
 /// How far it has come.
@@ -111,17 +113,24 @@ impl Engine<'_> {
                 if maxima[at] == 0 {
                     continue;
                 }
-                let (incarnation, short) = self
-                    .incarnation(kind, maxima[at])
-                    .with_context(|| format!("incarnation {} of {}", number + 1, kind.kind.name()))?;
-                self.kinds[at].incarnations.extend(incarnation.filter(|incarnation| !incarnation.points.is_empty()));
-                match short {
-                    None => {}
-                    Some(Short::Interrupted) => return Ok(()),
-                    // The next incarnations are of counts that there can be.
-                    Some(Short::Limited(stopped)) => {
-                        maxima[at] = stopped.reached;
-                        self.kinds[at].stopped = Some(Stopped { asked: self.asked(kind), ..stopped });
+                for randomized in [false, true] {
+                    if randomized && !(kind.fixed_addresses && layout::can_fix() && layout::is_randomized()) {
+                        continue;
+                    }
+                    let (incarnation, short) = self
+                        .incarnation(kind, maxima[at], randomized)
+                        .with_context(|| format!("incarnation {} of {}", number + 1, kind.kind.name()))?;
+                    let seen = &mut self.kinds[at];
+                    let incarnations = if randomized { &mut seen.randomized } else { &mut seen.incarnations };
+                    incarnations.extend(incarnation.filter(|incarnation| !incarnation.points.is_empty()));
+                    match short {
+                        None => {}
+                        Some(Short::Interrupted) => return Ok(()),
+                        // The next incarnations are of counts that there can be.
+                        Some(Short::Limited(stopped)) => {
+                            maxima[at] = stopped.reached;
+                            self.kinds[at].stopped = Some(Stopped { asked: self.asked(kind), ..stopped });
+                        }
                     }
                 }
             }
@@ -137,8 +146,10 @@ impl Engine<'_> {
     fn first_look(&mut self, kind: &PartyKind) -> Result<Option<KindFootprints>> {
         let asked = self.asked(kind);
         let seen = |stopped| {
-            let (made_as, knee) = (kind.made_as.to_string(), (kind.knee)());
-            Ok(Some(KindFootprints { kind: kind.kind, made_as, knee, stopped, incarnations: Vec::new() }))
+            let as_allowed = if layout::can_fix() { FIXED } else { "" };
+            let (made_as, knee) = (kind.made_as.replace(FIXED, as_allowed), (kind.knee)());
+            let (incarnations, randomized) = (Vec::new(), Vec::new());
+            Ok(Some(KindFootprints { kind: kind.kind, made_as, knee, stopped, incarnations, randomized }))
         };
         let root = Path::new("/");
         // What a few take is not known yet; that there may be a process and a thread or two is.
@@ -146,7 +157,7 @@ impl Engine<'_> {
         if few == 0 {
             return seen(stopped.map(|stopped| Stopped { asked, ..stopped }));
         }
-        let mut holder = self.start(kind, few)?;
+        let mut holder = self.start(kind, few, false)?;
         let before = self.levels(&mut holder)?;
         let mappings_before = memory::mappings(holder.pid()).unwrap_or(0);
         let outcome = self.fill(&mut holder, 0, few)?;
@@ -176,12 +187,17 @@ impl Engine<'_> {
     }
 
     /// Parks parties up to `max` in a new process, and looks whenever a count is reached; and why it came no further.
-    fn incarnation(&mut self, kind: &PartyKind, max: u64) -> Result<(Option<Incarnation>, Option<Short>)> {
+    fn incarnation(
+        &mut self,
+        kind: &PartyKind,
+        max: u64,
+        randomized: bool,
+    ) -> Result<(Option<Incarnation>, Option<Short>)> {
         if signal::stop_requested().is_some() {
             return Ok((None, Some(Short::Interrupted)));
         }
         let machine_before = self.machine()?;
-        let mut holder = self.start(kind, max)?;
+        let mut holder = self.start(kind, max, randomized)?;
         let before = self.levels(&mut holder)?;
         let (mut points, mut made, mut short) = (Vec::new(), 0, None);
         for count in counts(max) {
@@ -206,9 +222,9 @@ impl Engine<'_> {
         Ok((Some(Incarnation { machine_before, before, points, end_ns, machine_after }), short))
     }
 
-    fn start(&self, kind: &PartyKind, capacity: u64) -> Result<Holder> {
+    fn start(&self, kind: &PartyKind, capacity: u64, randomized: bool) -> Result<Holder> {
         self.watchdog.progress();
-        let shape = Shape { capacity: usize::try_from(capacity)?, ..self.plan.shape };
+        let shape = Shape { capacity: usize::try_from(capacity)?, randomized, ..self.plan.shape };
         let holder = (kind.start)(self.plan.program, shape)?;
         // If memory should run out all the same, it is this process that goes; it may always be made more likely.
         let _ = fs::write(format!("/proc/{}/oom_score_adj", holder.pid()), "1000");

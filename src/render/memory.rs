@@ -19,7 +19,7 @@ const GIB: f64 = (1_u64 << 30) as f64;
 /// The figures of a row, as machines collect them.
 type Figure = (&'static str, Quantity, &'static str, fn(&FootprintRow) -> Option<Estimate>);
 
-const FIGURES: [Figure; 12] = [
+const FIGURES: [Figure; 13] = [
     ("memory_user", Quantity::Bytes, "Resident memory of user space that one more party takes", |row| row.user_bytes),
     ("memory_kernel", Quantity::Bytes, "Memory of the kernel that one more party takes", |row| row.kernel_bytes),
     ("memory_kernel_stack", Quantity::Bytes, "Kernel stacks that one more party takes", |row| row.kernel_stack_bytes),
@@ -28,6 +28,12 @@ const FIGURES: [Figure; 12] = [
     ("memory_resident", Quantity::Bytes, "Memory that one more party takes, of user space and kernel", |row| {
         row.resident_bytes
     }),
+    (
+        "memory_randomized_resident",
+        Quantity::Bytes,
+        "Memory that one more party takes, of user space and kernel, in processes with randomized addresses",
+        |row| row.randomized_resident_bytes,
+    ),
     ("memory_virtual", Quantity::Bytes, "Address space that one more party takes", |row| row.virtual_bytes),
     (
         "memory_machine_kernel",
@@ -72,7 +78,12 @@ impl Report for MemoryDocument {
 
     fn view(&self, wide: bool) -> View {
         let sources = wide.then(|| source_table(&self.body.rows));
-        let notes = self.capacity_sentence().into_iter().chain(self.own_sentences()).chain([self.explanation()]);
+        let notes = self
+            .capacity_sentence()
+            .into_iter()
+            .chain(self.randomized_sentences())
+            .chain(self.own_sentences())
+            .chain([self.explanation()]);
         View {
             heading: self.heading(),
             conditions: conditions::of(self),
@@ -128,6 +139,19 @@ impl MemoryDocument {
         };
         let list: Vec<String> = all.iter().map(each).collect();
         (!list.is_empty()).then(|| format!("1 GiB holds, idle, about {}.", list.join(", ")))
+    }
+
+    /// What the same parties take where their addresses are as the kernel chooses them.
+    fn randomized_sentences(&self) -> Vec<String> {
+        let sentence = |row: &FootprintRow| {
+            let bytes = Cell::estimate(Some(row.randomized_resident_bytes?), true, |bytes| Bytes(bytes).to_string());
+            Some(format!(
+                "The {} above have no address randomization. With it, as most programs run, one takes {} in all: how many page tables it needs depends on where its memory lies, and that is another place in each run.",
+                plural(row.kind),
+                bytes.shown()
+            ))
+        };
+        self.body.rows.iter().filter_map(sentence).collect()
     }
 
     /// What a runtime's own books say beside what the kernel's do.

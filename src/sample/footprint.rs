@@ -23,6 +23,9 @@ pub struct KindFootprints {
     pub stopped: Option<Stopped>,
     /// In the order in which they were played.
     pub incarnations: Vec<Incarnation>,
+    /// The same at addresses that the kernel chose at random, of a kind whose other incarnations all have the same addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub randomized: Vec<Incarnation>,
 }
 
 /// A limit that was in the way.

@@ -20,6 +20,9 @@ pub struct FootprintRow {
     pub kernel_source: KernelSource,
     /// User and kernel.
     pub resident_bytes: Option<Estimate>,
+    /// The same of parties whose process has randomized addresses, as most have; absent where the others have them too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub randomized_resident_bytes: Option<Estimate>,
     pub virtual_bytes: Option<Estimate>,
     /// By the machine's own books, in which slabs and stacks of all programs are: the sum of the next three.
     pub machine_kernel_bytes: Option<Estimate>,
@@ -70,12 +73,11 @@ pub fn row(seen: &KindFootprints) -> FootprintRow {
     let counts = counts(seen);
     let above: Vec<u64> = counts.iter().copied().filter(|&count| count >= seen.knee).collect();
     let fitted = if above.len() > 1 { above } else { counts.clone() };
-    let all: Vec<&Incarnation> = seen.incarnations.iter().collect();
-    let (clean, disturbed): (Vec<&Incarnation>, Vec<&Incarnation>) =
-        all.iter().partition(|incarnation| !is_disturbed(seen.kind, incarnation));
-    let enough = clean.len() >= ENOUGH_INCARNATIONS.min(all.len());
+    let Chosen { all, undisturbed, disturbed, disturbed_used } = chosen(seen.kind, &seen.incarnations);
     let of_user = Fit { incarnations: &all, counts: &fitted };
-    let of_kernel = Fit { incarnations: if enough { &clean } else { &all }, counts: &fitted };
+    let of_kernel = Fit { incarnations: &undisturbed, counts: &fitted };
+    let randomized = chosen(seen.kind, &seen.randomized);
+    let of_randomized = Fit { incarnations: &randomized.undisturbed, counts: &fitted };
     let books = |levels: &Levels| {
         Some((levels.machine.kernel_stack_bytes + levels.machine.slab_bytes + levels.family.page_table_bytes) as f64)
     };
@@ -90,6 +92,7 @@ pub fn row(seen: &KindFootprints) -> FootprintRow {
         kernel_bytes: of_kernel.estimate(kernel),
         kernel_source: if has_cgroup { KernelSource::Cgroup } else { KernelSource::Meminfo },
         resident_bytes: of_kernel.estimate(|levels| Some(user(levels) + kernel(levels)?)),
+        randomized_resident_bytes: of_randomized.estimate(|levels| Some(user(levels) + kernel(levels)?)),
         virtual_bytes: of_user.estimate(|levels| Some(levels.family.virtual_bytes as f64)),
         machine_kernel_bytes: of_kernel.estimate(books),
         kernel_stack_bytes: of_kernel.estimate(|levels| Some(levels.machine.kernel_stack_bytes as f64)),
@@ -103,11 +106,29 @@ pub fn row(seen: &KindFootprints) -> FootprintRow {
         counts,
         incarnations: all.len(),
         interval_confidence: Confidence::of(all.len()).map(|confidence| confidence.level),
-        disturbed: disturbed.len(),
-        disturbed_used: !enough && !disturbed.is_empty(),
+        disturbed,
+        disturbed_used,
         stopped: seen.stopped.clone(),
         fitted_counts: fitted,
     }
+}
+
+/// Incarnations of one kind, and which of them the kernel's figures are taken from.
+struct Chosen<'a> {
+    all: Vec<&'a Incarnation>,
+    undisturbed: Vec<&'a Incarnation>,
+    disturbed: usize,
+    /// So few were left that the disturbed ones are among them.
+    disturbed_used: bool,
+}
+
+fn chosen(kind: Kind, incarnations: &[Incarnation]) -> Chosen<'_> {
+    let all: Vec<&Incarnation> = incarnations.iter().collect();
+    let clean: Vec<&Incarnation> = all.iter().copied().filter(|incarnation| !is_disturbed(kind, incarnation)).collect();
+    let disturbed = all.len() - clean.len();
+    let enough = clean.len() >= ENOUGH_INCARNATIONS.min(all.len());
+    let undisturbed = if enough { clean } else { all.clone() };
+    Chosen { all, undisturbed, disturbed, disturbed_used: !enough && disturbed > 0 }
 }
 
 /// Incarnations, and the counts to look at.
@@ -297,7 +318,8 @@ mod tests {
 
     fn seen(incarnations: Vec<Incarnation>) -> KindFootprints {
         let made_as = "for a test".to_string();
-        KindFootprints { kind: Kind::Thread, made_as, knee: 100, stopped: None, incarnations }
+        let randomized = Vec::new();
+        KindFootprints { kind: Kind::Thread, made_as, knee: 100, stopped: None, incarnations, randomized }
     }
 
     fn codes(row: &FootprintRow) -> Vec<String> {

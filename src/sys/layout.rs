@@ -1,10 +1,25 @@
 //! Where a process has its memory.
 
 use std::env;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use nix::sys::personality::{self, Persona};
+
+/// Whether programs that this one starts have their memory where the kernel chooses at random.
+pub fn is_randomized() -> bool {
+    let machine = fs::read_to_string("/proc/sys/kernel/randomize_va_space").is_ok_and(|mode| mode.trim() == "0");
+    !machine && personality::get().is_ok_and(|now| !now.contains(Persona::ADDR_NO_RANDOMIZE))
+}
+
+/// Whether [`fix`] is allowed here; in containers it mostly is not.
+pub fn can_fix() -> bool {
+    let Ok(now) = personality::get() else { return false };
+    // In force only for what is started before it is taken back.
+    let allowed = personality::set(now | Persona::ADDR_NO_RANDOMIZE).is_ok();
+    allowed && personality::set(now).is_ok()
+}
 
 /// Has the calling program begin again at addresses that are the same every time, unless it has them already. Returns if
 /// it has, or where that is refused, as containers may: then it goes on where it is.
@@ -16,5 +31,17 @@ pub fn fix() {
     // Without the flag in force it would begin again for ever.
     if personality::get().is_ok_and(|now| now.contains(Persona::ADDR_NO_RANDOMIZE)) {
         let _ = Command::new("/proc/self/exe").args(env::args_os().skip(1)).exec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asking_changes_nothing() {
+        let before = personality::get().unwrap();
+        can_fix();
+        assert_eq!(personality::get().unwrap(), before);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -85,6 +85,31 @@ fn a_missing_go_is_told_with_what_would_help_and_the_rest_is_measured() {
     let arguments = "memory task goroutine --max 1000 --incarnations 2 -q".split(' ');
     let done = Done::from(without_go(CTXPROF.path()).args(arguments).output().unwrap()).expect(0, &[]);
     assert!(done.stdout.contains("Not measured: goroutine: no go") && done.stdout.contains("task"), "{done:?}");
+}
+
+#[test]
+fn processes_are_measured_with_and_without_address_randomization() {
+    let document = run("ctxprof memory process task --max 200 --incarnations 3 -q --format json").expect(0, &[]).json();
+    let process = row(&document, "process");
+    let of = |figure: &str| process[figure]["median"].as_f64().unwrap();
+    // What the luck of addresses adds is a few pages of page tables.
+    let added = of("randomized_resident_bytes") - of("resident_bytes");
+    assert!((-16384.0..65536.0).contains(&added), "{process}");
+    assert_eq!(document["seen"][0]["randomized"].as_array().unwrap().len(), 3, "{document}");
+    assert!(row(&document, "task")["randomized_resident_bytes"].is_null());
+    let told = |line: &str| run(line).expect(0, &[]).stdout.contains("no address randomization");
+    assert!(told("ctxprof memory process --max 64 --incarnations 1 -q"));
+    let setarch = Command::new("setarch")
+        .arg("-R")
+        .arg(CTXPROF.path())
+        .args("memory process --max 64 --incarnations 1 -q".split(' '))
+        .output()
+        .unwrap();
+    let fixed = Done::from(setarch).expect(0, &[]);
+    assert!(
+        !fixed.stdout.contains("no address randomization"),
+        "where addresses are fixed anyway there is one price: {fixed:?}"
+    );
 }
 
 #[test]

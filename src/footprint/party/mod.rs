@@ -24,6 +24,8 @@ pub struct Shape {
     pub stack_use: usize,
     /// How much state a task holds across its await, in bytes; one of [`FUTURE_SIZES`].
     pub future_size: usize,
+    /// Whether the process that makes them keeps the addresses that the kernel chose at random, where it otherwise would not.
+    pub randomized: bool,
 }
 
 /// Parties of one kind that wait.
@@ -160,11 +162,11 @@ mod tests {
         }
         for kind in KINDS {
             for stack_use in [0, 1, 5000, 100_000] {
-                check(kind, Shape { capacity: 8, stack_use, future_size: 0 });
+                check(kind, Shape { capacity: 8, stack_use, ..Shape::default() });
             }
         }
         for future_size in FUTURE_SIZES {
-            check(Kind::Task, Shape { capacity: 8, stack_use: 0, future_size });
+            check(Kind::Task, Shape { capacity: 8, future_size, ..Shape::default() });
         }
     }
 
