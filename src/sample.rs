@@ -171,6 +171,9 @@ pub struct WorkloadSamples {
     pub repeated: u32,
     /// The same loops with nothing attached, where the counters themselves slow them; else empty.
     pub uncounted: Vec<Incarnation>,
+    /// The same by parties that lie elsewhere in memory each time, where that is told apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Incarnation>,
     /// The same loops with counters that slow them, each in a pass of its own.
     #[serde(default)]
     pub passes: Vec<PassSamples>,
@@ -446,6 +449,7 @@ impl WorkloadSamples {
             incarnations,
             repeated: 0,
             uncounted: Vec::new(),
+            elsewhere: Vec::new(),
             passes: Vec::new(),
             recording: None,
         }

@@ -265,7 +265,9 @@ impl Engine<'_> {
     fn parties(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
         let entry = self.plan.entries[at];
         let Entry { workload, setting, .. } = entry;
-        let mut session = entry.prepare().map_err(|error| not_made(&setting, error))?;
+        let elsewhere = entry.elsewhere().filter(|_| pass.elsewhere);
+        let session = elsewhere.map_or_else(|| entry.prepare(), |prepare| prepare(&setting));
+        let mut session = session.map_err(|error| not_made(&setting, error))?;
         if let Some(handicap) = self.plan.handicap.as_ref().filter(|handicap| handicap.workload == workload.name) {
             session = Box::new(Handicapped { session, share: handicap.share });
         }
@@ -398,6 +400,7 @@ fn nothing_yet(entry: &Entry) -> WorkloadSamples {
         incarnations: Vec::new(),
         repeated: 0,
         uncounted: Vec::new(),
+        elsewhere: Vec::new(),
         passes: Vec::new(),
         recording: None,
     }

@@ -1,7 +1,7 @@
 //! The passes of a run: the one that prices, and those that count what slows the parties.
 //!
 //! ```text
-//! uncounted (thread mode only) ─ main ─ probes ─ wake-ups ─ to idle (across CPUs only) ─ user mode (rusage only) ─ records (if asked for)
+//! uncounted (thread mode only) ─ main ─ elsewhere in memory ─ probes ─ wake-ups ─ to idle (across CPUs only) ─ user mode (rusage only) ─ records (if asked for)
 //! ```
 
 use std::thread;
@@ -20,6 +20,10 @@ const UNCOUNTED_INCARNATIONS: u32 = 5;
 const COUNTING_INCARNATIONS: u32 = 2;
 /// Samples of such a pass.
 const COUNTING_SAMPLES: u32 = 10;
+/// Places in memory that parties are made in to see how much that matters: one in three may be a dear one.
+const PLACES: u32 = 10;
+/// Samples in each.
+const PLACE_SAMPLES: u32 = 20;
 /// A probe costs its function 10 µs a hit, so that a sample has a fixed number of ops: enough for the few hits around a
 /// play to vanish.
 const PROBED_OPS: u64 = 5_000;
@@ -38,6 +42,8 @@ pub(super) struct Pass {
     pub(super) counted: Option<Quota>,
     pub(super) latency: Option<Quota>,
     pub(super) floor: Option<Quota>,
+    /// Whether the parties are made in another place in memory each time.
+    pub(super) elsewhere: bool,
     /// Instead of the calibrated number.
     pub(super) ops: Option<u64>,
     pub(super) into: fn(&mut WorkloadSamples) -> &mut Vec<Incarnation>,
@@ -54,6 +60,7 @@ impl Engine<'_> {
             counted: Some(self.plan.effort.of_counted(self.plan.incarnations)),
             latency: None,
             floor: Some(self.plan.effort.of_floor(self.plan.incarnations)),
+            elsewhere: false,
             ops: None,
             into,
         };
@@ -75,6 +82,7 @@ impl Engine<'_> {
         if self.plan.repeat_slowed {
             self.repeat_slowed(&main)?;
         }
+        self.elsewhere_pass()?;
         let entries = || self.plan.entries.iter().enumerate();
         let probed = entries().filter(|(_, entry)| entry.workload.switch_source == SwitchSource::Uprobe);
         let probed: Vec<usize> = probed.map(|(at, _)| at).collect();
@@ -88,6 +96,25 @@ impl Engine<'_> {
         // Last, since these slow what follows as well.
         self.counting_pass(ExtraPass::UserMode, all)?;
         self.recording_pass()
+    }
+
+    /// What an op takes of parties that lie elsewhere in memory each time, where that is told apart.
+    fn elsewhere_pass(&mut self) -> Result<(), Stop> {
+        let is_told = |at: &usize| self.plan.entries[*at].elsewhere().is_some();
+        let entries: Vec<usize> = (0..self.plan.entries.len()).filter(is_told).collect();
+        let pass = Pass {
+            rounds: self.plan.incarnations.min(PLACES),
+            entries,
+            samples: Effort::of_pass(PLACE_SAMPLES),
+            counted: None,
+            latency: None,
+            floor: None,
+            elsewhere: true,
+            ops: None,
+            into: |samples| &mut samples.elsewhere,
+        };
+        self.expect(&pass);
+        self.pass(&pass)
     }
 
     /// A pass in which something is counted that is not counted otherwise, if this system lets it.
@@ -171,6 +198,7 @@ impl ExtraPass {
             counted: None,
             latency: None,
             floor: None,
+            elsewhere: false,
             ops,
             into: last_pass,
         };

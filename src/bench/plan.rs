@@ -10,7 +10,7 @@ use crate::host::ceilings::{self, Needs};
 use crate::sample::{LeftOut, Placement};
 use crate::sys::policy::Policy;
 use crate::workload::session::{Session, Setting};
-use crate::workload::{ONE_HOP, Ring, Unavailable, WORKLOADS, Workload};
+use crate::workload::{ONE_HOP, Prepare, Ring, Unavailable, WORKLOADS, Workload};
 
 /// A measurement, fixed beforehand: it never goes on until an interval looks tight.
 #[derive(Debug, Clone)]
@@ -95,6 +95,11 @@ impl Entry {
             None => self.workload.floor.as_ref().map(|floor| (floor.prepare)(&self.setting)).transpose(),
             Some(shape) => (self.ring()?.floor)(shape).map(Some),
         }
+    }
+
+    /// How its parties are made in another place in memory each time; `None` where that is not told apart.
+    pub(super) fn elsewhere(&self) -> Option<Prepare> {
+        self.workload.elsewhere.filter(|_| self.setting.ring.is_none())
     }
 
     /// What one op is, and how many switches it is expected to have.

@@ -15,7 +15,7 @@ use crate::sample::records::SWITCH_RECORDS;
 use crate::sample::{Counting, Kind, Placement, SwitchSource, TO_IDLE, WAKE_UPS};
 use crate::test_lock;
 use crate::workload::session::{Laps, Party, Played, Session, Setting};
-use crate::workload::{Floor, Unavailable, WORKLOADS, Workload};
+use crate::workload::{Floor, Prepare, Unavailable, WORKLOADS, Workload};
 
 thread_local! {
     /// What the sessions of a test were asked to do, in order.
@@ -61,8 +61,6 @@ impl Session for Fake {
     }
 }
 
-type Prepare = fn(&Setting) -> Result<Box<dyn Session>>;
-
 const fn fake(name: &'static str, prepare: Prepare, floor: Option<Floor>) -> Workload {
     Workload {
         name,
@@ -79,6 +77,7 @@ const fn fake(name: &'static str, prepare: Prepare, floor: Option<Floor>) -> Wor
         provide: |_| Ok(()),
         prepare,
         floor,
+        elsewhere: None,
         probe_point: None,
         toolchain: || None,
         ring: None,

@@ -16,7 +16,8 @@ use crate::sample::{
 use crate::summary::alike::{self, Alike, hand_overs_per_op};
 use crate::summary::recorded::{self, Layers, Timeline};
 use crate::summary::{
-    self, Audit, Confidence, CountSource, Estimate, LatencyFigures, NO_CLEAN_SAMPLES, Ratio, Row, Warning, Yardstick,
+    self, Audit, Confidence, CountSource, Elsewhere, Estimate, LatencyFigures, NO_CLEAN_SAMPLES, Ratio, Row, Warning,
+    Yardstick,
 };
 
 pub const SCHEMA: &str = "ctxprof.run/1";
@@ -101,6 +102,9 @@ pub struct RunResult {
     pub kernel_switches_per_op: Option<f64>,
     /// Per op.
     pub kernel_switches: Option<KernelSwitches>,
+    /// What an op takes of parties that lie elsewhere in memory; absent where that is not told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Elsewhere>,
     pub ns_per_switch: Option<Estimate>,
     pub floor_ns_per_op: Option<Estimate>,
     pub net_ns_per_switch: Option<Estimate>,
@@ -303,6 +307,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
             .voluntary_per_op
             .zip(row.involuntary_per_op)
             .map(|(voluntary, involuntary)| KernelSwitches { voluntary, involuntary }),
+        elsewhere: row.elsewhere,
         ns_per_switch: row.ns_per_switch,
         floor_ns_per_op: row.floor_ns_per_op,
         net_ns_per_switch: row.net_ns_per_switch,

@@ -49,9 +49,10 @@ pub(super) fn check(seen: &RunSamples) -> Result<()> {
         let name = &workload.workload;
         let main = workload.incarnations.iter().map(|each| (each, Some(seen.counting.counters.len())));
         let uncounted = workload.uncounted.iter().map(|each| (each, None));
+        let elsewhere = workload.elsewhere.iter().map(|each| (each, None));
         let passes = workload.passes.iter();
         let passes = passes.flat_map(|pass| pass.incarnations.iter().map(|each| (each, Some(pass.counters.len()))));
-        for (incarnation, counters) in main.chain(uncounted).chain(passes) {
+        for (incarnation, counters) in main.chain(uncounted).chain(elsewhere).chain(passes) {
             let latency = incarnation.latency.as_ref();
             let each = latency.iter().flat_map(|latency| &latency.samples);
             for sample in incarnation.samples.iter().chain(&incarnation.counted).chain(each) {

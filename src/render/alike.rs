@@ -1,12 +1,12 @@
 //! Like with like, and the ratio that people come for.
 
-use crate::record::run::RunBody;
+use crate::record::run::{RunBody, RunResult};
 use crate::render::metrics::{Metrics, Quantity};
 use crate::render::prices::nanoseconds;
 use crate::render::view::{Align, Cell, Column, Table};
 use crate::sample::Kind;
 use crate::summary::alike::{Alike, HandOver, is_settled};
-use crate::summary::{Estimate, Ratio};
+use crate::summary::{Elsewhere, Estimate, Ratio};
 use crate::unit::Share;
 
 /// What a hand-over takes by contract and kind; `None` where no contract was measured of two kinds.
@@ -95,7 +95,18 @@ pub(super) fn notes(body: &RunBody) -> Vec<String> {
     let ratios = || body.ratio.iter().chain(&body.ratios);
     let usual = ratios().find(|ratio| ratio.cheaper_kind == Kind::Goroutine && !body.alike.is_empty());
     let usual = usual.filter(|ratio| ratio.dearer == "thread-pipe" && ratio.cheaper == "goroutine-channel");
-    ratios().map(sentence).chain(usual.map(|_| USUAL.to_string())).collect()
+    let elsewhere = body.results.iter().filter_map(elsewhere);
+    ratios().map(sentence).chain(usual.map(|_| USUAL.to_string())).chain(elsewhere).collect()
+}
+
+/// What an op takes where its parties lie in other places than those of its row.
+fn elsewhere(result: &RunResult) -> Option<String> {
+    let Elsewhere { places, lowest_ns_per_op, median_ns_per_op, highest_ns_per_op } = result.elsewhere?;
+    let [lowest, middle, highest] = [lowest_ns_per_op, median_ns_per_op, highest_ns_per_op].map(nanoseconds);
+    Some(format!(
+        "{} is of the first goroutines that its program makes. Pairs made later lie elsewhere in memory: {places} of them took {lowest} to {highest} ns an op, the median one {middle}.",
+        result.workload
+    ))
 }
 
 const USUAL: &str = "What is usually compared, a thread's pipe with a goroutine's channel, sets waiting for the kernel against waiting in user space; like with like, each row has one contract.";

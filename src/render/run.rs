@@ -119,6 +119,12 @@ pub(super) fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
         .figure("op_mean", Quantity::Nanoseconds, "What an op takes, the mean of all samples", |result| {
             result.mean_ns_per_op
         })
+        .figure(
+            "op_elsewhere_highest",
+            Quantity::Nanoseconds,
+            "What an op took in the dearest place in memory",
+            |result| result.elsewhere.map(|elsewhere| elsewhere.highest_ns_per_op),
+        )
         .estimate("op_floor", Quantity::Nanoseconds, "What the calls of an op take where nothing switches", |result| {
             result.floor_ns_per_op
         })

@@ -21,7 +21,7 @@ pub use chosen::Yardstick;
 pub use counters::Audit;
 pub use estimate::{Confidence, Estimate, median};
 pub use latency::{LatencyBucket, LatencyFigures};
-pub use row::{CountSource, Row, summarize};
+pub use row::{CountSource, Elsewhere, Row, summarize};
 pub use verdict::{Ratio, ratio};
 pub use warning::{
     NO_CLEAN_SAMPLES, Warning, of_absent_records, of_counting, of_recorded_switches, of_recording, of_row, of_steal,

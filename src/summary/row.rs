@@ -5,7 +5,7 @@ use crate::sample::{
 };
 use crate::summary::chosen::{Chosen, Judge, Prices, Yardstick, counted_samples, per_op};
 use crate::summary::counters::{self, Audit, CounterTotal};
-use crate::summary::estimate::Estimate;
+use crate::summary::estimate::{Estimate, median};
 use crate::summary::latency::{self, LatencyFigures};
 
 /// The figures of one workload. A figure without a source is `None`, never 0.
@@ -29,6 +29,8 @@ pub struct Row {
     pub kernel_switches_per_op: Option<f64>,
     pub voluntary_per_op: Option<f64>,
     pub involuntary_per_op: Option<f64>,
+    /// What an op takes of parties that lie elsewhere in memory; `None` where that is not told apart.
+    pub elsewhere: Option<Elsewhere>,
     pub ns_per_switch: Option<Estimate>,
     pub floor_ns_per_op: Option<Estimate>,
     pub net_ns_per_switch: Option<Estimate>,
@@ -67,6 +69,16 @@ pub struct Row {
     pub sibling_busy: Option<f64>,
     /// Of ops timed one by one; `None` where none was.
     pub latency: Option<LatencyFigures>,
+}
+
+/// What an op takes where its parties lie in various places in memory. No interval: these are the places, not samples of one.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Elsewhere {
+    /// How many places were tried.
+    pub places: usize,
+    pub lowest_ns_per_op: f64,
+    pub median_ns_per_op: f64,
+    pub highest_ns_per_op: f64,
 }
 
 /// Switches of a workload's own kind per op.
@@ -192,6 +204,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         placement: samples.placement,
         cpus: samples.cpus.clone(),
         ring: samples.ring,
+        elsewhere: elsewhere(&samples.elsewhere, chosen),
         cpu_ns_per_op: bounded(Estimate::over(each_price().filter_map(|prices| prices.cpu_ns_per_op))),
         ns_per_op: bounded(
             Estimate::over(each_price().map(|prices| prices.ns_per_op)).map(|price| price.blurred(resolution)),
@@ -243,6 +256,19 @@ impl Prices {
             net_cpu_ns_per_switch: all.cpu_ns_per_op.zip(floor_cpu_ns).map(|(cpu, floor)| net(cpu, floor)),
         })
     }
+}
+
+fn elsewhere(incarnations: &[Incarnation], chosen: Chosen) -> Option<Elsewhere> {
+    let chosen = chosen.of_pass(incarnations);
+    let prices = incarnations.iter().filter_map(|incarnation| Some(chosen.prices(incarnation)?.ns_per_op));
+    let prices: Vec<f64> = prices.collect();
+    let (lowest, highest) = range(prices.iter().copied())?;
+    Some(Elsewhere {
+        places: prices.len(),
+        lowest_ns_per_op: lowest,
+        median_ns_per_op: median(prices)?,
+        highest_ns_per_op: highest,
+    })
 }
 
 /// The lowest and the highest; `None` of none.

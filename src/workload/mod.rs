@@ -45,9 +45,11 @@ pub struct Workload {
     pub available: fn() -> Result<(), Unavailable>,
     /// Makes what takes long to make and is kept, before anything is measured. The callback is told what, if anything is.
     pub provide: fn(Say<'_>) -> Result<()>,
-    pub prepare: fn(&Setting) -> Result<Box<dyn Session>>,
+    pub prepare: Prepare,
     /// The same calls where nothing switches, and what they are.
     pub floor: Option<Floor>,
+    /// Makes the same parties in another place in memory each time, where that makes a difference which `prepare` does not show.
+    pub elsewhere: Option<Prepare>,
     /// Where its switches can be counted from outside, for one with [`SwitchSource::Uprobe`].
     pub probe_point: Option<fn() -> Result<ProbePoint>>,
     /// What other compiler than ctxprof's own built the parties' program, with its version, once [`Workload::provide`] is done.
@@ -56,6 +58,9 @@ pub struct Workload {
     pub ring: Option<Ring>,
 }
 
+/// Makes parties.
+pub type Prepare = fn(&Setting) -> Result<Box<dyn Session>>;
+
 /// Tells the user what is about to take a while.
 pub type Say<'a> = &'a dyn Fn(&str);
 
@@ -63,7 +68,7 @@ pub type Say<'a> = &'a dyn Fn(&str);
 #[derive(Debug)]
 pub struct Floor {
     pub summary: &'static str,
-    pub prepare: fn(&Setting) -> Result<Box<dyn Session>>,
+    pub prepare: Prepare,
 }
 
 /// A mechanism by which parties hand a token round, each to the next. One op is one hop, and one switch.
@@ -140,6 +145,7 @@ impl Workload {
         provide: |_| Ok(()),
         prepare: |_| bail!("a workload without parties"),
         floor: None,
+        elsewhere: None,
         probe_point: None,
         toolchain: || None,
         ring: None,

@@ -61,7 +61,8 @@ fn every_format_is_written_and_a_saved_document_shows_the_same_again() {
     ];
     let (table, _folder, document) =
         in_every_format("ctxprof memory task coroutine --max 20000 --incarnations 2 --quiet", words);
-    assert!(table.contains("1 GiB holds, idle, about ") && table.contains(" tasks"), "{table}");
+    // How many a gigabyte holds is not told where what other programs give back meanwhile is more than these take.
+    assert!(table.contains("\ntask ") && table.contains("\ncoroutine "), "{table}");
     let wide = run(&format!("ctxprof report {document} --wide")).expect(0, &[]).stdout;
     assert!(wide.contains("slab") && wide.contains("disturbed"), "{wide}");
 }

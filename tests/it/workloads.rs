@@ -49,6 +49,27 @@ fn rows_are_sorted_by_price_on_request_and_what_has_none_comes_last() {
 }
 
 #[test]
+fn a_channel_of_go_has_its_price_elsewhere_in_memory_as_well() {
+    needs!(Go);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.json");
+    let words = "goroutine-channel goroutine-oneway";
+    let table = run(&format!("ctxprof run {words} -o {} {SHORT}", path.display())).expect(0, &[]).stdout;
+    let words = table.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("Pairs made later lie elsewhere in memory: "), "{table}");
+    let document: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let elsewhere = &result(&document, "goroutine-channel")["elsewhere"];
+    let [lowest, median, highest] =
+        ["lowest", "median", "highest"].map(|of| elsewhere[format!("{of}_ns_per_op")].as_f64().unwrap());
+    assert!(0.0 < lowest && lowest <= median && median <= highest, "{elsewhere}");
+    assert!(
+        (1..=6).contains(&elsewhere["places"].as_u64().unwrap()),
+        "no more than there are incarnations: {elsewhere}"
+    );
+    assert!(result(&document, "goroutine-oneway")["elsewhere"].is_null());
+}
+
+#[test]
 fn which_go_built_the_goroutines_is_in_the_report() {
     needs!(Go);
     let said = run("go version").stdout;

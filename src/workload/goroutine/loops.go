@@ -48,6 +48,27 @@ func channelPingPong() loop {
 	}
 }
 
+// afterOthers calls main in a goroutine that is not the first of its program: pairs were there before, and the collector has run in
+// between, as in any program that has been up for a while. What it and its partner wait with lies elsewhere in memory then, in one
+// case of three where it takes a third longer (go1.19).
+func afterOthers(main func()) {
+	// Another number of them from start to start, so that the places are as various as a program's.
+	for before := 1 + os.Getpid()%mostBefore; before > 0; before-- {
+		played := make(chan struct{})
+		go func() {
+			channelPingPong().play(100)
+			close(played)
+		}()
+		<-played
+		runtime.GC()
+	}
+	go main()
+	select {}
+}
+
+// mostBefore is how many pairs were there before at most.
+const mostBefore = 16
+
 // oneway has one goroutine send to another through one unbuffered channel: the classic benchmark of goroutines. One op is a
 // message. A send to a goroutine that waits does not wait itself, so that messages pass in pairs, two goroutine switches
 // per pair:

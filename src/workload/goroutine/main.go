@@ -1,6 +1,6 @@
 // Plays ops on request, for ctxprof:
 //
-//	<program> channel|oneway|yield|pipe|pipe-floor
+//	<program> channel|oneway|yield|pipe|pipe-floor [later]
 //	→ ready <process id> <version of the Go that built it>
 //	← play <ops>
 //	→ <elapsed ns> <wall ns> <CPU ns>
@@ -13,7 +13,7 @@
 // this whole process: where they differ, something else had the CPU. Asked for each, it reads its clock after every op as
 // well; what so many of those readings take by themselves is another question.
 //
-// Between the first line and the end next to nothing is allocated, so that the collector never runs.
+// "later" has goroutines play that are not the first of their program. Between the first line and the end next to nothing is allocated, so that the collector never runs.
 package main
 
 import (
@@ -56,10 +56,19 @@ func main() {
 	// A Ctrl-C reaches the whole process group, and the one who asks wants an answer still; the end of stdin is the end.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 	runtime.GOMAXPROCS(1)
-	if len(os.Args) != 2 || loops[os.Args[1]] == nil {
-		fail("usage: " + os.Args[0] + " channel|oneway|yield|pipe|pipe-floor")
+	later := len(os.Args) == 3 && os.Args[2] == "later"
+	if len(os.Args) < 2 || loops[os.Args[1]] == nil || len(os.Args) == 3 && !later || len(os.Args) > 3 {
+		fail("usage: " + os.Args[0] + " channel|oneway|yield|pipe|pipe-floor [later]")
 	}
-	loop := loops[os.Args[1]]()
+	play := func() { serve(loops[os.Args[1]]()) }
+	if later {
+		afterOthers(play)
+	}
+	play()
+}
+
+// serve answers until stdin ends, and with it the program.
+func serve(loop loop) {
 	for begun := time.Now(); time.Since(begun) < warmUpTime; {
 		loop.play(warmUpOps)
 	}
@@ -68,7 +77,7 @@ func main() {
 	for {
 		line, more := lines.next()
 		if !more {
-			return
+			os.Exit(0)
 		}
 		verb, number := wordsOf(line)
 		answer(verbs[verb](loop, number))

@@ -36,6 +36,7 @@ pub(crate) const CHANNEL: Workload = Workload {
     expected_switches_per_op: Some(2.0),
     default: true,
     prepare: |setting| Goroutines::prepare("channel", setting),
+    elsewhere: Some(|setting| Ok(Box::new(Goroutines::start(program()?, &["channel", LATER], setting.spare_cpu)?))),
     ..FAMILY
 };
 
@@ -82,6 +83,9 @@ const FAMILY: Workload = Workload {
     ..Workload::EMPTY
 };
 
+/// Has goroutines play that are not the first of their program.
+const LATER: &str = "later";
+
 /// The Go that built the program, as the program says itself. It is one program as long as this process lives, and has been
 /// started before anything is measured.
 static BUILT_BY: OnceLock<String> = OnceLock::new();
@@ -123,7 +127,7 @@ fn provide(say: Say<'_>) -> Result<()> {
     }
     let program = go.build(&SOURCES)?;
     // The loop that is warm soonest: every run waits for this.
-    let mut goroutines = Goroutines::start(program, "yield", None)?;
+    let mut goroutines = Goroutines::start(program, &["yield"], None)?;
     goroutines.play(2)?;
     Box::new(goroutines).end()
 }
@@ -136,11 +140,11 @@ struct Goroutines {
 
 impl Goroutines {
     fn prepare(name: &str, setting: &Setting) -> Result<Box<dyn Session>> {
-        Ok(Box::new(Goroutines::start(program()?, name, setting.spare_cpu)?))
+        Ok(Box::new(Goroutines::start(program()?, &[name], setting.spare_cpu)?))
     }
 
-    fn start(path: PathBuf, name: &str, spare_cpu: Option<usize>) -> Result<Goroutines> {
-        let mut program = Child::start(&path, &[name])?;
+    fn start(path: PathBuf, arguments: &[&str], spare_cpu: Option<usize>) -> Result<Goroutines> {
+        let mut program = Child::start(&path, arguments)?;
         let ready = program.listen()?;
         let Some(version) = ready.strip_prefix(&format!("ready {} ", program.pid())) else {
             bail!("{} said {ready:?} instead of being ready", path.display());
