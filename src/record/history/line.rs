@@ -44,7 +44,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    fn of(host: &Facts) -> Machine {
+    pub(super) fn of(host: &Facts) -> Machine {
         match host.processor {
             Some(Processor { family, model, stepping, tsc_khz }) => {
                 Machine { processor: format!("{family}/{model}/{stepping}"), tsc_khz: tsc_khz as u64 }
