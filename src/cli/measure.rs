@@ -42,7 +42,7 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub incarnations: u32,
 
-    /// Time for each workload, in seconds [default: 1, or as long as --samples takes]
+    /// Time for each workload, in seconds [default: 0.8, of a sweep 0.3, or as long as --samples takes]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub time: Option<Duration>,
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_means_the_defaults_for_a_second_each() {
+    fn nothing_said_means_the_defaults_for_so_long_each() {
         let args = run_args("ctxprof run").unwrap();
         assert!(args.selected().is_empty());
         assert_eq!(

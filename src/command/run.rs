@@ -66,6 +66,9 @@ fn against_baseline(
     diff::outcome(&diff)
 }
 
+/// Time for each workload where none is asked for: the defaults are seven, and take less than 8 s with what goes before and after.
+const TIME_EACH: Duration = Duration::from_millis(800);
+
 /// What is measured: the pairs or the rings that were asked for, the defaults where nothing was.
 fn samples(arguments: &RunArgs) -> Result<SamplesDocument> {
     let selected = arguments.measure.selected();
@@ -74,7 +77,7 @@ fn samples(arguments: &RunArgs) -> Result<SamplesDocument> {
         workloads: if selected.is_empty() { workload::defaults().collect() } else { selected },
         rings: vec![arguments.ring()],
         workers: arguments.workers,
-        effort: arguments.measure.effort(Duration::from_secs(1)),
+        effort: arguments.measure.effort(TIME_EACH),
         more: More { latency: arguments.latency, layers: arguments.layers, timeline: arguments.timeline },
         history: arguments.history.as_deref(),
         quiet: arguments.quiet,
