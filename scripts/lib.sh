@@ -183,8 +183,8 @@ test_binary() {
 # Both are run even if the first fails.
 black_box_tests() {
   local code=0
-  # A shell ignores SIGINT in what it starts in the background, whose children would, too.
-  local cargo=(env "--default-signal=INT,QUIT" cargo)
+  # A shell ignores SIGINT in what it starts in the background, whose children would, too; nohup has them ignore SIGHUP.
+  local cargo=(env "--default-signal=INT,QUIT,HUP" cargo)
   # What this machine has kept of its runs is none of the tests': they would wait for the core to be as fast as it was then.
   [ "$(id -u)" -ne 0 ] || cargo=(unshare --mount sh -ec 'mount -t tmpfs none /var/lib; exec "$@"' sh "${cargo[@]}")
   "${cargo[@]}" test --locked --test it -- --test-threads=$(($(nproc) + 1)) --skip measuring:: || code=$?
