@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ctxprof::cli;
 use ctxprof::command::{self, Outcome};
 use ctxprof::render::safe;
-use ctxprof::sys::fork::Ended;
+use ctxprof::sys::reap::Ended;
 use ctxprof::sys::{signal, stand_in};
 
 /// A regression was found.

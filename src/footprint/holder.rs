@@ -24,8 +24,8 @@ use crate::footprint::party::{self, Made, Parties, Shape};
 use crate::sample::Kind;
 use crate::sys::child::Child;
 use crate::sys::clock::monotonic_ns;
-use crate::sys::fork::Ended;
 use crate::sys::layout;
+use crate::sys::reap::Ended;
 
 /// Answers questions on stdin until it ends: what the process that holds parties does.
 ///

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::host::kernel;
+use crate::sys::cpuid::Processor;
 
 /// Facts that move the numbers; `None` where they cannot be read, which is not the same as "no".
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -62,26 +63,6 @@ pub struct Facts {
     /// Why that one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub pinned_because: String,
-}
-
-/// A processor by its own word, which no hypervisor's configuration renames.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Processor {
-    pub family: u32,
-    pub model: u32,
-    pub stepping: u32,
-    /// How fast its time-stamp counter counts, measured.
-    pub tsc_khz: f64,
-}
-
-impl Processor {
-    /// By so much two measurements of one time-stamp counter differ at most.
-    const TSC_TOLERANCE: f64 = 0.001;
-
-    fn is_like(self, other: Processor) -> bool {
-        let kind = |each: Processor| (each.family, each.model, each.stepping);
-        kind(self) == kind(other) && (self.tsc_khz / other.tsc_khz - 1.0).abs() < Processor::TSC_TOLERANCE
-    }
 }
 
 /// A cache, as the kernel or, in a guest, the hypervisor describes it.

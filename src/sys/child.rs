@@ -17,7 +17,8 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{self, Pid, getpid, getppid};
 
-use crate::sys::fork::{Ended, Partner};
+use crate::sys::fork::Partner;
+use crate::sys::reap::Ended;
 use crate::sys::signal;
 
 /// The longest answer unless more is asked for, without its end of line. Questions and answers are a few numbers.

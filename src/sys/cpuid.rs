@@ -1,7 +1,27 @@
 //! What the processor says about itself, and about a hypervisor above it.
 #![allow(unsafe_code)]
 
-use crate::host::facts::Processor;
+use serde::{Deserialize, Serialize};
+
+/// A processor by its own word, which no hypervisor's configuration renames.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Processor {
+    pub family: u32,
+    pub model: u32,
+    pub stepping: u32,
+    /// How fast its time-stamp counter counts, measured.
+    pub tsc_khz: f64,
+}
+
+impl Processor {
+    /// By so much two measurements of one time-stamp counter differ at most.
+    const TSC_TOLERANCE: f64 = 0.001;
+
+    pub fn is_like(self, other: Processor) -> bool {
+        let kind = |each: Processor| (each.family, each.model, each.stepping);
+        kind(self) == kind(other) && (self.tsc_khz / other.tsc_khz - 1.0).abs() < Processor::TSC_TOLERANCE
+    }
+}
 
 /// The hypervisor's signature (`KVMKVMKVM`, `Microsoft Hv`, …), or `None` on bare metal and where a processor cannot be asked.
 ///

@@ -22,7 +22,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::sys::child::tie_to_life;
-use crate::sys::fork::Ended;
+use crate::sys::reap::Ended;
 use crate::sys::reap::{self, Reaped, Usage};
 use crate::sys::signal;
 

@@ -1,38 +1,20 @@
 //! Partner processes: forked, tied to their parent's life, reaped.
 #![allow(unsafe_code)]
 
-use std::fmt;
-
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
-use crate::sys::reap;
-use crate::sys::signal::{self, SignalNumber};
+use crate::sys::reap::{self, Ended};
+use crate::sys::signal;
 
 /// A forked process that runs one function and ends. It dies with its parent, and is killed and reaped when dropped.
 #[derive(Debug)]
 pub struct Partner {
     pid: Pid,
     reaped: bool,
-}
-
-/// How a partner process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    Exited(i32),
-    Killed(SignalNumber),
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Ended::Exited(code) => write!(out, "exited with code {code}"),
-            Ended::Killed(signal) => write!(out, "was killed by {signal}"),
-        }
-    }
 }
 
 impl Partner {

@@ -1,6 +1,7 @@
 //! Waiting for children that have ended, with the kernel's books of what they have used.
 #![allow(unsafe_code)]
 
+use std::fmt;
 use std::mem;
 
 use anyhow::{Context, Result};
@@ -8,8 +9,23 @@ use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::unistd::Pid;
 
-use crate::sys::fork::Ended;
 use crate::sys::signal::SignalNumber;
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Exited(i32),
+    Killed(SignalNumber),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::Exited(code) => write!(out, "exited with code {code}"),
+            Ended::Killed(signal) => write!(out, "was killed by {signal}"),
+        }
+    }
+}
 
 /// The kernel's books of a process: all its threads, and all processes that it has waited for.
 ///

@@ -20,9 +20,9 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{ForkResult, fork, getpid, getppid};
 
-use crate::sys::fork::Ended;
 use crate::sys::inbox::Inbox;
 use crate::sys::reap;
+use crate::sys::reap::Ended;
 
 /// The process that this one stands in for; 0 if none.
 static STOOD_IN_FOR: AtomicI32 = AtomicI32::new(0);

@@ -252,7 +252,7 @@ mod tests {
     use super::*;
     use crate::machine::Ability;
     use crate::sys::child::Child;
-    use crate::sys::fork::Ended;
+    use crate::sys::reap::Ended;
     use crate::test_lock;
     use crate::tool::gobench;
     use crate::tool::system::tests::{make_program, required_or_skipped, root_with};

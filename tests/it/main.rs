@@ -29,6 +29,7 @@ mod programs;
 mod refusals;
 mod rights;
 mod rings;
+mod rules;
 mod saved;
 mod saved_outputs;
 mod stats;

@@ -4,9 +4,10 @@ use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::host::facts::{Facts, Processor};
+use crate::host::facts::Facts;
 use crate::record::run::{RunDocument, RunResult};
 use crate::record::timestamp;
+use crate::sys::cpuid::Processor;
 
 pub const SCHEMA: &str = "ctxprof.history/1";
 

@@ -23,7 +23,7 @@ use nix::unistd::Pid;
 use crate::sample::{Kind, SwitchSource};
 use crate::sys::affinity::Pinned;
 use crate::sys::child::Child;
-use crate::sys::fork::Ended;
+use crate::sys::reap::Ended;
 use crate::tool::go;
 use crate::workload::session::{Laps, MOST_LAPS, Party, PlayTimes, Played, Session, Setting};
 use crate::workload::thread::yields::ONE_YIELD_EACH;

@@ -15,7 +15,8 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use nix::unistd::Pid;
 
-use crate::sys::fork::{Ended, Partner};
+use crate::sys::fork::Partner;
+use crate::sys::reap::Ended;
 use crate::workload::hand::{self, Hand};
 use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
 

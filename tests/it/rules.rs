@@ -1,0 +1,337 @@
+//! The rules of the house, held over the source itself: which room may use which, that no files of a room use each other in a circle,
+//! and where `unsafe` and output are. Tests in the source are left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room, lowest first, with the rooms that it may use. What stands here and is not used fails as well.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("unit", &[]),
+    ("text", &[]),
+    ("estimate", &[]),
+    ("sys", &[]),
+    ("sample", &["unit"]),
+    ("tool", &["sys"]),
+    ("host", &["sample", "sys", "unit"]),
+    ("counter", &["sample", "sys"]),
+    ("count", &["counter", "sample", "sys"]),
+    ("summary", &["sample", "unit"]),
+    ("workload", &["sample", "sys", "tool"]),
+    ("bench", &["counter", "host", "sample", "sys", "workload"]),
+    ("peer", &["sample", "sys", "text", "tool", "workload"]),
+    ("versus", &["bench", "counter", "peer", "sample", "sys", "workload"]),
+    ("watch", &["counter", "sample", "sys"]),
+    ("footprint", &["host", "sample", "sys", "tool", "workload"]),
+    ("record", &["estimate", "host", "sample", "summary", "sys", "text", "unit"]),
+    ("render", &["estimate", "record", "sample", "summary", "sys", "unit"]),
+    ("cli", &["bench", "counter", "footprint", "host", "record", "render", "sample", "sys", "workload"]),
+    (
+        "command",
+        &[
+            "bench",
+            "cli",
+            "counter",
+            "footprint",
+            "host",
+            "peer",
+            "record",
+            "render",
+            "sample",
+            "summary",
+            "sys",
+            "text",
+            "tool",
+            "unit",
+            "versus",
+            "watch",
+            "workload",
+        ],
+    ),
+    (
+        "fuzzing",
+        &[
+            "counter",
+            "footprint",
+            "host",
+            "peer",
+            "record",
+            "render",
+            "sample",
+            "summary",
+            "sys",
+            "tool",
+            "watch",
+            "workload",
+        ],
+    ),
+];
+
+/// Files of a room that use each other in a circle today. The list may only shrink.
+const CIRCLES: &[&[&str]] = &[
+    &["counter::extra", "counter::meter", "counter::open", "counter::records"],
+    &[
+        "record::diff",
+        "record::history",
+        "record::pace",
+        "record::price",
+        "record::reader",
+        "record::run",
+        "record::sweep",
+    ],
+];
+
+/// A file of the source without its tests.
+struct Source {
+    /// Below `src`.
+    path: PathBuf,
+    /// Its name from the root: of `src/a/b.rs` and of `src/a/b/mod.rs`, a and b.
+    module: Vec<String>,
+    uses: Uses,
+}
+
+/// What a file uses and does.
+#[derive(Default)]
+struct Uses {
+    /// Paths as they are written: `crate::…`, `super::…`, and of `use` lines any.
+    paths: Vec<Vec<String>>,
+    prints: bool,
+    is_unsafe: bool,
+}
+
+impl Uses {
+    /// Of a source as rustfmt writes it.
+    fn of(text: &str) -> Uses {
+        let code = without_tests(text);
+        let (mut paths, mut rest) = (Vec::new(), String::new());
+        let mut lines = code.lines();
+        while let Some(line) = lines.next() {
+            let tree = line.trim_start();
+            let tree =
+                tree.strip_prefix("pub ").or_else(|| tree.split_once(") ").map(|(_, tree)| tree)).unwrap_or(tree);
+            let Some(tree) = tree.strip_prefix("use ") else {
+                rest += line;
+                rest.push('\n');
+                continue;
+            };
+            let mut tree = tree.to_string();
+            while !tree.ends_with(';') {
+                tree += lines.next().expect("a use ends").trim_start();
+            }
+            expand(tree.trim_end_matches(';'), &[], &mut paths);
+        }
+        let is_in_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
+        let words = rest.split(|letter| !is_in_word(letter));
+        let own = words.filter(|word| word.starts_with("crate::") || word.starts_with("super::"));
+        paths.extend(own.map(|word| word.split("::").map(String::from).collect::<Vec<_>>()));
+        let prints = ["print!(", "println!(", "eprint!(", "eprintln!(", "dbg!("]
+            .iter()
+            .any(|call| rest.match_indices(call).any(|(at, _)| !rest[..at].ends_with(is_in_word)));
+        Uses { paths, prints, is_unsafe: rest.contains("unsafe {") }
+    }
+}
+
+/// Without comments, and without what is built for tests only: an item below `#[cfg(test)]`, up to the line that closes it.
+fn without_tests(text: &str) -> String {
+    let (mut code, mut lines) = (String::new(), text.lines());
+    while let Some(line) = lines.next() {
+        if line.trim() == "#[cfg(test)]" {
+            let close = line.replace("#[cfg(test)]", "}");
+            let first = lines.by_ref().find(|line| !line.trim_start().starts_with("#["));
+            if !first.unwrap_or_default().ends_with([';', '}']) {
+                lines.by_ref().find(|line| *line == close);
+            }
+        } else if !line.trim_start().starts_with("//") {
+            code += line;
+            code.push('\n');
+        }
+    }
+    code
+}
+
+/// The paths of a use tree: of `a::{b, c::d as e}`, `a::b` and `a::c::d`.
+fn expand(tree: &str, before: &[String], paths: &mut Vec<Vec<String>>) {
+    let tree = tree.trim();
+    let head: Vec<String> = tree.split(['{', ' ']).next().unwrap().split("::").map(String::from).collect();
+    let head = head.into_iter().filter(|word| !["", "self", "*"].contains(&word.as_str()));
+    let path: Vec<String> = before.iter().cloned().chain(head).collect();
+    let Some((_, group)) = tree.split_once('{') else {
+        paths.push(path);
+        return;
+    };
+    let (mut depth, mut from) = (0, 0);
+    let group = group.strip_suffix('}').expect("a group is closed");
+    for (at, letter) in group.char_indices().chain([(group.len(), ',')]) {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                if !group[from..at].trim().is_empty() {
+                    expand(&group[from..at], &path, paths);
+                }
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut folders, mut sources) = (vec![root.clone()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        let parent = fs::read_to_string(folder.join("mod.rs")).unwrap_or_default();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let is_for_tests = |name: &str| parent.contains(&format!("#[cfg(test)]\nmod {name};"));
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|suffix| suffix == "rs")
+                && !is_for_tests(path.file_stem().unwrap().to_str().unwrap())
+                && path.file_stem().unwrap() != "tests"
+            {
+                let uses = Uses::of(&fs::read_to_string(&path).unwrap());
+                let path = path.strip_prefix(&root).unwrap().to_path_buf();
+                let module = path.with_extension("");
+                let mut module: Vec<String> = module.iter().map(|name| name.to_str().unwrap().to_string()).collect();
+                if module.last().is_some_and(|last| last == "mod") {
+                    module.pop();
+                }
+                sources.push(Source { path, module, uses });
+            }
+        }
+    }
+    sources
+}
+
+impl Source {
+    fn room(&self) -> &str {
+        &self.module[0]
+    }
+
+    /// What it uses of this crate, as paths from the root.
+    fn paths(&self) -> BTreeSet<Vec<String>> {
+        let from_root = |path: &Vec<String>| {
+            let supers = path.iter().take_while(|word| *word == "super").count();
+            match path[0].as_str() {
+                "crate" => Some(path[1..].to_vec()),
+                "super" => Some([&self.module[..self.module.len().saturating_sub(supers)], &path[supers..]].concat()),
+                _ => None,
+            }
+        };
+        self.uses.paths.iter().filter_map(from_root).collect()
+    }
+}
+
+/// The rooms as they are used, room by room.
+fn used_rooms(sources: &[Source]) -> BTreeMap<&str, BTreeSet<String>> {
+    let mut used: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for source in sources.iter().filter(|source| !["main", "lib"].contains(&source.room())) {
+        let rooms = source.paths().into_iter().filter_map(|path| path.first().cloned());
+        used.entry(source.room()).or_default().extend(rooms.filter(|room| room != source.room()));
+    }
+    used
+}
+
+#[test]
+fn a_room_uses_those_below_it_and_what_it_may() {
+    let sources = sources();
+    let used = used_rooms(&sources);
+    let known: BTreeSet<&str> = ROOMS.iter().map(|(room, _)| *room).collect();
+    assert_eq!(used.keys().copied().collect::<BTreeSet<_>>(), known, "each room has its line");
+    for (at, (room, may)) in ROOMS.iter().enumerate() {
+        let below: BTreeSet<&str> = ROOMS[..at].iter().map(|(room, _)| *room).collect();
+        assert!(may.iter().all(|used| below.contains(used)), "{room} looks up: {may:?}");
+        let may: BTreeSet<String> = may.iter().map(|used| used.to_string()).collect();
+        assert_eq!(used[room], may, "what {room} uses, and what it may use");
+    }
+}
+
+#[test]
+fn uses_are_read_as_they_are_written() {
+    let text = "use crate::a::{b, c::{self, d as e}};\npub(super) use f::G;\n#[cfg(test)]\nmod tests {\n    use crate::z;\n}\n\
+                // crate::comment\nfn h() {\n    super::i::j(crate::k::L);\n    reprint!();\n}\n";
+    let uses = Uses::of(text);
+    let found: BTreeSet<String> = uses.paths.iter().map(|path| path.join("::")).collect();
+    let expected = ["crate::a::b", "crate::a::c", "crate::a::c::d", "f::G", "super::i::j", "crate::k::L"];
+    assert_eq!(found, expected.map(String::from).into());
+    assert!(!uses.prints && !uses.is_unsafe);
+    assert!(Uses::of("fn m() {\n    println!();\n    unsafe { n() }\n}\n").prints);
+    assert!(Uses::of("let x = unsafe { n() };\n").is_unsafe);
+}
+
+/// Of each room's files, those that its other files use; a folder in it counts as one file.
+fn used_files(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
+    let files: BTreeSet<String> = sources.iter().filter_map(|source| file(&source.module)).collect();
+    // What a room's mod.rs hands on is its file's all the same.
+    let mut handed_on: BTreeMap<String, String> = BTreeMap::new();
+    for source in sources.iter().filter(|source| source.module.len() == 1) {
+        for path in source.uses.paths.iter().filter(|path| path.len() > 1) {
+            let name = format!("{}::{}", source.room(), path.last().unwrap());
+            let from = format!("{}::{}", source.room(), path[0]);
+            if files.contains(&from) && !files.contains(&name) {
+                handed_on.insert(name, from);
+            }
+        }
+    }
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in sources {
+        let Some(own) = file(&source.module) else { continue };
+        let names = source.paths().into_iter().filter(|path| path.first() == source.module.first());
+        let of = names
+            .filter_map(|path| file(&path))
+            .filter_map(|name| if files.contains(&name) { Some(name) } else { handed_on.get(&name).cloned() });
+        used.entry(own.clone()).or_default().extend(of.filter(|name| *name != own));
+    }
+    used
+}
+
+/// `room::file` of a path from the root.
+fn file(path: &[String]) -> Option<String> {
+    (path.len() > 1).then(|| path[..2].join("::"))
+}
+
+/// All that can be reached from here.
+fn reached<'u>(from: &'u str, used: &'u BTreeMap<String, BTreeSet<String>>) -> BTreeSet<&'u str> {
+    let (mut reached, mut next) = (BTreeSet::new(), vec![from]);
+    while let Some(at) = next.pop() {
+        next.extend(used.get(at).into_iter().flatten().map(String::as_str).filter(|file| reached.insert(*file)));
+    }
+    reached
+}
+
+#[test]
+fn no_files_of_a_room_use_each_other_in_a_circle() {
+    let used = used_files(&sources());
+    let mut circles: BTreeSet<Vec<&str>> = BTreeSet::new();
+    for file in used.keys() {
+        let from_here = reached(file, &used);
+        if from_here.contains(file.as_str()) {
+            circles
+                .insert(from_here.into_iter().filter(|other| reached(other, &used).contains(file.as_str())).collect());
+        }
+    }
+    let today: BTreeSet<Vec<&str>> = CIRCLES.iter().map(|circle| circle.to_vec()).collect();
+    assert_eq!(circles, today, "circles found, and those that are listed");
+}
+
+#[test]
+fn unsafe_code_is_in_sys_only() {
+    let found: Vec<PathBuf> = sources()
+        .into_iter()
+        .filter(|source| source.uses.is_unsafe && source.room() != "sys")
+        .map(|source| source.path)
+        .collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn engines_and_arithmetic_print_nothing() {
+    let may = ["main", "command"];
+    let found: Vec<PathBuf> = sources()
+        .into_iter()
+        .filter(|source| source.uses.prints && !may.contains(&source.room()))
+        .map(|source| source.path)
+        .collect();
+    assert!(found.is_empty(), "{found:?}");
+}
