@@ -51,8 +51,11 @@ const TEXT: f64 = 13.0;
 /// # References
 /// `draw_text` of plotters-svg: `font-size` is the size ÷ 1.24.
 const SHRUNK: f64 = 1.24;
-/// What a letter takes of that on average, in the usual fonts and a little more: nobody measures text here.
+/// What a letter takes of that on average, and a digit or a sign by itself, as in DejaVu Sans, the widest of the usual fonts: nobody measures
+/// text here.
 const LETTER: f64 = 0.58;
+const DIGIT: f64 = 0.64;
+const SIGN: f64 = 0.95;
 
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// An area with axes.
@@ -107,7 +110,12 @@ pub(super) fn refused(error: impl std::fmt::Display) -> anyhow::Error {
 
 /// Roughly how wide a text is, px.
 pub(super) fn text_width(text: &str) -> u32 {
-    (console::measure_text_width(text) as f64 * TEXT * LETTER).ceil() as u32
+    let width = |letter: char| match letter {
+        '0'..='9' => DIGIT,
+        '±' | '%' => SIGN,
+        other => console::measure_text_width(other.encode_utf8(&mut [0; 4])) as f64 * LETTER,
+    };
+    (text.chars().map(width).sum::<f64>() * TEXT).ceil() as u32
 }
 
 /// The text, or as much of its begin as has room, with an ellipsis.

@@ -82,7 +82,7 @@ fn the_last_label_of_an_axis_is_within_the_drawing() {
 #[test]
 fn a_lane_of_a_long_name_has_as_much_of_it_as_there_is_room_for() {
     let Picture::Timeline { title, op } = timeline(4000, 0) else { unreachable!() };
-    for (name, narrow) in [("ctxprof (3798)", "ctxprof (3798)"), ("kworker/u8:2-ev (1234567)", "kworker/u8:2-ev (123…")]
+    for (name, narrow) in [("ctxprof (3798)", "ctxprof (3798)"), ("kworker/u8:2-ev (1234567)", "kworker/u8:2-ev (12…")]
     {
         let stranger = Run { who: name.to_string(), party: false, ..op.stretches[0].clone() };
         let stretches = op.stretches.iter().cloned().chain([stranger]).collect();
