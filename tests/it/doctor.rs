@@ -181,7 +181,7 @@ fn a_user_without_rights_is_told_what_is_roots() {
 fn tracing_is_seen_where_tracefs_is_mounted() {
     needs!(Root);
     // In a mount namespace of its own; nothing is switched on, for that would be the machine's.
-    let script = "mount -t tracefs nodev /sys/kernel/tracing && exec \"$@\"";
+    let script = "mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing; exec \"$@\"";
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-ec", script, "sh"])
         .arg(CTXPROF)
