@@ -89,10 +89,13 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
         Err(Stop::Failure(error) | Stop::Refused(error)) => Ending::Failed(format!("{error:#}")),
     };
     let Engine { workloads, first_op_at_ns, attached, refused, .. } = engine;
+    // One that was refused later, in a pass that only counts say, is measured all the same.
+    let unmeasured = refused.into_iter().zip(&workloads).filter(|(_, workload)| workload.incarnations.is_empty());
+    let refused: Vec<LeftOut> = unmeasured.filter_map(|(refused, _)| refused).collect();
     Ok(RunSamples {
         counting: attached.counting,
         workloads,
-        left_out: plan.left_out.iter().cloned().chain(refused.into_iter().flatten()).collect(),
+        left_out: plan.left_out.iter().cloned().chain(refused).collect(),
         ending,
         clock_read_ns: Some(read_cost_ns()),
         reference_ns: plan.reference_ns,
