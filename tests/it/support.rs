@@ -86,7 +86,7 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A started command; it is killed where a test ends before [`finish`].
+/// A started command; it is killed where a test ends before [`finish`], and where that is a failure its words are told.
 #[derive(Debug)]
 pub struct Running(Option<Child>);
 
@@ -106,9 +106,12 @@ impl DerefMut for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            let _ = child.wait();
+        let Some(mut child) = self.0.take() else { return };
+        let ended = child.try_wait();
+        let _ = child.kill();
+        let output = child.wait_with_output();
+        if thread::panicking() {
+            eprintln!("what was started had ended: {ended:?}; it has said {output:?}");
         }
     }
 }
