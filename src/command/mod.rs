@@ -23,7 +23,7 @@ use nix::sys::signal::Signal;
 
 use crate::cli::{self, Cli, Command, SortKey};
 use crate::host::placement::{self, Place, PlaceChoice, Processors};
-use crate::host::probe;
+use crate::host::{probe, process_files};
 use crate::record::run::{RunDocument, RunResult};
 use crate::sample::{Ending, Placement};
 use crate::sys::launch::NotStarted;
@@ -50,6 +50,11 @@ pub enum Outcome {
 /// It failed or was refused; what could be printed has been.
 pub fn execute(cli: &Cli) -> Result<Outcome> {
     let color = cli.global.color;
+    if let Command::Run(_) | Command::Stat(_) | Command::Sweep(_) | Command::Compare(_) | Command::Memory(_) =
+        &cli.command
+    {
+        process_files::check()?;
+    }
     match &cli.command {
         Command::Run(arguments) => run::execute(arguments, color),
         Command::Stat(arguments) => stat::execute(arguments, color),

@@ -8,6 +8,7 @@ pub mod limits;
 pub mod memory;
 pub mod placement;
 pub mod probe;
+pub mod process_files;
 pub mod surroundings;
 
 /// A root with these files.

@@ -221,6 +221,22 @@ fn root_of_a_user_namespace_is_not_taken_for_the_machines() {
 }
 
 #[test]
+fn a_proc_of_another_pid_namespace_is_refused_and_no_other_process_is_measured() {
+    needs!(Root);
+    let refused = "/proc is of another PID namespace";
+    for (line, code) in [
+        ("stat --price none -q -- true", 125),
+        ("stat --price none -q -p 1 --for 0.1", 125),
+        ("run process-pipe --time 0.1 --no-save -q", 1),
+        ("sweep parties 2..2 process-pipe --time 0.1 -q", 1),
+        ("memory thread --max 50 --incarnations 1 -q", 1),
+    ] {
+        run(&format!("unshare --pid --fork ctxprof {line}")).expect(code, &[refused]);
+    }
+    run("unshare --pid --fork --mount-proc ctxprof stat --price none -q -- sleep 0.01").expect(0, &["\nsleep "]);
+}
+
+#[test]
 fn a_tracer_is_warned_of() {
     needs!(Strace);
     let traced = run(&format!("strace -f -qq -o /dev/null ctxprof stat {JSON} -- true")).expect(0, &[]);
