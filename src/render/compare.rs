@@ -255,8 +255,8 @@ fn levels(rows: &[CompareRow]) -> Option<Picture> {
 fn saved_table(rows: &[SavedRow]) -> Table {
     let row = |row: &SavedRow| {
         vec![
-            Cell::text(&row.file),
-            Cell::text(&row.what),
+            Cell::name(&row.file),
+            Cell::name(&row.what),
             nanoseconds(Some(row.claimed_ns_per_op)),
             Cell::text("not counted"),
         ]

@@ -29,7 +29,7 @@ fn draw_table(table: &Table) -> Result<String> {
 fn fields(cell: &Cell, interval: bool) -> Vec<String> {
     let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     let fields = match cell {
-        Cell::Text(text) => vec![text.clone()],
+        Cell::Text(text) | Cell::Name(text) => vec![text.clone()],
         Cell::Number { value, .. } => vec![number(Some(*value))],
         Cell::Estimate { value, .. } => vec![number(Some(value.median)), number(value.low), number(value.high)],
         Cell::Absent => vec![String::new()],

@@ -119,7 +119,7 @@ pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
     let says_something = |cell: &Cell| match cell {
         Cell::Absent => false,
         Cell::Number { value, .. } => *value >= SELDOM,
-        Cell::Text(_) | Cell::Estimate { .. } => true,
+        Cell::Text(_) | Cell::Name(_) | Cell::Estimate { .. } => true,
     };
     columns.retain(|column| {
         !is_optional(column) || body.results.iter().any(|result| says_something(&(column.cell)(result)))

@@ -46,7 +46,9 @@ pub(super) fn view(mut view: View) -> View {
     view.conditions.iter_mut().for_each(|condition| on_a_line(&mut condition.value));
     for cell in view.tables.iter_mut().flat_map(|table| &mut table.rows).flatten() {
         match cell {
-            Cell::Text(text) | Cell::Number { text, .. } | Cell::Estimate { text, .. } => on_a_line(text),
+            Cell::Text(text) | Cell::Name(text) | Cell::Number { text, .. } | Cell::Estimate { text, .. } => {
+                on_a_line(text)
+            }
             Cell::Absent => {}
         }
     }

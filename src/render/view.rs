@@ -210,6 +210,8 @@ pub enum Align {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
     Text(String),
+    /// Text from elsewhere, of which nothing is meant as markup.
+    Name(String),
     /// A value, and how people read it.
     Number {
         value: f64,
@@ -227,6 +229,10 @@ pub enum Cell {
 impl Cell {
     pub fn text(text: impl Into<String>) -> Cell {
         Cell::Text(text.into())
+    }
+
+    pub fn name(name: impl Into<String>) -> Cell {
+        Cell::Name(name.into())
     }
 
     /// A number shown by `show`, or nothing.
@@ -270,7 +276,7 @@ impl Cell {
     /// As people read it.
     pub fn shown(&self) -> &str {
         match self {
-            Cell::Text(text) | Cell::Number { text, .. } | Cell::Estimate { text, .. } => text,
+            Cell::Text(text) | Cell::Name(text) | Cell::Number { text, .. } | Cell::Estimate { text, .. } => text,
             Cell::Absent => "–",
         }
     }

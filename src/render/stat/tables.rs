@@ -44,7 +44,7 @@ pub(super) fn thread_table(body: &StatBody, wide: bool) -> Table {
         let migrations = figures.migrations.map(|count| count as f64);
         let at_least = if figures.migrations_unknown_threads > 0 { "≥ " } else { "" };
         let mut cells = vec![
-            Cell::text(&name),
+            Cell::name(&name),
             match (figures.threads, name == TOTAL && unseen) {
                 (0, _) => Cell::Absent,
                 (threads, true) => Cell::Number { value: threads as f64, text: format!("≥ {threads}") },
