@@ -18,6 +18,7 @@ use crate::host::memory::{KernelBook, huge_page_mode};
 use crate::host::{ceilings, probe};
 use crate::record::memory::{Around, KindLeftOut, Limit, MemoryDocument, MemorySettings, SCHEMA, body};
 use crate::record::{Tool, store, timestamp};
+use crate::sample::Ending;
 use crate::sys::signal;
 
 /// This program, also after its file has been replaced.
@@ -59,7 +60,9 @@ pub(super) fn execute(arguments: &MemoryArgs, color: ColorChoice) -> Result<Outc
     let (schema, ending) = (SCHEMA.to_string(), body.ending.clone());
     let document = MemoryDocument { schema, tool: Tool::this(), started_at, host, settings, body, warnings };
     if document.body.rows.iter().all(|row| row.counts.is_empty()) {
-        ended(ending, Ok(Outcome::Done))?;
+        if let Ending::Interrupted(_) | Ending::Failed(_) = ending {
+            return ended(ending, Ok(Outcome::Done));
+        }
         let reasons: Vec<&str> = document.warnings.iter().map(|warning| warning.message.as_str()).collect();
         bail!("nothing could be parked: {}", reasons.join("; "));
     }

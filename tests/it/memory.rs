@@ -261,6 +261,15 @@ mod measuring {
     }
 
     #[test]
+    fn a_measurement_that_is_interrupted_before_anything_was_counted_has_not_failed() {
+        let run = start("ctxprof memory --incarnations 1000 -q");
+        // All kinds have a first look before one is counted.
+        wait_until("the first holder", || !children_of(pid_of(&run)).is_empty());
+        signal(&run, Signal::SIGINT);
+        finish(run).expect(130, &[]);
+    }
+
+    #[test]
     fn a_measurement_that_is_killed_leaves_no_party_behind() {
         let mut run =
             command("ctxprof memory process --max 300 --incarnations 1000 -q").stdout(Stdio::null()).spawn().unwrap();
