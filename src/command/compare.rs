@@ -30,11 +30,12 @@ const OWN_INCARNATIONS: u32 = 4;
 const MOST_SAVED_BYTES: u64 = 16 * 1024 * 1024;
 
 pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Outcome> {
+    // Before signals are caught: a FIFO that nobody writes to is waited for until one ends this process.
+    let saved = arguments.with.iter().map(|file| read_saved(file)).collect::<Result<Vec<_>>>()?;
     signal::catch_stops()?;
     for path in &arguments.output.output {
         store::check_writable(path)?;
     }
-    let saved = arguments.with.iter().map(|file| read_saved(file)).collect::<Result<Vec<_>>>()?;
     let started_at = timestamp(SystemTime::now());
     let (place, processors) = place(arguments.cpu)?;
     let host = probe::facts(Path::new("/"), Some(&place), &processors);

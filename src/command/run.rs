@@ -20,12 +20,13 @@ use crate::sys::signal;
 use crate::workload;
 
 pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome> {
+    // Before minutes are spent on what could then not be compared; and before signals are caught, for a FIFO that nobody
+    // writes to is waited for until one ends this process.
+    let baseline = arguments.baseline.as_deref().map(reader::read_run).transpose()?;
     signal::catch_stops()?;
     for path in arguments.output.output.iter().chain(&arguments.samples_out) {
         store::check_writable(path)?;
     }
-    // Before minutes are spent on what could then not be compared.
-    let baseline = arguments.baseline.as_deref().map(reader::read_run).transpose()?;
     let mut samples = samples(arguments)?;
     let mut document = from_samples(&samples);
     let mut outcome = Outcome::Done;

@@ -78,3 +78,15 @@ fn a_run_that_is_stopped_for_a_while_goes_on_afterwards() {
     signal(&run, Signal::SIGCONT);
     finish(run).expect(0, &[]);
 }
+
+#[test]
+fn a_pipe_that_nobody_writes_to_can_be_given_up_by_one_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for line in ["compare --with", "run thread-pipe --no-save --baseline", "report"] {
+        // Exits with 124 where its one signal was enough, with 137 where it had to kill.
+        let line = format!("timeout --kill-after 10 1 ctxprof {line} {}", pipe.display());
+        finish(start(&line)).expect(124, &[]);
+    }
+}
