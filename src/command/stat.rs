@@ -143,7 +143,7 @@ impl NamedPrices {
         }
         if !price::is_sound(&self.run) {
             let message = format!(
-                "the prices of {} are of a run that was cut short, disturbed, or counted on its threads: they may be too high",
+                "the prices of {} are of a run that was cut short, disturbed, traced, or counted on its threads: they may be too high",
                 self.file
             );
             doubts.push(Warning::new("prices-unsound", message));

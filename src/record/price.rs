@@ -87,8 +87,10 @@ pub fn is_sound(run: &RunDocument) -> bool {
 
 /// Those whose rows are prices.
 const PRICED: [&str; 4] = [WITHIN, BETWEEN, WITHIN_YIELD, BETWEEN_YIELD];
-/// What is said of figures that are the neighbours' doing, or a slow core's.
-const UNSOUND: [&str; 2] = [NO_CLEAN_SAMPLES, CORE_SLOWER];
+/// What is said of figures that are the neighbours' doing, a slow core's or a tracer's.
+const UNSOUND: [&str; 3] = [NO_CLEAN_SAMPLES, CORE_SLOWER, TRACED];
+/// Of a run under strace or gdb, whose stops are in its ops.
+const TRACED: &str = "traced";
 
 /// Whether a switch may be expected to cost the same on both.
 pub fn is_like(one: &Facts, other: &Facts) -> bool {
@@ -146,6 +148,7 @@ mod tests {
             assert!(!becomes_a_price(change), "change {at}");
         }
         assert!(!becomes_a_price(|document| document["warnings"] = warning(CORE_SLOWER)));
+        assert!(!becomes_a_price(|document| document["warnings"] = warning(TRACED)));
         assert!(!becomes_a_price(|document| document["results"][0]["warnings"] = warning(NO_CLEAN_SAMPLES)));
     }
 }
