@@ -156,6 +156,9 @@ impl NamedPrices {
 fn named_prices(arguments: &StatArgs) -> Result<Option<NamedPrices>> {
     let is_word = |path: &&Path| [CALIBRATE, NONE].iter().any(|word| Path::new(word) == *path);
     let Some(path) = arguments.price.as_deref().filter(|path| !is_word(path)) else { return Ok(None) };
+    if !path.exists() {
+        bail!("--price {}: no such file; other values are `{CALIBRATE}` and `{NONE}`", path.display());
+    }
     let run = reader::read_run(path)?;
     let prices = price::of_run(&run, &price::saved(path, &run));
     let file = path.display().to_string();

@@ -1,5 +1,6 @@
 //! Reads saved documents, whatever wrote them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -70,11 +71,17 @@ pub fn parse(text: &str) -> Result<Saved> {
     let header: Header = serde_json::from_str(text).context("this is not a document that ctxprof wrote")?;
     let damaged = || format!("a damaged {} document", header.schema);
     Ok(match header.schema.as_str() {
-        run::SCHEMA => Saved::Run(serde_json::from_str(text).with_context(damaged)?),
+        run::SCHEMA => {
+            let document: RunDocument = serde_json::from_str(text).with_context(damaged)?;
+            each_row_once(&document).with_context(damaged)?;
+            Saved::Run(Box::new(document))
+        }
         samples::SCHEMA => {
             let document: SamplesDocument = serde_json::from_str(text).with_context(damaged)?;
             samples::check(&document.body.seen).with_context(damaged)?;
-            Saved::Run(Box::new(run::from_samples(&document)))
+            let document = run::from_samples(&document);
+            each_row_once(&document).with_context(damaged)?;
+            Saved::Run(Box::new(document))
         }
         stat::SCHEMA => Saved::Stat(serde_json::from_str(text).with_context(damaged)?),
         compare::SCHEMA => Saved::Compare(serde_json::from_str(text).with_context(damaged)?),
@@ -98,6 +105,15 @@ pub fn parse(text: &str) -> Result<Saved> {
             bail!("the schema is {other:?}; this version shows {}", known.join(", "))
         }
     })
+}
+
+/// Refuses a run that has a row twice, as one that was edited by hand: which of them is meant is not to be known.
+fn each_row_once(run: &RunDocument) -> Result<()> {
+    let mut seen = HashSet::new();
+    match run.body.results.iter().map(|result| result.title()).find(|title| !seen.insert(title.clone())) {
+        Some(title) => bail!("{title} is in it twice"),
+        None => Ok(()),
+    }
 }
 
 /// A run's document from a file: as saved, or worked out again from saved samples.
@@ -151,6 +167,14 @@ mod tests {
         check("{\"schema\": \"ctxprof.run/9\"}", &["ctxprof.run/9", "ctxprof.run/1"]);
         check("{\"schema\": \"ctxprof.run/1\",\n\"tool\": 5}", &["damaged", "line 2"]);
         check("{\"schema\": \"ctxprof.run/1\", \"tool\":", &["EOF"]);
+    }
+
+    #[test]
+    fn a_run_with_a_row_twice_is_refused() {
+        let mut document: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        let rows = document["results"].as_array_mut().unwrap();
+        rows.push(rows[0].clone());
+        check(&document.to_string(), &["damaged", "thread-pipe", "is in it twice"]);
     }
 
     const GOLDEN: &str = include_str!("../../tests/golden/run-1.json");

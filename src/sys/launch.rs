@@ -48,7 +48,7 @@ impl NotStarted {
 
 impl fmt::Display for NotStarted {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let program = self.program.to_string_lossy();
+        let program = if self.program.is_empty() { "''".into() } else { self.program.to_string_lossy() };
         match self.errno {
             Errno::ENOENT => write!(out, "{program}: no such program"),
             errno => write!(out, "{program} cannot be executed: {}", errno.desc()),
