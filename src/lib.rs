@@ -25,7 +25,8 @@
 //! Data flows one way: plan → engine ([`mod@bench`]) → [`sample`]s → [`summary`] → [`record`] → [`render`]. The engine
 //! plays [`workload`]s while a [`counter`] meter counts; [`host`] says where it happened; [`sys`] makes the kernel's calls.
 //! [`versus`] plays other people's benchmarks ([`peer`]) beside them, [`watch`] looks at a program that runs, [`tool`] finds
-//! what others have made, and [`command`] does what the command line ([`cli`]) asks for.
+//! what others have made, [`program`] traces a
+//! program with the object of [`bpf`] and puts its events together ([`sched`]), and [`command`] does what the command line ([`cli`]) asks for.
 
 #![deny(unsafe_code)]
 
@@ -36,6 +37,8 @@ compile_error!(
 
 #[cfg(target_os = "linux")]
 pub mod bench;
+#[cfg(target_os = "linux")]
+pub mod bpf;
 #[cfg(target_os = "linux")]
 pub mod cli;
 #[cfg(target_os = "linux")]
@@ -56,11 +59,15 @@ pub mod host;
 #[cfg(target_os = "linux")]
 pub mod peer;
 #[cfg(target_os = "linux")]
+pub mod program;
+#[cfg(target_os = "linux")]
 pub mod record;
 #[cfg(target_os = "linux")]
 pub mod render;
 #[cfg(target_os = "linux")]
 pub mod sample;
+#[cfg(target_os = "linux")]
+pub mod sched;
 #[cfg(target_os = "linux")]
 pub mod summary;
 #[cfg(target_os = "linux")]

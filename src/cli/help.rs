@@ -3,7 +3,7 @@
 /// Commands by what people want, in the order of `--help`.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Measure this machine", &["run", "sweep", "compare", "memory"]),
-    ("Measure a program", &["stat"]),
+    ("Measure a program", &["stat", "trace"]),
     ("Results", &["report", "diff"]),
     ("Host and tool", &["doctor", "list", "completions", "man"]),
 ];
@@ -16,6 +16,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   sudo ctxprof sweep parties 2..4096       the price by the number of parties; where it bends
   sudo ctxprof compare                     beside perf bench and go test, their switches counted
   sudo ctxprof stat -- make -j4            what a program's switches cost it
+  sudo ctxprof trace -- ./server           why its threads leave the CPU, and what wakes them
   ctxprof memory                           what one more thread, task or goroutine takes in memory
   ctxprof report prices.json --wide        show it again, with more columns
   ctxprof diff prices.json later.json      what has changed since
@@ -73,6 +74,17 @@ pub(super) const STAT_EXAMPLES: &str = "Examples:
 
 The program has stdin and stdout, and the report goes to stderr. It is waited for with all that it starts, daemons too (--leave-running). The first Ctrl-C is the program's, wherever it is; a second ends the watching with a report, and the program goes on. If ctxprof is killed, the program goes on.
 Exit codes: the program's own, its signal too; 125 ctxprof failed, 126 CMD cannot be executed, 127 CMD is not there; with --pid, 0; 130 (SIGTERM: 143) where a second signal ended the watching.";
+
+pub(super) const TRACE_EXAMPLES: &str = "Examples:
+  sudo ctxprof trace -- ./server --bench            every switch of a program by its reason
+  sudo ctxprof trace --wide -- make -j4             and by thread
+  sudo ctxprof trace --user -- ./server             run as the one who called sudo
+  sudo ctxprof trace -o trace.json -- ./app         the report into a file, not onto stderr
+  sudo ctxprof trace --format json -q -- ./app 2> trace.json
+
+The program has stdin and stdout, and the report goes to stderr. It is traced with all that it starts, and waited for, daemons too (--leave-running). The first Ctrl-C is the program's; a second ends the tracing with a report, and the program goes on. If ctxprof is killed, the program goes on, and nothing of the tracer stays.
+Takes Linux 5.15 or later with BTF, and CAP_BPF and CAP_PERFMON, as root has (`ctxprof doctor`).
+Exit codes: the program's own, its signal too; 125 ctxprof failed or was refused, 126 CMD cannot be executed, 127 CMD is not there; 130 (SIGTERM: 143) where a second signal ended the tracing.";
 
 pub(super) const MEMORY_EXAMPLES: &str = "Examples:
   ctxprof memory                                    every kind that can be had here

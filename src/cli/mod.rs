@@ -8,6 +8,7 @@ pub mod run;
 mod size;
 pub mod stat;
 pub mod sweep;
+pub mod trace;
 mod word;
 
 use std::ffi::OsString;
@@ -22,12 +23,13 @@ use clap_complete::Shell;
 use crate::cli::doctor::DoctorArgs;
 use crate::cli::help::{
     COMPARE_EXAMPLES, DIFF_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, GROUPS, MEMORY_EXAMPLES, RUN_EXAMPLES, STAT_EXAMPLES,
-    SWEEP_EXAMPLES,
+    SWEEP_EXAMPLES, TRACE_EXAMPLES,
 };
 use crate::cli::memory::{HoldArgs, MemoryArgs};
 use crate::cli::run::RunArgs;
 use crate::cli::stat::StatArgs;
 use crate::cli::sweep::SweepArgs;
+use crate::cli::trace::TraceArgs;
 use crate::record::diff::{self, DiffSettings};
 use crate::render::{self, FORMATS};
 use crate::workload::WORKLOADS;
@@ -73,6 +75,10 @@ pub enum Command {
     #[command(after_help = STAT_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
     #[command(mut_arg("output", |arg| arg.help(format!("Write it to this file instead, in the form of its suffix ({}); may be repeated", render::suffixes()))))]
     Stat(StatArgs),
+    /// Record why a program's threads leave the CPU, and what wakes them
+    #[command(after_help = TRACE_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
+    #[command(mut_arg("output", |arg| arg.help(format!("Write it to this file instead, in the form of its suffix ({}); may be repeated", render::suffixes()))))]
+    Trace(TraceArgs),
     /// Measure a switch by the number of parties, or by the memory that each walks; see where it bends
     #[command(after_help = SWEEP_EXAMPLES)]
     #[command(mut_arg("workloads", |arg| arg.help("What to measure: names, kinds, globs, or `all`, of those that can be rings [default: those marked * in `ctxprof list` that can]")))]
@@ -114,8 +120,10 @@ pub enum Command {
 /// The heading of what `run` takes for a baseline.
 const BESIDE: &str = "With --baseline";
 
-/// What `stat` exits with when it fails itself, as env(1) and timeout(1) do: other codes are its program's.
-pub const STAT_FAILED: u8 = 125;
+/// What a command that runs a program exits with when it fails itself, as env(1) and timeout(1) do: other codes are its program's.
+pub const PROGRAM_FAILED: u8 = 125;
+/// The commands that do.
+const OF_PROGRAMS: [&str; 2] = ["stat", "trace"];
 
 #[derive(Debug, Args)]
 pub struct CompareArgs {
@@ -250,7 +258,8 @@ pub fn parse() -> Result<Cli, clap::Error> {
 pub fn usage_code() -> u8 {
     const WRONG_USAGE: u8 = 2;
     let words: Vec<OsString> = std::env::args_os().collect();
-    if named_command(&words).is_some_and(|word| word == "stat") { STAT_FAILED } else { WRONG_USAGE }
+    let runs_program = named_command(&words).is_some_and(|word| OF_PROGRAMS.iter().any(|name| word == name));
+    if runs_program { PROGRAM_FAILED } else { WRONG_USAGE }
 }
 
 /// The first word that is neither an option of every command nor the value of one.

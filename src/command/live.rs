@@ -6,7 +6,7 @@ use std::time::Duration;
 use console::Term;
 
 use crate::cli::stat::StatArgs;
-use crate::command::output;
+use crate::command::program;
 use crate::record::stat::IntervalRecord;
 use crate::render::{self, safe};
 use crate::sample::watched::{Books, ThreadGroup};
@@ -45,23 +45,7 @@ impl Live {
 
     pub(super) fn show(&mut self, told: Told) {
         match told {
-            Told::WaitingFor(names) => {
-                let named: Vec<String> =
-                    names.iter().take(5).map(|(pid, name)| format!("{} ({pid})", safe::line(name))).collect();
-                output::say_unless(
-                    self.quiet,
-                    &format!(
-                        "the program has ended; waiting for what it left running: {}. Ctrl-C for the report now, --leave-running not to wait",
-                        named.join(", ")
-                    ),
-                );
-            }
-            Told::StopPassedOn(signal) => output::say_unless(
-                self.quiet,
-                &format!(
-                    "{signal} has been passed on to the program, which goes on; the same again for the report now"
-                ),
-            ),
+            Told::WaitingFor(_) | Told::StopPassedOn(_) => program::show(&told, self.quiet),
             Told::Interval { elapsed, books, groups, threads, processes } => {
                 let mut grown = books;
                 grown -= self.before;

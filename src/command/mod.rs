@@ -9,11 +9,13 @@ mod live;
 mod measure;
 mod memory;
 mod output;
+mod program;
 mod progress;
 mod report;
 mod run;
 mod stat;
 mod sweep;
+mod trace;
 
 use std::path::Path;
 
@@ -58,6 +60,7 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
     match &cli.command {
         Command::Run(arguments) => run::execute(arguments, color),
         Command::Stat(arguments) => stat::execute(arguments, color),
+        Command::Trace(arguments) => trace::execute(arguments, color),
         Command::Sweep(arguments) => sweep::execute(arguments, color),
         Command::List(arguments) => list::execute(arguments, color).map(|()| Outcome::Done),
         Command::Compare(arguments) => compare::execute(arguments, color),
@@ -75,12 +78,12 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
     }
 }
 
-/// The exit code for an error: 1, but for `stat`, whose other codes are its program's.
+/// The exit code for an error: 1, but for what runs a program, whose other codes are that program's.
 pub fn failure_code(cli: &Cli, error: &anyhow::Error) -> u8 {
     const FAILED: u8 = 1;
     match (&cli.command, error.downcast_ref::<NotStarted>()) {
-        (Command::Stat(_), Some(not_started)) => not_started.exit_code(),
-        (Command::Stat(_), None) => cli::STAT_FAILED,
+        (Command::Stat(_) | Command::Trace(_), Some(not_started)) => not_started.exit_code(),
+        (Command::Stat(_) | Command::Trace(_), None) => cli::PROGRAM_FAILED,
         _ => FAILED,
     }
 }

@@ -1,12 +1,11 @@
 //! `ctxprof stat`: the bill of a real program.
 
-use std::env;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
-use nix::unistd::{Uid, User, geteuid};
+use anyhow::{Result, bail};
+use nix::unistd::User;
 
 use crate::cli::ColorChoice;
 use crate::cli::stat::StatArgs;
@@ -14,6 +13,7 @@ use crate::command::Outcome;
 use crate::command::calibrate;
 use crate::command::live::Live;
 use crate::command::output::{self, Stream, deliver_to, say_unless};
+use crate::command::program;
 use crate::host::facts::Facts;
 use crate::host::probe;
 use crate::record::price;
@@ -21,10 +21,10 @@ use crate::record::run::RunDocument;
 use crate::record::stat::{SCHEMA, Seen, StatDocument, StatSettings, body};
 use crate::record::{Tool, reader, store, timestamp};
 use crate::sample::LeftOut;
-use crate::sample::watched::{ProgramEnd, Watched};
+use crate::sample::watched::Watched;
 use crate::summary::Warning;
 use crate::summary::bill::PriceList;
-use crate::sys::signal::{self, SignalNumber};
+use crate::sys::signal;
 use crate::sys::stand_in;
 use crate::watch::{self, WatchPlan, What};
 
@@ -41,7 +41,7 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     let named = named_prices(arguments)?;
     let doubts = named.iter().flat_map(|named| named.doubts(&host)).collect::<Vec<_>>();
     let named = named.map(|named| named.prices);
-    let user = user(arguments)?;
+    let user = program::user(arguments.user.as_ref())?;
     let started_at = timestamp(SystemTime::now());
     let mut live = Live::new(arguments);
     let plan = plan(arguments, user.as_ref())?;
@@ -69,12 +69,7 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     let schema = SCHEMA.to_string();
     let document = StatDocument { schema, tool: Tool::this(), started_at, host, settings, body, warnings };
     deliver_to(Stream::Stderr, &document, &arguments.output, color)?;
-    Ok(match document.body.ended {
-        ProgramEnd::Exited(code) => Outcome::Passed(code as u8),
-        ProgramEnd::Killed(signal) => Outcome::Killed(SignalNumber(signal)),
-        ProgramEnd::GoesOn => watched.interrupted_by.map_or(Outcome::Done, Outcome::Interrupted),
-        ProgramEnd::Gone => Outcome::Done,
-    })
+    Ok(program::outcome(&watched))
 }
 
 fn plan<'a>(arguments: &'a StatArgs, user: Option<&'a User>) -> Result<WatchPlan<'a>> {
@@ -91,24 +86,8 @@ fn plan<'a>(arguments: &'a StatArgs, user: Option<&'a User>) -> Result<WatchPlan
         leave_orphans: arguments.leave_running,
         exit_records: !arguments.no_exit_records,
         count_on_threads: arguments.counts_on_threads(),
+        every_thread: true,
     })
-}
-
-/// As whom to run the command.
-fn user(arguments: &StatArgs) -> Result<Option<User>> {
-    let Some(name) = &arguments.user else { return Ok(None) };
-    if !geteuid().is_root() {
-        bail!("--user takes root: with sudo, the command runs as the one who called sudo");
-    }
-    let user = match name {
-        Some(name) => User::from_name(name)?.with_context(|| format!("there is no user {name:?}"))?,
-        None => {
-            let id = env::var("SUDO_UID").ok().and_then(|id| id.parse().ok());
-            let id = Uid::from_raw(id.context("nobody called sudo (SUDO_UID is not set): name the user, --user=NAME")?);
-            User::from_uid(id)?.with_context(|| format!("user {id}, who called sudo, has no name here"))?
-        }
-    };
-    Ok(Some(user))
 }
 
 fn settings(arguments: &StatArgs, user: Option<&User>) -> StatSettings {

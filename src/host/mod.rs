@@ -13,7 +13,7 @@ pub mod surroundings;
 
 /// A root with these files.
 #[cfg(test)]
-fn made_up_root(files: &[(&str, &str)]) -> tempfile::TempDir {
+pub(crate) fn made_up_root(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for (path, content) in files {
         let path = root.path().join(path);

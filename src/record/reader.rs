@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::program::trace::document::{self as trace, TraceDocument};
 use crate::record::compare::{self, CompareDocument};
 use crate::record::diff::{self, DiffDocument};
 use crate::record::doctor::{self, DoctorDocument};
@@ -33,6 +34,7 @@ pub enum Saved {
     List(Box<ListDocument>),
     Memory(Box<MemoryDocument>),
     Sweep(Box<SweepDocument>),
+    Trace(Box<TraceDocument>),
 }
 
 /// What a file holds.
@@ -90,6 +92,7 @@ pub fn parse(text: &str) -> Result<Saved> {
         list::SCHEMA => Saved::List(serde_json::from_str(text).with_context(damaged)?),
         memory::SCHEMA => Saved::Memory(serde_json::from_str(text).with_context(damaged)?),
         sweep::SCHEMA => Saved::Sweep(serde_json::from_str(text).with_context(damaged)?),
+        trace::SCHEMA => Saved::Trace(serde_json::from_str(text).with_context(damaged)?),
         other => {
             let known = [
                 run::SCHEMA,
@@ -101,6 +104,7 @@ pub fn parse(text: &str) -> Result<Saved> {
                 list::SCHEMA,
                 memory::SCHEMA,
                 sweep::SCHEMA,
+                trace::SCHEMA,
             ];
             bail!("the schema is {other:?}; this version shows {}", known.join(", "))
         }

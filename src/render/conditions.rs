@@ -5,7 +5,7 @@ use crate::render::view::Condition;
 use crate::unit::Bytes;
 
 /// Every fact that could be read, in the order in which it is looked for when numbers surprise.
-pub(super) fn of<S, B>(document: &Document<S, B>) -> Vec<Condition> {
+pub(crate) fn of<S, B>(document: &Document<S, B>) -> Vec<Condition> {
     let host = &document.host;
     let on_cpus = |cpus: &Option<String>| cpus.as_ref().map_or(String::new(), |cpus| format!(" (CPUs {cpus})"));
     let caches: Vec<String> = host

@@ -199,7 +199,7 @@ impl<R> Rows<'_, R> {
 }
 
 /// The label of what is told once in a document: by which command.
-pub(super) fn command<S, B>(document: &Document<S, B>) -> Labels {
+pub(crate) fn command<S, B>(document: &Document<S, B>) -> Labels {
     let name = document.schema.split('/').next().unwrap_or_default();
     vec![("command", name.strip_prefix("ctxprof.").unwrap_or(name).to_string())]
 }

@@ -3,7 +3,7 @@
 
 mod alike;
 mod compare;
-mod conditions;
+pub(crate) mod conditions;
 mod csv;
 mod diff;
 mod doctor;
@@ -61,6 +61,7 @@ pub fn report_of(saved: &Saved) -> &dyn Report {
         Saved::Memory(memory) => &**memory,
         Saved::Sweep(sweep) => &**sweep,
         Saved::Doctor(doctor) => &**doctor,
+        Saved::Trace(trace) => &**trace,
     }
 }
 

@@ -15,6 +15,7 @@ pub mod inbox;
 pub mod inherited;
 pub mod launch;
 pub mod layout;
+pub mod mapped;
 pub mod ownership;
 pub mod perf;
 pub mod pidfd;

@@ -14,6 +14,8 @@ const FIRST_CLOSE_LOOK: Duration = Duration::from_secs(1);
 const LONGEST_BETWEEN_CLOSE_LOOKS: Duration = Duration::from_secs(10);
 /// Looking takes a hundredth of the time at most, however many threads there are.
 const STEPS_PER_LOOK: u32 = 100;
+/// How often somebody else who follows the program has a turn.
+const FOLLOWING_STEP: Duration = Duration::from_millis(20);
 /// How long a program's orphans may outlive it before somebody is told what is being waited for.
 const PATIENCE_WITH_ORPHANS: Duration = Duration::from_secs(1);
 
@@ -25,20 +27,23 @@ pub(super) struct Due {
     /// The end of an interval, and how long one is.
     interval: Option<(Instant, Duration)>,
     pub(super) limit: Option<Instant>,
+    /// The next turn of somebody else's.
+    following: Option<Instant>,
 }
 
 impl Due {
-    pub(super) fn of(plan: &WatchPlan<'_>, began: Instant) -> Due {
+    pub(super) fn of(plan: &WatchPlan<'_>, began: Instant, is_followed: bool) -> Due {
         Due {
             look: began + SHORTEST_STEP,
             close_look: began + FIRST_CLOSE_LOOK,
             interval: plan.interval.map(|interval| (began + interval, interval)),
             limit: plan.limit.map(|limit| began + limit),
+            following: is_followed.then_some(began + FOLLOWING_STEP),
         }
     }
 
     pub(super) fn next(&self) -> Instant {
-        let others = self.interval.map(|(at, _)| at).into_iter().chain(self.limit);
+        let others = self.interval.map(|(at, _)| at).into_iter().chain(self.limit).chain(self.following);
         others.fold(self.look, Instant::min)
     }
 
@@ -48,6 +53,18 @@ impl Due {
         match &mut self.interval {
             Some((at, interval)) if now >= *at => {
                 *at = (*at + *interval).max(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it is somebody else's turn; the next one comes after a step.
+    pub(super) fn following_is_due(&mut self) -> bool {
+        let now = Instant::now();
+        match &mut self.following {
+            Some(at) if now >= *at => {
+                *at = now + FOLLOWING_STEP;
                 true
             }
             _ => false,

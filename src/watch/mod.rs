@@ -59,6 +59,20 @@ pub struct WatchPlan<'a> {
     pub exit_records: bool,
     /// Whether perf's counters are attached to the threads, which slows them.
     pub count_on_threads: bool,
+    /// Whether every thread is looked at now and then, and not each process's first only.
+    pub every_thread: bool,
+}
+
+/// Somebody who follows a program that is started here as well, from before its first instruction.
+pub trait Follower {
+    /// The next child of this process becomes the program.
+    fn before_fork(&mut self) -> Result<()>;
+
+    /// That child sleeps, and becomes the program when this is done.
+    fn before_exec(&mut self) -> Result<()>;
+
+    /// Called every 20 ms, or as soon after as there is time.
+    fn follow(&mut self);
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +100,18 @@ pub enum Told {
 /// It cannot be started ([`crate::sys::launch::NotStarted`]), or there is no such process, or /proc hides it, or the
 /// counters are refused. Once it runs there are none that it could bring about.
 pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> {
+    run_with(plan, None, tell)
+}
+
+/// As [`run`], with somebody else who follows a program that is started.
+///
+/// # Errors
+/// Those of [`run`], and the follower's. What has been started by then goes on.
+pub fn run_with<'a>(
+    plan: &'a WatchPlan<'a>,
+    follower: Option<&'a mut (dyn Follower + 'a)>,
+    tell: &mut dyn FnMut(Told),
+) -> Result<Watched> {
     let inbox = Inbox::open()?;
     let switches_before = machine_switches();
     let own_cpu_before = process_cpu_ns(getpid()).unwrap_or_default();
@@ -94,7 +120,7 @@ pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> 
         None => Err("not asked for".to_string()),
     };
     let mut watch = match plan.what {
-        What::Command { words, user } => Watch::launch(words, user, plan, inbox, records)?,
+        What::Command { words, user } => Watch::launch(words, user, plan, inbox, records, follower)?,
         What::Process(pid) => Watch::attach(pid, plan, inbox, records)?,
     };
     let (ended, all_has_ended) = watch.watch_to_the_end(tell)?;
@@ -137,6 +163,7 @@ type Records = Result<ExitRecords, String>;
 
 struct Watch<'a> {
     plan: &'a WatchPlan<'a>,
+    follower: Option<&'a mut (dyn Follower + 'a)>,
     inbox: Inbox,
     looker: Looker,
     records: Records,
@@ -167,8 +194,12 @@ impl<'a> Watch<'a> {
         plan: &'a WatchPlan<'a>,
         inbox: Inbox,
         records: Records,
+        mut follower: Option<&'a mut (dyn Follower + 'a)>,
     ) -> Result<Watch<'a>> {
         reap::adopt_orphans()?;
+        if let Some(follower) = &mut follower {
+            follower.before_fork()?;
+        }
         let suspended = Suspended::start(words, user, inbox.inherited())?;
         let pid = suspended.pid();
         let mut ledger = Ledger::new(pid.as_raw(), Some(getpid().as_raw()), plan.per_thread);
@@ -179,10 +210,14 @@ impl<'a> Watch<'a> {
         ledger.look(look);
         ledger.end_round();
         let counters = plan.count_on_threads.then(|| ThreadCounters::of_program(pid)).transpose()?;
+        if let Some(follower) = &mut follower {
+            follower.before_exec()?;
+        }
         let began = Instant::now();
         suspended.release()?;
         let mut watch = Watch {
             plan,
+            follower,
             inbox,
             looker,
             records,
@@ -229,6 +264,7 @@ impl<'a> Watch<'a> {
         let began = Instant::now();
         let mut watch = Watch {
             plan,
+            follower: None,
             inbox,
             looker,
             records,
@@ -251,10 +287,13 @@ impl<'a> Watch<'a> {
     fn watch_to_the_end(&mut self, tell: &mut dyn FnMut(Told)) -> Result<(ProgramEnd, bool)> {
         let mut ended = ProgramEnd::GoesOn;
         let mut orphans = Orphans::default();
-        let mut due = Due::of(self.plan, self.began);
+        let mut due = Due::of(self.plan, self.began, self.follower.is_some());
         loop {
             let end = self.end.as_ref().map(|end| end.as_fd());
             self.inbox.wait(end, due.next().saturating_duration_since(Instant::now()))?;
+            if let Some(follower) = self.follower.as_mut().filter(|_| due.following_is_due()) {
+                follower.follow();
+            }
             if let Turn::Done = self.reap(&mut ended)? {
                 return Ok((ended, true));
             }
@@ -272,6 +311,7 @@ impl<'a> Watch<'a> {
             if interval_over || Instant::now() >= due.look {
                 // Without records, and for whoever watches, everything must be seen each time.
                 let close = self.records.is_err() || interval_over || due.close_look_is_due(self.began);
+                let close = close && self.plan.every_thread;
                 let looking = self.round(if close { Depth::AllThreads } else { Depth::FirstThread });
                 due.looked(looking, self.began);
             }
@@ -289,7 +329,7 @@ impl<'a> Watch<'a> {
                 }
             }
         }
-        self.round(Depth::AllThreads);
+        self.round(if self.plan.every_thread { Depth::AllThreads } else { Depth::FirstThread });
         Ok((ended, false))
     }
 

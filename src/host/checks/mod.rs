@@ -3,6 +3,7 @@
 //! A check is a file's constant and a row here. It reads below a root that a test may bring, and changes nothing. What the facts
 //! alone say goes into the warnings of `run` as well, by the same judgement.
 
+mod bpf;
 mod cgroup;
 mod clock;
 mod counting;
@@ -153,6 +154,8 @@ pub static CHECKS: &[&Check] = &[
     &cgroup::QUOTA,
     &tracing::TRACERS,
     &tracing::PROBES,
+    &bpf::BTF,
+    &bpf::RIGHTS,
     &others::OBSERVERS,
     &others::DEBUGGER,
     &tool::PERF,

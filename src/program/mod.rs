@@ -1,0 +1,3 @@
+//! A real program, followed from its first instruction to its end.
+
+pub mod trace;

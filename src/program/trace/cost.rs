@@ -1,0 +1,190 @@
+//! What tracing takes of a switch, measured here: two processes hand a byte to and fro on one CPU while the tracer is attached and
+//! detached in turn.
+//!
+//! ```text
+//! ping-pong  ██████ off ██████ attach ██████ on ██████ detach ██████ off ██████ …
+//! ```
+//!
+//! A window is compared with the two beside it, so that what the machine does meanwhile weighs on both.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::unistd::{pipe, read, write};
+
+use crate::bpf::tracer::Tracer;
+use crate::summary::Estimate;
+use crate::sys::affinity::{self, Pinned};
+use crate::sys::clock::monotonic_ns;
+use crate::sys::fork::Partner;
+use crate::sys::policy::{Applied, Policy};
+use crate::sys::shared::Shared;
+use crate::sys::usage::ThreadStatus;
+
+/// What tracing takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    pub ns_per_switch: Estimate,
+    /// Time of a round trip, traced by untraced.
+    pub ratio: Estimate,
+    /// Of the ping-pong, which pays for both.
+    pub wakings_per_switch: f64,
+    pub ns_per_switch_untraced: f64,
+}
+
+/// How it is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Windows {
+    pub rounds: usize,
+    pub window: Duration,
+    /// Whether the two processes are followed, or are somebody else's.
+    pub followed: bool,
+    /// Under SCHED_BATCH nobody is preempted by whom it wakes: each switch has its waking.
+    pub batch: bool,
+}
+
+/// What is measured after a program has ended.
+pub const AFTERWARDS: Windows = Windows { rounds: 9, window: Duration::from_millis(20), followed: true, batch: false };
+
+/// After attaching and detaching, which interrupts the ping-pong.
+const SETTLING: Duration = Duration::from_millis(3);
+
+/// Measures what a tracer takes that is loaded and not attached.
+///
+/// # Errors
+/// No process or pipe can be made, or the tracer cannot be attached.
+pub fn measure(tracer: &mut Tracer, windows: Windows) -> Result<Cost> {
+    let pair = Pair::start(tracer, windows)?;
+    let mut seen: Vec<Window> = Vec::new();
+    for nth in 0..=2 * windows.rounds {
+        let is_on = nth % 2 == 1;
+        if is_on {
+            tracer.attach()?;
+        } else {
+            tracer.detach();
+        }
+        sleep(SETTLING);
+        seen.push(pair.window(windows.window)?);
+        // Nobody wants these records.
+        tracer.drain(true, &mut |_| {});
+    }
+    tracer.detach();
+    let mut costs = Vec::new();
+    let mut ratios = Vec::new();
+    for three in seen.windows(3).step_by(2) {
+        let [before, on, after] = three else { continue };
+        let off_ns = (before.ns_per_trip() + after.ns_per_trip()) / 2.0;
+        costs.push((on.ns_per_trip() - off_ns) / on.switches_per_trip());
+        ratios.push(on.ns_per_trip() / off_ns);
+    }
+    let on = || seen.iter().skip(1).step_by(2);
+    let off = || seen.iter().step_by(2);
+    let sum = |of: fn(&Window) -> u64| on().map(of).sum::<u64>() as f64;
+    let untraced =
+        off().map(|window| window.ns).sum::<u64>() as f64 / off().map(Window::switches).sum::<u64>().max(1) as f64;
+    Ok(Cost {
+        ns_per_switch: Estimate::over(costs).context("no window")?,
+        ratio: Estimate::over(ratios).context("no window")?,
+        wakings_per_switch: sum(|window| window.voluntary) / sum(Window::switches).max(1.0),
+        ns_per_switch_untraced: untraced,
+    })
+}
+
+/// What the pair did in a stretch of time.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    ns: u64,
+    trips: u64,
+    voluntary: u64,
+    involuntary: u64,
+}
+
+impl Window {
+    fn switches(&self) -> u64 {
+        self.voluntary + self.involuntary
+    }
+
+    fn ns_per_trip(&self) -> f64 {
+        self.ns as f64 / self.trips as f64
+    }
+
+    fn switches_per_trip(&self) -> f64 {
+        self.switches() as f64 / self.trips as f64
+    }
+}
+
+/// Two processes that hand a byte to and fro until this is dropped.
+struct Pair {
+    trips: Shared<AtomicU64>,
+    statuses: [ThreadStatus; 2],
+    _partners: [Partner; 2],
+}
+
+impl Pair {
+    fn start(tracer: &mut Tracer, windows: Windows) -> Result<Pair> {
+        let cpus = affinity::allowed()?;
+        let cpu = *cpus.cpus().last().context("no CPU is allowed")?;
+        let ((from_first, to_second), (from_second, to_first)) = (pipe().context("pipe")?, pipe().context("pipe")?);
+        let trips = Shared::new(AtomicU64::new(0)).context("shared memory")?;
+        let trip = |reader: &OwnedFd, writer: &OwnedFd, counts: bool| {
+            let mut byte = [0];
+            while read(reader, &mut byte) == Ok(1) && write(writer, &byte) == Ok(1) {
+                if counts {
+                    trips.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            0
+        };
+        if windows.followed {
+            tracer.attach()?;
+        }
+        // They are born on their CPU and under their policy, and this process goes back.
+        let pinned = Pinned::to(cpu)?;
+        let policy = Applied::to(windows.batch.then_some(Policy::Batch), None).context("sched_setscheduler")?;
+        let fork = |body: &mut dyn FnMut() -> i32| -> Result<Partner> {
+            if windows.followed {
+                tracer.expect_root();
+            }
+            let partner = Partner::fork(body)?;
+            if windows.followed {
+                tracer.follow_root()?;
+            }
+            Ok(partner)
+        };
+        let first = fork(&mut || {
+            // The byte.
+            let _ = write(&to_second, &[0]);
+            trip(&from_second, &to_second, true)
+        })?;
+        let second = fork(&mut || trip(&from_first, &to_first, false))?;
+        drop((policy, pinned));
+        tracer.detach();
+        let statuses = [ThreadStatus::open(first.pid(), first.pid())?, ThreadStatus::open(second.pid(), second.pid())?];
+        Ok(Pair { trips, statuses, _partners: [first, second] })
+    }
+
+    /// Looks on for so long.
+    fn window(&self, length: Duration) -> Result<Window> {
+        let before = self.look()?;
+        sleep(length);
+        let after = self.look()?;
+        let window = Window {
+            ns: after.ns - before.ns,
+            trips: after.trips - before.trips,
+            voluntary: after.voluntary - before.voluntary,
+            involuntary: after.involuntary - before.involuntary,
+        };
+        ensure!(window.trips > 0 && window.switches() > 0, "two processes that hand a byte to and fro made no switch");
+        Ok(window)
+    }
+
+    fn look(&self) -> Result<Window> {
+        let (ns, trips) = (monotonic_ns(), self.trips.load(Ordering::Relaxed));
+        let [first, second] = [self.statuses[0].read()?, self.statuses[1].read()?];
+        let (voluntary, involuntary) = (first.voluntary + second.voluntary, first.involuntary + second.involuntary);
+        Ok(Window { ns, trips, voluntary, involuntary })
+    }
+}

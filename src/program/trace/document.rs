@@ -1,0 +1,301 @@
+//! `ctxprof.trace/1`: why a program's threads left the CPU.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bpf::layout::WakerKind;
+use crate::program::trace::Traced;
+use crate::program::trace::collect::{Group, GroupKey, Waker};
+use crate::program::trace::cost::Cost;
+use crate::program::trace::reason::Reason;
+use crate::record::Document;
+use crate::sample::watched::{Program, ProgramEnd, Tracer, Watched};
+use crate::sched::tally::{Row, Spread};
+use crate::summary::{Estimate, Warning};
+
+pub const SCHEMA: &str = "ctxprof.trace/1";
+
+pub type TraceDocument = Document<TraceSettings, TraceBody>;
+
+/// What `trace` was asked to do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TraceSettings {
+    pub command: Vec<String>,
+    /// As whom the command was run, where not as the caller.
+    pub user: Option<String>,
+    pub per_thread: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TraceBody {
+    pub program: Program,
+    pub ended: ProgramEnd,
+    pub elapsed_ns: u64,
+    pub totals: Totals,
+    /// Most switches first.
+    pub reasons: Vec<ReasonRow>,
+    /// Likewise.
+    pub threads: Vec<ThreadRow>,
+    pub tracing: TracingRecord,
+}
+
+/// Of the program and all that came from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    /// That were seen.
+    pub switches: u64,
+    pub accounted: Accounted,
+    /// Waiting on run queues that was seen.
+    pub run_queue_ns: u64,
+    pub threads: u64,
+    pub ended_threads: u64,
+    /// Ended threads whose switches or run-queue time, as they were seen, differ from the kernel's.
+    pub differing_threads: u64,
+    /// How long threads ran without a switch.
+    pub run_slices: Quantiles,
+}
+
+/// The kernel's accounting of the same threads, since each is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accounted {
+    pub voluntary_switches: u64,
+    pub involuntary_switches: u64,
+    pub on_cpu_ns: u64,
+    pub run_queue_ns: u64,
+}
+
+impl Accounted {
+    pub fn switches(&self) -> u64 {
+        self.voluntary_switches + self.involuntary_switches
+    }
+}
+
+/// Switches of one reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReasonRow {
+    pub reason: String,
+    pub switches: u64,
+    /// Of them, by the kernel's own count.
+    pub voluntary: u64,
+    pub share: f64,
+    /// Off the CPU in all, the run queue included, as far as absences are over.
+    pub off_cpu_ns: u64,
+    pub run_queue_ns: u64,
+    /// From the waking until the thread was on a run queue, of those that were woken onto an idle CPU.
+    pub wakeup: Quantiles,
+    /// From there until it ran; of what was preempted, the whole absence.
+    pub run_queue: Quantiles,
+    /// Absences that somebody ended, and who ended most of them.
+    pub woken: u64,
+    pub wakers: Vec<WakerRow>,
+}
+
+/// Who ended absences.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WakerRow {
+    /// `thread`, `itself`, `interrupt`, `soft-interrupt` or `unknown`.
+    pub kind: String,
+    /// The thread's; of an interrupt, none.
+    pub name: Option<String>,
+    pub wakings: u64,
+}
+
+/// How long something took; null where too few are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quantiles {
+    pub count: u64,
+    pub p50_ns: Option<u64>,
+    pub p99_ns: Option<u64>,
+}
+
+/// Threads of one name, or one of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThreadRow {
+    pub thread: String,
+    pub pid: Option<u32>,
+    pub tid: Option<u32>,
+    pub threads: u64,
+    pub switches: u64,
+    pub run_queue_ns: u64,
+    pub accounted: Accounted,
+    pub differing_threads: u64,
+    /// Switches by reason, as far as they were recorded.
+    pub reasons: BTreeMap<String, u64>,
+}
+
+/// What the tracing took, and how well it saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TracingRecord {
+    /// `bpf`.
+    pub backend: String,
+    pub records: u64,
+    /// Switches without a reason: there was no room for the record.
+    pub records_lost: u64,
+    /// Absences whose beginning was not seen, as of a thread that calls exec and is not the first of its process.
+    pub beginnings_missed: u64,
+    /// Absences that went on when nothing more was seen.
+    pub unfinished: u64,
+    /// Threads that could not be followed: there were too many at once.
+    pub threads_not_followed: u64,
+    /// What it takes a switch, measured on a ping-pong of two processes after the program's end.
+    pub cost: Option<CostRecord>,
+    pub no_cost: Option<String>,
+    /// CPU time of ctxprof meanwhile.
+    pub own_cpu_ns: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CostRecord {
+    pub ns_per_switch: Estimate,
+    pub wakings_per_switch: f64,
+    /// Of the CPU time of the traced program, so many switches at so much each.
+    pub share_of_cpu: Option<f64>,
+}
+
+/// Wakers that a row names.
+const MOST_WAKERS: usize = 3;
+/// Fewer have no p99: it would be the longest.
+const FEWEST_FOR_P99: u64 = 100;
+
+/// Works out what was seen.
+pub fn body(traced: &Traced, cost: Result<Cost, String>) -> (TraceBody, Vec<Warning>) {
+    let Traced { watched, collected, records_lost, unfollowed } = traced;
+    let total = &collected.total;
+    let recorded: u64 = collected.tally.rows().iter().map(|(_, row)| row.switches()).sum();
+    let row = |(reason, row): (Reason, &Row<Waker>)| reason_row(reason, row, recorded);
+    let mut threads: Vec<ThreadRow> = collected.groups.iter().map(thread_row).collect();
+    threads.sort_by_key(|row| std::cmp::Reverse(row.switches));
+    let (cost, no_cost) = match cost {
+        Ok(cost) => (Some(cost_record(&cost, total)), None),
+        Err(reason) => (None, Some(reason)),
+    };
+    let body = TraceBody {
+        program: watched.program.clone(),
+        ended: watched.ended,
+        elapsed_ns: watched.elapsed.as_nanos() as u64,
+        totals: Totals {
+            switches: total.switches,
+            accounted: accounted(total),
+            run_queue_ns: total.queue_ns,
+            threads: total.threads,
+            ended_threads: total.ended,
+            differing_threads: total.differing,
+            run_slices: quantiles(&collected.slices),
+        },
+        reasons: collected.tally.rows().into_iter().map(row).collect(),
+        threads,
+        tracing: TracingRecord {
+            backend: "bpf".to_string(),
+            records: collected.records,
+            records_lost: *records_lost,
+            beginnings_missed: total.missed,
+            unfinished: total.unfinished,
+            threads_not_followed: *unfollowed,
+            cost,
+            no_cost,
+            own_cpu_ns: watched.own_cpu.as_nanos() as u64,
+        },
+    };
+    let warnings = warnings(&body, watched);
+    (body, warnings)
+}
+
+fn reason_row(reason: Reason, row: &Row<Waker>, recorded: u64) -> ReasonRow {
+    let waker = |(waker, wakings): (Waker, u64)| {
+        let (kind, is_thread) = match waker.kind {
+            WakerKind::Thread => ("thread", true),
+            WakerKind::Itself => ("itself", true),
+            WakerKind::Interrupt => ("interrupt", false),
+            WakerKind::SoftInterrupt => ("soft-interrupt", false),
+            WakerKind::Unknown | WakerKind::None => ("unknown", true),
+        };
+        WakerRow { kind: kind.to_string(), name: is_thread.then(|| waker.name.text()), wakings }
+    };
+    ReasonRow {
+        reason: reason.to_string(),
+        switches: row.switches(),
+        voluntary: row.voluntary,
+        share: row.switches() as f64 / recorded.max(1) as f64,
+        off_cpu_ns: row.off_ns,
+        run_queue_ns: row.queue_ns,
+        wakeup: quantiles(&row.wakeup),
+        run_queue: quantiles(&row.queue),
+        woken: row.woken,
+        wakers: row.wakers().into_iter().take(MOST_WAKERS).map(waker).collect(),
+    }
+}
+
+fn thread_row((key, group): (&GroupKey, &Group)) -> ThreadRow {
+    let (pid, tid) = key.ids.unzip();
+    ThreadRow {
+        thread: key.name.clone(),
+        pid,
+        tid,
+        threads: group.threads,
+        switches: group.switches,
+        run_queue_ns: group.queue_ns,
+        accounted: accounted(group),
+        differing_threads: group.differing,
+        reasons: group.reasons.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
+    }
+}
+
+fn accounted(group: &Group) -> Accounted {
+    Accounted {
+        voluntary_switches: group.voluntary,
+        involuntary_switches: group.involuntary,
+        on_cpu_ns: group.cpu_ns,
+        run_queue_ns: group.run_delay_ns,
+    }
+}
+
+fn quantiles(spread: &Spread) -> Quantiles {
+    let count = spread.count();
+    let p99_ns = spread.quantile(0.99).filter(|_| count >= FEWEST_FOR_P99);
+    Quantiles { count, p50_ns: spread.quantile(0.5), p99_ns }
+}
+
+fn cost_record(cost: &Cost, total: &Group) -> CostRecord {
+    let spent_ns = cost.ns_per_switch.median * total.switches as f64;
+    CostRecord {
+        ns_per_switch: cost.ns_per_switch,
+        wakings_per_switch: cost.wakings_per_switch,
+        share_of_cpu: (total.cpu_ns > 0).then(|| spent_ns / total.cpu_ns as f64),
+    }
+}
+
+/// What to know before believing the figures.
+fn warnings(body: &TraceBody, watched: &Watched) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let tracing = &body.tracing;
+    if tracing.records_lost > 0 {
+        let message = format!(
+            "{} records were lost, since ctxprof did not get a CPU in time: so many switches are in no row; all totals have them",
+            tracing.records_lost
+        );
+        warnings.push(Warning::new("records-lost", message));
+    }
+    if tracing.threads_not_followed > 0 {
+        let message = format!(
+            "{} threads were not followed, as more than 32,767 were alive at once: they and what came from them are missing",
+            tracing.threads_not_followed
+        );
+        warnings.push(Warning::new("threads-not-followed", message));
+    }
+    if let Some(Tracer { name, pid, of_program }) = &watched.doubts.tracer {
+        let (name, whom) = (name.replace(char::is_control, "?"), if *of_program { "it" } else { "ctxprof" });
+        let message = format!(
+            "{whom} was traced by {name} ({pid}), which stops it at system calls or signals: every stop is a switch more"
+        );
+        warnings.push(Warning::new("traced", message));
+    }
+    if body.totals.threads > body.totals.ended_threads {
+        let message = format!(
+            "{} threads were still running at the end; traced up to then",
+            body.totals.threads - body.totals.ended_threads
+        );
+        warnings.push(Warning::new("left-running", message));
+    }
+    warnings
+}

@@ -1,0 +1,97 @@
+//! `trace`: why a program's threads leave the CPU, and who has them come back.
+//!
+//! ```text
+//! load ─ attach ─ fork ─ exec ─ the program runs ────────────── ends ─ detach ─ what tracing cost, measured ─ document
+//!                                 └ every 20 ms: rings emptied ┘
+//! ```
+
+mod calls;
+mod collect;
+pub mod cost;
+pub mod document;
+pub mod reason;
+mod view;
+
+use std::env;
+
+use anyhow::Result;
+
+use crate::bpf::tracer::{Programs, Tracer};
+use crate::program::trace::collect::Collected;
+use crate::sample::watched::Watched;
+use crate::watch::{self, Follower, Told, WatchPlan};
+
+/// What was seen of a program.
+#[derive(Debug)]
+pub struct Traced {
+    pub watched: Watched,
+    pub(crate) collected: Collected,
+    pub records_lost: u64,
+    /// Threads for which there was no place.
+    pub unfollowed: u64,
+}
+
+impl Traced {
+    /// Returns how many switches were seen.
+    pub fn switches(&self) -> u64 {
+        self.collected.total.switches
+    }
+}
+
+/// Makes the buffers of records so small that records are lost: for tests.
+const SMALL_BUFFER: &str = "CTXPROF_TEST_RECORD_BUFFER";
+
+/// Returns a tracer that is loaded and not yet attached.
+///
+/// # Errors
+/// Those of [`Tracer::load`].
+pub fn load(programs: Programs) -> Result<Tracer> {
+    let record_bytes = env::var(SMALL_BUFFER).ok().and_then(|bytes| bytes.parse().ok());
+    calls::with_numbers(|numbers| Tracer::load(programs, numbers, record_bytes))
+}
+
+/// Runs a program to its end, with every switch of its threads recorded. `each_thread` is to be told by itself.
+///
+/// # Errors
+/// Those of [`watch::run`]; the tracer cannot be attached.
+pub fn run(tracer: &mut Tracer, plan: &WatchPlan<'_>, each_thread: bool, tell: &mut dyn FnMut(Told)) -> Result<Traced> {
+    let mut following = Following { tracer, collected: Collected::new(each_thread) };
+    let watched = watch::run_with(plan, Some(&mut following), tell);
+    following.tracer.detach();
+    let watched = watched?;
+    following.empty(true);
+    let Following { tracer, mut collected } = following;
+    for thread in tracer.alive() {
+        collected.thread(&thread);
+    }
+    Ok(Traced { watched, collected, records_lost: tracer.lost(), unfollowed: tracer.unfollowed() })
+}
+
+/// A tracer at work.
+struct Following<'t> {
+    tracer: &'t mut Tracer,
+    collected: Collected,
+}
+
+impl Following<'_> {
+    fn empty(&mut self, all: bool) {
+        let Following { tracer, collected } = self;
+        tracer.drain(all, &mut |step| collected.step(step));
+    }
+}
+
+impl Follower for Following<'_> {
+    fn before_fork(&mut self) -> Result<()> {
+        self.tracer.attach()?;
+        self.tracer.expect_root();
+        Ok(())
+    }
+
+    fn before_exec(&mut self) -> Result<()> {
+        self.tracer.follow_root()
+    }
+
+    fn follow(&mut self) {
+        self.empty(false);
+    }
+}

@@ -1,0 +1,218 @@
+//! What people see of a trace, and what machines collect of it.
+
+use std::slice;
+
+use anyhow::{Context, Result};
+
+use crate::program::trace::document::{ReasonRow, ThreadRow, TraceDocument};
+use crate::render::metrics::{self, Labels, Metrics, Quantity};
+use crate::render::view::{Align, Cell, Column, Table, View};
+use crate::render::{Report, conditions};
+use crate::sample::watched::ProgramEnd;
+use crate::summary::Estimate;
+use crate::sys::signal::SignalNumber;
+use crate::unit::{Count, Share, Span};
+
+impl Report for TraceDocument {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::of(self);
+        metrics
+            .rows(slice::from_ref(self), metrics::command)
+            .figure("trace_elapsed", Quantity::Nanoseconds, "How long the program was traced", |document| {
+                Some(document.body.elapsed_ns as f64)
+            })
+            .figure("trace_switches", Quantity::Count, "Context switches that were seen", |document| {
+                Some(document.body.totals.switches as f64)
+            })
+            .figure(
+                "trace_accounted_switches",
+                Quantity::Count,
+                "Context switches in the accounting of the kernel",
+                |document| Some(document.body.totals.accounted.switches() as f64),
+            )
+            .figure("trace_records_lost", Quantity::Count, "Switches without a reason", |document| {
+                Some(document.body.tracing.records_lost as f64)
+            })
+            .figure("trace_on_cpu", Quantity::Nanoseconds, "CPU time of all threads", |document| {
+                Some(document.body.totals.accounted.on_cpu_ns as f64)
+            })
+            .figure("trace_run_queue", Quantity::Nanoseconds, "How long threads waited on run queues", |document| {
+                Some(document.body.totals.accounted.run_queue_ns as f64)
+            })
+            .estimate("trace_cost", Quantity::Nanoseconds, "What tracing takes a switch on this host", |document| {
+                Some(document.body.tracing.cost?.ns_per_switch)
+            });
+        metrics
+            .rows(&self.body.reasons, |row: &ReasonRow| -> Labels { vec![("reason", row.reason.clone())] })
+            .figure("trace_reason_switches", Quantity::Count, "Switches of this reason", |row| {
+                Some(row.switches as f64)
+            })
+            .figure("trace_reason_off_cpu", Quantity::Nanoseconds, "Time off the CPU for this reason", |row| {
+                Some(row.off_cpu_ns as f64)
+            });
+        metrics.rows(&self.body.reasons, |row: &ReasonRow| -> Labels { vec![("reason", row.reason.clone())] }).samples(
+            "trace_reason_wait",
+            Quantity::Nanoseconds,
+            "Quantiles of run-queue and wake-up latency",
+            quantiles,
+        );
+        metrics
+    }
+
+    fn view(&self, wide: bool) -> View {
+        let notes = [Some(self.accounting()), self.cost_sentence(), Some(EXPLANATION.to_string())];
+        let threads = wide.then(|| thread_table(&self.body.threads));
+        View {
+            heading: vec![self.heading()],
+            conditions: conditions::of(self),
+            tables: std::iter::once(reason_table(&self.body.reasons)).chain(threads).collect(),
+            pictures: Vec::new(),
+            notes: notes.into_iter().flatten().collect(),
+            warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
+        }
+    }
+}
+
+const EXPLANATION: &str = "off CPU: from leaving the CPU until running again. wake-up: from the waking until on a run queue, of threads woken onto an idle CPU; run queue: from there until running; of preempted threads, all of it.";
+
+impl TraceDocument {
+    fn heading(&self) -> String {
+        let body = &self.body;
+        let ended = match body.ended {
+            ProgramEnd::Exited(code) => format!("exited with {code} after"),
+            ProgramEnd::Killed(signal) => format!("was killed by {} after", SignalNumber(signal)),
+            ProgramEnd::Gone => "ended; traced for".to_string(),
+            ProgramEnd::GoesOn => "goes on; traced for".to_string(),
+        };
+        format!("{}: {ended} {}", self.settings.command.join(" "), Span(body.elapsed_ns as f64))
+    }
+
+    /// Whether what was seen is all that there was.
+    fn accounting(&self) -> String {
+        let (totals, tracing) = (&self.body.totals, &self.body.tracing);
+        let lost = match tracing.records_lost {
+            0 => "none lost".to_string(),
+            lost => format!("{lost} lost"),
+        };
+        let differing = match totals.differing_threads {
+            0 => String::new(),
+            threads => format!(" {threads} of {} threads differ.", totals.threads),
+        };
+        format!(
+            "{} switches counted, {} in the kernel's accounting; {} records, {lost}.{differing}",
+            totals.switches,
+            totals.accounted.switches(),
+            tracing.records,
+        )
+    }
+
+    fn cost_sentence(&self) -> Option<String> {
+        let tracing = &self.body.tracing;
+        match (&tracing.cost, &tracing.no_cost) {
+            (Some(cost), _) => {
+                let share = cost
+                    .share_of_cpu
+                    .map_or(String::new(), |share| format!(", {} of the program's CPU time", Share(share)));
+                let Estimate { median, low, high } = cost.ns_per_switch;
+                let ends = low.zip(high).map_or(String::new(), |(low, high)| format!(" [{low:.0}, {high:.0}]"));
+                Some(format!(
+                    "Tracing cost: {median:.0}{ends} ns a switch{share} (measured on a ping-pong with {} wakings a switch).",
+                    Count(cost.wakings_per_switch)
+                ))
+            }
+            (None, Some(reason)) => Some(format!("Tracing cost: not measured ({reason}).")),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The quantiles of a row that are known.
+fn quantiles(row: &ReasonRow) -> Vec<(Labels, f64)> {
+    let of = |wait: &str, quantile: &str, ns: Option<u64>| {
+        let labels: Labels = vec![("wait", wait.to_string()), ("quantile", quantile.to_string())];
+        ns.map(|ns| (labels, ns as f64))
+    };
+    let all = [
+        of("wakeup", "0.5", row.wakeup.p50_ns),
+        of("wakeup", "0.99", row.wakeup.p99_ns),
+        of("run_queue", "0.5", row.run_queue.p50_ns),
+        of("run_queue", "0.99", row.run_queue.p99_ns),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn reason_table(rows: &[ReasonRow]) -> Table {
+    let columns = vec![
+        column("reason", &["reason"], 0),
+        column("switches", &["switches"], 0),
+        column("share", &["share"], 1),
+        column("voluntary", &["voluntary"], 5),
+        column("off_cpu_ns", &["off CPU"], 0),
+        column("wakeup_p50_ns", &["wake-up", "p50"], 3),
+        column("run_queue_p50_ns", &["run queue", "p50"], 2),
+        column("run_queue_p99_ns", &["run queue", "p99"], 2),
+        column("top_waker", &["top waker"], 4),
+    ];
+    let row = |row: &ReasonRow| {
+        let count = |count: u64| Cell::Number { value: count as f64, text: count.to_string() };
+        let span = |ns: Option<u64>| Cell::number(ns.map(|ns| ns as f64), |ns| Span(ns).to_string());
+        vec![
+            Cell::text(&row.reason),
+            count(row.switches),
+            Cell::number(Some(row.share), |share| Share(share).to_string()),
+            count(row.voluntary),
+            span(Some(row.off_cpu_ns).filter(|&ns| ns > 0)),
+            span(row.wakeup.p50_ns),
+            span(row.run_queue.p50_ns),
+            span(row.run_queue.p99_ns),
+            top_waker(row),
+        ]
+    };
+    Table { title: "Why threads left the CPU", columns, rows: rows.iter().map(row).collect() }
+}
+
+fn top_waker(row: &ReasonRow) -> Cell {
+    let Some(top) = row.wakers.first() else { return Cell::Absent };
+    let name = match (top.kind.as_str(), &top.name) {
+        ("thread", Some(name)) => name.clone(),
+        ("unknown", Some(name)) => format!("{name}?"),
+        (kind, _) => kind.replace('-', " "),
+    };
+    Cell::text(format!("{name} {}", Share(top.wakings as f64 / row.woken.max(1) as f64)))
+}
+
+fn thread_table(rows: &[ThreadRow]) -> Table {
+    let columns = vec![
+        column("thread", &["thread"], 0),
+        column("threads", &["threads"], 1),
+        column("switches", &["switches"], 0),
+        column("on_cpu_ns", &["on CPU"], 0),
+        column("run_queue_ns", &["run queue"], 0),
+        column("top_reason", &["top reason"], 0),
+    ];
+    let row = |row: &ThreadRow| {
+        let count = |count: u64| Cell::Number { value: count as f64, text: count.to_string() };
+        let span = |ns: u64| Cell::number(Some(ns as f64), |ns| Span(ns).to_string());
+        let id = row.tid.map_or(String::new(), |tid| format!(" {tid}"));
+        let top = row.reasons.iter().max_by_key(|(_, count)| **count);
+        vec![
+            Cell::text(format!("{}{id}", row.thread)),
+            count(row.threads),
+            count(row.switches),
+            span(row.accounted.on_cpu_ns),
+            span(row.accounted.run_queue_ns),
+            top.map_or(Cell::Absent, |(reason, count)| Cell::text(format!("{reason} {count}"))),
+        ]
+    };
+    Table { title: "Switches by thread", columns, rows: rows.iter().map(row).collect() }
+}
+
+fn column(key: &'static str, heading: &[&str], expendable: u8) -> Column {
+    let align =
+        if matches!(key, "reason" | "top_waker" | "thread" | "top_reason") { Align::Left } else { Align::Right };
+    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
+}
