@@ -6,6 +6,7 @@
  *   sched_waking         notes who wakes it, and when
  *   sched_switch         it leaves: why is noted; it comes back: the record
  *   sched_process_exec   its number may have changed
+ *   sched_process_free   it has ended, if its last switch was not seen
  *
  * A thread is known by its number: slot_of has its slot, states what is known of it. Counts and waits are the kernel's own, from the
  * task. Nothing here allocates, locks or waits.
@@ -416,16 +417,20 @@ static inline_always void write_record(struct thread *thread, u64 at, u64 off_ns
 		__sync_fetch_and_add(&ring->head, 1);
 }
 
-static inline_always void leave(struct thread *thread, struct task_struct *task, struct task_struct *next, int preempt, u32 state,
-				u64 now)
+static inline_always void copy_accounting(struct thread *thread, struct task_struct *task)
 {
-	u64 voluntary = task->nvcsw;
-	u16 left = voluntary != thread->voluntary ? LEFT_VOLUNTARILY : 0;
-	thread->switches++;
-	thread->voluntary = voluntary;
+	thread->voluntary = task->nvcsw;
 	thread->involuntary = task->nivcsw;
 	thread->delay = task->sched_info.run_delay;
 	thread->cpu_ns = task->se.sum_exec_runtime;
+}
+
+static inline_always void leave(struct thread *thread, struct task_struct *task, struct task_struct *next, int preempt, u32 state,
+				u64 now)
+{
+	u16 left = task->nvcsw != thread->voluntary ? LEFT_VOLUNTARILY : 0;
+	thread->switches++;
+	copy_accounting(thread, task);
 	thread->left_at = now;
 	thread->state = state;
 	thread->file = FILE_UNKNOWN;
@@ -528,13 +533,36 @@ int on_switch(u64 *context)
 	}
 	u32 state = has_state_argument ? (u32)context[3] : previous->__state;
 	u64 now = previous->se.cfs_rq->rq->clock;
-	if (leaving && !leaving->waits && leaving->ran) {
+	/* Of a thread that was not seen to come, all the kernel's accounting is the program's, but of the first one's. */
+	if (leaving && !leaving->waits && (leaving->ran || !leaving->is_root)) {
+		leaving->ran = 1;
 		leave(leaving, previous, next, context[0] & 1, state, now);
 		if (state & TASK_DEAD)
 			end(leaving, previous, now);
 	}
 	if (coming && !coming->waits)
 		come_back(coming, next, previous, now);
+	return 0;
+}
+
+/* A task that has made its last switch: where that was not seen, this is the end. */
+SEC("tp_btf/sched_process_free")
+int on_free(u64 *context)
+{
+	struct task_struct *task = (void *)context[0];
+	struct thread *thread = followed(task);
+	struct control *shared = controls();
+	u32 pid = task->pid;
+	u32 *slot = map_element(&slot_of, &pid);
+	if (!thread || !shared || !slot || thread->waits)
+		return 0;
+	copy_accounting(thread, task);
+	copy_name(thread->name, task);
+	thread->ran = 1;
+	thread->left_at = 0;
+	thread->ended = 1;
+	*slot = 0;
+	hand_over(shared, thread->slot);
 	return 0;
 }
 

@@ -52,7 +52,8 @@ pub enum Step<'s> {
 }
 
 /// Programs of the object and the tracepoints that each is for.
-const FOLLOWING: [(&str, &str); 4] = [
+const FOLLOWING: [(&str, &str); 5] = [
+    ("on_free", "sched_process_free"),
     ("on_exec", "sched_process_exec"),
     ("on_waking", "sched_waking"),
     ("on_switch", "sched_switch"),

@@ -36,4 +36,5 @@ mod stats;
 mod stops;
 mod support;
 mod sweeps;
+mod traces;
 mod workloads;

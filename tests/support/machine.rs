@@ -36,6 +36,8 @@ pub enum Ability {
     UserNamespaces,
     /// Process 2 is the kernel's: these are the machine's own process IDs.
     HostPids,
+    /// BPF programs can be attached to the scheduler, with the kernel's own types.
+    Bpf,
     /// Two CPUs that may be used.
     TwoCpus,
     /// `vm.max_map_count` is low enough to be reached.
@@ -56,7 +58,7 @@ struct Row {
     probe: fn() -> Result<(), String>,
 }
 
-const ABILITIES: [Row; 16] = [
+const ABILITIES: [Row; 17] = [
     Row { ability: Ability::Root, name: "root", probe: root },
     Row { ability: Ability::Perf, name: "perf", probe: perf },
     Row { ability: Ability::Paranoid, name: "paranoid", probe: paranoid },
@@ -64,6 +66,7 @@ const ABILITIES: [Row; 16] = [
     Row { ability: Ability::Tracefs, name: "tracefs", probe: tracefs },
     Row { ability: Ability::UserNamespaces, name: "user-namespaces", probe: user_namespaces },
     Row { ability: Ability::HostPids, name: "host-pids", probe: host_pids },
+    Row { ability: Ability::Bpf, name: "bpf", probe: bpf },
     Row { ability: Ability::TwoCpus, name: "two-cpus", probe: two_cpus },
     Row { ability: Ability::MappingLimit, name: "mapping-limit", probe: mapping_limit },
     Row { ability: Ability::CgroupPids, name: "cgroup-pids", probe: || cgroup("pids") },
@@ -202,6 +205,16 @@ fn user_namespaces() -> Result<(), String> {
 fn host_pids() -> Result<(), String> {
     let name = fs::read_to_string("/proc/2/comm").unwrap_or_default();
     if name.trim() == "kthreadd" { Ok(()) } else { Err(format!("process 2 is {:?}", name.trim())) }
+}
+
+/// The kernel lists loaded programs to those only who may load some; where that is a capability in a namespace, it does not.
+fn bpf() -> Result<(), String> {
+    let types = "/sys/kernel/btf/vmlinux";
+    fs::metadata(types).map_err(|error| format!("{types}: {error}"))?;
+    match aya::programs::loaded_programs().next() {
+        Some(Err(error)) => Err(format!("bpf: {error}")),
+        None | Some(Ok(_)) => Ok(()),
+    }
 }
 
 fn two_cpus() -> Result<(), String> {

@@ -276,6 +276,13 @@ fn warnings(body: &TraceBody, watched: &Watched) -> Vec<Warning> {
         );
         warnings.push(Warning::new("records-lost", message));
     }
+    let unseen = body.totals.accounted.switches().saturating_sub(body.totals.switches);
+    if unseen > 0 {
+        let message = format!(
+            "{unseen} switches were not seen, as where somebody else attaches to the scheduler's tracepoints or detaches meanwhile (perf): they are in the kernel's accounting, and in no row"
+        );
+        warnings.push(Warning::new("switches-unseen", message));
+    }
     if tracing.threads_not_followed > 0 {
         let message = format!(
             "{} threads were not followed, as more than 32,767 were alive at once: they and what came from them are missing",

@@ -13,12 +13,14 @@ pub mod reason;
 mod view;
 
 use std::env;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use crate::bpf::tracer::{Programs, Tracer};
 use crate::program::trace::collect::Collected;
-use crate::sample::watched::Watched;
+use crate::sample::watched::{ProgramEnd, Watched};
 use crate::watch::{self, Follower, Told, WatchPlan};
 
 /// What was seen of a program.
@@ -57,6 +59,12 @@ pub fn load(programs: Programs) -> Result<Tracer> {
 pub fn run(tracer: &mut Tracer, plan: &WatchPlan<'_>, each_thread: bool, tell: &mut dyn FnMut(Told)) -> Result<Traced> {
     let mut following = Following { tracer, collected: Collected::new(each_thread) };
     let watched = watch::run_with(plan, Some(&mut following), tell);
+    let all_has_ended = watched
+        .as_ref()
+        .is_ok_and(|watched| !matches!(watched.ended, ProgramEnd::GoesOn) && watched.doubts.left_running.is_empty());
+    if all_has_ended {
+        following.wait_for_the_last();
+    }
     following.tracer.detach();
     let watched = watched?;
     following.empty(true);
@@ -73,7 +81,22 @@ struct Following<'t> {
     collected: Collected,
 }
 
+/// How long the kernel may take to free a task whose last switch was not seen.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 impl Following<'_> {
+    /// Waits until every thread is known to have ended, for a while.
+    fn wait_for_the_last(&mut self) {
+        let begun = Instant::now();
+        loop {
+            self.empty(false);
+            if self.tracer.alive().is_empty() || begun.elapsed() > PATIENCE {
+                return;
+            }
+            sleep(Duration::from_millis(5));
+        }
+    }
+
     fn empty(&mut self, all: bool) {
         let Following { tracer, collected } = self;
         tracer.drain(all, &mut |step| collected.step(step));
