@@ -417,6 +417,35 @@ static inline_always void write_record(struct thread *thread, u64 at, u64 off_ns
 		__sync_fetch_and_add(&ring->head, 1);
 }
 
+/* A thread is on a CPU since `at`; until then it had waited for one for so long in all. */
+static inline_always void arrive(struct thread *thread, struct task_struct *task, u64 at, u64 delay, int was_idle)
+{
+	if (!thread->ran) {
+		thread->ran = 1;
+		if (thread->is_root) {
+			thread->delay_before = task->sched_info.run_delay;
+			thread->voluntary = thread->voluntary_before = task->nvcsw;
+			thread->involuntary = thread->involuntary_before = task->nivcsw;
+			thread->cpu_ns = thread->cpu_before_ns = task->se.sum_exec_runtime;
+		}
+		thread->queue_ns = thread->first_queue_ns = delay - thread->delay_before;
+	} else {
+		u64 off_ns = at > thread->left_at ? at - thread->left_at : 0;
+		u64 queue_ns = delay - thread->delay;
+		u32 wakeup_ns = NOT_MEASURED;
+		if (was_idle && thread->woken_at && thread->state) {
+			/* Reading this clock takes long, and only an idle CPU has to be roused first. */
+			u64 since = ktime_ns() - thread->woken_at;
+			u64 before_queue = since > queue_ns ? since - queue_ns : 0;
+			wakeup_ns = before_queue < NOT_MEASURED ? before_queue : NOT_MEASURED - 1;
+		}
+		thread->queue_ns += queue_ns;
+		write_record(thread, at, off_ns, queue_ns, wakeup_ns);
+	}
+	thread->left_at = 0;
+	thread->woken_at = 0;
+}
+
 static inline_always void copy_accounting(struct thread *thread, struct task_struct *task)
 {
 	thread->voluntary = task->nvcsw;
@@ -428,6 +457,9 @@ static inline_always void copy_accounting(struct thread *thread, struct task_str
 static inline_always void leave(struct thread *thread, struct task_struct *task, struct task_struct *next, int preempt, u32 state,
 				u64 now)
 {
+	if (thread->left_at || !thread->ran)
+		/* It was not seen to come back. When it did, and after how long a wait, is in the kernel's accounting. */
+		arrive(thread, task, task->sched_info.last_arrival, task->sched_info.run_delay, 0);
 	u16 left = task->nvcsw != thread->voluntary ? LEFT_VOLUNTARILY : 0;
 	thread->switches++;
 	copy_accounting(thread, task);
@@ -489,35 +521,13 @@ static inline_always void end(struct thread *thread, struct task_struct *task, u
 
 static inline_always void come_back(struct thread *thread, struct task_struct *task, struct task_struct *previous, u64 now)
 {
-	u64 queued = task->sched_info.last_queued, delay = task->sched_info.run_delay;
+	u64 queued = task->sched_info.last_queued;
 	/* The kernel adds this to run_delay right after the tracepoint, by the same clock. */
 	u64 pending = queued && queued < now ? now - queued : 0;
-	if (!thread->ran) {
-		thread->ran = 1;
-		if (thread->is_root) {
-			thread->delay_before = delay;
-			thread->voluntary = thread->voluntary_before = task->nvcsw;
-			thread->involuntary = thread->involuntary_before = task->nivcsw;
-			thread->cpu_ns = thread->cpu_before_ns = task->se.sum_exec_runtime;
-		}
-		thread->queue_ns = thread->first_queue_ns = delay - thread->delay_before + pending;
-	} else if (!thread->left_at) {
+	if (thread->ran && !thread->left_at)
 		thread->missed++;
-	} else {
-		u64 off_ns = now > thread->left_at ? now - thread->left_at : 0;
-		u64 queue_ns = delay - thread->delay + pending;
-		u32 wakeup_ns = NOT_MEASURED;
-		if (!previous->pid && thread->woken_at && thread->state) {
-			/* Reading this clock takes long, and only an idle CPU has to be roused first. */
-			u64 since = ktime_ns() - thread->woken_at;
-			u64 before_queue = since > queue_ns ? since - queue_ns : 0;
-			wakeup_ns = before_queue < NOT_MEASURED ? before_queue : NOT_MEASURED - 1;
-		}
-		thread->queue_ns += queue_ns;
-		write_record(thread, now, off_ns, queue_ns, wakeup_ns);
-	}
-	thread->left_at = 0;
-	thread->woken_at = 0;
+	else
+		arrive(thread, task, now, task->sched_info.run_delay + pending, !previous->pid);
 }
 
 SEC("tp_btf/sched_switch")
@@ -535,7 +545,6 @@ int on_switch(u64 *context)
 	u64 now = previous->se.cfs_rq->rq->clock;
 	/* Of a thread that was not seen to come, all the kernel's accounting is the program's, but of the first one's. */
 	if (leaving && !leaving->waits && (leaving->ran || !leaving->is_root)) {
-		leaving->ran = 1;
 		leave(leaving, previous, next, context[0] & 1, state, now);
 		if (state & TASK_DEAD)
 			end(leaving, previous, now);

@@ -9,6 +9,7 @@ mod host;
 mod other_tools;
 mod process;
 mod records;
+mod trace;
 
 /// A reader, or a family of readers of the same sort of bytes.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +35,8 @@ pub static TARGETS: &[Target] = &[
     Target { name: "host_tree", check: host::tree },
     Target { name: "ring_record", check: records::ring_record },
     Target { name: "recording", check: records::recording },
+    Target { name: "kernel_types", check: trace::kernel_types },
+    Target { name: "trace_records", check: trace::records },
 ];
 
 /// Holds what a target promises to these bytes.

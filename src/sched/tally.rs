@@ -88,9 +88,9 @@ impl<W: Copy + Ord + Hash> Row<W> {
 
     fn add(&mut self, summand: &Summand<W>) {
         *if summand.voluntary { &mut self.voluntary } else { &mut self.involuntary } += 1;
-        self.off_ns += summand.off_ns.unwrap_or(0);
+        self.off_ns = self.off_ns.saturating_add(summand.off_ns.unwrap_or(0));
         if let Some(ns) = summand.queue_ns {
-            self.queue_ns += ns;
+            self.queue_ns = self.queue_ns.saturating_add(ns);
             self.queue.record(ns);
         }
         if let Some(ns) = summand.wakeup_ns {

@@ -95,7 +95,7 @@ fn a_timer_is_an_interrupt_and_has_no_name() {
     assert_eq!((&top["kind"], &top["name"]), (&Value::from("interrupt"), &Value::Null), "{document}");
 }
 
-/// Switches of the kernel's accounting that were not seen, as while another test attaches to the same tracepoint.
+/// Switches of the kernel's accounting that the tracepoint did not show.
 fn unseen(document: &Value) -> u64 {
     accounted(document).saturating_sub(count(&document["totals"]["switches"]))
 }
@@ -150,7 +150,7 @@ fn lost_records_are_counted_and_no_total_lacks_them() {
         lost > 0 && rows(&document, "warnings").iter().any(|warning| warning["code"] == "records-lost"),
         "{document}"
     );
-    // Of what was not seen, while another test attaches to the same tracepoint, there may be two halves.
+    // Whose return or departure the tracepoint did not show may be without a record.
     assert!(shown + lost <= switches && switches - shown - lost <= switches / 100 + unseen(&document), "{document}");
     assert!(switches >= 20_000 && accounted(&document) >= switches, "{document}");
 }

@@ -279,7 +279,7 @@ fn warnings(body: &TraceBody, watched: &Watched) -> Vec<Warning> {
     let unseen = body.totals.accounted.switches().saturating_sub(body.totals.switches);
     if unseen > 0 {
         let message = format!(
-            "{unseen} switches were not seen, as where somebody else attaches to the scheduler's tracepoints or detaches meanwhile (perf): they are in the kernel's accounting, and in no row"
+            "the kernel's tracepoint did not show {unseen} switches: they are in the kernel's accounting, and in no row"
         );
         warnings.push(Warning::new("switches-unseen", message));
     }

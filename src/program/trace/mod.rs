@@ -6,7 +6,7 @@
 //! ```
 
 mod calls;
-mod collect;
+pub(crate) mod collect;
 pub mod cost;
 pub mod document;
 pub mod reason;

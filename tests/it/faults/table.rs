@@ -61,6 +61,7 @@ pub const PASSING: &[&str] = &["EINTR", "ENOBUFS"];
 
 pub const CALLS: &[Call] = &[
     call("perf_event_open", &["EACCES", "EMFILE", "ENOENT", "EBUSY", "EINVAL", "ENODEV", "ESRCH"]),
+    call("bpf", &["EPERM", "ENOMEM", "EINVAL", "EMFILE", "E2BIG"]),
     call("ioctl", &["EINVAL", "ENOMEM", "EIO"]),
     call("read", &["EIO", "EINTR", "ENOMEM"]),
     call("pread64", &["EIO"]),
@@ -171,6 +172,7 @@ pub const SUBJECTS: &[Subject] = &[
         )
     },
     Subject { failed: &[125, 126, 127], ..subject("stat pid", "stat --price none --for 0.1 -p 1", Whose::MainThreads) },
+    Subject { failed: &[125, 126, 127], ..subject("trace", "trace --no-cost -- sh -c true;true", Whose::MainThreads) },
     Subject { hides_go: true, ..subject("compare", "compare --rounds 1", Whose::MainThreads) },
     subject("list", "list", Whose::Everyones),
     // Not perf's and Go's own calls.
