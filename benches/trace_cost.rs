@@ -29,7 +29,10 @@ fn main() -> Result<ExitCode> {
     };
     for (batch, policy, most) in [(false, "", MOST_RATIO), (true, " under SCHED_BATCH", MOST_RATIO_BATCH)] {
         let cost_of = |programs: Programs, followed: bool| -> Result<Cost> {
-            let cost = measure(&mut load(programs)?, Windows { rounds, window: WINDOW, followed, batch })?;
+            let cost = measure(
+                &mut load(programs)?,
+                Windows { rounds, most_rounds: rounds, window: WINDOW, followed, batch },
+            )?;
             let what = match (programs, followed) {
                 (Programs::Empty, _) => "empty programs",
                 (_, true) => "traced",

@@ -1,5 +1,6 @@
 //! The object, loaded and attached: it follows a program from its first instruction, and is gone with this process.
 
+use std::error::Error;
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -288,9 +289,16 @@ fn array(ebpf: &mut Ebpf, name: &str) -> Result<MapData> {
     }
 }
 
-/// What went wrong, with all its causes, and the most likely reason where the kernel says no more than that.
-fn refused(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
-    anyhow::Error::from(error).context(what.to_string())
+/// What was tried and what the kernel answered, in a line: an error of aya's has those of its causes in its own words, and perhaps all that
+/// the verifier had to say.
+fn refused(what: &str, error: impl Error) -> anyhow::Error {
+    let mut cause: &dyn Error = &error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let (whole, cause) = (error.to_string(), cause.to_string());
+    let first = whole.lines().next().unwrap_or_default().trim_end_matches(": ");
+    if first.contains(&cause) { anyhow!("{what}: {first}") } else { anyhow!("{what}: {first}: {cause}") }
 }
 
 #[cfg(test)]

@@ -74,5 +74,7 @@ fn cost(arguments: &TraceArgs, traced: &Traced) -> Result<Cost, String> {
     }
     say_unless(arguments.quiet, "measuring what tracing costs here, for half a second");
     let measured = signal::catch_stops().and_then(|()| trace::load(Programs::Following));
-    measured.and_then(|mut tracer| cost::measure(&mut tracer, cost::AFTERWARDS)).map_err(|error| format!("{error:#}"))
+    let measured = measured.and_then(|mut tracer| cost::measure(&mut tracer, cost::AFTERWARDS));
+    let cost = measured.map_err(|error| format!("{error:#}"))?;
+    if cost::is_known(&cost.ns_per_switch) { Ok(cost) } else { Err("other work on this machine drowns it".to_string()) }
 }

@@ -121,7 +121,7 @@ fn the_program_has_its_streams_and_its_exit_code_and_the_report_goes_to_stderr()
 }
 
 #[test]
-fn what_tracing_costs_is_measured_on_this_host() {
+fn what_tracing_costs_is_measured_on_this_host_or_not_shown() {
     needs!(Bpf);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace.json");
@@ -129,7 +129,11 @@ fn what_tracing_costs_is_measured_on_this_host() {
     assert!(done.stderr.contains("measuring what tracing costs"), "{done:?}");
     let document: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let cost = &document["tracing"]["cost"];
-    assert!(cost["ns_per_switch"]["median"].is_f64() && cost["share_of_cpu"].is_f64(), "{document}");
+    if cost.is_null() {
+        assert_eq!(document["tracing"]["no_cost"], "other work on this machine drowns it", "{document}");
+        return;
+    }
+    assert!(cost["ns_per_switch"]["low"].as_f64().unwrap() > 0.0 && cost["share_of_cpu"].is_f64(), "{document}");
     let wakings = cost["wakings_per_switch"].as_f64().unwrap();
     assert!(wakings > 0.0 && wakings <= 1.0, "{cost}");
 }

@@ -39,6 +39,8 @@ pub struct Cost {
 #[derive(Debug, Clone, Copy)]
 pub struct Windows {
     pub rounds: usize,
+    /// As long as the cost is not known to the half of it, there are more rounds, up to so many.
+    pub most_rounds: usize,
     pub window: Duration,
     /// Whether the two processes are followed, or are somebody else's.
     pub followed: bool,
@@ -47,7 +49,8 @@ pub struct Windows {
 }
 
 /// What is measured after a program has ended.
-pub const AFTERWARDS: Windows = Windows { rounds: 9, window: Duration::from_millis(20), followed: true, batch: false };
+pub const AFTERWARDS: Windows =
+    Windows { rounds: 9, most_rounds: 45, window: Duration::from_millis(20), followed: true, batch: false };
 
 /// After attaching and detaching, which interrupts the ping-pong.
 const SETTLING: Duration = Duration::from_millis(3);
@@ -58,38 +61,43 @@ const SETTLING: Duration = Duration::from_millis(3);
 /// No process or pipe can be made, or the tracer cannot be attached.
 pub fn measure(tracer: &mut Tracer, windows: Windows) -> Result<Cost> {
     let pair = Pair::start(tracer, windows)?;
-    let mut seen: Vec<Window> = Vec::new();
-    for nth in 0..=2 * windows.rounds {
-        let is_on = nth % 2 == 1;
-        if is_on {
-            tracer.attach()?;
-        } else {
-            tracer.detach();
+    let mut seen = vec![pair.window(windows.window)?];
+    for round in 1..=windows.most_rounds {
+        tracer.attach()?;
+        seen.push(pair.settled_window(tracer, windows.window)?);
+        tracer.detach();
+        seen.push(pair.settled_window(tracer, windows.window)?);
+        if round >= windows.rounds && costs(&seen).is_some_and(|cost| is_known(&cost)) {
+            break;
         }
-        sleep(SETTLING);
-        seen.push(pair.window(windows.window)?);
-        // Nobody wants these records.
-        tracer.drain(true, &mut |_| {});
-    }
-    tracer.detach();
-    let mut costs = Vec::new();
-    let mut ratios = Vec::new();
-    for three in seen.windows(3).step_by(2) {
-        let [before, on, after] = three else { continue };
-        let off_ns = (before.ns_per_trip() + after.ns_per_trip()) / 2.0;
-        costs.push((on.ns_per_trip() - off_ns) / on.switches_per_trip());
-        ratios.push(on.ns_per_trip() / off_ns);
     }
     let on = || seen.iter().skip(1).step_by(2);
     let off = || seen.iter().step_by(2);
-    let sum = |of: fn(&Window) -> u64| on().map(of).sum::<u64>() as f64;
-    let untraced =
-        off().map(|window| window.ns).sum::<u64>() as f64 / off().map(Window::switches).sum::<u64>().max(1) as f64;
+    let switches =
+        |windows: &mut dyn Iterator<Item = &Window>| windows.map(Window::switches).sum::<u64>().max(1) as f64;
     Ok(Cost {
-        ns_per_switch: Estimate::over(costs).context("no window")?,
-        ratio: Estimate::over(ratios).context("no window")?,
-        wakings_per_switch: sum(|window| window.voluntary) / sum(Window::switches).max(1.0),
-        ns_per_switch_untraced: untraced,
+        ns_per_switch: costs(&seen).context("no window")?,
+        ratio: Estimate::over(triples(&seen).map(|(off_ns, on)| on.ns_per_trip() / off_ns)).context("no window")?,
+        wakings_per_switch: on().map(|window| window.voluntary).sum::<u64>() as f64 / switches(&mut on()),
+        ns_per_switch_untraced: off().map(|window| window.ns).sum::<u64>() as f64 / switches(&mut off()),
+    })
+}
+
+/// Whether an estimate says more than that there is other work on this machine.
+pub fn is_known(cost: &Estimate) -> bool {
+    cost.low.is_some_and(|low| low > 0.0) && cost.relative_half_width().is_some_and(|width| width < 0.5)
+}
+
+/// What a switch takes more in the windows in which the tracer was attached.
+fn costs(seen: &[Window]) -> Option<Estimate> {
+    Estimate::over(triples(seen).map(|(off_ns, on)| (on.ns_per_trip() - off_ns) / on.switches_per_trip()))
+}
+
+/// Each window with the tracer, and what a round trip took in the two beside it.
+fn triples(seen: &[Window]) -> impl Iterator<Item = (f64, &Window)> {
+    seen.windows(3).step_by(2).filter_map(|three| {
+        let [before, on, after] = three else { return None };
+        Some(((before.ns_per_trip() + after.ns_per_trip()) / 2.0, on))
     })
 }
 
@@ -164,6 +172,14 @@ impl Pair {
         tracer.detach();
         let statuses = [ThreadStatus::open(first.pid(), first.pid())?, ThreadStatus::open(second.pid(), second.pid())?];
         Ok(Pair { trips, statuses, _partners: [first, second] })
+    }
+
+    /// As [`Pair::window`], after the tracer has been attached or detached; nobody wants its records.
+    fn settled_window(&self, tracer: &mut Tracer, length: Duration) -> Result<Window> {
+        sleep(SETTLING);
+        let window = self.window(length);
+        tracer.drain(true, &mut |_| {});
+        window
     }
 
     /// Looks on for so long.
