@@ -7,20 +7,20 @@ use anyhow::Result;
 use crate::cli::{ColorChoice, ReportArgs};
 use crate::command::output::{deliver, say};
 use crate::command::sort;
-use crate::record::reader::{self, Saved};
+use crate::program::saved::{self, Saved};
+use crate::record::reader;
 use crate::record::store;
-use crate::render::report_of;
 
 pub(super) fn execute(arguments: &ReportArgs, color: ColorChoice) -> Result<()> {
     let path = match &arguments.file {
         Some(path) => path.clone(),
         None => newest()?,
     };
-    let mut saved = reader::read(&path)?;
-    if let Saved::Run(run) = &mut saved {
+    let mut saved = saved::read(&path)?;
+    if let Saved::Other(reader::Saved::Run(run)) = &mut saved {
         sort(run, arguments.sort);
     }
-    deliver(report_of(&saved), &arguments.output, color)
+    deliver(saved.report(), &arguments.output, color)
 }
 
 /// The run that was saved last, of this user's and of root's.

@@ -1,3 +1,4 @@
 //! A real program, followed from its first instruction to its end.
 
+pub mod saved;
 pub mod trace;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::program::trace::document::{self as trace, TraceDocument};
 use crate::record::compare::{self, CompareDocument};
 use crate::record::diff::{self, DiffDocument};
 use crate::record::doctor::{self, DoctorDocument};
@@ -34,7 +33,6 @@ pub enum Saved {
     List(Box<ListDocument>),
     Memory(Box<MemoryDocument>),
     Sweep(Box<SweepDocument>),
-    Trace(Box<TraceDocument>),
 }
 
 /// What a file holds.
@@ -42,6 +40,14 @@ pub enum Saved {
 /// # Errors
 /// The file cannot be read, is no JSON, or has a schema that this version does not read; each says where.
 pub fn read(path: &Path) -> Result<Saved> {
+    read_as(path, parse)
+}
+
+/// What a file holds, by a reader of its text.
+///
+/// # Errors
+/// The file cannot be read; those of the reader, with the file's name.
+pub fn read_as<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
     let bytes = text::read_bytes(path, MOST_BYTES, "any document of ctxprof's")?;
     text::decode(&bytes).and_then(parse).with_context(|| path.display().to_string())
 }
@@ -65,12 +71,33 @@ fn document_in(text: &str) -> &str {
 /// # Errors
 /// As [`read`], of the text.
 pub fn parse(text: &str) -> Result<Saved> {
-    #[derive(Deserialize)]
-    struct Header {
-        schema: String,
+    parse_beside(text, &[])
+}
+
+/// The start of every document.
+#[derive(Debug, Deserialize)]
+pub struct Header {
+    pub schema: String,
+}
+
+impl Header {
+    /// The document in a text, which may be a page, and its start.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn of(text: &str) -> Result<(Header, &str)> {
+        let text = document_in(text);
+        let header = serde_json::from_str(text).context("this is not a document that ctxprof wrote")?;
+        Ok((header, text))
     }
-    let text = document_in(text);
-    let header: Header = serde_json::from_str(text).context("this is not a document that ctxprof wrote")?;
+}
+
+/// As [`parse`], where there is another reader for documents of these schemas.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_beside(text: &str, others: &[&str]) -> Result<Saved> {
+    let (header, text) = Header::of(text)?;
     let damaged = || format!("a damaged {} document", header.schema);
     Ok(match header.schema.as_str() {
         run::SCHEMA => {
@@ -92,7 +119,6 @@ pub fn parse(text: &str) -> Result<Saved> {
         list::SCHEMA => Saved::List(serde_json::from_str(text).with_context(damaged)?),
         memory::SCHEMA => Saved::Memory(serde_json::from_str(text).with_context(damaged)?),
         sweep::SCHEMA => Saved::Sweep(serde_json::from_str(text).with_context(damaged)?),
-        trace::SCHEMA => Saved::Trace(serde_json::from_str(text).with_context(damaged)?),
         other => {
             let known = [
                 run::SCHEMA,
@@ -104,9 +130,8 @@ pub fn parse(text: &str) -> Result<Saved> {
                 list::SCHEMA,
                 memory::SCHEMA,
                 sweep::SCHEMA,
-                trace::SCHEMA,
             ];
-            bail!("the schema is {other:?}; this version shows {}", known.join(", "))
+            bail!("the schema is {other:?}; this version shows {}", [&known, others].concat().join(", "))
         }
     })
 }

@@ -61,7 +61,6 @@ pub fn report_of(saved: &Saved) -> &dyn Report {
         Saved::Memory(memory) => &**memory,
         Saved::Sweep(sweep) => &**sweep,
         Saved::Doctor(doctor) => &**doctor,
-        Saved::Trace(trace) => &**trace,
     }
 }
 
