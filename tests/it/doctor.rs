@@ -10,7 +10,7 @@ use crate::machine::{Ability, can, needs};
 use crate::support::{CTXPROF, Cgroup, Done, Nobody, in_every_format, on_terminal, run};
 
 /// The checks, by what they were called first: scripts look for these.
-const CHECKS: [&str; 30] = [
+const CHECKS: [&str; 32] = [
     "perf-paranoid",
     "perf-events",
     "seccomp",
@@ -37,6 +37,8 @@ const CHECKS: [&str; 30] = [
     "cpu-quota",
     "tracing",
     "kernel-probes",
+    "btf",
+    "bpf-rights",
     "perf-and-bpf",
     "debugger",
     "perf",
@@ -175,6 +177,7 @@ fn a_user_without_rights_is_told_what_is_roots() {
         check(&document, "perf-events", "warning", "user mode only");
     }
     check(&document, "perf-and-bpf", "unknown", "not ours to look at");
+    check(&document, "bpf-rights", "info", "lacks CAP_BPF and CAP_PERFMON");
 }
 
 #[test]

@@ -53,6 +53,15 @@ fn prometheus_has_nothing_to_say_against_any_report() {
 }
 
 #[test]
+fn prometheus_has_nothing_to_say_against_a_trace() {
+    needs!(Promtool, Bpf);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.prom");
+    run(&format!("ctxprof trace --quiet -o {} -- switcher children 5", path.display())).expect(0, &[]);
+    check(&path);
+}
+
+#[test]
 fn prometheus_has_nothing_to_say_against_a_comparison_with_repeated_claims_and_hostile_names() {
     needs!(Promtool, Perf);
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,8 @@ use crate::support::{CTXPROF, Done, Nobody, SHORT, command, run};
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
 /// One of every command that has a table.
-const DOCUMENTS: &[&str] = &["run-1", "stat-1", "compare-1", "diff-1", "list-1", "memory-1", "sweep-1", "doctor-1"];
+const DOCUMENTS: &[&str] =
+    &["run-1", "stat-1", "compare-1", "diff-1", "list-1", "memory-1", "sweep-1", "doctor-1", "trace-1"];
 
 /// What each is shown in, and what files of it end in.
 const FORMATS: [(&str, &str); 5] =

@@ -53,13 +53,22 @@ impl Report for TraceDocument {
             })
             .figure("trace_reason_off_cpu", Quantity::Nanoseconds, "Time off the CPU for this reason", |row| {
                 Some(row.off_cpu_ns as f64)
-            });
-        metrics.rows(&self.body.reasons, |row: &ReasonRow| -> Labels { vec![("reason", row.reason.clone())] }).samples(
-            "trace_reason_wait",
-            Quantity::Nanoseconds,
-            "Quantiles of run-queue and wake-up latency",
-            quantiles,
-        );
+            })
+            .figure("trace_reason_wakeup_p50", Quantity::Nanoseconds, "Half of the wake-ups took no longer", |row| {
+                row.wakeup.p50_ns.map(|ns| ns as f64)
+            })
+            .figure(
+                "trace_reason_run_queue_p50",
+                Quantity::Nanoseconds,
+                "Half of the run-queue waits took no longer",
+                |row| row.run_queue.p50_ns.map(|ns| ns as f64),
+            )
+            .figure(
+                "trace_reason_run_queue_p99",
+                Quantity::Nanoseconds,
+                "99 % of the run-queue waits took no longer",
+                |row| row.run_queue.p99_ns.map(|ns| ns as f64),
+            );
         metrics
     }
 
@@ -128,21 +137,6 @@ impl TraceDocument {
             (None, None) => None,
         }
     }
-}
-
-/// The quantiles of a row that are known.
-fn quantiles(row: &ReasonRow) -> Vec<(Labels, f64)> {
-    let of = |wait: &str, quantile: &str, ns: Option<u64>| {
-        let labels: Labels = vec![("wait", wait.to_string()), ("quantile", quantile.to_string())];
-        ns.map(|ns| (labels, ns as f64))
-    };
-    let all = [
-        of("wakeup", "0.5", row.wakeup.p50_ns),
-        of("wakeup", "0.99", row.wakeup.p99_ns),
-        of("run_queue", "0.5", row.run_queue.p50_ns),
-        of("run_queue", "0.99", row.run_queue.p99_ns),
-    ];
-    all.into_iter().flatten().collect()
 }
 
 fn reason_table(rows: &[ReasonRow]) -> Table {
