@@ -212,10 +212,12 @@ int on_exec(u64 *context)
 	struct task_struct *task = (void *)context[0];
 	u32 pid = task->pid, old_pid = context[1];
 	u32 *old = map_element(&slot_of, &old_pid), *now = map_element(&slot_of, &pid);
-	if (!old || !now || !*old)
+	struct control *shared = controls();
+	if (!old || !now || !*old || !shared)
 		return 0;
 	u32 at = *old;
 	if (pid != old_pid) {
+		forget(shared, now);
 		/* A thread that is not the first has its process's number after it. */
 		*old = 0;
 		*now = at;

@@ -199,9 +199,10 @@ fn of_a_killed_tracer_nothing_stays_and_the_program_goes_on() {
     assert!(attached.iter().all(|id| loaded().contains(id)), "{attached:?}");
     tracer.kill().unwrap();
     tracer.wait().unwrap();
-    wait_until("its programs are gone", || attached.iter().all(|id| !loaded().contains(id)));
-    assert!(runs(program));
+    let goes_on = runs(program);
     kill(program, Signal::SIGKILL).unwrap();
+    assert!(goes_on);
+    wait_until("its programs are gone", || attached.iter().all(|id| !loaded().contains(id)));
 }
 
 #[test]
@@ -220,9 +221,10 @@ fn the_first_stop_is_the_programs_and_a_second_one_ends_the_tracing_with_a_repor
     signal(&running, Signal::SIGTERM);
     let tracer = pid_of(&running);
     wait_until("the tracing has ended", || !runs(tracer));
-    assert!(runs(program));
+    let goes_on = runs(program);
     // It has the report's pipe open as well.
     kill(program, Signal::SIGKILL).unwrap();
+    assert!(goes_on);
     finish(running).expect(143, &["has been passed on to the program", "goes on; traced for", "switches counted"]);
 }
 
@@ -241,7 +243,8 @@ mod measuring {
         let differing = count(&totals["differing_threads"]);
         assert!(differing <= threads.div_ceil(100), "{program}: {totals}");
         let (seen, accounted) = (count(&totals["switches"]), accounted(&document));
-        assert!(seen <= accounted && accounted - seen <= accounted / 100, "{program}: {totals}");
+        // The tracepoint need not show every switch, and of few one is more than a hundredth.
+        assert!(seen <= accounted && accounted - seen <= accounted / 100 + 2, "{program}: {document}");
         let by_thread: u64 = rows(&document, "threads").iter().map(|row| count(&row["switches"])).sum();
         assert_eq!(by_thread, seen, "{program}");
         assert_eq!(count(&document["tracing"]["threads_not_followed"]), 0, "{program}");
