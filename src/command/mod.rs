@@ -52,8 +52,12 @@ pub enum Outcome {
 /// It failed or was refused; what could be printed has been.
 pub fn execute(cli: &Cli) -> Result<Outcome> {
     let color = cli.global.color;
-    if let Command::Run(_) | Command::Stat(_) | Command::Sweep(_) | Command::Compare(_) | Command::Memory(_) =
-        &cli.command
+    if let Command::Run(_)
+    | Command::Stat(_)
+    | Command::Trace(_)
+    | Command::Sweep(_)
+    | Command::Compare(_)
+    | Command::Memory(_) = &cli.command
     {
         process_files::check()?;
     }

@@ -227,6 +227,7 @@ fn a_proc_of_another_pid_namespace_is_refused_and_no_other_process_is_measured()
     for (line, code) in [
         ("stat --price none -q -- true", 125),
         ("stat --price none -q -p 1 --for 0.1", 125),
+        ("trace --no-cost -q -- true", 125),
         ("run process-pipe --time 0.1 --no-save -q", 1),
         ("sweep parties 2..2 process-pipe --time 0.1 -q", 1),
         ("memory thread --max 50 --incarnations 1 -q", 1),

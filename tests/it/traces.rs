@@ -187,6 +187,13 @@ fn programs_of(pid: Pid) -> Vec<u32> {
 }
 
 #[test]
+fn a_program_in_a_pid_namespace_of_its_own_is_followed() {
+    needs!(Root, Bpf);
+    let trace = "ctxprof trace --no-cost --quiet -- sleep 0.01";
+    run(&format!("unshare --pid --fork --mount-proc {trace}")).expect(0, &["\nsleep ", "\nexit ", "switches counted"]);
+}
+
+#[test]
 fn of_a_killed_tracer_nothing_stays_and_the_program_goes_on() {
     needs!(Root, Bpf);
     let mut tracer = start("ctxprof trace -- sleep 1000");
