@@ -35,10 +35,15 @@ struct Row {
     text: String,
 }
 
+/// By so much an interval's low end may lie below its figure on the axis.
+const LOWEST_END: f64 = 100.0;
+
 /// Figures on a logarithmic scale, with their intervals.
 pub(super) fn levels(levels: &Levels, paper: Paper) -> Result<String> {
     let series = series(levels.levels.iter().map(|level| &level.series));
-    let ends = |value: &Estimate| [Some(value.median), value.low, value.high].into_iter().flatten();
+    // An interval that goes down to next to nothing would leave the figures no room, and the axis ticks of 0.000 ns.
+    let low = |value: &Estimate| value.low.map(|low| low.max(value.median / LOWEST_END));
+    let ends = |value: &Estimate| [Some(value.median), low(value), value.high].into_iter().flatten();
     let quantity = levels.quantity;
     let Some(axis) = LogAxis::around(quantity, levels.levels.iter().flat_map(|level| ends(&level.value))) else {
         return nothing(paper);
@@ -169,8 +174,8 @@ struct Layout {
 impl Layout {
     const AXIS: u32 = 26;
     const GAP: u32 = 8;
-    /// Half of the axis's first label.
-    const NARROW_LEFT: u32 = 24;
+    /// Half of the axis's first label, which has eight letters at most.
+    const NARROW_LEFT: u32 = 32;
 
     fn of(rows: &[Row], paper: Paper) -> Layout {
         let widest = |of: fn(&Row) -> &str| rows.iter().map(|row| text_width(of(row))).max().unwrap_or_default();

@@ -98,6 +98,22 @@ fn a_lane_of_a_long_name_has_as_much_of_it_as_there_is_room_for() {
 }
 
 #[test]
+fn an_interval_down_to_next_to_nothing_leaves_the_figures_their_room() {
+    let mut wide = level("goroutine-pipe", "goroutine", 1800.0);
+    wide.value = estimate(1800.0, 1e-7, 3.2e10);
+    for paper in Paper::ALL {
+        let svg = draw(&levels(vec![wide.clone(), level("call", "reference", 1.5)]), paper).unwrap();
+        assert!(!svg.contains("0.000 ns"), "{svg}");
+        let labels = svg.split("<text ").skip(1).filter(|element| element.contains("text-anchor=\"middle\""));
+        for label in labels {
+            let x: u32 = label.split("x=\"").nth(1).and_then(|x| x.split('"').next()).unwrap().parse().unwrap();
+            let words = label.split_once(">\n").and_then(|(_, rest)| rest.split_once('\n')).unwrap().0;
+            assert!(text_width(words) / 2 <= x, "{words:?} at {x}");
+        }
+    }
+}
+
+#[test]
 fn every_figure_is_there_as_text_beside_its_name() {
     check(
         &levels(vec![level("thread-pipe", "thread", 2500.0), level("coroutine", "coroutine", 2.0)]),
