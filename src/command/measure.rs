@@ -17,7 +17,7 @@ use crate::host::placement::{PlaceChoice, Processors};
 use crate::host::probe;
 use crate::record::samples::SamplesDocument;
 use crate::record::settings::RunSettings;
-use crate::record::{Tool, history, pace, store, timestamp};
+use crate::record::{Tool, pace, store, timestamp};
 use crate::sample::{LeftOut, Placement, RingShape};
 use crate::workload::Workload;
 use crate::workload::session::Setting;
@@ -32,8 +32,6 @@ pub(super) struct Request<'a> {
     pub(super) workers: u16,
     pub(super) effort: Effort,
     pub(super) more: More,
-    /// The history that was named; it knows the core's full speed where no runs are kept.
-    pub(super) history: Option<&'a Path>,
     pub(super) quiet: bool,
     pub(super) no_progress: bool,
 }
@@ -66,9 +64,11 @@ pub(super) fn measure(request: &Request<'_>) -> Result<SamplesDocument> {
     };
     let (place, processors) = place(leader)?;
     let host = probe::facts(root, Some(&place), &processors);
-    let reference_ns = pace::reference_ns(&store::folders(), &Tool::this(), &host)
-        .or_else(|| request.history.and_then(|history| history::full_speed_ns(history, &host)));
-    let plan = Plan { reference_ns, patience: arguments.patience, ..plan(request, place.cpu, &processors)? };
+    let plan = Plan {
+        reference_ns: pace::reference_ns(&store::folders(), &Tool::this(), &host),
+        patience: arguments.patience,
+        ..plan(request, place.cpu, &processors)?
+    };
     let choice = arguments.counter_choice();
     let mut ladder = Ladder::new(choice);
     let mut bar = Bar::new(!request.quiet && !request.no_progress);

@@ -80,7 +80,6 @@ fn samples(arguments: &RunArgs) -> Result<SamplesDocument> {
         workers: arguments.workers,
         effort: arguments.measure.effort(TIME_EACH),
         more: More { latency: arguments.latency, layers: arguments.layers, timeline: arguments.timeline },
-        history: arguments.history.as_deref(),
         quiet: arguments.quiet,
         no_progress: arguments.no_progress,
     };

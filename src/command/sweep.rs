@@ -20,7 +20,6 @@ pub(super) fn execute(arguments: &SweepArgs, color: ColorChoice) -> Result<Outco
     let steps = arguments.steps().map_err(Error::msg)?;
     let request = Request {
         more: More::default(),
-        history: None,
         measure: &arguments.measure,
         workloads: arguments.selected().map_err(Error::msg)?,
         rings: steps.rings().map(Some).collect(),

@@ -45,7 +45,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub(super) fn of(host: &Facts) -> Machine {
+    fn of(host: &Facts) -> Machine {
         match host.processor {
             Some(Processor { family, model, stepping, tsc_khz }) => {
                 Machine { processor: format!("{family}/{model}/{stepping}"), tsc_khz: tsc_khz as u64 }

@@ -23,7 +23,6 @@ pub(super) use line::seconds;
 pub use line::{Line, Machine, SCHEMA};
 
 use crate::estimate::{Component, Measurement, Priors, Reproducibility, Stratum, pool};
-use crate::host::facts::Facts;
 use crate::record::pace;
 use crate::record::run::RunDocument;
 use crate::summary::{Warning, median};
@@ -70,13 +69,6 @@ pub fn foretell(run: &mut RunDocument, path: &Path) {
 pub fn remember(run: &RunDocument, path: &Path, for_all_readers: bool) -> Result<()> {
     let lines = line::of_run(run);
     if lines.is_empty() { Ok(()) } else { add(path, &lines, for_all_readers) }
-}
-
-/// What the reference loop takes at full speed, ns, on machines of this sort by the runs of a history; `None` where it has none of them, or
-/// cannot be read.
-pub fn full_speed_ns(path: &Path, host: &Facts) -> Option<f64> {
-    let (history, machine) = (read(path).ok()?, Machine::of(host));
-    full_speed(&history.lines.iter().filter(|line| line.machine.is(&machine)).collect::<Vec<_>>())
 }
 
 /// What is assumed of the machine that a run was made on.

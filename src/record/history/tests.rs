@@ -281,20 +281,3 @@ proptest! {
         parse(&with_schema).unwrap();
     }
 }
-
-#[test]
-fn full_speed_is_that_of_the_quicker_half_of_runs_on_machines_of_this_sort() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(NAME);
-    let took = |minute: u32, ns: f64| run(&at_minute(minute), |document| document["yardstick_ns"] = json!(ns));
-    let host = took(0, 1.0).host;
-    assert_eq!(full_speed_ns(&path, &host), None, "there is none yet");
-    for (minute, ns) in [(1, 2290.0), (2, 1683.0), (3, 1690.0)] {
-        remember(&took(minute, ns), &path, false).unwrap();
-    }
-    assert_eq!(full_speed_ns(&path, &host), Some((1683.0 + 1690.0) / 2.0));
-    let other = run(&at_minute(4), |document| document["host"]["processor"]["model"] = json!(2)).host;
-    assert_eq!(full_speed_ns(&path, &other), None);
-    fs::write(&path, "no history").unwrap();
-    assert_eq!(full_speed_ns(&path, &host), None);
-}
