@@ -15,7 +15,19 @@ const BRIEF: &str = "task-channel --samples 9 --incarnations 6 --quiet";
 
 /// A run with this history, that is added to it and kept in the folder.
 fn run_with(history: &Path, folder: &Path, options: &str) -> Done {
-    kept_below(folder, &format!("ctxprof run {BRIEF} --history {} {options}", history.display()))
+    at_full_speed(|| kept_below(folder, &format!("ctxprof run {BRIEF} --history {} {options}", history.display())))
+}
+
+/// A run on a core that was not slower than in the runs before: of such a one prices are bounded from above only, and nothing is added.
+#[track_caller]
+fn at_full_speed(run: impl Fn() -> Done) -> Done {
+    let is_known = |done: &Done| match done.stdout.as_bytes().first() {
+        Some(b'{') => done.stdout.contains("\"reproducibility\""),
+        Some(b'w') => done.stdout.contains("session_half_width"),
+        _ => !done.stdout.contains('≤'),
+    };
+    let tried = (0..30).map(|_| run()).find(is_known);
+    tried.expect("the core was slow in thirty runs")
 }
 
 /// Root's runs are kept in the system's folder whatever the environment says: there a namespace with another one over it.
@@ -78,7 +90,7 @@ mod measuring {
     fn without_a_file_the_history_lies_beside_the_kept_runs() {
         let folder = tempfile::tempdir().unwrap();
         for runs in 1..3 {
-            kept_below(folder.path(), &format!("ctxprof run {BRIEF}")).expect(0, &[]);
+            at_full_speed(|| kept_below(folder.path(), &format!("ctxprof run {BRIEF}"))).expect(0, &[]);
             let under = if nix::unistd::geteuid().is_root() { "runs/history" } else { "ctxprof/runs/history" };
             assert_eq!(lines(&folder.path().join(under)).len(), runs);
             assert_eq!(fs::metadata(folder.path().join(under)).unwrap().permissions().mode() & 0o777, 0o644);
@@ -154,14 +166,15 @@ mod measuring {
         let nobody = Nobody::new();
         let history = nobody.folder.path().join("history");
         let history_of = format!("run {BRIEF} --history {}", history.display());
-        nobody.run(&history_of).expect(0, &[]);
+        at_full_speed(|| nobody.run(&history_of)).expect(0, &[]);
         fs::set_permissions(&history, fs::Permissions::from_mode(0o444)).unwrap();
         let before = fs::read_to_string(&history).unwrap();
-        let done = nobody.run(&history_of).expect(0, &["was not added to the history", "Permission denied"]);
+        let run = || at_full_speed(|| nobody.run(&history_of));
+        let done = run().expect(0, &["was not added to the history", "Permission denied"]);
         assert!(words(&done.stdout).contains("by 1 kept run."), "{done:?}");
         assert_eq!(fs::read_to_string(&history).unwrap(), before);
         fs::set_permissions(&history, fs::Permissions::from_mode(0o000)).unwrap();
-        let done = nobody.run(&history_of).expect(0, &["was not added to the history"]);
+        let done = run().expect(0, &["was not added to the history"]);
         assert!(
             words(&done.stdout).contains("is not used") && words(&done.stdout).contains("Permission denied"),
             "{done:?}"
@@ -178,11 +191,13 @@ mod measuring {
         // A disk of two pages, of which the history takes one and something else the other.
         let script = "mount -t tmpfs -o size=8k none \"$0\"; cp \"$1\" \"$0/history\"; printf x > \"$0/other\"
             shift; \"$@\" --history \"$0/history\"; code=$?; cat \"$0/history\" >&2; ls \"$0\" >&2; exit $code";
-        let mut inside = command("unshare --mount sh -c");
-        inside.arg(script).arg(folder.path()).arg(&history);
         let run = command(&format!("ctxprof run {BRIEF}"));
-        inside.arg(run.get_program()).args(run.get_args());
-        let done = Done::from(inside.output().unwrap()).expect(0, &["was not added to the history", "No space left"]);
+        let inside = || {
+            let mut inside = command("unshare --mount sh -c");
+            inside.arg(script).arg(folder.path()).arg(&history);
+            inside.arg(run.get_program()).args(run.get_args()).output().unwrap().into()
+        };
+        let done = at_full_speed(inside).expect(0, &["was not added to the history", "No space left"]);
         assert!(words(&done.stdout).contains("by 1 kept run."), "{done:?}");
         assert!(done.stderr.contains(&fs::read_to_string(&history).unwrap()), "{done:?}");
         assert!(done.stderr.ends_with("history\nother\n"), "nothing else is left behind: {done:?}");
