@@ -183,7 +183,8 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         source,
     };
     let per_switch = |prices: &Option<Prices>| {
-        let prices = prices.as_ref()?;
+        // In a reference nothing switches: what was counted is a neighbour's, and on a busy machine may be more than a chance.
+        let prices = prices.as_ref().filter(|_| samples.kind != Kind::Reference)?;
         prices.per_switch(switches.per_op().map(|all| counted_in(prices).unwrap_or(all))?)
     };
     let rounds: Vec<Option<Round>> = prices.iter().map(per_switch).collect();

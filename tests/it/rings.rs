@@ -151,7 +151,8 @@ mod measuring {
                     (&parties.into(), &"one hop".into()),
                     "{result}"
                 );
-                assert!(result["floor_ns_per_op"]["median"].as_f64().unwrap() > 0.0, "{result}");
+                // Of a floor that was disturbed from end to end there is none.
+                assert!(result["floor_ns_per_op"]["median"].as_f64().is_none_or(|ns| ns > 0.0), "{result}");
                 let switches = result["switches_per_op"].as_f64();
                 if result["kind"] == "task" {
                     assert_eq!(switches, Some(1.0), "{result}");
@@ -161,6 +162,7 @@ mod measuring {
                     assert!((0.99..2.2).contains(&switches), "{result}");
                 }
             }
+            assert!(results.iter().any(|result| result["floor_ns_per_op"].is_object()), "{document}");
             let left_out = left_out(&document, "thread-park").unwrap();
             assert!(
                 left_out["reason"].as_str().unwrap().starts_with("it is no ring; those that can be are thread-pipe, ")

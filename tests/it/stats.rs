@@ -89,7 +89,9 @@ fn a_program_is_counted_with_its_threads_children_and_orphans() {
         assert!(*least <= counted && voluntary <= *most, "{program}: {document}");
         assert_eq!(counted, voluntary + totals["involuntary_switches"].as_u64().unwrap());
         assert!(totals["on_cpu_ns"].as_u64().unwrap() > 0, "{program}: {document}");
-        assert!(document["warnings"].as_array().unwrap().is_empty(), "{program}: {document}");
+        // What watching takes of a CPU depends on what else there is.
+        let odd = |warning: &&Value| warning["code"] != "watching-cost";
+        assert_eq!(document["warnings"].as_array().unwrap().iter().find(odd), None, "{program}: {document}");
     }
 }
 
