@@ -46,23 +46,30 @@ pub(super) struct Pass {
     pub(super) elsewhere: bool,
     /// Instead of the calibrated number.
     pub(super) ops: Option<u64>,
-    pub(super) into: fn(&mut WorkloadSamples) -> &mut Vec<Incarnation>,
+    pub(super) into: Place,
+}
+
+/// Where a pass's incarnations are kept.
+type Place = fn(&mut WorkloadSamples) -> &mut Vec<Incarnation>;
+
+impl Pass {
+    /// One that takes samples of the parties and nothing else.
+    fn of_samples(rounds: u32, entries: Vec<usize>, samples: Quota, into: Place) -> Pass {
+        Pass { rounds, entries, samples, counted: None, latency: None, floor: None, elsewhere: false, ops: None, into }
+    }
 }
 
 impl Engine<'_> {
     /// The main pass, and what goes before and after it where counting slows the parties.
     pub(super) fn all_passes(&mut self) -> Result<(), Stop> {
         let rounds = self.plan.incarnations;
-        let priced = |rounds, into| Pass {
-            rounds,
-            entries: (0..self.plan.entries.len()).collect(),
-            samples: self.plan.effort.of_samples(self.plan.incarnations),
-            counted: Some(self.plan.effort.of_counted(self.plan.incarnations)),
-            latency: None,
-            floor: Some(self.plan.effort.of_floor(self.plan.incarnations)),
-            elsewhere: false,
-            ops: None,
-            into,
+        let priced = |rounds, into| {
+            let entries = (0..self.plan.entries.len()).collect();
+            Pass {
+                counted: Some(self.plan.effort.of_counted(self.plan.incarnations)),
+                floor: Some(self.plan.effort.of_floor(self.plan.incarnations)),
+                ..Pass::of_samples(rounds, entries, self.plan.effort.of_samples(self.plan.incarnations), into)
+            }
         };
         let main = Pass {
             latency: self.plan.latency.then(|| self.plan.effort.of_latency(rounds)),
@@ -102,17 +109,9 @@ impl Engine<'_> {
     fn elsewhere_pass(&mut self) -> Result<(), Stop> {
         let is_told = |at: &usize| self.plan.entries[*at].elsewhere().is_some();
         let entries: Vec<usize> = (0..self.plan.entries.len()).filter(is_told).collect();
-        let pass = Pass {
-            rounds: self.plan.incarnations.min(PLACES),
-            entries,
-            samples: Effort::of_pass(PLACE_SAMPLES),
-            counted: None,
-            latency: None,
-            floor: None,
-            elsewhere: true,
-            ops: None,
-            into: |samples| &mut samples.elsewhere,
-        };
+        let (rounds, samples) = (self.plan.incarnations.min(PLACES), Effort::of_pass(PLACE_SAMPLES));
+        let pass =
+            Pass { elsewhere: true, ..Pass::of_samples(rounds, entries, samples, |samples| &mut samples.elsewhere) };
         self.expect(&pass);
         self.pass(&pass)
     }
@@ -192,15 +191,8 @@ enum ExtraPass {
 impl ExtraPass {
     fn pass(self, plan: &Plan, entries: Vec<usize>) -> Pass {
         let counting = |rounds: u32, samples, ops| Pass {
-            rounds: plan.incarnations.min(rounds),
-            entries,
-            samples,
-            counted: None,
-            latency: None,
-            floor: None,
-            elsewhere: false,
             ops,
-            into: last_pass,
+            ..Pass::of_samples(plan.incarnations.min(rounds), entries, samples, last_pass)
         };
         match self {
             ExtraPass::UserMode => counting(USER_MODE_INCARNATIONS, plan.effort.of_samples(plan.incarnations), None),

@@ -51,7 +51,7 @@ pub struct HoldArgs {
     pub stack_use: usize,
     pub future_size: usize,
     #[arg(long)]
-    pub randomized: bool,
+    pub fixed_addresses: bool,
 }
 
 fn stack_use(text: &str) -> Result<usize, String> {

@@ -71,8 +71,8 @@ pub(super) fn execute(arguments: &MemoryArgs, color: ColorChoice) -> Result<Outc
 
 /// Holds parties for another ctxprof, which asks for them on stdin.
 pub(super) fn hold(arguments: &HoldArgs) -> Result<Outcome> {
-    let HoldArgs { capacity, stack_use, future_size, randomized, .. } = *arguments;
-    let shape = Shape { capacity, stack_use, future_size, randomized };
+    let HoldArgs { capacity, stack_use, future_size, fixed_addresses, .. } = *arguments;
+    let shape = Shape { capacity, stack_use, future_size, fixed_addresses };
     let kind = KINDS.iter().find(|kind| kind.kind.name() == arguments.kind).context("there is no such kind")?;
     footprint::serve(kind.kind, shape).map(|()| Outcome::Done)
 }

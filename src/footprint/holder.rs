@@ -32,7 +32,7 @@ use crate::sys::reap::Ended;
 /// # Errors
 /// A question that is none; a party that did not do what it should.
 pub fn serve(kind: Kind, shape: Shape) -> Result<()> {
-    if kind == Kind::Process && !shape.randomized {
+    if shape.fixed_addresses {
         // How many page tables a copy of this process takes is otherwise the luck of its addresses, 11 to 15 pages.
         layout::fix();
     }

@@ -111,7 +111,7 @@ const EMPTY: PartyKind = PartyKind {
 fn hold(program: &Path, kind: Kind, shape: Shape) -> Result<Holder> {
     let numbers = [shape.capacity, shape.stack_use, shape.future_size].map(|number| number.to_string());
     let mut arguments = vec![HOLD, kind.name(), &numbers[0], &numbers[1], &numbers[2]];
-    arguments.extend(shape.randomized.then_some("--randomized"));
+    arguments.extend(shape.fixed_addresses.then_some("--fixed-addresses"));
     Holder::start(program, &arguments)
 }
 

@@ -105,6 +105,7 @@ impl Engine<'_> {
             seen.stopped.as_ref().map_or(self.asked(kind), |stopped| stopped.reached)
         };
         let mut maxima: Vec<u64> = plan.kinds.iter().zip(&self.kinds).map(most).collect();
+        let layouts: Vec<&[bool]> = plan.kinds.iter().map(|kind| layouts(kind)).collect();
         let of = plan.incarnations * plan.kinds.len() as u32;
         for number in 0..plan.incarnations {
             for (at, kind) in plan.kinds.iter().enumerate() {
@@ -113,10 +114,7 @@ impl Engine<'_> {
                 if maxima[at] == 0 {
                     continue;
                 }
-                for randomized in [false, true] {
-                    if randomized && !(kind.fixed_addresses && layout::can_fix() && layout::is_randomized()) {
-                        continue;
-                    }
+                for &randomized in layouts[at] {
                     let (incarnation, short) = self
                         .incarnation(kind, maxima[at], randomized)
                         .with_context(|| format!("incarnation {} of {}", number + 1, kind.kind.name()))?;
@@ -224,7 +222,8 @@ impl Engine<'_> {
 
     fn start(&self, kind: &PartyKind, capacity: u64, randomized: bool) -> Result<Holder> {
         self.watchdog.progress();
-        let shape = Shape { capacity: usize::try_from(capacity)?, randomized, ..self.plan.shape };
+        let fixed_addresses = kind.fixed_addresses && !randomized;
+        let shape = Shape { capacity: usize::try_from(capacity)?, fixed_addresses, ..self.plan.shape };
         let holder = (kind.start)(self.plan.program, shape)?;
         // If memory should run out all the same, it is this process that goes; it may always be made more likely.
         let _ = fs::write(format!("/proc/{}/oom_score_adj", holder.pid()), "1000");
@@ -289,6 +288,12 @@ impl Engine<'_> {
         }
         Ok(now)
     }
+}
+
+/// At which addresses a kind is measured in turn, as it is and randomized: both where they differ and fixed ones are allowed.
+fn layouts(kind: &PartyKind) -> &'static [bool] {
+    let both = kind.fixed_addresses && layout::can_fix() && layout::is_randomized();
+    if both { &[false, true] } else { &[false] }
 }
 
 /// How much room is to be left while parties are made.

@@ -101,16 +101,13 @@ pub fn parse_beside(text: &str, others: &[&str]) -> Result<Saved> {
     let damaged = || format!("a damaged {} document", header.schema);
     Ok(match header.schema.as_str() {
         run::SCHEMA => {
-            let document: RunDocument = serde_json::from_str(text).with_context(damaged)?;
-            each_row_once(&document).with_context(damaged)?;
-            Saved::Run(Box::new(document))
+            let document = serde_json::from_str(text).with_context(damaged)?;
+            Saved::Run(each_row_once(document).with_context(damaged)?)
         }
         samples::SCHEMA => {
             let document: SamplesDocument = serde_json::from_str(text).with_context(damaged)?;
             samples::check(&document.body.seen).with_context(damaged)?;
-            let document = run::from_samples(&document);
-            each_row_once(&document).with_context(damaged)?;
-            Saved::Run(Box::new(document))
+            Saved::Run(each_row_once(run::from_samples(&document)).with_context(damaged)?)
         }
         stat::SCHEMA => Saved::Stat(serde_json::from_str(text).with_context(damaged)?),
         compare::SCHEMA => Saved::Compare(serde_json::from_str(text).with_context(damaged)?),
@@ -137,11 +134,11 @@ pub fn parse_beside(text: &str, others: &[&str]) -> Result<Saved> {
 }
 
 /// Refuses a run that has a row twice, as one that was edited by hand: which of them is meant is not to be known.
-fn each_row_once(run: &RunDocument) -> Result<()> {
+fn each_row_once(run: RunDocument) -> Result<Box<RunDocument>> {
     let mut seen = HashSet::new();
     match run.body.results.iter().map(|result| result.title()).find(|title| !seen.insert(title.clone())) {
         Some(title) => bail!("{title} is in it twice"),
-        None => Ok(()),
+        None => Ok(Box::new(run)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::machine::{Ability, can, needs};
+use crate::machine::{Ability, MOUNT_TRACEFS, can, needs};
 use crate::support::{CTXPROF, Cgroup, Done, Nobody, in_every_format, on_terminal, run};
 
 /// The checks, by what they were called first: scripts look for these.
@@ -184,9 +184,9 @@ fn a_user_without_rights_is_told_what_is_roots() {
 fn tracing_is_seen_where_tracefs_is_mounted() {
     needs!(Root);
     // In a mount namespace of its own; nothing is switched on, for that would be the machine's.
-    let script = "mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing; exec \"$@\"";
+    let script = format!("{MOUNT_TRACEFS}; exec \"$@\"");
     let output = Command::new("unshare")
-        .args(["--mount", "sh", "-ec", script, "sh"])
+        .args(["--mount", "sh", "-ec", &script, "sh"])
         .arg(CTXPROF)
         .args(["doctor", "--format", "json"])
         .output()

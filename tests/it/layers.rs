@@ -6,14 +6,12 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::machine::needs;
+use crate::machine::{MOUNT_TRACEFS, needs};
 use crate::support::{CTXPROF, Done, Nobody, SHORT, command, finish, result, run, signal, start, wait_until, warned};
 
 /// A run where tracefs is mounted, in a mount namespace of its own: what is mounted there is not this machine's.
 fn traced(arguments: &str) -> Done {
-    let script = format!(
-        "mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing; exec {CTXPROF} {arguments}"
-    );
+    let script = format!("{MOUNT_TRACEFS}; exec {CTXPROF} {arguments}");
     let output = command("unshare --mount sh -c").arg(script).stdin(Stdio::null()).output().unwrap();
     Done::from(output)
 }

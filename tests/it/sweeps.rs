@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 use serde_json::Value;
 
-use crate::machine::{Ability, can, needs};
+use crate::machine::{Ability, MOUNT_TRACEFS, can, needs};
 use crate::support::{
     Cgroup, Done, Nobody, children_of, command, finish, in_every_format, pid_of, run, signal, start, wait_until,
     waits_of,
@@ -182,13 +182,12 @@ fn a_refusal_that_nobody_foresaw_leaves_the_step_out_and_the_others_in() {
     // The 30th thread of this process and all after it: with this seed small rings come first.
     let refuse = "strace -f --seccomp-bpf -qq -o /dev/null -e trace=clone3 -e inject=clone3:error=EAGAIN:when=30+";
     // Where tracefs is mounted there is a pass after that which finds no thread any more.
-    let mounted = "mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing || true;";
     let sweep = format!(
         "{refuse} {} sweep parties 2..64 thread-pipe --seed 3 --incarnations 1 --time 0.02 -q --format json",
         crate::support::CTXPROF
     );
     let shell = if geteuid().is_root() { "unshare --mount sh -c" } else { "sh -c" };
-    let done = Done::from(command(shell).arg(format!("{mounted} exec {sweep}")).output().unwrap());
+    let done = Done::from(command(shell).arg(format!("{MOUNT_TRACEFS} || true; exec {sweep}")).output().unwrap());
     let document = done.expect(0, &[]).json();
     let parties: Vec<u64> = rows(&document).into_iter().map(|(_, parties, _)| parties).collect();
     let left_out = document["left_out"].as_array().unwrap();

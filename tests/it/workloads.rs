@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::machine::needs;
+use crate::machine::{MOUNT_TRACEFS, needs};
 use crate::support::{Done, Nobody, SHORT, kernel_switches, ops, result, run, samples_of, warned, without_go};
 
 fn measured(document: &Value) -> Vec<&str> {
@@ -252,10 +252,7 @@ mod measuring {
         needs!(Root, Perf);
         // In a mount namespace of its own: what is mounted there is not this machine's.
         let arguments = format!("run thread-pipe --format json {SHORT}");
-        let script = format!(
-            "mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing; {} {arguments}",
-            crate::support::CTXPROF
-        );
+        let script = format!("{MOUNT_TRACEFS}; {} {arguments}", crate::support::CTXPROF);
         let output = std::process::Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
         let document = Done::from(output).expect(0, &[]).json();
         let counters = result(&document, "thread-pipe")["counters"].as_array().unwrap().clone();

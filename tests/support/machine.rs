@@ -189,11 +189,13 @@ fn exit_records() -> Result<(), String> {
     first("pid", "4026531836")
 }
 
+/// Mounts tracefs unless it is mounted already, as on most machines: for a shell in a mount namespace of its own.
+pub const MOUNT_TRACEFS: &str = "mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing";
+
 fn tracefs() -> Result<(), String> {
     root()?;
-    let script = "mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing";
     let mut unshare = Command::new("unshare");
-    done(unshare.args(["--mount", "sh", "-c", script]))
+    done(unshare.args(["--mount", "sh", "-c", MOUNT_TRACEFS]))
 }
 
 fn user_namespaces() -> Result<(), String> {

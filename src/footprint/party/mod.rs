@@ -24,8 +24,8 @@ pub struct Shape {
     pub stack_use: usize,
     /// How much state a task holds across its await, in bytes; one of [`FUTURE_SIZES`].
     pub future_size: usize,
-    /// Whether the process that makes them keeps the addresses that the kernel chose at random, where it otherwise would not.
-    pub randomized: bool,
+    /// Whether the process that makes them is to have the same addresses every time, where that is allowed.
+    pub fixed_addresses: bool,
 }
 
 /// Parties of one kind that wait.

@@ -63,18 +63,31 @@ fn check(picture: &Picture, texts: &[&str]) {
     }
 }
 
+/// A text of a drawing, and where it lies.
+struct Text<'s> {
+    x: u32,
+    /// Whether that is its middle, as of the labels of an axis.
+    is_centred: bool,
+    words: &'s str,
+}
+
+fn texts(svg: &str) -> Vec<Text<'_>> {
+    let each = svg.split("<text ").skip(1).map(|element| {
+        let x = element.split("x=\"").nth(1).and_then(|x| x.split('"').next()).unwrap().parse().unwrap();
+        let is_centred = element.contains("text-anchor=\"middle\"");
+        let words = element.split_once(">\n").and_then(|(_, rest)| rest.split_once('\n')).unwrap().0;
+        Text { x, is_centred, words }
+    });
+    each.collect()
+}
+
 /// A tick at the very end of an axis has half of its label beyond it.
 #[test]
 fn the_last_label_of_an_axis_is_within_the_drawing() {
     for paper in Paper::ALL {
         let svg = draw(&timeline(8000, 0), paper).unwrap();
-        let labels = svg.split("<text ").skip(1).filter(|element| element.contains("text-anchor=\"middle\""));
-        let ends = labels.map(|element| {
-            let x: u32 = element.split("x=\"").nth(1).and_then(|x| x.split('"').next()).unwrap().parse().unwrap();
-            let words = element.split_once(">\n").and_then(|(_, rest)| rest.split_once('\n')).unwrap().0;
-            (x + text_width(words) / 2, words)
-        });
-        let (end, words) = ends.max().unwrap();
+        let ends = texts(&svg).into_iter().filter(|text| text.is_centred);
+        let (end, words) = ends.map(|text| (text.x + text_width(text.words) / 2, text.words)).max().unwrap();
         assert!(words.ends_with("µs") && end <= paper.width(), "{words:?} ends at {end} of {}", paper.width());
     }
 }
@@ -89,9 +102,8 @@ fn a_lane_of_a_long_name_has_as_much_of_it_as_there_is_room_for() {
         let picture = Picture::Timeline { title: title.clone(), op: Timeline { stretches, ..op.clone() } };
         for (paper, shown) in [(Paper::Wide, name), (Paper::Narrow, narrow)] {
             let svg = draw(&picture, paper).unwrap();
-            let label = svg.split("<text ").find(|element| element.contains(&format!(">\n{shown}\n<")));
-            let label = label.unwrap_or_else(|| panic!("{shown:?} is not in {svg}"));
-            let x: u32 = label.split("x=\"").nth(1).and_then(|x| x.split('"').next()).unwrap().parse().unwrap();
+            let label = texts(&svg).into_iter().find(|text| text.words == shown);
+            let x = label.unwrap_or_else(|| panic!("{shown:?} is not in {svg}")).x;
             assert!(text_width(shown) <= x, "{shown:?} of {} px ends at {x}", text_width(shown));
         }
     }
@@ -104,10 +116,7 @@ fn an_interval_down_to_next_to_nothing_leaves_the_figures_their_room() {
     for paper in Paper::ALL {
         let svg = draw(&levels(vec![wide.clone(), level("call", "reference", 1.5)]), paper).unwrap();
         assert!(!svg.contains("0.000 ns"), "{svg}");
-        let labels = svg.split("<text ").skip(1).filter(|element| element.contains("text-anchor=\"middle\""));
-        for label in labels {
-            let x: u32 = label.split("x=\"").nth(1).and_then(|x| x.split('"').next()).unwrap().parse().unwrap();
-            let words = label.split_once(">\n").and_then(|(_, rest)| rest.split_once('\n')).unwrap().0;
+        for Text { x, words, .. } in texts(&svg).into_iter().filter(|text| text.is_centred) {
             assert!(text_width(words) / 2 <= x, "{words:?} at {x}");
         }
     }
