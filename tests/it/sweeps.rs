@@ -61,16 +61,20 @@ fn nothing_is_kept_and_what_is_named_like_no_ring_is_refused() {
 
 #[test]
 fn a_narrow_terminal_has_a_smaller_picture_and_one_without_unicode_ascii() {
-    let on_terminal = |columns: u32, language: &str| {
+    let folder = tempfile::tempdir().unwrap();
+    let document = folder.path().join("a.json").display().to_string();
+    let on_terminal = |columns: u32, language: &str, arguments: &str| {
         let line = format!(
-            "stty cols {columns} rows 50; NO_COLOR=1 LANG={language} TERM=xterm {} sweep parties 2..32 thread-pipe process-pipe --no-progress {TINY}",
+            "stty cols {columns} rows 50; NO_COLOR=1 LANG={language} TERM=xterm {} {arguments}",
             crate::support::CTXPROF
         );
         let output = command("script -qec").arg(line).arg("/dev/null").output().unwrap();
         String::from_utf8(output.stdout).unwrap().replace('\r', "")
     };
-    for (columns, language) in [(60, "C.UTF-8"), (80, "C.UTF-8"), (60, "C")] {
-        let text = on_terminal(columns, language);
+    let sweep = format!("sweep parties 2..32 thread-pipe process-pipe --no-progress {TINY} -o {document}");
+    let report = format!("report {document}");
+    for (columns, language, arguments) in [(60, "C.UTF-8", &sweep), (80, "C.UTF-8", &report), (60, "C", &report)] {
+        let text = on_terminal(columns, language, arguments);
         assert!(text.lines().all(|line| line.chars().count() <= columns as usize), "{columns}: {text}");
         assert!(text.contains("* thread-pipe") && text.contains("o process-pipe"), "{text}");
         let axis = text.lines().find(|line| line.trim_start().starts_with("+---")).unwrap();
@@ -86,18 +90,18 @@ fn an_interrupted_sweep_keeps_its_rows_and_leaves_nothing_running() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");
         let line = format!(
-            "ctxprof sweep parties 2..64 process-pipe thread-pipe --time 40 --incarnations 400 -q -o {}",
+            "ctxprof sweep parties 2..16 process-pipe thread-pipe --time 30 --incarnations 400 -q -o {}",
             path.display()
         );
         let sweep = start(&line);
-        // A third ring of 64 processes: each row has had its turn before the second.
-        wait_until_rings(&sweep, 64, 3);
+        // A third ring of 16 processes: each row has had its turn before the second.
+        wait_until_rings(&sweep, 16, 3);
         signal(&sweep, sent);
         let pid = sweep.id();
         let done = finish(sweep).expect(code, &[]);
         assert!(done.stdout.contains("partial: interrupted"), "{done:?}");
         let document: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        assert_eq!(rows(&document).len(), 12, "{document}");
+        assert_eq!(rows(&document).len(), 8, "{document}");
         for row in document["results"].as_array().unwrap() {
             assert!(row["ns_per_op"]["median"].is_f64(), "{row}");
             assert!((1..400).contains(&row["incarnations"].as_u64().unwrap()), "{row}");
@@ -126,7 +130,7 @@ fn is_alive_in_group(parent: u32) -> bool {
 
 #[test]
 fn a_sweep_interrupted_in_its_first_round_keeps_the_rows_it_has() {
-    let sweep = start("ctxprof sweep parties 2..512 process-pipe --time 3600 --incarnations 6 -q --format json");
+    let sweep = start("ctxprof sweep parties 2..512 process-pipe --time 120 --incarnations 6 -q --format json");
     // Whichever step comes first, and is far from through.
     wait_until("a token that goes round", || {
         children_of(pid_of(&sweep)).first().is_some_and(|&pid| waits_of(pid) > 100)

@@ -30,8 +30,6 @@ use crate::support::run;
 
 /// How many cells of those that the table has run in a usual test; each injects a fault that was reached.
 const LEAST_CELLS: usize = 300;
-/// Of so many cells one is run in a usual test, chosen anew each time.
-const USUAL_SHARE: usize = 2;
 /// `all` runs every cell; anything else only those with that in their names.
 const CHOICE: &str = "CTXPROF_TEST_FAULTS";
 /// The number by which a usual test chooses its cells: the same one chooses the same.
@@ -99,10 +97,29 @@ fn cells() -> Vec<Cell> {
     if choice.is_empty() {
         let seed = env::var(SEED).map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect(SEED));
         // Past the capture of a test's output: it is of use when the test hangs, too.
-        let _ = writeln!(io::stderr(), "faults: half of {} cells, by {SEED}={seed}", cells.len());
-        fastrand::Rng::with_seed(seed).shuffle(&mut cells);
-        cells.truncate(cells.len().div_ceil(USUAL_SHARE));
+        let planned = cells.len();
+        cells = usual(cells, &mut fastrand::Rng::with_seed(seed));
+        let _ = writeln!(io::stderr(), "faults: {} of {planned} cells, by {SEED}={seed}", cells.len());
     }
+    cells
+}
+
+/// Each command's share of its cells, in no order.
+fn usual(mut cells: Vec<Cell>, random: &mut fastrand::Rng) -> Vec<Cell> {
+    random.shuffle(&mut cells);
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    for cell in &cells {
+        *left.entry(cell.subject.name).or_default() += 1;
+    }
+    for subject in SUBJECTS {
+        left.entry(subject.name).and_modify(|count| *count = count.div_ceil(subject.usual_share));
+    }
+    cells.retain(|cell| {
+        let left = left.get_mut(cell.subject.name).unwrap();
+        let is_chosen = *left > 0;
+        *left = left.saturating_sub(1);
+        is_chosen
+    });
     cells
 }
 

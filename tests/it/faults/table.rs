@@ -12,6 +12,8 @@ pub struct Subject {
     pub failed: &'static [i32],
     /// Go's benchmarks take ten seconds, perf's one.
     pub hides_go: bool,
+    /// Of so many cells one is run in a usual test: half of the quick ones, fewer where a cell takes a second and more.
+    pub usual_share: usize,
 }
 
 /// Whose calls are refused.
@@ -113,7 +115,7 @@ const DOCUMENTS: &[&str] = &["a.json", "a.html", "a.prom"];
 const FAILED: &[i32] = &[1];
 
 const fn subject(name: &'static str, line: &'static str, whose: Whose) -> Subject {
-    Subject { name, line, files: DOCUMENTS, whose, failed: FAILED, hides_go: false }
+    Subject { name, line, files: DOCUMENTS, whose, failed: FAILED, hides_go: false, usual_share: 2 }
 }
 
 pub const SUBJECTS: &[Subject] = &[
@@ -132,31 +134,40 @@ pub const SUBJECTS: &[Subject] = &[
         "run task coroutine --time 0.01 --incarnations 1 --samples 1 --no-save --wide",
         Whose::Everyones,
     ),
-    subject(
-        "run goroutines",
-        "run goroutine-channel --time 0.01 --incarnations 1 --samples 1 --no-save",
-        Whose::MainThreads,
-    ),
+    Subject {
+        usual_share: 4,
+        ..subject(
+            "run goroutines",
+            "run goroutine-channel --time 0.01 --incarnations 1 --samples 1 --no-save",
+            Whose::MainThreads,
+        )
+    },
     subject(
         "run records",
         "run thread-pipe --layers --timeline --latency --time 0.01 --incarnations 1 --samples 1 --no-save",
         Whose::MainThreads,
     ),
-    subject(
-        "run policy",
-        "run thread-pipe process-pipe --policy fifo:1 --place all --counters thread --time 0.01 --incarnations 1 --samples 1 --no-save",
-        Whose::MainThreads,
-    ),
+    Subject {
+        usual_share: 4,
+        ..subject(
+            "run policy",
+            "run thread-pipe process-pipe --policy fifo:1 --place all --counters thread --time 0.01 --incarnations 1 --samples 1 --no-save",
+            Whose::MainThreads,
+        )
+    },
     subject(
         "run kept",
         "run task-channel --time 0.01 --incarnations 1 --samples 1 --samples-out FOLDER/samples.json",
         Whose::MainThreads,
     ),
-    subject(
-        "sweep",
-        "sweep parties 2..4 thread-pipe process-pipe task-channel --time 0.01 --incarnations 1",
-        Whose::Everyones,
-    ),
+    Subject {
+        usual_share: 4,
+        ..subject(
+            "sweep",
+            "sweep parties 2..4 thread-pipe process-pipe task-channel --time 0.01 --incarnations 1",
+            Whose::Everyones,
+        )
+    },
     subject("memory", "memory thread process task coroutine --max 8 --incarnations 1", Whose::Everyones),
     subject("memory goroutines", "memory goroutine --max 8 --incarnations 1", Whose::MainThreads),
     Subject {
@@ -173,7 +184,7 @@ pub const SUBJECTS: &[Subject] = &[
     },
     Subject { failed: &[125, 126, 127], ..subject("stat pid", "stat --price none --for 0.1 -p 1", Whose::MainThreads) },
     Subject { failed: &[125, 126, 127], ..subject("trace", "trace --no-cost -- sh -c true;true", Whose::MainThreads) },
-    Subject { hides_go: true, ..subject("compare", "compare --rounds 1", Whose::MainThreads) },
+    Subject { hides_go: true, usual_share: 8, ..subject("compare", "compare --rounds 1", Whose::MainThreads) },
     subject("list", "list", Whose::Everyones),
     // Not perf's and Go's own calls.
     subject("doctor", "doctor", Whose::MainThreads),
