@@ -89,6 +89,9 @@ pub mod workload;
 #[cfg(test)]
 #[path = "../tests/support/machine.rs"]
 mod machine;
+#[cfg(test)]
+#[path = "../tests/support/program.rs"]
+mod made_program;
 
 /// Held by tests that fork, count this process's threads and files, or measure: they would see each other.
 #[cfg(test)]

@@ -251,11 +251,12 @@ fn remedy(root: &Path) -> String {
 mod tests {
     use super::*;
     use crate::machine::Ability;
+    use crate::made_program::make_program;
     use crate::sys::child::Child;
     use crate::sys::reap::Ended;
     use crate::test_lock;
     use crate::tool::gobench;
-    use crate::tool::system::tests::{make_program, required_or_skipped, root_with};
+    use crate::tool::system::tests::{required_or_skipped, root_with};
     use tempfile::TempDir;
 
     const SOURCES: [(&str, &str); 2] = [("go.mod", "module ctxprof/fake"), ("main.go", "package main")];

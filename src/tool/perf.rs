@@ -218,9 +218,10 @@ fn version_of(perf: &Path) -> Result<String> {
 mod tests {
     use super::*;
     use crate::machine::Ability;
+    use crate::made_program::make_program;
     use crate::sys::affinity::{self, Pinned};
     use crate::test_lock;
-    use crate::tool::system::tests::{make_program, required_or_skipped, root_with};
+    use crate::tool::system::tests::{required_or_skipped, root_with};
     use crate::tool::words;
     use proptest::prelude::*;
 

@@ -86,16 +86,10 @@ pub(super) fn clear_environment(command: &mut Command) {
 pub(super) mod tests {
     use super::*;
     use crate::machine::{Ability, missing};
+    use crate::made_program::make_program;
     use crate::tool::Missing;
     use std::os::unix::fs::PermissionsExt;
     use tempfile::TempDir;
-
-    /// A shell script that can be executed.
-    pub fn make_program(path: &Path, script: &str) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
 
     /// A root folder with an os-release.
     pub fn root_with(release: &str) -> TempDir {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
 
 use crate::machine::needs;
+use crate::made_program::make_program;
 use crate::support::{
     Done, children_of, command, command_line_of, finish, pid_of, run, runs, signal, start, wait_until,
 };
@@ -14,9 +14,7 @@ use crate::support::{
 /// A folder with a `perf` that is this script, to be first on `$PATH`.
 fn fake_perf(script: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let perf = folder.path().join("perf");
-    fs::write(&perf, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&perf, fs::Permissions::from_mode(0o755)).unwrap();
+    make_program(&folder.path().join("perf"), script);
     folder
 }
 

@@ -18,6 +18,8 @@ mod layers;
 mod like_with_like;
 #[path = "../support/machine.rs"]
 mod machine;
+#[path = "../support/program.rs"]
+mod made_program;
 mod memory;
 mod metrics;
 mod odd_programs;

@@ -340,7 +340,9 @@ impl Nobody {
         let user = 60_000 + (std::process::id() % 50) * 100 + MADE.fetch_add(1, Ordering::Relaxed);
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        fs::copy(CTXPROF, folder.path().join("ctxprof-copy")).unwrap();
+        // By a process of its own, as in made_program.
+        let copied = Command::new("cp").arg(CTXPROF).arg(folder.path().join("ctxprof-copy")).status().unwrap();
+        assert!(copied.success());
         Nobody { folder, user }
     }
 

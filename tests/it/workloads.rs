@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::Value;
 
 use crate::machine::{MOUNT_TRACEFS, needs};
+use crate::made_program::make_program;
 use crate::support::{Done, Nobody, SHORT, kernel_switches, ops, result, run, samples_of, warned, without_go};
 
 fn measured(document: &Value) -> Vec<&str> {
@@ -97,10 +98,8 @@ impl FakeGo {
     /// `build` is what go does besides finding the place of its output in `$out`.
     fn new(build: &str) -> FakeGo {
         let nobody = Nobody::new();
-        let go = nobody.folder.path().join("go");
         let find = "while [ $# -gt 0 ]; do [ \"$1\" = -o ] && out=$2; shift; done";
-        fs::write(&go, format!("#!/bin/sh\n{find}\n{build}\n")).unwrap();
-        fs::set_permissions(&go, fs::Permissions::from_mode(0o755)).unwrap();
+        make_program(&nobody.folder.path().join("go"), &format!("{find}\n{build}"));
         FakeGo { nobody }
     }
 
