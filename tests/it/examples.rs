@@ -1,4 +1,4 @@
-//! The examples that people read first, and what the README and the documentation say of them.
+//! The examples that people read first, and what the manual and the documentation say of them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -138,24 +138,24 @@ fn count_switches_counts_each_piece_of_itself() {
 }
 
 #[test]
-fn the_readmes_program_is_the_one_that_the_documentation_tests() {
+fn the_manuals_program_is_the_one_that_the_documentation_tests() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
-    let readme = read("README.md");
-    let program = readme.split("```rust\n").nth(1).expect("a program in Rust").split("```").next().unwrap();
+    let chapter = read("docs/library.md");
+    let program = chapter.split("```rust\n").nth(1).expect("a program in Rust").split("```").next().unwrap();
     let documentation: String = read("src/lib.rs")
         .lines()
         .filter_map(|line| line.strip_prefix("//!"))
         .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
         .collect();
-    assert!(documentation.contains(program), "README's program is not in lib.rs:\n{program}");
+    assert!(documentation.contains(program), "the program of docs/library.md is not in lib.rs:\n{program}");
 }
 
 #[test]
-fn every_example_that_the_readme_names_is_there() {
+fn every_example_that_the_manual_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
-    let named: BTreeSet<&str> = readme
+    let manual = std::fs::read_to_string(root.join("docs/README.md")).unwrap();
+    let named: BTreeSet<&str> = manual
         .split("--example ")
         .skip(1)
         .map(|rest| rest.split(|letter: char| letter != '_' && !letter.is_alphanumeric()).next().unwrap())
