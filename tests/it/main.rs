@@ -7,6 +7,7 @@ mod compares;
 mod counting;
 mod diff_verdicts;
 mod diffs;
+mod docs;
 mod doctor;
 mod examples;
 mod faults;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, lowest first, with the rooms that it may use. What stands here and is not used fails as well.
-const ROOMS: &[(&str, &[&str])] = &[
+pub const ROOMS: &[(&str, &[&str])] = &[
     ("unit", &[]),
     ("text", &[]),
     ("estimate", &[]),
