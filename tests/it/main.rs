@@ -21,6 +21,7 @@ mod like_with_like;
 mod machine;
 #[path = "../support/program.rs"]
 mod made_program;
+mod manual;
 mod memory;
 mod metrics;
 mod odd_programs;
