@@ -14,9 +14,9 @@ use std::pin::pin;
 
 use anyhow::Result;
 
-use crate::counter::ladder;
-use crate::counter::meter::{Edge, Meter, Reading, Ring};
-use crate::sample::AbsentCounter;
+use crate::perf::counting::AbsentCounter;
+use crate::perf::ladder;
+use crate::perf::meter::{Edge, Meter, Reading, Ring};
 #[doc(inline)]
 pub use crate::sys::usage::SwitchCount;
 use crate::sys::usage::{of_calling_thread, of_children, of_this_process};

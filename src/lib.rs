@@ -22,11 +22,13 @@
 //!
 //! # Map
 //!
-//! Data flows one way: plan → engine ([`mod@bench`]) → [`sample`]s → [`summary`] → [`record`] → [`render`]. The engine
-//! plays [`workload`]s while a [`counter`] meter counts; [`host`] says where it happened; [`sys`] makes the kernel's calls.
-//! [`versus`] plays other people's benchmarks ([`peer`]) beside them, [`watch`] looks at a program that runs, [`tool`] finds
-//! what others have made, [`program`] traces a
-//! program with the object of [`bpf`] and puts its events together ([`sched`]), and [`command`] does what the command line ([`cli`]) asks for.
+//! What belongs to one subject lies in one folder, from its engine to its view: [`mod@bench`] (what a switch costs on this host),
+//! [`program`] (a real program: its switches counted, estimated and traced), [`footprint`] (memory), [`change`] (two sides), [`doctor`].
+//! [`command`] does what the command line ([`cli`]) asks for with them.
+//!
+//! Below lies what they share: [`workload`]s, [`mod@perf`] counters and the [`bpf`] object, scheduler events put together ([`sched`]), the
+//! [`host`], other people's [`tool`]s, [`document`]s and where they are kept ([`store`]), formats ([`output`]), intervals
+//! ([`estimate`]) and the kernel's calls ([`sys`]).
 
 #![deny(unsafe_code)]
 
@@ -40,13 +42,17 @@ pub mod bench;
 #[cfg(target_os = "linux")]
 pub mod bpf;
 #[cfg(target_os = "linux")]
+pub mod change;
+#[cfg(target_os = "linux")]
 pub mod cli;
 #[cfg(target_os = "linux")]
 pub mod command;
 #[cfg(target_os = "linux")]
 pub mod count;
 #[cfg(target_os = "linux")]
-pub mod counter;
+pub mod doctor;
+#[cfg(target_os = "linux")]
+pub mod document;
 #[cfg(target_os = "linux")]
 pub mod estimate;
 #[cfg(target_os = "linux")]
@@ -57,19 +63,15 @@ pub mod fuzzing;
 #[cfg(target_os = "linux")]
 pub mod host;
 #[cfg(target_os = "linux")]
-pub mod peer;
+pub mod output;
+#[cfg(target_os = "linux")]
+pub mod perf;
 #[cfg(target_os = "linux")]
 pub mod program;
 #[cfg(target_os = "linux")]
-pub mod record;
-#[cfg(target_os = "linux")]
-pub mod render;
-#[cfg(target_os = "linux")]
-pub mod sample;
-#[cfg(target_os = "linux")]
 pub mod sched;
 #[cfg(target_os = "linux")]
-pub mod summary;
+pub mod store;
 #[cfg(target_os = "linux")]
 pub mod sys;
 #[cfg(target_os = "linux")]
@@ -78,10 +80,6 @@ pub mod text;
 pub mod tool;
 #[cfg(target_os = "linux")]
 pub mod unit;
-#[cfg(target_os = "linux")]
-pub mod versus;
-#[cfg(target_os = "linux")]
-pub mod watch;
 #[cfg(target_os = "linux")]
 pub mod workload;
 

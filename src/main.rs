@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ctxprof::cli;
 use ctxprof::command::{self, Outcome};
-use ctxprof::render::safe;
+use ctxprof::output::safe;
 use ctxprof::sys::reap::Ended;
 use ctxprof::sys::{signal, stand_in};
 

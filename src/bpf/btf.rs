@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn this_kernels_own_types_are_read() {
-        let Ok(bytes) = std::fs::read(super::super::KERNEL_TYPES) else { return };
+        let Ok(bytes) = std::fs::read(crate::bpf::KERNEL_TYPES) else { return };
         let types = KernelTypes::read(&bytes).unwrap();
         assert!(types.member("task_struct", &["sched_info", "run_delay"]).is_some());
         assert!(types.parameters("btf_trace_sched_switch").is_some_and(|count| count >= 4));

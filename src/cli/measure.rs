@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use crate::bench::plan::Effort;
+use crate::bench::engine::plan::Effort;
 use crate::cli::seconds;
 use crate::cli::word::WorkloadWord;
-use crate::counter::ladder::CounterChoice;
 use crate::host::placement::PlaceChoice;
+use crate::perf::ladder::CounterChoice;
 use crate::sys::policy::Policy;
 use crate::workload::{self, Workload};
 
@@ -101,7 +101,7 @@ impl MeasureArgs {
 mod tests {
     use super::*;
     use crate::cli::{Command, parse_from};
-    use crate::sample::Placement;
+    use crate::host::placement::Placement;
     use crate::workload::WORKLOADS;
 
     const A_SECOND: Duration = Duration::from_secs(1);

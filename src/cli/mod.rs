@@ -20,6 +20,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::change::diff::{self, DiffSettings};
 use crate::cli::doctor::DoctorArgs;
 use crate::cli::help::{
     COMPARE_EXAMPLES, DIFF_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, GROUPS, MEMORY_EXAMPLES, RUN_EXAMPLES, STAT_EXAMPLES,
@@ -30,8 +31,7 @@ use crate::cli::run::RunArgs;
 use crate::cli::stat::StatArgs;
 use crate::cli::sweep::SweepArgs;
 use crate::cli::trace::TraceArgs;
-use crate::record::diff::{self, DiffSettings};
-use crate::render::{self, FORMATS};
+use crate::output::{self, FORMATS};
 use crate::workload::WORKLOADS;
 
 /// What a context switch costs on this machine, with the switches counted and never assumed.
@@ -73,11 +73,11 @@ pub enum Command {
     Run(RunArgs),
     /// Count a program's switches, at no cost to it, and what they cost it
     #[command(after_help = STAT_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
-    #[command(mut_arg("output", |arg| arg.help(format!("Write it to this file instead, in the form of its suffix ({}); may be repeated", render::suffixes()))))]
+    #[command(mut_arg("output", |arg| arg.help(format!("Write it to this file instead, in the form of its suffix ({}); may be repeated", output::suffixes()))))]
     Stat(StatArgs),
     /// Record why a program's threads leave the CPU, and what wakes them
     #[command(after_help = TRACE_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
-    #[command(mut_arg("output", |arg| arg.help(format!("Write it to this file instead, in the form of its suffix ({}); may be repeated", render::suffixes()))))]
+    #[command(mut_arg("output", |arg| arg.help(format!("Write it to this file instead, in the form of its suffix ({}); may be repeated", output::suffixes()))))]
     Trace(TraceArgs),
     /// Measure a switch by the number of parties, or by the memory that each walks; see where it bends
     #[command(after_help = SWEEP_EXAMPLES)]
@@ -238,7 +238,7 @@ pub struct OutputArgs {
     #[arg(long, value_name = "FORMAT", default_value = FORMATS[0].name, value_parser = PossibleValuesParser::new(FORMATS.iter().map(|format| format.name)))]
     pub format: String,
 
-    #[arg(long, short, value_name = "FILE", value_parser = output_file, help = format!("Also write it to this file, in the form of its suffix ({}); may be repeated", render::suffixes()))]
+    #[arg(long, short, value_name = "FILE", value_parser = output_file, help = format!("Also write it to this file, in the form of its suffix ({}); may be repeated", output::suffixes()))]
     pub output: Vec<PathBuf>,
 
     /// Show more columns
@@ -353,7 +353,7 @@ pub fn command() -> clap::Command {
 
 fn output_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    render::format_of(&path).map_err(|error| error.to_string())?;
+    output::format_of(&path).map_err(|error| error.to_string())?;
     Ok(path)
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::measure::MeasureArgs;
 use crate::cli::size::size;
 use crate::cli::{GateArgs, OutputArgs, SortKey};
-use crate::sample::RingShape;
+use crate::workload::shape::RingShape;
 
 /// More would not fit into any machine's memory.
 pub(super) const MOST_PARTIES: u64 = 1_000_000_000;

@@ -5,13 +5,13 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::bench::plan::Effort;
+use crate::bench::engine::plan::Effort;
 use crate::cli::OutputArgs;
 use crate::cli::measure::MeasureArgs;
 use crate::cli::run::MOST_PARTIES;
 use crate::cli::size::size;
 use crate::host::placement::PlaceChoice;
-use crate::sample::{RingShape, RingSteps, RingVariable};
+use crate::workload::shape::{RingShape, RingSteps, RingVariable};
 use crate::workload::{self, WORKLOADS, Workload};
 
 /// More would take hours, and no sweep that doubles needs them.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-use crate::sample::Kind;
+use crate::workload::kind::Kind;
 use crate::workload::{self, WORKLOADS};
 
 /// A word that means one or more workloads; its values, for completions, are the names.

@@ -6,19 +6,20 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 
-use crate::bench;
-use crate::bench::plan::{Effort, Entry, Plan, lay_out};
+use crate::bench::document::price::{self, BETWEEN, BETWEEN_YIELD, WITHIN, WITHIN_YIELD};
+use crate::bench::document::run::{RunDocument, from_samples};
+use crate::bench::document::samples::SamplesDocument;
+use crate::bench::document::settings::RunSettings;
+use crate::bench::engine;
+use crate::bench::engine::plan::{Effort, Entry, Plan, lay_out};
+use crate::bench::left_out::LeftOut;
+use crate::bench::price_list::{PriceList, PricePair, PriceSource};
 use crate::command::{place, places};
-use crate::counter::ladder::{CounterChoice, Ladder};
-use crate::host::placement::PlaceChoice;
+use crate::host::placement::{PlaceChoice, Placement};
 use crate::host::probe;
-use crate::record::price::{self, BETWEEN, BETWEEN_YIELD, WITHIN, WITHIN_YIELD};
-use crate::record::run::{RunDocument, from_samples};
-use crate::record::samples::SamplesDocument;
-use crate::record::settings::RunSettings;
-use crate::record::timestamp;
-use crate::sample::{CountingMode, LeftOut, Placement};
-use crate::summary::bill::{PriceList, PricePair, PriceSource};
+use crate::perf::counting::CountingMode;
+use crate::perf::ladder::{CounterChoice, Ladder};
+use crate::store::timestamp;
 use crate::sys::signal;
 use crate::workload;
 
@@ -87,7 +88,7 @@ fn measure(
     entries.retain(wanted);
     let effort = Effort { time: Some(time), samples: None };
     let plan = Plan::of_prices(entries, left_out, INCARNATIONS, effort);
-    let seen = bench::run(&plan, &mut Ladder::new(choice), &mut |_| {})?;
+    let seen = engine::run(&plan, &mut Ladder::new(choice), &mut |_| {})?;
     let settings =
         RunSettings { incarnations: INCARNATIONS, counters: choice.name().to_string(), ..RunSettings::default() };
     Ok(from_samples(&SamplesDocument::of(started_at, host, settings, seen)))

@@ -5,23 +5,25 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
-use crate::bench::plan::Effort;
+use crate::bench::document::compare::{
+    CompareBody, CompareDocument, CompareSettings, PassedOverRow, SCHEMA, SavedRow, row,
+};
+use crate::bench::engine::plan::Effort;
+use crate::bench::external::cross_check::{self, VersusPlan};
+use crate::bench::external::{PEERS, Peer, saved};
+use crate::bench::left_out::LeftOut;
 use crate::cli::{ColorChoice, CompareArgs};
 use crate::command::output::{self, deliver};
 use crate::command::progress::Bar;
 use crate::command::{Outcome, ended, place};
-use crate::counter::ladder::{CounterChoice, Ladder};
+use crate::document::{Tool, Warning};
+use crate::host::placement::Placement;
 use crate::host::probe;
-use crate::peer::{PEERS, Peer, saved};
-use crate::record::compare::{CompareBody, CompareDocument, CompareSettings, PassedOverRow, SCHEMA, SavedRow, row};
-use crate::record::{Tool, store, timestamp};
-use crate::sample::{LeftOut, Placement};
-use crate::summary::Warning;
+use crate::perf::ladder::{CounterChoice, Ladder};
+use crate::store::{self, timestamp};
 use crate::sys::signal;
-use crate::text;
-use crate::versus::{self, VersusPlan};
-use crate::workload;
 use crate::workload::session::Setting;
+use crate::{text, workload};
 
 /// Of our own workload in each round.
 const OWN_TIME: Duration = Duration::from_millis(400);
@@ -49,7 +51,7 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
     let plan = VersusPlan { peers, rounds: arguments.rounds, setting, incarnations: OWN_INCARNATIONS, effort };
     let mut bar = Bar::new(!arguments.quiet);
     let mut ladder = Ladder::new(CounterChoice::Auto);
-    let seen = versus::run(&plan, &mut ladder, &mut |progress| bar.show(progress))?;
+    let seen = cross_check::run(&plan, &mut ladder, &mut |progress| bar.show(progress))?;
     bar.finish();
     let document = CompareDocument {
         schema: SCHEMA.to_string(),

@@ -5,12 +5,13 @@ use std::time::SystemTime;
 
 use anyhow::{Result, bail};
 
+use crate::bench::document::run::RunDocument;
+use crate::bench::document::saved_runs;
+use crate::change::diff::{self, DiffDocument, DiffSettings};
 use crate::cli::{ColorChoice, DiffArgs, GateArgs};
 use crate::command::Outcome;
 use crate::command::output::{deliver, say};
-use crate::record::diff::{self, DiffDocument, DiffSettings};
-use crate::record::run::RunDocument;
-use crate::record::{reader, store, timestamp};
+use crate::store::{self, timestamp};
 
 pub(super) fn execute(arguments: &DiffArgs, color: ColorChoice) -> Result<Outcome> {
     let (old, new) = sides(arguments)?;
@@ -67,5 +68,5 @@ fn names(files: &[PathBuf]) -> Vec<String> {
 }
 
 fn read(files: &[PathBuf]) -> Result<Vec<RunDocument>> {
-    files.iter().map(|file| reader::read_run(file)).collect()
+    files.iter().map(|file| saved_runs::read_run(file)).collect()
 }

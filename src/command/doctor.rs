@@ -10,13 +10,13 @@ use crate::cli::ColorChoice;
 use crate::cli::doctor::DoctorArgs;
 use crate::command::output::deliver;
 use crate::command::{Outcome, ended, place};
-use crate::counter::trial;
+use crate::doctor::document::{DoctorBody, DoctorDocument, DoctorSettings, SCHEMA};
+use crate::document::{Ending, Tool};
 use crate::host::checks::scene::{Scene, ToolMissing, ToolSeen, Tools};
 use crate::host::surroundings::{Surveyor, Window};
 use crate::host::{checks, probe};
-use crate::record::doctor::{DoctorBody, DoctorDocument, DoctorSettings, SCHEMA};
-use crate::record::{Tool, store, timestamp};
-use crate::sample::Ending;
+use crate::perf::trial;
+use crate::store::{self, timestamp};
 use crate::sys::signal;
 use crate::tool::{Missing, go, perf};
 

@@ -5,16 +5,17 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 
+use crate::bench::document::list::{CounterEntry, ListBody, ListDocument, ListSettings, SCHEMA, WorkloadEntry};
 use crate::cli::{ColorChoice, OutputArgs};
 use crate::command::output::deliver;
 use crate::command::place;
-use crate::counter::ladder::{CounterChoice, Ladder};
-use crate::counter::meter::{Attach, Extra, Refused};
-use crate::counter::{self, Counter};
+use crate::document::Tool;
 use crate::host::probe;
-use crate::record::list::{CounterEntry, ListBody, ListDocument, ListSettings, SCHEMA, WorkloadEntry};
-use crate::record::{Tool, timestamp};
-use crate::sample::{Counting, CountingMode, PROBE, TO_IDLE, WAKE_UPS};
+use crate::perf::counting::{Counting, CountingMode, PROBE, TO_IDLE, WAKE_UPS};
+use crate::perf::ladder::{CounterChoice, Ladder};
+use crate::perf::meter::{Attach, Extra, Refused};
+use crate::perf::{self, Counter};
+use crate::store::timestamp;
 use crate::sys::affinity::Pinned;
 use crate::workload::{WORKLOADS, Workload};
 
@@ -30,7 +31,7 @@ pub(super) fn execute(output: &OutputArgs, color: ColorChoice) -> Result<()> {
     let body = ListBody {
         workloads: WORKLOADS.iter().map(workload_entry).collect(),
         counting: counting.mode,
-        counters: counter::all().map(|counter| counter_entry(counter, &counting)).chain(extras).collect(),
+        counters: perf::all().map(|counter| counter_entry(counter, &counting)).chain(extras).collect(),
     };
     let host = probe::facts(Path::new("/"), Some(&place), &processors);
     let document = ListDocument {

@@ -1,17 +1,18 @@
 //! What `stat --interval` shows while a program runs: a table that is drawn anew, or a line each time.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use console::Term;
 
 use crate::cli::stat::StatArgs;
 use crate::command::program;
-use crate::record::stat::IntervalRecord;
-use crate::render::{self, safe};
-use crate::sample::watched::{Books, ThreadGroup};
+use crate::output::{self, safe};
+use crate::program::stat::document::IntervalRecord;
+use crate::program::watch::Told;
+use crate::program::watched::{Books, ThreadGroup};
 use crate::unit::{Share, Span};
-use crate::watch::Told;
 
 pub(super) struct Live {
     quiet: bool,
@@ -31,7 +32,7 @@ impl Live {
     pub(super) fn new(arguments: &StatArgs) -> Live {
         let is_terminal = io::stderr().is_terminal();
         let shared = arguments.pid.is_none() && io::stdout().is_terminal();
-        let text = !arguments.output.output.is_empty() || arguments.output.format == render::FORMATS[0].name;
+        let text = !arguments.output.output.is_empty() || arguments.output.format == output::FORMATS[0].name;
         Live {
             quiet: arguments.quiet,
             table: (is_terminal && !shared).then_some(0),

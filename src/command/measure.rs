@@ -5,22 +5,24 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Error, Result, anyhow, bail};
 
-use crate::bench;
-use crate::bench::handicap::Handicap;
-use crate::bench::plan::{Effort, Entry, Plan, lay_out, leave_out_too_large};
+use crate::bench::document::pace;
+use crate::bench::document::samples::SamplesDocument;
+use crate::bench::document::settings::RunSettings;
+use crate::bench::engine;
+use crate::bench::engine::handicap::Handicap;
+use crate::bench::engine::plan::{Effort, Entry, Plan, lay_out, leave_out_too_large};
+use crate::bench::left_out::LeftOut;
 use crate::cli::measure::MeasureArgs;
-use crate::command::output;
 use crate::command::progress::Bar;
-use crate::command::{place, places};
-use crate::counter::ladder::Ladder;
-use crate::host::placement::{PlaceChoice, Processors};
+use crate::command::{output, place, places};
+use crate::document::Tool;
+use crate::host::placement::{PlaceChoice, Placement, Processors};
 use crate::host::probe;
-use crate::record::samples::SamplesDocument;
-use crate::record::settings::RunSettings;
-use crate::record::{Tool, pace, store, timestamp};
-use crate::sample::{LeftOut, Placement, RingShape};
+use crate::perf::ladder::Ladder;
+use crate::store::{self, timestamp};
 use crate::workload::Workload;
 use crate::workload::session::Setting;
+use crate::workload::shape::RingShape;
 
 /// What is to be measured.
 pub(super) struct Request<'a> {
@@ -47,7 +49,7 @@ pub(super) struct More {
 /// Measures it.
 ///
 /// # Errors
-/// As [`bench::run`]; or nothing of it can be measured here.
+/// As [`engine::run`]; or nothing of it can be measured here.
 pub(super) fn measure(request: &Request<'_>) -> Result<SamplesDocument> {
     let arguments = request.measure;
     let started_at = timestamp(SystemTime::now());
@@ -72,7 +74,7 @@ pub(super) fn measure(request: &Request<'_>) -> Result<SamplesDocument> {
     let choice = arguments.counter_choice();
     let mut ladder = Ladder::new(choice);
     let mut bar = Bar::new(!request.quiet && !request.no_progress);
-    let seen = bench::run(&plan, &mut ladder, &mut |progress| bar.show(progress))?;
+    let seen = engine::run(&plan, &mut ladder, &mut |progress| bar.show(progress))?;
     bar.finish();
     if let Some(waited) = seen.waited_ns.map(Duration::from_nanos).filter(|&waited| waited >= WORTH_A_WORD) {
         let (seconds, cpu) = (waited.as_secs_f64(), place.cpu);

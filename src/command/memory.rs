@@ -10,15 +10,15 @@ use crate::cli::memory::{HoldArgs, MemoryArgs};
 use crate::command::output::{deliver, say_unless};
 use crate::command::progress::Bar;
 use crate::command::{Outcome, ended};
+use crate::document::{Ending, Tool};
 use crate::footprint;
+use crate::footprint::document::{Around, KindLeftOut, Limit, MemoryDocument, MemorySettings, SCHEMA, body};
 use crate::footprint::kind::{KINDS, PartyKind};
 use crate::footprint::party::Shape;
 use crate::footprint::plan::FootprintPlan;
 use crate::host::memory::{KernelBook, huge_page_mode};
 use crate::host::{ceilings, probe};
-use crate::record::memory::{Around, KindLeftOut, Limit, MemoryDocument, MemorySettings, SCHEMA, body};
-use crate::record::{Tool, store, timestamp};
-use crate::sample::Ending;
+use crate::store::{self, timestamp};
 use crate::sys::signal;
 
 /// This program, also after its file has been replaced.

@@ -1,14 +1,15 @@
 //! Where reports go: stdout, and files.
 
 use std::env;
-use std::io::{self, Write};
+use std::io;
+use std::io::Write;
 
 use anyhow::{Context, Result};
 use console::Term;
 
 use crate::cli::{ColorChoice, OutputArgs};
-use crate::record::store;
-use crate::render::{self, FORMATS, Look, Report, safe};
+use crate::output::{self, FORMATS, Look, Report, safe};
+use crate::store;
 
 /// What is assumed of a page where there is no terminal to ask.
 const PAGE_WIDTH: usize = 100;
@@ -32,7 +33,7 @@ pub(super) fn deliver(report: &dyn Report, output: &OutputArgs, color: ColorChoi
 
 /// As [`deliver`], to this stream.
 pub(super) fn deliver_to(stream: Stream, report: &dyn Report, output: &OutputArgs, color: ColorChoice) -> Result<()> {
-    let format = render::format(&output.format).unwrap_or(&FORMATS[0]);
+    let format = output::format(&output.format).unwrap_or(&FORMATS[0]);
     let draw = |term: &Term| (format.draw)(report, &look_of(term, output.wide, color));
     let mut outcome = match stream {
         Stream::Stdout => draw(&Term::stdout()).and_then(|text| print(text.as_bytes())),
@@ -44,7 +45,7 @@ pub(super) fn deliver_to(stream: Stream, report: &dyn Report, output: &OutputArg
     let plain = Look { width: PAGE_WIDTH, wide: output.wide, ascii: false, color: false };
     for path in &output.output {
         let written =
-            render::format_of(path).and_then(|format| store::write_whole(path, &(format.draw)(report, &plain)?));
+            output::format_of(path).and_then(|format| store::write_whole(path, &(format.draw)(report, &plain)?));
         outcome = outcome.and(written);
     }
     outcome

@@ -7,10 +7,10 @@ use nix::unistd::{Uid, User, geteuid};
 
 use crate::command::Outcome;
 use crate::command::output::say_unless;
-use crate::render::safe;
-use crate::sample::watched::{ProgramEnd, Watched};
+use crate::output::safe;
+use crate::program::watch::Told;
+use crate::program::watched::{ProgramEnd, Watched};
 use crate::sys::signal::SignalNumber;
-use crate::watch::Told;
 
 /// As whom to run the command.
 ///

@@ -1,10 +1,11 @@
 //! A progress bar on stderr, drawn by the main thread between incarnations: a thread of its own would switch.
 
-use std::io::{self, IsTerminal};
+use std::io;
+use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::bench::Progress;
+use crate::bench::engine::Progress;
 
 pub(super) struct Bar(ProgressBar);
 

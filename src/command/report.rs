@@ -5,19 +5,18 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::cli::{ColorChoice, ReportArgs};
+use crate::command::documents::{self, Saved};
 use crate::command::output::{deliver, say};
 use crate::command::sort;
-use crate::program::saved::{self, Saved};
-use crate::record::reader;
-use crate::record::store;
+use crate::store;
 
 pub(super) fn execute(arguments: &ReportArgs, color: ColorChoice) -> Result<()> {
     let path = match &arguments.file {
         Some(path) => path.clone(),
         None => newest()?,
     };
-    let mut saved = saved::read(&path)?;
-    if let Saved::Other(reader::Saved::Run(run)) = &mut saved {
+    let mut saved = documents::read(&path)?;
+    if let Saved::Run(run) = &mut saved {
         sort(run, arguments.sort);
     }
     deliver(saved.report(), &arguments.output, color)

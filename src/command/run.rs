@@ -5,24 +5,23 @@ use std::time::Duration;
 use anyhow::Result;
 use nix::unistd::geteuid;
 
+use crate::bench::document::run::{RunDocument, from_samples};
+use crate::bench::document::samples::SamplesDocument;
+use crate::bench::document::{history, saved_runs};
 use crate::cli::run::RunArgs;
 use crate::cli::{ColorChoice, OutputArgs};
-use crate::command::diff;
 use crate::command::measure::{More, Request, measure, nothing_to_measure};
 use crate::command::output::{self, deliver};
-use crate::command::{Outcome, ended, sort};
-use crate::record::run::{RunDocument, from_samples};
-use crate::record::samples::SamplesDocument;
-use crate::record::{history, reader, store};
-use crate::render::Report;
-use crate::sample::Ending;
+use crate::command::{Outcome, diff, ended, sort};
+use crate::document::Ending;
+use crate::output::Report;
 use crate::sys::signal;
-use crate::workload;
+use crate::{store, workload};
 
 pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome> {
     // Before minutes are spent on what could then not be compared; and before signals are caught, for a FIFO that nobody
     // writes to is waited for until one ends this process.
-    let baseline = arguments.baseline.as_deref().map(reader::read_run).transpose()?;
+    let baseline = arguments.baseline.as_deref().map(saved_runs::read_run).transpose()?;
     signal::catch_stops()?;
     for path in arguments.output.output.iter().chain(&arguments.samples_out) {
         store::check_writable(path)?;

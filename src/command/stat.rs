@@ -1,32 +1,30 @@
 //! `ctxprof stat`: the bill of a real program.
 
-use std::io::{self, IsTerminal};
+use std::io;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, bail};
 use nix::unistd::User;
 
+use crate::bench::document::run::RunDocument;
+use crate::bench::document::{price, saved_runs};
+use crate::bench::left_out::LeftOut;
+use crate::bench::price_list::PriceList;
 use crate::cli::ColorChoice;
 use crate::cli::stat::StatArgs;
-use crate::command::Outcome;
-use crate::command::calibrate;
 use crate::command::live::Live;
 use crate::command::output::{self, Stream, deliver_to, say_unless};
-use crate::command::program;
+use crate::command::{Outcome, calibrate, program};
+use crate::document::{Tool, Warning};
 use crate::host::facts::Facts;
 use crate::host::probe;
-use crate::record::price;
-use crate::record::run::RunDocument;
-use crate::record::stat::{SCHEMA, Seen, StatDocument, StatSettings, body};
-use crate::record::{Tool, reader, store, timestamp};
-use crate::sample::LeftOut;
-use crate::sample::watched::Watched;
-use crate::summary::Warning;
-use crate::summary::bill::PriceList;
-use crate::sys::signal;
-use crate::sys::stand_in;
-use crate::watch::{self, WatchPlan, What};
+use crate::program::stat::document::{SCHEMA, Seen, StatDocument, StatSettings, body};
+use crate::program::watch::{self, WatchPlan, What};
+use crate::program::watched::Watched;
+use crate::store::{self, timestamp};
+use crate::sys::{signal, stand_in};
 
 /// What stands for a file's name in `--price`.
 const CALIBRATE: &str = "calibrate";
@@ -138,7 +136,7 @@ fn named_prices(arguments: &StatArgs) -> Result<Option<NamedPrices>> {
     if !path.exists() {
         bail!("--price {}: no such file; other values are `{CALIBRATE}` and `{NONE}`", path.display());
     }
-    let run = reader::read_run(path)?;
+    let run = saved_runs::read_run(path)?;
     let prices = price::of_run(&run, &price::saved(path, &run));
     let file = path.display().to_string();
     if prices.prices().next().is_none() {

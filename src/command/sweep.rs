@@ -2,14 +2,14 @@
 
 use anyhow::{Error, Result};
 
+use crate::bench::document::sweep::from_samples;
 use crate::cli::ColorChoice;
 use crate::cli::sweep::SweepArgs;
 use crate::command::measure::{More, Request, measure, nothing_to_measure};
 use crate::command::output::deliver;
 use crate::command::{Outcome, ended};
-use crate::record::store;
-use crate::record::sweep::from_samples;
-use crate::sample::Ending;
+use crate::document::Ending;
+use crate::store;
 use crate::sys::signal;
 
 pub(super) fn execute(arguments: &SweepArgs, color: ColorChoice) -> Result<Outcome> {

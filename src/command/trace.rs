@@ -9,16 +9,16 @@ use nix::unistd::User;
 use crate::bpf::tracer::Programs;
 use crate::cli::ColorChoice;
 use crate::cli::trace::TraceArgs;
-use crate::command::Outcome;
 use crate::command::output::{Stream, deliver_to, say_unless};
-use crate::command::program;
+use crate::command::{Outcome, program};
+use crate::document::Tool;
 use crate::host::probe;
 use crate::program::trace::cost::{self, Cost};
 use crate::program::trace::document::{SCHEMA, TraceDocument, TraceSettings, body};
 use crate::program::trace::{self, Traced};
-use crate::record::{Tool, store, timestamp};
+use crate::program::watch::{WatchPlan, What};
+use crate::store::{self, timestamp};
 use crate::sys::signal;
-use crate::watch::{WatchPlan, What};
 
 pub(super) fn execute(arguments: &TraceArgs, color: ColorChoice) -> Result<Outcome> {
     for path in &arguments.output.output {

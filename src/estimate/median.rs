@@ -27,7 +27,7 @@ fn by_formula(n: usize, left_out: usize) -> f64 {
     let of = n as f64;
     let error = (std::f64::consts::FRAC_PI_2 / (of + 0.4)).sqrt();
     let end = 1.0 - (left_out as f64 + 1.0 - 0.375) / (of + 0.25);
-    error / (2.0 * super::quantile::normal_two_sided(2.0 * (1.0 - end)))
+    error / (2.0 * crate::estimate::quantile::normal_two_sided(2.0 * (1.0 - end)))
 }
 
 #[cfg(test)]

@@ -10,15 +10,19 @@
 //! Kalibera & Jones, "Rigorous benchmarking in reasonable time", ISMM 2013: an interval belongs to the highest level that
 //! varies. ISO 5725-1: repeatability and reproducibility. JCGM 100 (GUM), F.2: a component pooled from earlier measurements.
 
+pub mod bend;
 mod change;
+mod interval;
 mod median;
 mod pool;
 mod quantile;
 mod reproducibility;
 #[cfg(test)]
 mod simulation;
+pub mod slope;
 
 pub use change::{Change, Decision, MOST_RUNS, Question, Side, Verdict};
+pub use interval::{Confidence, Estimate, median};
 pub use median::standard_error;
 pub use pool::{Component, Components, Measurement, Priors, Session, Stratum, pool};
 pub use quantile::student_two_sided;

@@ -4,8 +4,9 @@
 
 use fastrand::Rng;
 
-use crate::estimate::{Change, Component, Components, Decision, Measurement, Priors, Session, Side, Verdict};
-use crate::estimate::{pool, standard_error};
+use crate::estimate::{
+    Change, Component, Components, Decision, Measurement, Priors, Session, Side, Verdict, pool, standard_error,
+};
 
 /// A host, in per cent.
 #[derive(Clone, Copy)]

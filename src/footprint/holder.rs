@@ -13,7 +13,8 @@
 //! It is another program run, not a fork of this one: what this one has allocated and freed would be there for its parties
 //! to fill, and what one count leaves behind would be there for the next.
 
-use std::io::{self, BufRead, Write};
+use std::io;
+use std::io::{BufRead, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -21,11 +22,11 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
 use crate::footprint::party::{self, Made, Parties, Shape};
-use crate::sample::Kind;
 use crate::sys::child::Child;
 use crate::sys::clock::monotonic_ns;
 use crate::sys::layout;
 use crate::sys::reap::Ended;
+use crate::workload::kind::Kind;
 
 /// Answers questions on stdin until it ends: what the process that holds parties does.
 ///

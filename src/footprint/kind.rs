@@ -6,9 +6,9 @@ use anyhow::{Result, bail};
 
 use crate::footprint::holder::Holder;
 use crate::footprint::party::Shape;
-use crate::sample::Kind;
 use crate::tool::go;
 use crate::workload::Unavailable;
+use crate::workload::kind::Kind;
 
 /// Tells the user what is about to take a while.
 type Say<'a> = &'a dyn Fn(&str);

@@ -9,10 +9,14 @@
 //! many page tables a forked process takes (11 to 15), so that between two of them half of a slope could be luck. For the same
 //! reason its price is of processes whose addresses are fixed; with randomized ones it is measured beside that.
 
+pub mod document;
+pub mod figures;
 pub(crate) mod holder;
 pub mod kind;
 pub mod party;
 pub mod plan;
+pub mod samples;
+mod view;
 
 use std::fs;
 use std::path::Path;
@@ -24,16 +28,17 @@ use nix::errno::Errno;
 
 pub use holder::serve;
 
+use crate::document::Ending;
 use crate::footprint::holder::Holder;
 use crate::footprint::kind::{FIXED, PartyKind};
 use crate::footprint::party::{Made, Shape};
 use crate::footprint::plan::{Appetite, FootprintPlan, counts, most};
+use crate::footprint::samples::{Footprints, Incarnation, KindFootprints, Levels, Point, Stopped};
 use crate::host::ceilings::{self, Ceiling};
-use crate::host::memory::{self, KernelBook};
-use crate::sample::footprint::{Footprints, Incarnation, KindFootprints, Levels, Machine, Point, Stopped};
-use crate::sample::{Ending, Kind};
+use crate::host::memory::{self, KernelBook, Machine};
 use crate::sys::layout;
 use crate::sys::signal::{self, Watchdog};
+use crate::workload::kind::Kind;
 
 /// How far it has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

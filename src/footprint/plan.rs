@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::footprint::kind::PartyKind;
 use crate::footprint::party::Shape;
+use crate::footprint::samples::Stopped;
 use crate::host::ceilings::{self, Ceiling, Needs};
-use crate::sample::footprint::Stopped;
 
 /// What is to be measured.
 #[derive(Debug)]

@@ -1,15 +1,14 @@
 //! Saved documents and pages, whatever wrote them.
 
-use crate::program::saved::{self, Saved};
-use crate::record::diff::{self, DiffSettings};
-use crate::record::reader;
-use crate::render::{FORMATS, Look};
+use crate::change::diff::{self, DiffSettings};
+use crate::command::documents::{self, Saved};
+use crate::output::{FORMATS, Look};
 
 /// It is a document that can be shown in every form and gives itself again, or it is refused. Raw samples are worked out on the
 /// way, and a run is set beside itself.
 pub(super) fn document(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Ok(saved) = saved::parse(text) else { return };
+    let Ok(saved) = documents::parse(text) else { return };
     let report = saved.report();
     let (width, wide, ascii) = LOOKS[bytes.len() % LOOKS.len()];
     let look = Look { width, wide, ascii, color: ascii };
@@ -17,9 +16,9 @@ pub(super) fn document(bytes: &[u8]) {
         (format.draw)(report, &look).unwrap_or_else(|error| panic!("{}: {error:#}", format.name));
     }
     let json = report.json().expect("what was read can be written");
-    let again = saved::parse(&json).unwrap_or_else(|error| panic!("what was written cannot be read: {error:#}"));
+    let again = documents::parse(&json).unwrap_or_else(|error| panic!("what was written cannot be read: {error:#}"));
     assert!(again.report().json().expect("it can be written") == json, "shown again it says something else");
-    if let Saved::Other(reader::Saved::Run(run)) = saved {
+    if let Saved::Run(run) = saved {
         let _ = diff::compare(
             std::slice::from_ref(&run),
             std::slice::from_ref(&run),

@@ -1,6 +1,6 @@
 //! The history of earlier runs, which a cache of somebody else's may have brought.
 
-use crate::record::history;
+use crate::bench::document::history;
 
 /// It is refused, or each of its lines is written as it is read, and whatever they say gives widths that are numbers.
 pub(super) fn history(bytes: &[u8]) {

@@ -6,15 +6,15 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::counter::records::parse::offset_of;
 use crate::host::ceilings::{self, Needs};
 use crate::host::checks::scene::{Scene, ToolMissing, Tools};
 use crate::host::checks::{self, CHECKS};
 use crate::host::memory::{self, KernelBook};
 use crate::host::placement::Place;
-use crate::host::surroundings::Surveyor;
-use crate::host::{probe, surroundings};
-use crate::sample::trial::{Cycles, PerfTrials};
+use crate::host::probe;
+use crate::host::surroundings::{self, Surveyor};
+use crate::perf::answer::{Cycles, PerfTrials};
+use crate::perf::records::parse::offset_of;
 use crate::sys::affinity::CpuList;
 use crate::tool::system;
 

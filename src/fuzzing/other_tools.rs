@@ -1,8 +1,8 @@
 //! What other programs print, perf and go among them, and what they are.
 
-use crate::counter::extra::offset_in;
+use crate::bench::external::saved;
 use crate::footprint::holder;
-use crate::peer::saved;
+use crate::perf::extra::offset_in;
 use crate::tool::{gobench, perf};
 use crate::workload::goroutine;
 use crate::workload::session::Laps;

@@ -4,8 +4,8 @@ use procfs::FromRead;
 use procfs::process::Schedstat;
 
 use crate::host::{ceilings, memory};
+use crate::program::watch::look;
 use crate::sys::{taskstats, usage};
-use crate::watch::look;
 
 /// No text of /proc makes a reader panic, and what is no number is not read as one.
 pub(super) fn text(bytes: &[u8]) {

@@ -1,9 +1,11 @@
 //! Records of perf's ring buffers: each as it lies there, and a play of them put together.
 
-use crate::counter::records::parse::{Parsed, Samples, parse};
-use crate::sample::records::{Event, OtherThread, RecordSource, RecordedPlay, Recording, What};
-use crate::summary::recorded::layers::layers;
-use crate::summary::recorded::timeline::{Run, timelines};
+use crate::bench::figures::recorded::layers::layers;
+use crate::bench::figures::recorded::timeline::timelines;
+use crate::bench::sample::records::{Event, OtherThread, RecordedPlay, Recording};
+use crate::perf::records::What;
+use crate::perf::records::parse::{Parsed, Samples, parse};
+use crate::sched::timeline::{RecordSource, Run};
 
 /// A record is something that happened, or a number of lost ones, or nothing. Its first bytes are its kind, its flags, and where
 /// the format says that the woken thread's id is.

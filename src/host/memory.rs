@@ -1,12 +1,45 @@
 //! Memory as the kernel tells it: of a process, of the machine, of a cgroup. Texts are parsed by pure functions.
 
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
-use crate::sample::footprint::{Family, Machine};
+/// Summed over the process that holds the parties and its children.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Family {
+    /// `Pss` of smaps_rollup: a page that several have counts once in the sum.
+    pub pss_bytes: u64,
+    pub anonymous_huge_bytes: u64,
+    /// `VmSize`.
+    pub virtual_bytes: u64,
+    /// `VmPTE`.
+    pub page_table_bytes: u64,
+}
+
+/// What the kernel uses on the whole machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// `KernelStack` of /proc/meminfo.
+    pub kernel_stack_bytes: u64,
+    /// `SUnreclaim`: the slab caches without what the kernel would give back, such as /proc's own inodes.
+    pub slab_bytes: u64,
+    /// `PageTables`.
+    pub page_table_bytes: u64,
+    /// What this program's memory cgroup has been charged for the kernel's memory; null where there is none that says.
+    pub cgroup_kernel_bytes: Option<u64>,
+    /// Processes and threads made since the machine started.
+    pub forks: u64,
+}
+
+impl Machine {
+    /// What the kernel uses of what parties could be: by the cgroup, or else stacks and slabs of the whole machine.
+    pub fn kernel_bytes(&self) -> u64 {
+        self.cgroup_kernel_bytes.unwrap_or(self.kernel_stack_bytes + self.slab_bytes)
+    }
+}
 
 /// Memory of one process.
 ///

@@ -1,12 +1,46 @@
 //! Which CPUs the parties run on.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
 
-use crate::sample::Placement;
 use crate::sys::affinity::CpuList;
+
+/// Where two parties run, relative to each other: by what their CPUs share, nearest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Placement {
+    /// One CPU.
+    #[default]
+    Same,
+    /// Two hardware threads of one core.
+    Smt,
+    /// Two cores with a last-level cache in common.
+    Llc,
+    /// Two cores of one socket, each with a last-level cache of its own or an unknown one.
+    Socket,
+    /// Two sockets.
+    Cross,
+}
+
+impl Placement {
+    /// Every placement, nearest first.
+    pub const ALL: [Placement; 5] =
+        [Placement::Same, Placement::Smt, Placement::Llc, Placement::Socket, Placement::Cross];
+
+    /// The name on the command line and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Placement::Same => "same",
+            Placement::Smt => "smt",
+            Placement::Llc => "llc",
+            Placement::Socket => "socket",
+            Placement::Cross => "cross",
+        }
+    }
+}
 
 /// What is known of a CPU before it is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What else happens to the parties' CPUs while something is measured there.
 
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,9 +8,29 @@ use nix::unistd::{SysconfVar, sysconf};
 use procfs::{FromReadSI, KernelStats};
 
 use crate::host::probe;
-use crate::sample::Surroundings;
 use crate::sys::affinity::CpuList;
 use crate::sys::clock::monotonic_ns;
+
+/// What else happened to the pinned CPU during an incarnation; `None` where it cannot be read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Surroundings {
+    pub elapsed_ns: u64,
+    /// Time taken by the hypervisor.
+    pub steal_ns: Option<u64>,
+    /// Interrupts that the CPU took.
+    pub interrupts: Option<u64>,
+    /// Times that the cgroup's CPU quota stopped it.
+    pub throttled: Option<u64>,
+    /// How long the CPU's SMT siblings were busy, summed over them.
+    pub siblings_busy_ns: Option<u64>,
+}
+
+impl Surroundings {
+    /// Time that the hypervisor took, as a share, beyond which a reader should know.
+    pub const STEAL: f64 = 0.01;
+    /// An SMT sibling busy for this share of the time slows its core.
+    pub const SIBLING_BUSY: f64 = 0.1;
+}
 
 /// Watches the parties' CPUs, their SMT siblings, and the cgroup that the parties run in.
 #[derive(Debug)]

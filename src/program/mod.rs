@@ -1,4 +1,6 @@
 //! A real program, followed from its first instruction to its end.
 
-pub mod saved;
+pub mod stat;
 pub mod trace;
+pub mod watch;
+pub mod watched;

@@ -10,4 +10,5 @@
 //! grow with time and time grows with events. Why a thread left and who woke it are the source's words: nothing here looks into them.
 
 pub mod tally;
+pub mod timeline;
 pub mod tracks;

@@ -1,7 +1,8 @@
 //! Programs that answer questions through pipes: started, tied to their starter's life, reaped.
 #![allow(unsafe_code)]
 
-use std::io::{self, ErrorKind};
+use std::io;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use nix::unistd::{self, Pid, getpid, getppid};
+use nix::unistd;
+use nix::unistd::{Pid, getpid, getppid};
 
 use crate::sys::fork::Partner;
 use crate::sys::reap::Ended;

@@ -22,8 +22,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::sys::child::tie_to_life;
-use crate::sys::reap::Ended;
-use crate::sys::reap::{self, Reaped, Usage};
+use crate::sys::reap::{self, Ended, Reaped, Usage};
 use crate::sys::signal;
 
 /// How much is kept of what a command writes to stdout, and as much of stderr.

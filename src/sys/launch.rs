@@ -17,7 +17,8 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigHandler, Signal, signal};
-use nix::unistd::{self, ForkResult, Pid, User, execvpe, fork, initgroups, pipe2, setresgid, setresuid};
+use nix::unistd;
+use nix::unistd::{ForkResult, Pid, User, execvpe, fork, initgroups, pipe2, setresgid, setresuid};
 
 use crate::sys::inbox::Inherited;
 use crate::sys::{inherited, reap};

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use nix::sys::personality::{self, Persona};
+use nix::sys::personality;
+use nix::sys::personality::Persona;
 
 /// Whether programs that this one starts have their memory where the kernel chooses at random.
 pub fn is_randomized() -> bool {

@@ -21,8 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{ForkResult, fork, getpid, getppid};
 
 use crate::sys::inbox::Inbox;
-use crate::sys::reap;
-use crate::sys::reap::Ended;
+use crate::sys::reap::{self, Ended};
 
 /// The process that this one stands in for; 0 if none.
 static STOOD_IN_FOR: AtomicI32 = AtomicI32::new(0);

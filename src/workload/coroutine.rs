@@ -6,8 +6,8 @@
 use anyhow::{Context, Result, bail};
 use corosensei::{Coroutine, CoroutineResult};
 
-use crate::sample::{Kind, SwitchSource};
 use crate::sys::clock::monotonic_ns;
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
 use crate::workload::{ROUND_TRIP, Workload};
 

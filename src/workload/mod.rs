@@ -6,10 +6,12 @@
 mod coroutine;
 pub mod goroutine;
 mod hand;
+pub mod kind;
 mod process;
 mod reference;
 mod ring;
 pub mod session;
+pub mod shape;
 mod task;
 mod thread;
 
@@ -18,9 +20,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::sample::{Kind, RingShape, SwitchSource};
 use crate::tool::Missing;
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::session::{Session, Setting};
+use crate::workload::shape::RingShape;
 
 /// One way of passing control between parties.
 #[derive(Debug)]
@@ -202,8 +205,8 @@ pub fn defaults() -> impl Iterator<Item = &'static Workload> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counter::books::{Booked, Books};
     use crate::machine::{Ability, missing, skipped};
+    use crate::perf::books::{Booked, Books};
     use crate::test_lock;
     use crate::workload::session::Laps;
     use std::fs;

@@ -7,9 +7,9 @@ use std::hint::black_box;
 use anyhow::Result;
 use nix::unistd::getppid;
 
-use crate::sample::{Kind, SwitchSource};
 use crate::sys::clock::monotonic_ns;
 use crate::workload::Workload;
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
 
 pub(crate) const SYSCALL: Workload = Workload {

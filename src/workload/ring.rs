@@ -17,12 +17,12 @@ use std::{io, iter, mem};
 
 use anyhow::{Context, Result, bail};
 
-use crate::sample::RingShape;
 use crate::sys::clock::monotonic_ns;
 use crate::sys::heap;
 use crate::sys::shared::Shared;
 use crate::workload::hand::Hand;
 use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
+use crate::workload::shape::RingShape;
 
 /// A mechanism by which any number of parties can be a ring.
 pub(super) trait RingHand: Hand {

@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 use nix::unistd::{Pid, getpid, gettid};
 
-use crate::sample::RingShape;
 use crate::sys::affinity;
 use crate::sys::clock::monotonic_ns;
+use crate::workload::shape::RingShape;
 
 /// Where a session's parties are to run, and how many there are where that can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The rules of the house, held over the source itself: which room may use which, that no files of a room use each other in a circle,
+//! The rules of the house, held over the source itself: which room may use which, that no files of a folder use each other in a circle,
 //! and where `unsafe` and output are. Tests in the source are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,81 +11,75 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("estimate", &[]),
     ("sys", &[]),
-    ("sample", &["unit"]),
-    ("tool", &["sys"]),
     ("sched", &[]),
+    ("output", &["estimate", "sched", "unit"]),
+    ("store", &["sys"]),
+    ("tool", &["sys"]),
     ("bpf", &["sys"]),
-    ("host", &["bpf", "sample", "sys", "unit"]),
-    ("counter", &["sample", "sys"]),
-    ("count", &["counter", "sample", "sys"]),
-    ("summary", &["sample", "unit"]),
-    ("workload", &["sample", "sys", "tool"]),
-    ("bench", &["counter", "host", "sample", "sys", "workload"]),
-    ("peer", &["sample", "sys", "text", "tool", "workload"]),
-    ("versus", &["bench", "counter", "peer", "sample", "sys", "workload"]),
-    ("watch", &["counter", "sample", "sys"]),
-    ("footprint", &["host", "sample", "sys", "tool", "workload"]),
-    ("record", &["estimate", "host", "sample", "summary", "sys", "text", "unit"]),
-    ("render", &["estimate", "record", "sample", "summary", "sys", "unit"]),
-    ("program", &["bpf", "record", "render", "sample", "sched", "summary", "sys", "unit", "watch"]),
-    ("cli", &["bench", "counter", "footprint", "host", "record", "render", "sample", "sys", "workload"]),
+    ("perf", &["sched", "sys"]),
+    ("host", &["bpf", "perf", "sys", "unit"]),
+    ("count", &["perf", "sys"]),
+    ("workload", &["sys", "tool"]),
+    ("document", &["host", "output", "text", "unit"]),
+    ("doctor", &["document", "host", "output"]),
+    (
+        "bench",
+        &[
+            "document", "estimate", "host", "output", "perf", "sched", "store", "sys", "text", "tool", "unit",
+            "workload",
+        ],
+    ),
+    ("footprint", &["document", "estimate", "host", "output", "sys", "tool", "unit", "workload"]),
+    ("program", &["bench", "bpf", "document", "estimate", "output", "perf", "sched", "sys", "unit"]),
+    ("change", &["bench", "document", "estimate", "host", "output", "unit", "workload"]),
+    ("cli", &["bench", "change", "footprint", "host", "output", "perf", "sys", "workload"]),
     (
         "command",
         &[
             "bench",
             "bpf",
+            "change",
             "cli",
-            "counter",
+            "doctor",
+            "document",
             "footprint",
             "host",
-            "peer",
+            "output",
+            "perf",
             "program",
-            "record",
-            "render",
-            "sample",
-            "summary",
+            "store",
             "sys",
             "text",
             "tool",
             "unit",
-            "versus",
-            "watch",
             "workload",
         ],
     ),
     (
         "fuzzing",
         &[
+            "bench",
             "bpf",
-            "counter",
+            "change",
+            "command",
             "footprint",
             "host",
-            "peer",
+            "output",
+            "perf",
             "program",
-            "record",
-            "render",
-            "sample",
-            "summary",
+            "sched",
             "sys",
             "tool",
-            "watch",
             "workload",
         ],
     ),
 ];
 
-/// Files of a room that use each other in a circle today. The list may only shrink.
+/// Files of a folder that use each other in a circle today. The list may only shrink.
 const CIRCLES: &[&[&str]] = &[
-    &["counter::extra", "counter::meter", "counter::open", "counter::records"],
-    &[
-        "record::diff",
-        "record::history",
-        "record::pace",
-        "record::price",
-        "record::reader",
-        "record::run",
-        "record::sweep",
-    ],
+    &["bench::document::pace", "bench::document::run", "bench::document::saved_runs"],
+    &["change::diff", "change::rows"],
+    &["perf::extra", "perf::meter", "perf::open", "perf::records"],
 ];
 
 /// A file of the source without its tests.
@@ -267,35 +261,36 @@ fn uses_are_read_as_they_are_written() {
     assert!(Uses::of("let x = unsafe { n() };\n").is_unsafe);
 }
 
-/// Of each room's files, those that its other files use; a folder in it counts as one file.
+/// Of each folder's files, those that its other files use; a folder in it counts as one file.
 fn used_files(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
-    let files: BTreeSet<String> = sources.iter().filter_map(|source| file(&source.module)).collect();
-    // What a room's mod.rs hands on is its file's all the same.
+    let known: BTreeSet<String> = sources
+        .iter()
+        .flat_map(|source| (2..=source.module.len()).map(|depth| source.module[..depth].join("::")))
+        .collect();
+    // What a folder's own file hands on is its file's all the same.
     let mut handed_on: BTreeMap<String, String> = BTreeMap::new();
-    for source in sources.iter().filter(|source| source.module.len() == 1) {
+    for source in sources {
+        let below = |name: &str| format!("{}::{name}", source.module.join("::"));
         for path in source.uses.paths.iter().filter(|path| path.len() > 1) {
-            let name = format!("{}::{}", source.room(), path.last().unwrap());
-            let from = format!("{}::{}", source.room(), path[0]);
-            if files.contains(&from) && !files.contains(&name) {
+            let (name, from) = (below(path.last().unwrap()), below(&path[0]));
+            if known.contains(&from) && !known.contains(&name) {
                 handed_on.insert(name, from);
             }
         }
     }
     let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in sources {
-        let Some(own) = file(&source.module) else { continue };
-        let names = source.paths().into_iter().filter(|path| path.first() == source.module.first());
-        let of = names
-            .filter_map(|path| file(&path))
-            .filter_map(|name| if files.contains(&name) { Some(name) } else { handed_on.get(&name).cloned() });
-        used.entry(own.clone()).or_default().extend(of.filter(|name| *name != own));
+        let paths = source.paths();
+        for depth in 1..source.module.len() {
+            let own = source.module[..=depth].join("::");
+            let beside = paths.iter().filter(|path| path.len() > depth && path[..depth] == source.module[..depth]);
+            let of = beside
+                .map(|path| path[..=depth].join("::"))
+                .filter_map(|name| if known.contains(&name) { Some(name) } else { handed_on.get(&name).cloned() });
+            used.entry(own.clone()).or_default().extend(of.filter(|name| *name != own));
+        }
     }
     used
-}
-
-/// `room::file` of a path from the root.
-fn file(path: &[String]) -> Option<String> {
-    (path.len() > 1).then(|| path[..2].join("::"))
 }
 
 /// All that can be reached from here.
@@ -308,7 +303,7 @@ fn reached<'u>(from: &'u str, used: &'u BTreeMap<String, BTreeSet<String>>) -> B
 }
 
 #[test]
-fn no_files_of_a_room_use_each_other_in_a_circle() {
+fn no_files_of_a_folder_use_each_other_in_a_circle() {
     let used = used_files(&sources());
     let mut circles: BTreeSet<Vec<&str>> = BTreeSet::new();
     for file in used.keys() {

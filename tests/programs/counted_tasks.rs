@@ -11,7 +11,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ctxprof::footprint::party::{Shape, prepare};
-use ctxprof::sample::Kind;
+use ctxprof::workload::kind::Kind;
 
 /// Counts what is asked for, and remembers how far the heap reaches.
 struct Counting;

@@ -14,16 +14,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use ctxprof::bench;
-use ctxprof::bench::plan::{Effort, Plan, lay_out};
-use ctxprof::counter::ladder::{CounterChoice, Ladder};
-use ctxprof::host::placement::{self, Place};
+use ctxprof::bench::document::run::from_samples;
+use ctxprof::bench::document::samples::SamplesDocument;
+use ctxprof::bench::document::settings::RunSettings;
+use ctxprof::bench::engine;
+use ctxprof::bench::engine::plan::{Effort, Plan, lay_out};
+use ctxprof::document::Ending;
+use ctxprof::host::placement::{self, Place, Placement};
 use ctxprof::host::probe;
-use ctxprof::record::run::from_samples;
-use ctxprof::record::samples::SamplesDocument;
-use ctxprof::record::settings::RunSettings;
-use ctxprof::render::{FORMATS, Look};
-use ctxprof::sample::{Ending, Placement};
+use ctxprof::output::{FORMATS, Look};
+use ctxprof::perf::ladder::{CounterChoice, Ladder};
 use ctxprof::workload::session::Setting;
 use ctxprof::workload::{WORKLOADS, Workload};
 
@@ -82,7 +82,7 @@ fn once(workload: &'static Workload, setting: Setting, place: &Place, time: Dura
     let root = Path::new("/");
     let (entries, left_out) = lay_out(&[workload], &[(Placement::Same, setting)]);
     let plan = Plan::of_prices(entries, left_out, 2, Effort { time: Some(time), samples: None });
-    let seen = bench::run(&plan, &mut Ladder::new(CounterChoice::Auto), &mut |_| ())?;
+    let seen = engine::run(&plan, &mut Ladder::new(CounterChoice::Auto), &mut |_| ())?;
     if let Ending::Failed(reason) = &seen.ending {
         bail!("{reason}");
     }

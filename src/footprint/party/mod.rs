@@ -11,7 +11,7 @@ use std::io;
 use anyhow::{Result, bail};
 use nix::errno::Errno;
 
-use crate::sample::Kind;
+use crate::workload::kind::Kind;
 
 pub use task::FUTURE_SIZES;
 

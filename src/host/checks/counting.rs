@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use crate::host::checks::scene::Scene;
 use crate::host::checks::{Check, Found, Verdict};
-use crate::sample::trial::{Cycles, Refusal};
+use crate::perf::answer::{Cycles, Refusal};
 
 /// Lets everyone count on a CPU.
 const ALLOW: &str = "sudo sysctl kernel.perf_event_paranoid=0";

@@ -3,7 +3,7 @@
 use crate::host::checks::scene::Scene;
 use crate::host::checks::{Check, Found, Verdict};
 use crate::host::probe;
-use crate::sample::Surroundings;
+use crate::host::surroundings::Surroundings;
 use crate::sys::affinity::CpuList;
 use crate::unit::Share;
 

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::host::facts::Facts;
 use crate::host::surroundings::Window;
-use crate::sample::trial::PerfTrials;
+use crate::perf::answer::PerfTrials;
 
 /// A host, as checks see it.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ pub fn words_of(error: &io::Error) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::host::checks::{Check, Found, Severity};
-    use crate::sample::trial::Cycles;
+    use crate::perf::answer::Cycles;
 
     /// What does not depend on files, each part to be changed by a test.
     #[derive(Debug)]

@@ -1,4 +1,4 @@
-use super::*;
+use crate::host::checks::*;
 
 #[test]
 fn every_check_has_a_name_of_its_own_and_says_why_and_where() {

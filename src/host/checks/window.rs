@@ -2,7 +2,7 @@
 
 use crate::host::checks::scene::Scene;
 use crate::host::checks::{Check, Found, Verdict};
-use crate::sample::Surroundings;
+use crate::host::surroundings::Surroundings;
 use crate::unit::Share;
 
 pub(super) const INTERRUPTS: Check = Check {

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use nix::unistd::{pipe, read, write};
 
 use crate::bpf::tracer::Tracer;
-use crate::summary::Estimate;
+use crate::estimate::Estimate;
 use crate::sys::affinity::{self, Pinned};
 use crate::sys::clock::monotonic_ns;
 use crate::sys::fork::Partner;

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::bpf::layout::WakerKind;
+use crate::document::{Document, Warning};
+use crate::estimate::Estimate;
 use crate::program::trace::Traced;
 use crate::program::trace::collect::{Group, GroupKey, Waker};
 use crate::program::trace::cost::Cost;
 use crate::program::trace::reason::Reason;
-use crate::record::Document;
-use crate::sample::watched::{Program, ProgramEnd, Tracer, Watched};
+use crate::program::watched::{Program, ProgramEnd, Tracer, Watched};
 use crate::sched::tally::{Row, Spread};
-use crate::summary::{Estimate, Warning};
 
 pub const SCHEMA: &str = "ctxprof.trace/1";
 

@@ -20,8 +20,8 @@ use anyhow::Result;
 
 use crate::bpf::tracer::{Programs, Tracer};
 use crate::program::trace::collect::Collected;
-use crate::sample::watched::{ProgramEnd, Watched};
-use crate::watch::{self, Follower, Told, WatchPlan};
+use crate::program::watch::{self, Follower, Told, WatchPlan};
+use crate::program::watched::{ProgramEnd, Watched};
 
 /// What was seen of a program.
 #[derive(Debug)]

@@ -4,12 +4,13 @@ use std::slice;
 
 use anyhow::{Context, Result};
 
+use crate::document::{conditions, metrics};
+use crate::estimate::Estimate;
+use crate::output::Report;
+use crate::output::metrics::{Labels, Metrics, Quantity};
+use crate::output::view::{Align, Cell, Column, Table, View};
 use crate::program::trace::document::{ReasonRow, ThreadRow, TraceDocument};
-use crate::render::metrics::{self, Labels, Metrics, Quantity};
-use crate::render::view::{Align, Cell, Column, Table, View};
-use crate::render::{Report, conditions};
-use crate::sample::watched::ProgramEnd;
-use crate::summary::Estimate;
+use crate::program::watched::ProgramEnd;
 use crate::sys::signal::SignalNumber;
 use crate::unit::{Count, Share, Span};
 

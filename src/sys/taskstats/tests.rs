@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::*;
 use crate::machine::{Ability, missing};
+use crate::sys::taskstats::*;
 use crate::sys::usage::{SwitchCount, of_calling_thread};
 use crate::test_lock;
 

@@ -20,11 +20,11 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Pid;
 
-use crate::sample::{Kind, SwitchSource};
 use crate::sys::affinity::Pinned;
 use crate::sys::child::Child;
 use crate::sys::reap::Ended;
 use crate::tool::go;
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::session::{Laps, MOST_LAPS, Party, PlayTimes, Played, Session, Setting};
 use crate::workload::thread::yields::ONE_YIELD_EACH;
 use crate::workload::{Floor, ProbePoint, ROUND_TRIP, Say, Unavailable, Workload};

@@ -2,9 +2,9 @@
 //!
 //! The floor: one thread changes the word and wakes nobody, twice.
 
-use crate::sample::{Kind, SwitchSource};
 use crate::sys::futex::Scope;
 use crate::workload::hand::Alone;
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::process::ProcessPair;
 use crate::workload::process::ring::{self, ProcessRing};
 use crate::workload::ring::RingOfOne;

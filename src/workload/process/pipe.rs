@@ -2,7 +2,7 @@
 //!
 //! The floor is that of the threads: one thread writes and reads both pipes by itself.
 
-use crate::sample::{Kind, SwitchSource};
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::process::ProcessPair;
 use crate::workload::process::ring::{self, ProcessRing};
 use crate::workload::ring::RingOfOne;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::sample::RingShape;
 use crate::sys::fork::Partner;
 use crate::sys::shared::Shared;
 use crate::sys::signal;
@@ -12,6 +11,7 @@ use crate::workload::Needs;
 use crate::workload::process::{explain, fork_follower, wait_for};
 use crate::workload::ring::{Baton, Leader, RingHand, WorkingSet, follow, no_laps};
 use crate::workload::session::{Laps, Party, Played, Session, Setting};
+use crate::workload::shape::RingShape;
 
 /// What a process takes, by `ctxprof memory`; its files are its own.
 pub(super) const NEEDS: Needs = Needs { threads: 1, files: 0, mappings: 0, bytes: 130_000 };

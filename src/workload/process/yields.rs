@@ -6,11 +6,11 @@ use std::slice;
 
 use anyhow::{Context, Result};
 
-use crate::sample::{Kind, SwitchSource};
 use crate::sys::fork::Partner;
 use crate::sys::futex::Scope;
 use crate::sys::shared::Shared;
 use crate::workload::Workload;
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::process::{explain, fork_follower, wait_for};
 use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
 use crate::workload::thread::yields::{FLOOR, ONE_YIELD_EACH, Track, YIELDS_NS};

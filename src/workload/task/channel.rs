@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::unconstrained;
 
-use crate::sample::{Kind, SwitchSource};
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::task::ring::{Inbox, TaskRing, needs};
 use crate::workload::task::{Counted, Orders, Switches, TOKEN, Tally, TaskSession, each_op};
 use crate::workload::{Floor, ROUND_TRIP, Ring, Workload};

@@ -8,7 +8,8 @@
 //!
 //! There is no floor of its own: a single task on these workers is the floor of `task-channel` with more expensive wakes.
 
-use std::io::{self, Write};
+use std::io;
+use std::io::Write;
 use std::panic;
 use std::process;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -20,8 +21,8 @@ use anyhow::{Context, Result, bail};
 use nix::unistd::gettid;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::sample::{Kind, SwitchSource};
 use crate::sys::signal;
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::session::{Party, Session, Setting};
 use crate::workload::task::channel::ping_pong;
 use crate::workload::task::{Tally, TaskSession};

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::task::unconstrained;
 
-use crate::sample::{Kind, SwitchSource};
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::task::ring::{Inbox, TaskRing, needs};
 use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
 use crate::workload::{Floor, ROUND_TRIP, Ring, Workload};

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::channel;
 use tokio::task::unconstrained;
 
-use crate::sample::{Kind, SwitchSource};
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::task::{Counted, Orders, Switches, TOKEN, TaskSession, each_op};
 use crate::workload::{Floor, Workload};
 

@@ -13,8 +13,8 @@ use tokio::net::unix::pipe::{Receiver, Sender, pipe};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::unconstrained;
 
-use crate::sample::{Kind, SwitchSource};
 use crate::sys::token::WORD;
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::session::Session;
 use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
 use crate::workload::{Floor, ROUND_TRIP, Workload};

@@ -11,10 +11,10 @@ use anyhow::{Context, Result, ensure};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::unconstrained;
 
-use crate::sample::RingShape;
 use crate::workload::Needs;
 use crate::workload::ring::{Baton, Route, WorkingSet, fitting, no_laps};
 use crate::workload::session::{Laps, Party, Played, Session, Setting};
+use crate::workload::shape::RingShape;
 use crate::workload::task::{Orders, Switches, Tally, TaskSession, each_op};
 
 /// What a task takes that waits at an inbox of so many bytes.

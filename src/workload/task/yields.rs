@@ -13,8 +13,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-use crate::sample::{Kind, SwitchSource};
 use crate::workload::Workload;
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
 use crate::workload::thread::yields::ONE_YIELD_EACH;
 

@@ -8,8 +8,8 @@
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::sample::{Kind, SwitchSource};
 use crate::workload::hand::Hand;
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::thread::ThreadPair;
 use crate::workload::{ROUND_TRIP, Workload};
 

@@ -8,8 +8,8 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::sample::{Kind, SwitchSource};
 use crate::workload::hand::{Alone, Hand};
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::thread::ThreadPair;
 use crate::workload::{Floor, ROUND_TRIP, Workload};
 

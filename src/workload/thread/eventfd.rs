@@ -7,9 +7,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::sample::{Kind, SwitchSource};
 use crate::sys::token::{self, INCREMENT};
 use crate::workload::hand::{Alone, Hand};
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::ring::{RingHand, RingOfOne, chain};
 use crate::workload::thread::ThreadPair;
 use crate::workload::thread::ring::{self, ThreadRing};

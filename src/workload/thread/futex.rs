@@ -7,10 +7,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::sample::{Kind, SwitchSource};
 use crate::sys::futex::{self, Scope};
 use crate::sys::shared::{Shared, SharedSlice};
 use crate::workload::hand::{Alone, Hand};
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::ring::{RingHand, RingOfOne};
 use crate::workload::thread::ThreadPair;
 use crate::workload::thread::ring::{self, ThreadRing};

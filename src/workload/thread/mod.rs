@@ -12,7 +12,8 @@ pub(super) mod yields;
 
 use std::io;
 use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
+use std::thread;
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
 use nix::unistd::{Pid, gettid};

@@ -5,10 +5,11 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::{self, Thread};
+use std::thread;
+use std::thread::Thread;
 
-use crate::sample::{Kind, SwitchSource};
 use crate::workload::hand::{Alone, Hand};
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::thread::ThreadPair;
 use crate::workload::{Floor, ROUND_TRIP, Workload};
 

@@ -6,9 +6,9 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::sample::{Kind, SwitchSource};
 use crate::sys::token::{self, Line, WORD};
 use crate::workload::hand::{Alone, Hand};
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::ring::{RingHand, RingOfOne, chain};
 use crate::workload::thread::ThreadPair;
 use crate::workload::thread::ring::{self, ThreadRing};

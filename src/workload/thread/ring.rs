@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::sample::RingShape;
 use crate::sys::shared::Shared;
 use crate::sys::{rlimit, signal};
 use crate::workload::Needs;
 use crate::workload::ring::{Baton, Leader, RingHand, WorkingSet, follow, no_laps};
 use crate::workload::session::{Laps, Party, Played, Session, Setting};
+use crate::workload::shape::RingShape;
 use crate::workload::thread::Follower;
 
 /// What a thread takes besides what its hand does: by `ctxprof memory`, and by the mappings of its two stacks, each with a

@@ -5,9 +5,9 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::sample::{Kind, SwitchSource};
 use crate::sys::token::{self, WORD};
 use crate::workload::hand::{Alone, Hand};
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::thread::ThreadPair;
 use crate::workload::{Floor, ROUND_TRIP, Workload};
 

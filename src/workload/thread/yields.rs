@@ -19,11 +19,11 @@ use std::thread::yield_now;
 
 use anyhow::{Context, Result};
 
-use crate::sample::{Kind, SwitchSource};
 use crate::sys::clock::monotonic_ns;
 use crate::sys::futex::{self, Scope};
 use crate::sys::shared::Shared;
 use crate::sys::signal;
+use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
 use crate::workload::thread::Follower;
 use crate::workload::{Floor, Workload};

@@ -1,0 +1,135 @@
+//! `ctxprof.compare/1`: what other tools say, what they did, and what ours says of the same.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::external::samples::{OwnFigure, Pair, PeerProgram, PeerSamples, PeerSwitches};
+use crate::bench::figures::{self, Yardstick};
+use crate::bench::left_out::LeftOut;
+use crate::document::{Document, Ending};
+use crate::estimate::{Estimate, median};
+
+pub const SCHEMA: &str = "ctxprof.compare/1";
+
+pub type CompareDocument = Document<CompareSettings, CompareBody>;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompareSettings {
+    pub rounds: u32,
+    /// Files with other runs' output, as named.
+    pub with: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompareBody {
+    pub rows: Vec<CompareRow>,
+    /// From files: claims that nobody counted.
+    pub saved: Vec<SavedRow>,
+    /// Lines of those files from which nothing was taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOverRow>,
+    /// Tools that are not here.
+    pub left_out: Vec<LeftOut>,
+    pub ending: Ending,
+}
+
+/// One tool's account of an op beside ours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompareRow {
+    pub tool: String,
+    pub command: String,
+    /// What was started; not there in documents from before this was kept, nor where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<PeerProgram>,
+    /// What it says an op takes, the median over rounds.
+    pub claimed_ns_per_op: Option<f64>,
+    /// What people divide that by.
+    pub assumed_switches_per_op: f64,
+    pub counted_switches_per_op: Option<f64>,
+    /// `wait4`, which counts a tool's kernel switches, or `uprobe`.
+    pub counted_by: Option<String>,
+    /// Why nothing was counted.
+    pub not_counted: Option<String>,
+    /// The claim ÷ the assumption, and ÷ the count.
+    pub claimed_ns_per_switch: Option<f64>,
+    pub true_ns_per_switch: Option<f64>,
+    pub own_workload: String,
+    /// The median over rounds of our own figure of that sort.
+    pub own_ns_per_op: Option<f64>,
+    /// The claim ÷ ours, over the rounds.
+    pub ratio: Option<Estimate>,
+    pub rounds: u32,
+}
+
+/// A claim from a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedRow {
+    pub file: String,
+    /// Tells a row apart from the others of its file, but for repetitions of the same benchmark.
+    pub what: String,
+    /// What Go wrote above it: `pkg`, `goos` and so on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configuration: BTreeMap<String, String>,
+    pub claimed_ns_per_op: f64,
+}
+
+/// Lines of a file, one after the other, that no claim was taken from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PassedOverRow {
+    pub file: String,
+    /// Counted from 1.
+    pub from_line: usize,
+    pub to_line: usize,
+    /// The first line's.
+    pub text: String,
+    /// Null where it is nothing that is known.
+    pub reason: Option<String>,
+}
+
+/// Works one peer's row out.
+pub fn row(samples: &PeerSamples) -> CompareRow {
+    let claimed = median(samples.pairs.iter().map(|pair| pair.claim.ns_per_op).collect());
+    let booked = || median(samples.pairs.iter().map(switches_per_op).collect());
+    let (counted, counted_by, not_counted) = match &samples.switches {
+        PeerSwitches::Booked => (booked(), Some("wait4".to_string()), None),
+        PeerSwitches::Probed(per_op) => (Some(*per_op), Some("uprobe".to_string()), None),
+        PeerSwitches::NotCounted(reason) => (None, None, Some(reason.clone())),
+    };
+    let own: Vec<Option<f64>> = samples.pairs.iter().map(|pair| own_figure(pair, samples.own_figure)).collect();
+    let ratios = samples.pairs.iter().zip(&own).filter_map(|(pair, own)| Some(pair.claim.ns_per_op / (*own)?));
+    CompareRow {
+        tool: samples.tool.clone(),
+        command: samples.command.clone(),
+        program: samples.program.clone(),
+        claimed_ns_per_op: claimed,
+        assumed_switches_per_op: samples.assumed_switches_per_op,
+        counted_switches_per_op: counted,
+        counted_by,
+        not_counted,
+        claimed_ns_per_switch: claimed.map(|claimed| claimed / samples.assumed_switches_per_op),
+        true_ns_per_switch: claimed
+            .zip(counted)
+            .filter(|(_, counted)| *counted > 0.0)
+            .map(|(claimed, counted)| claimed / counted),
+        own_workload: samples.own_workload.clone(),
+        own_ns_per_op: median(own.iter().copied().flatten().collect()),
+        ratio: Estimate::over(ratios),
+        rounds: samples.pairs.len() as u32,
+    }
+}
+
+fn switches_per_op(pair: &Pair) -> f64 {
+    pair.claim.kernel_switches as f64 / pair.claim.ops.max(1) as f64
+}
+
+fn own_figure(pair: &Pair, figure: OwnFigure) -> Option<f64> {
+    let workload = pair.own.workloads.first()?;
+    let timed = workload.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
+    let yardstick = Yardstick::of(timed).with_clock(pair.own.clock_read_ns).with_reference(pair.own.reference_ns);
+    let row = figures::summarize(workload, &pair.own.counting, yardstick);
+    match figure {
+        OwnFigure::Mean => row.mean_ns_per_op,
+        OwnFigure::Median => row.ns_per_op.map(|price| price.median),
+    }
+}

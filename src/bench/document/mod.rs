@@ -1,0 +1,12 @@
+//! Documents of what was measured on this host, and the history of those that were saved.
+
+pub mod compare;
+pub mod history;
+pub mod list;
+pub mod pace;
+pub mod price;
+pub mod run;
+pub mod samples;
+pub mod saved_runs;
+pub mod settings;
+pub mod sweep;

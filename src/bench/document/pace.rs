@@ -1,0 +1,109 @@
+//! How quick the core itself was during a run: what a burst of the host's that lasts as long as the run does not hide from others.
+
+use std::path::PathBuf;
+
+use crate::bench::document::run::RunDocument;
+use crate::bench::document::saved_runs;
+use crate::document::{Tool, Warning};
+use crate::estimate::median;
+use crate::host::facts::Facts;
+
+/// By how much the core's own speed may differ: it repeats within 1 %.
+pub const TOLERANCE: f64 = 0.03;
+
+/// The warning of a run whose core was slower than it can be, from end to end.
+pub const CORE_SLOWER: &str = "core-slower-than-before";
+
+/// What the stretch of arithmetic takes at full speed, ns, by the runs that were kept in these folders by this version of ctxprof on
+/// the same CPU of such a processor: the median of the quicker half, for the very quickest may be a misread clock, and the slower
+/// half may have had a neighbour. `None` where none was kept; those that cannot be read are passed over.
+pub fn reference_ns(folders: &[PathBuf], tool: &Tool, host: &Facts) -> Option<f64> {
+    let is_like = |kept: &RunDocument| {
+        (&kept.tool.version, kept.tool.debug_build) == (&tool.version, tool.debug_build)
+            && kept.host.pinned_cpu == host.pinned_cpu
+            && kept.host.is_same_processor(host)
+    };
+    let kept = saved_runs::kept_runs(folders).map(|(_, kept)| kept).filter(is_like);
+    let mut took: Vec<f64> = kept.filter_map(|kept| kept.body.yardstick_ns).collect();
+    took.sort_by(f64::total_cmp);
+    took.truncate(took.len().div_ceil(2));
+    median(took)
+}
+
+/// What to know of a run whose core was slower in its quickest samples than in the runs kept before: from end to end.
+pub fn beside_reference(reference_ns: Option<f64>, quickest_ns: Option<f64>) -> Option<Warning> {
+    let slower = quickest_ns? / reference_ns?;
+    (slower > 1.0 + TOLERANCE).then(|| {
+        let message = format!(
+            "the core itself took {slower:.2} times as long for a fixed stretch of arithmetic as in the runs kept here before, in all of this run (a lower frequency, or a busy neighbour on the host): its prices are too high; repeat it, or see `ctxprof doctor`"
+        );
+        Warning::new(CORE_SLOWER, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::store;
+
+    /// The golden run on a core that takes so long for the stretch, changed.
+    fn run(yardstick_ns: f64, change: impl FnOnce(&mut Value)) -> RunDocument {
+        let mut document: Value = serde_json::from_str(include_str!("../../../tests/golden/run-1.json")).unwrap();
+        document["yardstick_ns"] = json!(yardstick_ns);
+        change(&mut document);
+        serde_json::from_value(document).unwrap()
+    }
+
+    /// The reference that these leave, kept one after the other, for the golden run.
+    fn reference(kept: &[RunDocument]) -> Option<f64> {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("runs");
+        for (second, run) in kept.iter().enumerate() {
+            let started_at = format!("2026-11-24T20:00:0{second}Z");
+            store::keep(&folder, &started_at, &serde_json::to_string(run).unwrap()).unwrap();
+        }
+        let this = run(2290.0, |_| {});
+        reference_ns(&[folder], &this.tool, &this.host)
+    }
+
+    fn is_warned_of(reference_ns: f64, quickest_ns: f64) -> bool {
+        beside_reference(Some(reference_ns), Some(quickest_ns)).is_some()
+    }
+
+    #[test]
+    fn full_speed_is_the_median_of_the_quicker_half_of_the_kept_runs() {
+        let took = |each: &[f64]| each.iter().map(|&ns| run(ns, |_| {})).collect::<Vec<_>>();
+        assert_eq!(reference(&took(&[1683.0])), Some(1683.0));
+        assert_eq!(reference(&took(&[2290.0, 1683.0])), Some(1683.0));
+        assert_eq!(
+            reference(&took(&[2290.0, 1690.0, 1200.0, 2300.0, 1683.0])),
+            Some(1683.0),
+            "1200 was a misread clock"
+        );
+        assert_eq!(reference(&[]), None, "nothing was kept");
+    }
+
+    #[test]
+    fn a_core_slower_than_in_kept_runs_is_told() {
+        assert!(is_warned_of(1683.0, 2290.0) && is_warned_of(1683.0, 1740.0));
+        assert!(!is_warned_of(1683.0, 1730.0) && !is_warned_of(2290.0, 1683.0));
+        assert!(beside_reference(None, Some(2290.0)).is_none() && beside_reference(Some(1683.0), None).is_none());
+    }
+
+    #[test]
+    fn runs_of_another_core_or_build_say_nothing_of_this_one() {
+        let others: [fn(&mut Value); 4] = [
+            |document| document["host"]["cpu_model"] = json!("another"),
+            |document| document["host"]["pinned_cpu"] = json!(77),
+            |document| document["tool"]["version"] = json!("0.0.9"),
+            |document| document["tool"]["debug_build"] = json!(true),
+        ];
+        for (at, change) in others.into_iter().enumerate() {
+            assert_eq!(reference(&[run(1683.0, change)]), None, "change {at}");
+        }
+        let another_kernel = run(1683.0, |document| document["host"]["kernel"] = json!("6.1.0"));
+        assert_eq!(reference(&[another_kernel]), Some(1683.0), "arithmetic asks no kernel");
+    }
+}

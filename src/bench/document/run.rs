@@ -1,0 +1,431 @@
+//! `ctxprof.run/1`: the price list of one machine.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::document::pace;
+use crate::bench::document::samples::{SamplesBody, SamplesDocument};
+use crate::bench::document::settings::RunSettings;
+use crate::bench::figures::alike::{self, Alike, hand_overs_per_op};
+use crate::bench::figures::recorded::{self, Layers};
+use crate::bench::figures::{
+    self, Audit, CountSource, Elsewhere, LatencyFigures, NO_CLEAN_SAMPLES, Ratio, Row, Yardstick,
+};
+use crate::bench::left_out::{LeftOut, row_title};
+use crate::bench::sample::{RunSamples, WorkloadSamples};
+use crate::document::{Document, Ending, Warning};
+use crate::estimate::{Component, Confidence, Estimate, Priors, Reproducibility, standard_error};
+use crate::host::checks;
+use crate::host::placement::Placement;
+use crate::perf::counting::{AbsentCounter, Counting, CountingMode};
+use crate::perf::records::SWITCH_RECORDS;
+use crate::sched::timeline::Timeline;
+use crate::workload::kind::Kind;
+use crate::workload::shape::RingShape;
+
+pub const SCHEMA: &str = "ctxprof.run/1";
+
+pub type RunDocument = Document<RunSettings, RunBody>;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunBody {
+    /// How the counting was done in the end.
+    pub counting: CountingSummary,
+    /// What a fixed stretch of arithmetic took when the core was quickest, ns: it repeats within 1 % between runs, so one of a core
+    /// that was slowed from end to end shows beside another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yardstick_ns: Option<f64>,
+    /// What it took in the runs kept before on this processor, the median of the quicker half: full speed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_ns: Option<f64>,
+    /// How long the run waited for its core to reach that, s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_s: Option<f64>,
+    pub results: Vec<RunResult>,
+    #[serde(default)]
+    pub ratio: Option<Ratio>,
+    /// Further ratios of the same sort.
+    #[serde(default)]
+    pub ratios: Vec<Ratio>,
+    /// What a hand-over takes in each kind of parties, by what they agree to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alike: Vec<Alike>,
+    /// What was meant to be measured and cannot be here.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+    pub ending: Ending,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CountingSummary {
+    pub mode: CountingMode,
+    #[serde(default)]
+    pub absent: Vec<AbsentCounter>,
+    #[serde(default)]
+    pub refused: Vec<String>,
+}
+
+/// One workload's row. A figure without a source is null.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    pub workload: String,
+    pub kind: Kind,
+    /// What one op is.
+    #[serde(default)]
+    pub op: String,
+    /// What a reader must know to compare it with another.
+    #[serde(default)]
+    pub remark: Option<String>,
+    /// What other compiler than ctxprof's own built the parties' program, with its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toolchain: Option<String>,
+    /// Where the parties ran, relative to each other.
+    #[serde(default)]
+    pub placement: Placement,
+    #[serde(default)]
+    pub cpus: Vec<usize>,
+    /// The ring that they were; absent of a pair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<RingShape>,
+    pub ns_per_op: Option<Estimate>,
+    /// CPU time of all parties.
+    #[serde(default)]
+    pub cpu_ns_per_op: Option<Estimate>,
+    /// Of all samples, disturbed ones included.
+    pub mean_ns_per_op: Option<f64>,
+    pub switches_per_op: Option<f64>,
+    /// The same over incarnations, where they were counted in the samples that time is taken from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switches_per_op_interval: Option<Estimate>,
+    /// The lowest and the highest count of a sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switches_per_op_range: Option<SwitchesRange>,
+    pub expected_switches_per_op: Option<f64>,
+    pub switches_source: CountSource,
+    pub kernel_switches_per_op: Option<f64>,
+    /// Per op.
+    pub kernel_switches: Option<KernelSwitches>,
+    /// What an op takes of parties that lie elsewhere in memory; absent where that is not told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Elsewhere>,
+    pub ns_per_switch: Option<Estimate>,
+    pub floor_ns_per_op: Option<Estimate>,
+    pub net_ns_per_switch: Option<Estimate>,
+    /// The same in CPU time of all parties: what `stat` prices a program's switches with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_cpu_ns_per_switch: Option<Estimate>,
+    pub incarnations: u32,
+    /// The probability that an interval holds its median; null for one incarnation.
+    pub interval_confidence: Option<f64>,
+    pub counters: Vec<CounterRecord>,
+    pub samples: SampleCounts,
+    /// The kernel's two counters of the same switches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
+    /// Time while switches are counted divided by time while they are not. Part of the prices where the source is
+    /// `thread`; paid in samples of their own where it is `cpu`.
+    #[serde(default)]
+    pub counting_cost: Option<Estimate>,
+    /// How far another run here may lie from this one's `ns_per_op`; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproducibility: Option<Reproducibility>,
+    /// Of ops timed one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyFigures>,
+    /// Where they were asked for and recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Layers>,
+    /// Typical ops, of the most frequent number of switches first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timelines: Vec<Timeline>,
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
+}
+
+impl RunResult {
+    /// The row's name in reports: the workload, with its placement and its ring where they are not the usual.
+    pub fn title(&self) -> String {
+        row_title(&self.workload, self.placement, self.ring)
+    }
+
+    /// The variance of its price's logarithm by this run alone, which the incarnations tell; `None` without an interval.
+    pub fn own_error(&self) -> Option<Component> {
+        self.error_of(self.ns_per_op?)
+    }
+
+    /// The same of another of its figures.
+    fn error_of(&self, figure: Estimate) -> Option<Component> {
+        let confidence = Confidence::of_level(self.interval_confidence?, self.incarnations as usize)?;
+        let u = standard_error(confidence.1, confidence.0.left_out, figure.low?, figure.high?)?;
+        Some(Component { variance: u * u, freedom: (confidence.1 - 1) as f64 })
+    }
+
+    /// Whether its figures are of disturbed samples too, for want of others.
+    pub fn is_of_disturbed_samples(&self) -> bool {
+        self.warnings.iter().any(|warning| warning.code == NO_CLEAN_SAMPLES)
+    }
+
+    /// A figure with the interval that another run will lie in: one of this session, or of any day. Its own where there is nothing
+    /// to tell that by.
+    pub fn foretold(&self, figure: Option<Estimate>, when: When) -> Option<Estimate> {
+        let figure = figure?;
+        let told = self.reproducibility.zip(self.error_of(figure)).zip(self.ns_per_op);
+        let Some(((reproducibility, u), price)) = told else { return Some(figure) };
+        let mut varies = reproducibility.components(Priors::VIRTUAL);
+        if Some(figure) == self.net_ns_per_switch || Some(figure) == self.net_cpu_ns_per_switch {
+            // What varies is in the whole, and more of what is left without the floor.
+            let whole = self.ns_per_switch.map_or(price.median, |whole| whole.median);
+            let larger = (whole / figure.median).max(1.0).powi(2);
+            varies.run.variance *= larger;
+            varies.day.variance *= larger;
+        }
+        let half = match when {
+            When::ThisSession => varies.this_session(u),
+            When::AnyDay => varies.any_day(u),
+        };
+        let ends = [-half, half].map(|end| figure.median * end.exp());
+        let is_told = ends.iter().all(|end| end.is_finite());
+        Some(if is_told { Estimate { low: Some(ends[0]), high: Some(ends[1]), ..figure } } else { figure })
+    }
+
+    /// What it takes to hand control over once, as a message does: half a round trip. Where it is the scheduler's affair how often an
+    /// op does, a switch; `None` of what hands nothing over.
+    pub fn ns_per_hand_over(&self) -> Option<f64> {
+        match hand_overs_per_op(&self.op) {
+            Some(hand_overs) => Some(self.ns_per_op?.median / hand_overs),
+            None => Some(self.ns_per_switch?.median),
+        }
+    }
+}
+
+/// Switches per op, sample by sample.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SwitchesRange {
+    pub lowest: f64,
+    pub highest: f64,
+}
+
+/// When another run would be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// On the same boot, within an hour.
+    ThisSession,
+    AnyDay,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct KernelSwitches {
+    pub voluntary: f64,
+    pub involuntary: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CounterRecord {
+    pub name: String,
+    /// Where it was attached.
+    pub source: CountingMode,
+    pub per_op: f64,
+    pub total: f64,
+    pub running_ratio: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SampleCounts {
+    pub taken: usize,
+    pub clean: usize,
+    /// Those during which the core itself ran slower than it can; none of them is clean.
+    pub slowed: usize,
+    /// Those in which the kernel's switch counter was on; 0 if it never was.
+    pub counted: usize,
+    pub ops_per_sample: u64,
+    /// Other threads' switches on the pinned CPU, in the counted samples.
+    pub foreign_switches: Option<i64>,
+}
+
+/// Works a run's samples out: the same samples give the same document, now or read from a file.
+pub fn from_samples(document: &SamplesDocument) -> RunDocument {
+    let RunSamples { counting, workloads, left_out, ending, clock_read_ns, reference_ns, waited_ns, .. } =
+        &document.body.seen;
+    let timed =
+        workloads.iter().flat_map(|workload| &workload.incarnations).flat_map(|incarnation| &incarnation.samples);
+    let yardstick = Yardstick::of(timed).with_clock(*clock_read_ns).with_reference(*reference_ns);
+    let rows: Vec<Row> = workloads.iter().map(|samples| figures::summarize(samples, counting, yardstick)).collect();
+    let body = RunBody {
+        counting: CountingSummary {
+            mode: counting.mode,
+            absent: counting.absent.clone(),
+            refused: counting.refused.clone(),
+        },
+        yardstick_ns: yardstick.quickest_ns(),
+        reference_ns: *reference_ns,
+        waited_s: waited_ns.map(|ns| ns as f64 / 1e9),
+        results: rows
+            .iter()
+            .zip(workloads)
+            .map(|(row, samples)| with_records(result(row, counting), samples, &document.settings))
+            .zip(document.body.reproducibility.iter().copied().chain(std::iter::repeat(None)))
+            .map(|(result, reproducibility)| RunResult { reproducibility, ..result })
+            .collect(),
+        ratio: figures::ratio(&rows, Kind::Task),
+        ratios: figures::ratio(&rows, Kind::Goroutine).into_iter().collect(),
+        alike: alike::alike(&rows),
+        left_out: left_out.clone(),
+        ending: ending.clone(),
+    };
+    RunDocument {
+        schema: SCHEMA.to_string(),
+        tool: document.tool.clone(),
+        started_at: document.started_at.clone(),
+        host: document.host.clone(),
+        settings: document.settings.clone(),
+        body,
+        warnings: warnings(document, &rows)
+            .into_iter()
+            .chain(pace::beside_reference(*reference_ns, yardstick.quickest_ns()))
+            .collect(),
+    }
+}
+
+fn result(row: &Row, counting: &Counting) -> RunResult {
+    let measured = row.incarnations_priced;
+    RunResult {
+        workload: row.workload.clone(),
+        kind: row.kind,
+        op: row.op.clone(),
+        remark: row.remark.clone(),
+        toolchain: row.toolchain.clone(),
+        placement: row.placement,
+        cpus: row.cpus.clone(),
+        ring: row.ring,
+        cpu_ns_per_op: row.cpu_ns_per_op,
+        ns_per_op: row.ns_per_op,
+        mean_ns_per_op: row.mean_ns_per_op,
+        switches_per_op: row.switches.counted_per_op,
+        switches_per_op_interval: row.switches.interval,
+        switches_per_op_range: row.switches.range.map(|(lowest, highest)| SwitchesRange { lowest, highest }),
+        expected_switches_per_op: row.switches.expected_per_op,
+        switches_source: row.switches.source,
+        kernel_switches_per_op: row.kernel_switches_per_op,
+        kernel_switches: row
+            .voluntary_per_op
+            .zip(row.involuntary_per_op)
+            .map(|(voluntary, involuntary)| KernelSwitches { voluntary, involuntary }),
+        elsewhere: row.elsewhere,
+        ns_per_switch: row.ns_per_switch,
+        floor_ns_per_op: row.floor_ns_per_op,
+        net_ns_per_switch: row.net_ns_per_switch,
+        net_cpu_ns_per_switch: row.net_cpu_ns_per_switch,
+        incarnations: row.rounds.len() as u32,
+        interval_confidence: Confidence::of(measured).map(|confidence| confidence.level),
+        counters: row
+            .counters
+            .iter()
+            .map(|total| CounterRecord {
+                name: total.counter.name.clone(),
+                source: total.counter.scope,
+                per_op: total.per_op,
+                total: total.total,
+                running_ratio: total.running_ratio,
+            })
+            .collect(),
+        samples: SampleCounts {
+            taken: row.samples_taken,
+            clean: row.samples_clean,
+            slowed: row.samples_slowed,
+            counted: if counting.counters.is_empty() { 0 } else { row.samples_counted },
+            ops_per_sample: row.ops_per_sample,
+            foreign_switches: row.foreign_switches,
+        },
+        audit: row.audit,
+        counting_cost: row.counting_cost,
+        reproducibility: None,
+        latency: row.latency.clone(),
+        layers: None,
+        timelines: Vec::new(),
+        warnings: figures::of_row(row),
+    }
+}
+
+/// The same result, with what was asked for of the records of its switches.
+fn with_records(mut result: RunResult, samples: &WorkloadSamples, settings: &RunSettings) -> RunResult {
+    let Some(recording) = &samples.recording else { return result };
+    let title = row_title(&samples.workload, samples.placement, samples.ring);
+    result.warnings.extend(figures::of_recording(recording, &title));
+    let plain_ns_per_op = result.ns_per_op.map(|ns| ns.median);
+    let layers = recorded::layers::layers(recording, plain_ns_per_op);
+    let about = match &layers {
+        Some(layers) => figures::of_recorded_switches(layers, result.kernel_switches_per_op, &title),
+        None => {
+            let message = format!("{title}: no op was recorded whole, and so it has no layers and no timeline");
+            Some(Warning::new("nothing-whole", message))
+        }
+    };
+    result.warnings.extend(about);
+    result.layers = layers.filter(|_| settings.layers);
+    if settings.timeline {
+        result.timelines = recorded::timeline::timelines(recording);
+    }
+    result
+}
+
+fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
+    let SamplesDocument { tool, host, settings, body: SamplesBody { seen, .. }, .. } = document;
+    let mut warnings = figures::of_counting(&seen.counting);
+    if tool.debug_build {
+        warnings.push(Warning::new(
+            "debug-build",
+            "this is a debug build, whose loops are slow by themselves; build with --release",
+        ));
+    }
+    warnings.extend(settings.handicap.as_ref().map(|handicap| {
+        Warning::new("handicap", format!("CTXPROF_TEST_HANDICAP={handicap} made a workload slower on purpose"))
+    }));
+    let of_host = checks::of_facts(host, settings.is_realtime());
+    warnings.extend(of_host.into_iter().map(|remark| Warning::new(remark.code, remark.message)));
+    let refused = seen.counting.absent.iter().find(|absent| absent.name == SWITCH_RECORDS);
+    let some = seen.workloads.iter().any(|workload| workload.recording.is_some());
+    warnings.extend(refused.map(|absent| {
+        let what = if some {
+            "switches were not recorded everywhere, or not to the end"
+        } else {
+            "no records of switches, and so no layers and no timelines"
+        };
+        Warning::new("not-recorded", format!("{what}: {}", absent.reason))
+    }));
+    warnings
+        .extend(figures::of_absent_records(seen.workloads.iter().filter_map(|workload| workload.recording.as_ref())));
+    let incarnations = || seen.workloads.iter().flat_map(|workload| &workload.incarnations);
+    let elapsed_ns = incarnations().map(|incarnation| incarnation.surroundings.elapsed_ns).sum();
+    let steal_ns: Option<u64> = rows.iter().map(|row| row.steal_ns).sum();
+    warnings.extend(steal_ns.and_then(|steal_ns| figures::of_steal(steal_ns, elapsed_ns)));
+    let fewest = rows.iter().map(|row| row.incarnations_priced).min();
+    if let Some(few) =
+        fewest.filter(|&few| Confidence::of(few).is_none_or(|confidence| confidence.level < Confidence::AIM))
+    {
+        warnings.push(Warning::new("few-incarnations", few_incarnations(few)));
+    }
+    let least = rows.iter().map(|row| row.rounds.len()).min().unwrap_or_default();
+    match &seen.ending {
+        Ending::Complete if least < settings.incarnations as usize => {
+            let message = format!(
+                "the time was up after {least} of {} incarnations; more need a longer --time",
+                settings.incarnations
+            );
+            warnings.push(Warning::new("time-up", message));
+        }
+        Ending::Complete => {}
+        Ending::Interrupted(_) => {
+            warnings.push(Warning::new("partial", "partial: interrupted; these are the samples taken until then"))
+        }
+        Ending::Failed(_) => {
+            warnings.push(Warning::new("partial", "partial: ended by an error; these are the samples taken until then"))
+        }
+    }
+    warnings
+}
+
+fn few_incarnations(few: usize) -> String {
+    match few {
+        0 | 1 => "one incarnation has no interval: for one of 95 %, 6 are needed".to_string(),
+        _ => format!("{few} incarnations are too few for a 95 % interval: 6 are needed; what is shown is their range"),
+    }
+}

@@ -1,0 +1,219 @@
+//! `ctxprof.samples/1`: a run's raw samples, from which the same report can be worked out again.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::bench::document::settings::RunSettings;
+use crate::bench::sample::latency::Latency;
+use crate::bench::sample::{Incarnation, RunSamples, Sample};
+use crate::document::{Document, Tool};
+use crate::estimate::Reproducibility;
+use crate::host::facts::Facts;
+
+pub const SCHEMA: &str = "ctxprof.samples/1";
+
+pub type SamplesDocument = Document<RunSettings, SamplesBody>;
+
+impl SamplesDocument {
+    /// What this program has seen of a run.
+    pub fn of(started_at: String, host: Facts, settings: RunSettings, seen: RunSamples) -> SamplesDocument {
+        let schema = SCHEMA.to_string();
+        SamplesDocument {
+            schema,
+            tool: Tool::this(),
+            started_at,
+            host,
+            settings,
+            body: SamplesBody { seen, reproducibility: Vec::new() },
+            warnings: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SamplesBody {
+    pub seen: RunSamples,
+    /// What earlier runs said of each workload's row when these were taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reproducibility: Vec<Option<Reproducibility>>,
+}
+
+/// Whether figures can be worked out of samples that a file brought: the engine's own always pass.
+///
+/// # Errors
+/// A sample has no ops, or not as many counts as there are counters; or the numbers are so large that a sum of them would
+/// not be one.
+pub(super) fn check(seen: &RunSamples) -> Result<()> {
+    let mut sum: u64 = 0;
+    for workload in &seen.workloads {
+        let name = &workload.workload;
+        let main = workload.incarnations.iter().map(|each| (each, Some(seen.counting.counters.len())));
+        let uncounted = workload.uncounted.iter().map(|each| (each, None));
+        let elsewhere = workload.elsewhere.iter().map(|each| (each, None));
+        let passes = workload.passes.iter();
+        let passes = passes.flat_map(|pass| pass.incarnations.iter().map(|each| (each, Some(pass.counters.len()))));
+        for (incarnation, counters) in main.chain(uncounted).chain(elsewhere).chain(passes) {
+            let latency = incarnation.latency.as_ref();
+            let each = latency.iter().flat_map(|latency| &latency.samples);
+            for sample in incarnation.samples.iter().chain(&incarnation.counted).chain(each) {
+                let (counts, counters) = (sample.counts.len(), counters.unwrap_or(sample.counts.len()));
+                ensure!(counts == counters, "{name} has a sample with {counts} counts of {counters} counters");
+            }
+            ensure!(all_samples(incarnation).all(|sample| sample.ops > 0), "{name} has a sample of no ops");
+            // Half of what it could hold: differences are taken with a sign.
+            let add = |sum: u64, number| sum.checked_add(number).filter(|&sum| i64::try_from(sum).is_ok());
+            let Some(added) = numbers(incarnation).try_fold(sum, add) else {
+                bail!("the numbers of {name} are too large to be added up")
+            };
+            sum = added;
+            if let Some(latency) = latency {
+                check_latency(latency).with_context(|| format!("{name}, timed op by op"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Of sums that are none too large.
+fn check_latency(Latency { samples, durations, lap_cost_ns, .. }: &Latency) -> Result<()> {
+    let played: u64 = samples.iter().map(|sample| sample.ops).sum();
+    let timed: u64 = durations.iter().map(|(_, ops)| ops).sum();
+    ensure!(played == timed, "{played} ops were played and {timed} timed");
+    ensure!((0.0..=1e9).contains(lap_cost_ns), "the clock cannot take {lap_cost_ns} ns to read");
+    Ok(())
+}
+
+fn all_samples(incarnation: &Incarnation) -> impl Iterator<Item = &Sample> {
+    let Incarnation { samples, counted, floor, latency, .. } = incarnation;
+    let each = latency.iter().flat_map(|latency| &latency.samples);
+    [samples, counted, floor].into_iter().flatten().chain(each)
+}
+
+/// Everything of an incarnation that is ever added up.
+fn numbers(incarnation: &Incarnation) -> impl Iterator<Item = u64> {
+    let Incarnation { times, surroundings, latency, samples: _, counted: _, floor: _ } = incarnation;
+    let of_sample = |sample: &Sample| {
+        let Sample { ops, elapsed_ns, own_switches, parties, yardstick_ns, counts, started_at_ns: _ } = sample;
+        let parties = [Some(parties.wall_ns), parties.voluntary, parties.involuntary, parties.cpu_ns];
+        let own = [Some(*ops), Some(*elapsed_ns), *own_switches, Some(*yardstick_ns)];
+        // Twice: a switch of a party is one away from it and one back, across CPUs.
+        let parties = parties.into_iter().chain(parties);
+        counts.clone().into_iter().chain(own).chain(parties).flatten()
+    };
+    let around = [
+        Some(surroundings.elapsed_ns),
+        surroundings.steal_ns,
+        surroundings.interrupts,
+        surroundings.throttled,
+        surroundings.siblings_busy_ns,
+    ];
+    let times = times.iter().flat_map(|times| [times.enabled_ns, times.running_ns]);
+    let of_latency = |Latency { durations, timer, samples: _, lap_cost_ns: _ }: &Latency| {
+        let ops = durations.iter().map(|(_, ops)| *ops);
+        let sums = durations.iter().map(|(duration_ns, ops)| duration_ns.saturating_mul(*ops));
+        let timer = timer.iter().flat_map(|timer| [timer.count, timer.over_ns]);
+        ops.chain(sums).chain(timer).collect::<Vec<_>>()
+    };
+    let latency = latency.iter().flat_map(of_latency);
+    all_samples(incarnation).flat_map(of_sample).chain(around.into_iter().flatten()).chain(times).chain(latency)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::sample::{PassSamples, WorkloadSamples};
+    use crate::document::Ending;
+    use crate::host::surroundings::Surroundings;
+    use crate::perf::books::PartyUsage;
+    use crate::perf::counting::{CounterInfo, CounterTimes, Counting, CountingMode};
+
+    fn sample(counts: &[Option<u64>]) -> Sample {
+        let parties = PartyUsage { wall_ns: 250_000, voluntary: Some(60), involuntary: Some(40), cpu_ns: None };
+        Sample {
+            started_at_ns: u64::MAX,
+            ops: 50,
+            elapsed_ns: 250_000,
+            own_switches: None,
+            parties,
+            yardstick_ns: 1500,
+            counts: counts.to_vec(),
+        }
+    }
+
+    fn incarnation(samples: Vec<Sample>, counted: Vec<Sample>) -> Incarnation {
+        Incarnation { samples, counted, floor: vec![sample(&[])], ..Incarnation::default() }
+    }
+
+    /// What a run with one counter, a pass without counters and a pass with two has seen.
+    fn seen() -> RunSamples {
+        let counter = |name: &str| CounterInfo { name: name.to_string(), scope: CountingMode::Cpu };
+        let pass = PassSamples {
+            counters: vec![counter("one"), counter("other")],
+            incarnations: vec![incarnation(vec![sample(&[Some(1), None])], vec![])],
+        };
+        let workload = WorkloadSamples {
+            uncounted: vec![incarnation(vec![sample(&[])], vec![])],
+            passes: vec![pass],
+            ..WorkloadSamples::made_up(vec![incarnation(vec![sample(&[None])], vec![sample(&[Some(100)])])])
+        };
+        let mut counting = Counting::without_counters(CountingMode::Cpu);
+        counting.counters = vec![counter("context-switches")];
+        RunSamples {
+            counting,
+            workloads: vec![workload],
+            left_out: vec![],
+            ending: Ending::Complete,
+            clock_read_ns: None,
+            reference_ns: None,
+            waited_ns: None,
+            first_op_at_ns: None,
+        }
+    }
+
+    fn check_refused(spoil: impl Fn(&mut WorkloadSamples), words: &str) {
+        let mut seen = seen();
+        spoil(&mut seen.workloads[0]);
+        assert_eq!(check(&seen).unwrap_err().to_string(), words);
+    }
+
+    #[test]
+    fn samples_that_fit_their_counters_are_fit_for_figures() {
+        check(&seen()).unwrap();
+    }
+
+    #[test]
+    fn samples_that_would_bring_the_summary_down_are_refused() {
+        let main = "thread-pipe has a sample with 0 counts of 1 counters";
+        check_refused(|workload| workload.incarnations[0].samples[0].counts.clear(), main);
+        check_refused(|workload| workload.incarnations[0].counted[0].counts.clear(), main);
+        let of_pass = "thread-pipe has a sample with 3 counts of 2 counters";
+        check_refused(|workload| workload.passes[0].incarnations[0].samples[0].counts.push(None), of_pass);
+        let no_ops = "thread-pipe has a sample of no ops";
+        check_refused(|workload| workload.uncounted[0].samples[0].ops = 0, no_ops);
+        check_refused(|workload| workload.incarnations[0].floor[0].ops = 0, no_ops);
+        let large = "the numbers of thread-pipe are too large to be added up";
+        check_refused(|workload| workload.incarnations[0].samples[0].counts[0] = Some(1 << 63), large);
+        check_refused(|workload| workload.incarnations[0].samples[0].parties.voluntary = Some(1 << 62), large);
+        let times = CounterTimes { enabled_ns: 1 << 62, running_ns: 1 << 62 };
+        check_refused(|workload| workload.incarnations[0].times.push(times), large);
+        let latency = |sampled: u64, durations: &[(u64, u64)], lap_cost_ns| {
+            let samples = vec![Sample { ops: sampled, ..sample(&[None]) }];
+            Some(Latency { samples, durations: durations.to_vec(), lap_cost_ns, timer: None })
+        };
+        let of_latency = |latency: Option<Latency>, words: &str| {
+            check_refused(|workload| workload.incarnations[0].latency = latency.clone(), words);
+        };
+        let mut sound = seen();
+        sound.workloads[0].incarnations[0].latency = latency(50, &[(5000, 49), (9000, 1)], 25.5);
+        check(&sound).unwrap();
+        of_latency(latency(0, &[], 25.5), no_ops);
+        of_latency(latency(50, &[(u64::MAX, 50)], 25.5), large);
+        of_latency(latency(50, &[(1 << 61, 4), (5000, 46)], 25.5), large);
+        of_latency(latency(50, &[(0, u64::MAX)], 25.5), large);
+        of_latency(latency(50, &[(5000, 49)], 25.5), "thread-pipe, timed op by op");
+        of_latency(latency(50, &[(5000, 50)], -1.0), "thread-pipe, timed op by op");
+        of_latency(latency(50, &[(5000, 50)], 1e300), "thread-pipe, timed op by op");
+        let surroundings = Surroundings { elapsed_ns: u64::MAX, ..Surroundings::default() };
+        check_refused(|workload| workload.uncounted[0].surroundings = surroundings.clone(), large);
+    }
+}

@@ -1,0 +1,412 @@
+//! The engine of `run`: incarnations of every workload in turn, round by round.
+//!
+//! ```text
+//! round 1:  thread-pipe [half the floor] [make parties, warm up, samples, end] [half the floor]   task-channel […] […] […]   process-pipe …
+//! round 2:  process-pipe …   thread-pipe …   task-channel …
+//! ```
+//!
+//! What is compared is compared within a round, so that drift hits all alike; the order is shuffled in every round, so that none
+//! always comes after the same other. A floor is played on both sides of what it is subtracted from.
+//! The engine prints nothing and works nothing out: it returns samples.
+
+pub mod handicap;
+mod latency;
+mod luck;
+mod passes;
+pub mod plan;
+mod recording;
+mod sampler;
+#[cfg(test)]
+mod tests;
+mod yardstick;
+
+use std::time::Instant;
+
+use anyhow::{Context, Error, Result, anyhow};
+use fastrand::Rng;
+use nix::sys::signal::Signal;
+
+use crate::bench::engine::handicap::Handicapped;
+use crate::bench::engine::passes::Pass;
+use crate::bench::engine::plan::{Entry, Plan, Quota};
+use crate::bench::engine::sampler::{Length, Sampler};
+use crate::bench::left_out::LeftOut;
+use crate::bench::sample::{Incarnation, RunSamples, Sample, WorkloadSamples, speed};
+use crate::document::Ending;
+use crate::host::limits;
+use crate::host::surroundings::Surveyor;
+use crate::perf::counting::{CounterTimes, CountingMode};
+use crate::perf::meter::{Attach, Attached, Reading};
+use crate::sys::affinity::{self, Pinned};
+use crate::sys::clock::{monotonic_ns, read_cost_ns};
+use crate::sys::policy::Applied;
+use crate::sys::signal::{self, Watchdog};
+use crate::workload::session::Setting;
+
+/// How far a run has come, told after every incarnation.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    pub workload: &'static str,
+    pub done: u32,
+    pub of: u32,
+}
+
+/// Runs a plan with every party where its entry says.
+///
+/// # Errors
+/// The CPU cannot be pinned to, the policy is refused, or so are the counters that were asked for by name. A workload that
+/// fails, a signal and a stall end the run early; what was seen until then is returned.
+pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Progress)) -> Result<RunSamples> {
+    let first = plan.entries.first().context("there is nothing to measure")?;
+    let _pinned = Pinned::to(first.setting.leader_cpu)?;
+    let _applied =
+        Applied::to(plan.policy, plan.nice).map_err(|errno| limits::explain_policy(errno, plan.policy, plan.nice))?;
+    let watchdog = Watchdog::start()?;
+    let waited_ns = plan.reference_ns.filter(|_| !plan.patience.is_zero()).map(|reference_ns| {
+        watchdog.begin(&"waiting for full speed");
+        yardstick::wait_for_full_speed(reference_ns, plan.patience.as_nanos() as u64, || watchdog.progress())
+    });
+    let cpus = first.setting.cpus();
+    let attached = attach.attach(&cpus)?;
+    let mut engine = Engine {
+        plan,
+        surveyors: plan.entries.iter().map(|entry| Surveyor::new(&entry.setting.cpus())).collect(),
+        watchdog: &watchdog,
+        attach,
+        attached,
+        attached_to: cpus,
+        on_progress,
+        total: 0,
+        done: 0,
+        sizes: vec![Sizes::default(); plan.entries.len()],
+        refused: vec![None; plan.entries.len()],
+        first_op_at_ns: None,
+        luck: Rng::with_seed(u64::from(plan.seed)),
+        workloads: plan.entries.iter().map(nothing_yet).collect(),
+    };
+    let outcome = engine.all_passes();
+    let ending = match outcome {
+        Ok(()) => Ending::Complete,
+        Err(Stop::Signal(signal)) => Ending::Interrupted(signal as i32),
+        Err(Stop::Failure(error) | Stop::Refused(error)) => Ending::Failed(format!("{error:#}")),
+    };
+    let Engine { workloads, first_op_at_ns, attached, refused, .. } = engine;
+    // One that was refused later, in a pass that only counts say, is measured all the same.
+    let unmeasured = refused.into_iter().zip(&workloads).filter(|(_, workload)| workload.incarnations.is_empty());
+    let refused: Vec<LeftOut> = unmeasured.filter_map(|(refused, _)| refused).collect();
+    Ok(RunSamples {
+        counting: attached.counting,
+        workloads,
+        left_out: plan.left_out.iter().cloned().chain(refused).collect(),
+        ending,
+        clock_read_ns: Some(read_cost_ns()),
+        reference_ns: plan.reference_ns,
+        waited_ns,
+        first_op_at_ns,
+    })
+}
+
+/// Why a run ends early.
+enum Stop {
+    Signal(Signal),
+    Failure(Error),
+    /// Of this entry only: so large a ring is not to be had. The others go on.
+    Refused(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Failure(error)
+    }
+}
+
+struct Engine<'a> {
+    plan: &'a Plan,
+    /// One per entry of the plan, as are `sizes` and `workloads`.
+    surveyors: Vec<Surveyor>,
+    watchdog: &'a Watchdog,
+    attach: &'a mut dyn Attach,
+    attached: Attached,
+    attached_to: Vec<usize>,
+    on_progress: &'a mut dyn FnMut(Progress),
+    total: u32,
+    done: u32,
+    sizes: Vec<Sizes>,
+    /// Why an entry is not measured any more.
+    refused: Vec<Option<LeftOut>>,
+    workloads: Vec<WorkloadSamples>,
+    first_op_at_ns: Option<u64>,
+    luck: Rng,
+}
+
+/// Ops per sample, once calibrated: the same for all incarnations.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sizes {
+    sample: Option<u64>,
+    floor: Option<u64>,
+}
+
+impl Engine<'_> {
+    fn pass(&mut self, pass: &Pass) -> Result<(), Stop> {
+        let deadline = self.plan.effort.deadline(pass.entries.iter().map(|&at| &self.plan.entries[at]));
+        let deadline = deadline.map(|all| if pass.latency.is_some() { 2 * all } else { all });
+        let began = Instant::now();
+        for round in 0..pass.rounds as usize {
+            if round > 0 && deadline.is_some_and(|deadline| began.elapsed() > deadline) {
+                return Ok(());
+            }
+            for at in luck::in_any_order(&mut self.luck, &pass.entries) {
+                if self.refused[at].is_some() {
+                    continue;
+                }
+                let (incarnation, outcome) = self.turn(at, pass)?;
+                if !incarnation.samples.is_empty() {
+                    (pass.into)(&mut self.workloads[at]).push(incarnation);
+                }
+                self.after(at, round, outcome)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An entry's turn: what was taken, even if it ended early.
+    fn turn(&mut self, at: usize, pass: &Pass) -> Result<(Incarnation, Result<(), Stop>), Stop> {
+        self.watchdog.begin(&self.plan.entries[at].workload.name);
+        self.watch(at)?;
+        let mut incarnation = Incarnation::default();
+        let mut places = self.luck.fork();
+        let outcome = luck::shuffled(&mut places, || self.incarnation(at, pass, &mut incarnation));
+        Ok((incarnation, outcome))
+    }
+
+    /// What comes after an entry's turn in a round.
+    fn after(&mut self, at: usize, round: usize, outcome: Result<(), Stop>) -> Result<(), Stop> {
+        if let Err(Stop::Refused(error)) = &outcome {
+            self.refused[at] = Some(self.plan.entries[at].left_out(format!("{error:#}"), None));
+        } else {
+            outcome.map_err(|stop| self.within(stop, at, round))?;
+        }
+        self.done += 1;
+        let workload = self.plan.entries[at].workload.name;
+        (self.on_progress)(Progress { workload, done: self.done, of: self.total });
+        Ok(())
+    }
+
+    /// Plays those repetitions of a pass once more during most of which the core was slow, and keeps what is seen then, whatever it
+    /// is: the core's own speed alone decides, never a price. Across CPUs cores come out of idle all the time, and none is judged.
+    fn repeat_slowed(&mut self, pass: &Pass) -> Result<(), Stop> {
+        let all = || self.workloads.iter().flat_map(|workload| &workload.incarnations);
+        let quickest_ns = speed::quickest_ns(all().flat_map(|incarnation| &incarnation.samples));
+        let Some(full_speed_ns) = speed::full_speed_ns(self.plan.reference_ns, quickest_ns) else { return Ok(()) };
+        let slowed_of = |&at: &usize| {
+            let each = self.workloads[at].incarnations.iter().enumerate();
+            let slowed = each.filter(|(_, incarnation)| speed::are_mostly_slowed(&incarnation.samples, full_speed_ns));
+            slowed.map(|(number, _)| (at, number)).collect::<Vec<_>>()
+        };
+        let is_judged = |at: &&usize| self.refused[**at].is_none() && !self.plan.entries[**at].setting.is_apart();
+        let mut slowed: Vec<(usize, usize)> = pass.entries.iter().filter(is_judged).flat_map(slowed_of).collect();
+        self.luck.shuffle(&mut slowed);
+        self.total += slowed.len() as u32;
+        for (at, number) in slowed {
+            let (incarnation, outcome) = self.turn(at, pass)?;
+            let outcome = match outcome {
+                Ok(()) => {
+                    self.workloads[at].incarnations[number] = incarnation;
+                    self.workloads[at].repeated += 1;
+                    Ok(())
+                }
+                // What there is stays: a row is not left out for want of a second try.
+                Err(Stop::Refused(_)) => Ok(()),
+                stopped => stopped,
+            };
+            self.after(at, number, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Has the meter watch the CPUs of this entry.
+    fn watch(&mut self, at: usize) -> Result<()> {
+        let cpus = self.plan.entries[at].setting.cpus();
+        if self.attached.counting.mode == CountingMode::Cpu && cpus != self.attached_to {
+            let absent = std::mem::take(&mut self.attached.counting.absent);
+            self.attached = self.attach.attach(&cpus)?;
+            self.attached.counting.absent = absent;
+            self.attached_to = cpus;
+        }
+        Ok(())
+    }
+
+    /// One set of parties between two halves of their floor. What was taken is in `incarnation` even if it ends early.
+    fn incarnation(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
+        let halves = pass.floor.map(Quota::halves);
+        self.floor(at, halves.map(|halves| halves[0]), incarnation)?;
+        let before = self.surveyors[at].look();
+        let outcome = self.parties(at, pass, incarnation);
+        incarnation.surroundings = self.surveyors[at].look().since(&before);
+        outcome?;
+        self.floor(at, halves.map(|halves| halves[1]), incarnation)
+    }
+
+    /// The floor's part of an incarnation, or half of it; nothing where a pass or a workload has none.
+    fn floor(&mut self, at: usize, quota: Option<Quota>, incarnation: &mut Incarnation) -> Result<(), Stop> {
+        let entry = self.plan.entries[at];
+        let Some(quota) = quota else { return Ok(()) };
+        if let Some(mut session) = entry.prepare_floor().map_err(|error| not_made(&entry.setting, error))? {
+            let mut sampler = Sampler::new(session.as_mut(), &mut self.attached, self.watchdog);
+            self.first_op_at_ns.get_or_insert_with(monotonic_ns);
+            let (known, length) = (&mut self.sizes[at].floor, Length::of(&entry));
+            let ops = size(known, self.plan.ops_per_sample, &mut sampler, length)?;
+            sampler.warm_up_floor(ops)?;
+            let mut samples = Vec::new();
+            let outcome = take(&mut sampler, ops, quota, &entry.setting, &mut samples);
+            incarnation.floor.append(&mut samples);
+            outcome?;
+            session.end()?;
+        }
+        Ok(())
+    }
+
+    /// The parties' part of an incarnation.
+    fn parties(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
+        let entry = self.plan.entries[at];
+        let Entry { workload, setting, .. } = entry;
+        let elsewhere = entry.elsewhere().filter(|_| pass.elsewhere);
+        let session = elsewhere.map_or_else(|| entry.prepare(), |prepare| prepare(&setting));
+        let mut session = session.map_err(|error| not_made(&setting, error))?;
+        if let Some(handicap) = self.plan.handicap.as_ref().filter(|handicap| handicap.workload == workload.name) {
+            session = Box::new(Handicapped { session, share: handicap.share });
+        }
+        let mut sampler = Sampler::new(session.as_mut(), &mut self.attached, self.watchdog);
+        self.first_op_at_ns.get_or_insert_with(monotonic_ns);
+        let ops = match pass.ops {
+            Some(ops) => ops,
+            None => {
+                let (fixed, length) = (self.plan.ops_per_sample, Length::of(&entry));
+                let ops = size(&mut self.sizes[at].sample, fixed, &mut sampler, length)?;
+                // A party's first turn maps pages and finds nothing of its own in any cache.
+                sampler.warm_up(ops, setting.ring.map_or(0, |ring| ring.parties))?;
+                ops
+            }
+        };
+        let before = sampler.readings()?;
+        let outcome = take(&mut sampler, ops, pass.samples, &setting, &mut incarnation.samples);
+        incarnation.times = elapsed(&before, &sampler.readings()?);
+        outcome?;
+        if let Some(quota) = pass.latency {
+            let (entry, surveyor) = (&self.plan.entries[at], &self.surveyors[at]);
+            latency::take_each(&mut sampler, ops, quota, entry, surveyor, &mut incarnation.latency)?;
+        }
+        if let Some(quota) = pass.counted.filter(|_| sampler.switches_on_demand()) {
+            sampler.count_switches(true)?;
+            let outcome = take(&mut sampler, ops, quota, &setting, &mut incarnation.counted);
+            sampler.count_switches(false)?;
+            outcome?;
+        }
+        session.end()?;
+        // The parties on the other CPU cannot be asked where they are.
+        if let Some(cpu) = offline_cpu(&setting) {
+            incarnation.samples.clear();
+            return Err(Stop::Failure(anyhow!("the parties of CPU {cpu} were moved away")));
+        }
+        Ok(())
+    }
+
+    /// The same stop, with what it happened in; for a CPU that has gone, that as the cause.
+    fn within(&self, stop: Stop, at: usize, round: usize) -> Stop {
+        let entry = self.plan.entries[at];
+        let Stop::Failure(error) = stop else { return stop };
+        let error = match offline_cpu(&entry.setting) {
+            Some(cpu) => error.context(format!("CPU {cpu} went offline in the middle of the measurement")),
+            None => error,
+        };
+        Stop::Failure(error.context(format!("{}, incarnation {}", entry.workload.name, round + 1)))
+    }
+}
+
+/// What becomes of a run whose parties cannot be made: of a ring, it may be the ring that is too large.
+fn not_made(setting: &Setting, error: Error) -> Stop {
+    let error = limits::explain(error);
+    if setting.ring.is_some() { Stop::Refused(error) } else { Stop::Failure(error) }
+}
+
+/// One of the parties' CPUs that is not there any more.
+fn offline_cpu(setting: &Setting) -> Option<usize> {
+    setting.cpus().into_iter().find(|&cpu| !affinity::is_online(cpu))
+}
+
+/// The number of ops in a sample: known, fixed by the plan, or found out now and known from now on.
+fn size(known: &mut Option<u64>, fixed: Option<u64>, sampler: &mut Sampler<'_>, length: Length) -> Result<u64> {
+    let ops = match known.or(fixed) {
+        Some(ops) => ops,
+        None => sampler.calibrate(length)?,
+    };
+    Ok(*known.insert(ops))
+}
+
+/// Takes samples until the quota is met or a signal asks to stop.
+fn take(
+    sampler: &mut Sampler<'_>,
+    ops: u64,
+    quota: Quota,
+    setting: &Setting,
+    samples: &mut Vec<Sample>,
+) -> Result<(), Stop> {
+    take_by(quota, setting, samples, || sampler.sample(ops))
+}
+
+/// The same of samples that are taken otherwise.
+fn take_by(
+    quota: Quota,
+    setting: &Setting,
+    samples: &mut Vec<Sample>,
+    mut take_one: impl FnMut() -> Result<Sample>,
+) -> Result<(), Stop> {
+    let began_ns = monotonic_ns();
+    while !quota.is_met(samples.len(), monotonic_ns() - began_ns) {
+        let sample = take_one()?;
+        // A thread whose CPU goes offline is moved without a word, and the CPU's counters stand still.
+        if let Some(cpu) = affinity::current_cpu().filter(|&cpu| cpu != setting.leader_cpu) {
+            return Err(Stop::Failure(anyhow!("the parties were moved from CPU {} to CPU {cpu}", setting.leader_cpu)));
+        }
+        samples.push(sample);
+        if let Some(signal) = signal::stop_requested() {
+            return Err(Stop::Signal(signal));
+        }
+    }
+    Ok(())
+}
+
+/// What each counter's times grew by.
+fn elapsed(before: &[Option<Reading>], after: &[Option<Reading>]) -> Vec<CounterTimes> {
+    let grown = |(before, after): (&Option<Reading>, &Option<Reading>)| match (before, after) {
+        (Some(before), Some(after)) => CounterTimes {
+            enabled_ns: after.enabled_ns - before.enabled_ns,
+            running_ns: after.running_ns - before.running_ns,
+        },
+        _ => CounterTimes::default(),
+    };
+    before.iter().zip(after).map(grown).collect()
+}
+
+fn nothing_yet(entry: &Entry) -> WorkloadSamples {
+    let Entry { workload, placement, setting } = entry;
+    let (op, expected_switches_per_op) = entry.op();
+    WorkloadSamples {
+        workload: workload.name.to_string(),
+        kind: workload.kind,
+        switch_source: workload.switch_source,
+        expected_switches_per_op,
+        op: op.to_string(),
+        remark: workload.remark.map(String::from),
+        toolchain: (workload.toolchain)(),
+        placement: *placement,
+        cpus: setting.cpus(),
+        ring: setting.ring,
+        incarnations: Vec::new(),
+        repeated: 0,
+        uncounted: Vec::new(),
+        elsewhere: Vec::new(),
+        passes: Vec::new(),
+        recording: None,
+    }
+}

@@ -1,0 +1,213 @@
+//! The passes of a run: the one that prices, and those that count what slows the parties.
+//!
+//! ```text
+//! uncounted (thread mode only) ─ main ─ elsewhere in memory ─ probes ─ wake-ups ─ to idle (across CPUs only) ─ user mode (rusage only) ─ records (if asked for)
+//! ```
+
+use std::thread;
+use std::time::Duration;
+
+use crate::bench::engine::plan::{Effort, Plan, Quota};
+use crate::bench::engine::{Engine, Stop};
+use crate::bench::sample::{Incarnation, PassSamples, WorkloadSamples};
+use crate::perf::counting::{CountingMode, PROBE};
+use crate::perf::meter::{Attached, Extra, Refused};
+use crate::workload::kind::SwitchSource;
+
+/// Incarnations of the pass in which user mode is counted: it says what work an op is, not what it costs.
+const USER_MODE_INCARNATIONS: u32 = 3;
+/// Incarnations that run without counters to learn what the counters cost.
+const UNCOUNTED_INCARNATIONS: u32 = 5;
+/// Incarnations of a pass that only counts something.
+const COUNTING_INCARNATIONS: u32 = 2;
+/// Samples of such a pass.
+const COUNTING_SAMPLES: u32 = 10;
+/// Places in memory that parties are made in to see how much that matters: one in three may be a dear one.
+const PLACES: u32 = 10;
+/// Samples in each.
+const PLACE_SAMPLES: u32 = 20;
+/// A probe costs its function 10 µs a hit, so that a sample has a fixed number of ops: enough for the few hits around a
+/// play to vanish.
+const PROBED_OPS: u64 = 5_000;
+const PROBED_SAMPLES: u32 = 2;
+/// The kernel goes on treating every switch as counted for about a second after the last per-thread event is closed
+/// (`perf_sched_events` in kernel/events/core.c).
+const PERF_SETTLES: Duration = Duration::from_millis(1200);
+
+/// What an incarnation of a pass is to take, and where it is kept.
+pub(super) struct Pass {
+    pub(super) rounds: u32,
+    /// Numbers of the plan's entries.
+    pub(super) entries: Vec<usize>,
+    pub(super) samples: Quota,
+    /// `None` for what only the main pass takes.
+    pub(super) counted: Option<Quota>,
+    pub(super) latency: Option<Quota>,
+    pub(super) floor: Option<Quota>,
+    /// Whether the parties are made in another place in memory each time.
+    pub(super) elsewhere: bool,
+    /// Instead of the calibrated number.
+    pub(super) ops: Option<u64>,
+    pub(super) into: Place,
+}
+
+/// Where a pass's incarnations are kept.
+type Place = fn(&mut WorkloadSamples) -> &mut Vec<Incarnation>;
+
+impl Pass {
+    /// One that takes samples of the parties and nothing else.
+    fn of_samples(rounds: u32, entries: Vec<usize>, samples: Quota, into: Place) -> Pass {
+        Pass { rounds, entries, samples, counted: None, latency: None, floor: None, elsewhere: false, ops: None, into }
+    }
+}
+
+impl Engine<'_> {
+    /// The main pass, and what goes before and after it where counting slows the parties.
+    pub(super) fn all_passes(&mut self) -> Result<(), Stop> {
+        let rounds = self.plan.incarnations;
+        let priced = |rounds, into| {
+            let entries = (0..self.plan.entries.len()).collect();
+            Pass {
+                counted: Some(self.plan.effort.of_counted(self.plan.incarnations)),
+                floor: Some(self.plan.effort.of_floor(self.plan.incarnations)),
+                ..Pass::of_samples(rounds, entries, self.plan.effort.of_samples(self.plan.incarnations), into)
+            }
+        };
+        let main = Pass {
+            latency: self.plan.latency.then(|| self.plan.effort.of_latency(rounds)),
+            ..priced(rounds, |samples: &mut WorkloadSamples| &mut samples.incarnations)
+        };
+        self.expect(&main);
+        if self.attached.counting.mode == CountingMode::Thread {
+            let uncounted = priced(rounds.min(UNCOUNTED_INCARNATIONS), |samples| &mut samples.uncounted);
+            self.expect(&uncounted);
+            self.attached = Attached::without_events(CountingMode::None, Vec::new());
+            thread::sleep(PERF_SETTLES);
+            let outcome = self.pass(&uncounted);
+            self.attached = self.attach.attach(&self.attached_to)?;
+            outcome?;
+        }
+        self.pass(&main)?;
+        if self.plan.repeat_slowed {
+            self.repeat_slowed(&main)?;
+        }
+        self.elsewhere_pass()?;
+        let entries = || self.plan.entries.iter().enumerate();
+        let probed = entries().filter(|(_, entry)| entry.workload.switch_source == SwitchSource::Uprobe);
+        let probed: Vec<usize> = probed.map(|(at, _)| at).collect();
+        let apart = entries().filter(|(_, entry)| entry.setting.is_apart()).map(|(at, _)| at).collect();
+        let all: Vec<usize> = (0..self.plan.entries.len()).collect();
+        for at in probed {
+            self.counting_pass(ExtraPass::Probe, vec![at])?;
+        }
+        self.counting_pass(ExtraPass::WakeUps, all.clone())?;
+        self.counting_pass(ExtraPass::ToIdle, apart)?;
+        // Last, since these slow what follows as well.
+        self.counting_pass(ExtraPass::UserMode, all)?;
+        self.recording_pass()
+    }
+
+    /// What an op takes of parties that lie elsewhere in memory each time, where that is told apart.
+    fn elsewhere_pass(&mut self) -> Result<(), Stop> {
+        let is_told = |at: &usize| self.plan.entries[*at].elsewhere().is_some();
+        let entries: Vec<usize> = (0..self.plan.entries.len()).filter(is_told).collect();
+        let (rounds, samples) = (self.plan.incarnations.min(PLACES), Effort::of_pass(PLACE_SAMPLES));
+        let pass =
+            Pass { elsewhere: true, ..Pass::of_samples(rounds, entries, samples, |samples| &mut samples.elsewhere) };
+        self.expect(&pass);
+        self.pass(&pass)
+    }
+
+    /// A pass in which something is counted that is not counted otherwise, if this system lets it.
+    fn counting_pass(&mut self, extra: ExtraPass, entries: Vec<usize>) -> Result<(), Stop> {
+        let mut by_cpus: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
+        for at in entries {
+            let cpus = self.plan.entries[at].setting.cpus();
+            match by_cpus.iter_mut().find(|(known, _)| *known == cpus) {
+                Some((_, entries)) => entries.push(at),
+                None => by_cpus.push((cpus, vec![at])),
+            }
+        }
+        for (cpus, entries) in by_cpus {
+            let attached = match self.attach_extra(extra, &cpus, entries[0]) {
+                Ok(attached) => attached,
+                Err(Refused::NotNeeded) => continue,
+                Err(Refused::Absent(absent)) => {
+                    let known = &mut self.attached.counting.absent;
+                    if known.iter().all(|other| other.name != absent.name) {
+                        known.push(absent);
+                    }
+                    continue;
+                }
+            };
+            for &at in &entries {
+                let counters = attached.counting.counters.clone();
+                self.workloads[at].passes.push(PassSamples { counters, incarnations: Vec::new() });
+            }
+            let pass = extra.pass(self.plan, entries);
+            self.expect(&pass);
+            let mut remarks = attached.counting.remarks.clone();
+            let main = std::mem::replace(&mut self.attached, attached);
+            let main_cpus = std::mem::replace(&mut self.attached_to, cpus);
+            let outcome = self.pass(&pass);
+            self.attached = main;
+            self.attached_to = main_cpus;
+            self.attached.counting.remarks.append(&mut remarks);
+            outcome?;
+        }
+        Ok(())
+    }
+
+    fn attach_extra(&mut self, extra: ExtraPass, cpus: &[usize], entry: usize) -> Result<Attached, Refused> {
+        match extra {
+            ExtraPass::UserMode => self.attach.attach_extra(&Extra::UserMode, cpus),
+            ExtraPass::WakeUps => self.attach.attach_extra(&Extra::WakeUps, cpus),
+            ExtraPass::ToIdle => self.attach.attach_extra(&Extra::ToIdle, cpus),
+            ExtraPass::Probe => {
+                let find = self.plan.entries[entry].workload.probe_point.ok_or(Refused::NotNeeded)?;
+                let point = find().map_err(|error| Refused::absent(PROBE, format!("{error:#}")))?;
+                self.attach.attach_extra(&Extra::Probe { program: &point.program, function: point.function }, cpus)
+            }
+        }
+    }
+
+    /// So many incarnations more are to come.
+    fn expect(&mut self, pass: &Pass) {
+        self.total += pass.rounds * pass.entries.len() as u32;
+    }
+}
+
+/// What is counted in a pass of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ExtraPass {
+    /// What may be counted of user mode where the kernel may not be observed.
+    UserMode,
+    /// Threads woken.
+    WakeUps,
+    /// Switches to the idle thread.
+    ToIdle,
+    /// Calls of the function by which a runtime switches.
+    Probe,
+}
+
+impl ExtraPass {
+    fn pass(self, plan: &Plan, entries: Vec<usize>) -> Pass {
+        let counting = |rounds: u32, samples, ops| Pass {
+            ops,
+            ..Pass::of_samples(plan.incarnations.min(rounds), entries, samples, last_pass)
+        };
+        match self {
+            ExtraPass::UserMode => counting(USER_MODE_INCARNATIONS, plan.effort.of_samples(plan.incarnations), None),
+            ExtraPass::WakeUps | ExtraPass::ToIdle => {
+                counting(COUNTING_INCARNATIONS, Effort::of_pass(COUNTING_SAMPLES), None)
+            }
+            ExtraPass::Probe => counting(COUNTING_INCARNATIONS, Effort::of_pass(PROBED_SAMPLES), Some(PROBED_OPS)),
+        }
+    }
+}
+
+/// Where the incarnations of a counting pass go.
+fn last_pass(samples: &mut WorkloadSamples) -> &mut Vec<Incarnation> {
+    let last = samples.passes.last_mut().expect("a counting pass has its place before it begins");
+    &mut last.incarnations
+}

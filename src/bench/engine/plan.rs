@@ -1,0 +1,345 @@
+//! What a run is to do, decided before it begins.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::bench::engine::handicap::Handicap;
+use crate::bench::left_out::LeftOut;
+use crate::host::ceilings::{self, Needs};
+use crate::host::placement::Placement;
+use crate::sys::policy::Policy;
+use crate::workload::session::{Session, Setting};
+use crate::workload::{ONE_HOP, Prepare, Ring, Unavailable, WORKLOADS, Workload};
+
+/// A measurement, fixed beforehand: it never goes on until an interval looks tight.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// In the order of the report.
+    pub entries: Vec<Entry>,
+    /// What was asked for and cannot be measured here.
+    pub left_out: Vec<LeftOut>,
+    /// How often the parties of each entry are made anew.
+    pub incarnations: u32,
+    pub effort: Effort,
+    /// Instead of the calibrated number.
+    pub ops_per_sample: Option<u64>,
+    /// Whether ops are also timed one by one, after each incarnation's samples and for as long.
+    pub latency: bool,
+    /// The scheduling policy of the parties, and their nice value, where not as they are inherited.
+    pub policy: Option<Policy>,
+    pub nice: Option<i32>,
+    /// Whether every switch is recorded, in a pass of its own.
+    pub record: bool,
+    /// What the stretch of arithmetic takes at full speed by the runs kept before, ns.
+    pub reference_ns: Option<f64>,
+    /// For how long the core may be waited for to reach that.
+    pub patience: Duration,
+    /// Whether repetitions that a slow core played are played once more; a test whose core may be slow does without.
+    pub repeat_slowed: bool,
+    /// What the order of the rounds and the places in memory are drawn with.
+    pub seed: u32,
+    /// For tests.
+    pub handicap: Option<Handicap>,
+}
+
+impl Plan {
+    /// Prices and nothing else, of parties as they are inherited.
+    pub fn of_prices(entries: Vec<Entry>, left_out: Vec<LeftOut>, incarnations: u32, effort: Effort) -> Plan {
+        Plan {
+            entries,
+            left_out,
+            incarnations,
+            effort,
+            ops_per_sample: None,
+            latency: false,
+            policy: None,
+            nice: None,
+            record: false,
+            reference_ns: None,
+            patience: Duration::ZERO,
+            repeat_slowed: true,
+            seed: fastrand::u32(..),
+            handicap: None,
+        }
+    }
+}
+
+/// A workload at a placement: what becomes a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    pub workload: &'static Workload,
+    pub placement: Placement,
+    /// All of a plan have the same leader's CPU.
+    pub setting: Setting,
+}
+
+impl Entry {
+    /// Makes its parties.
+    ///
+    /// # Errors
+    /// A limit of this system is reached, or the workload is no ring.
+    pub(super) fn prepare(&self) -> Result<Box<dyn Session>> {
+        match self.setting.ring {
+            None => (self.workload.prepare)(&self.setting),
+            Some(shape) => (self.ring()?.prepare)(&self.setting, shape),
+        }
+    }
+
+    /// Makes what its floor is played on; `None` where it has none.
+    ///
+    /// # Errors
+    /// As [`Entry::prepare`].
+    pub(super) fn prepare_floor(&self) -> Result<Option<Box<dyn Session>>> {
+        match self.setting.ring {
+            None => self.workload.floor.as_ref().map(|floor| (floor.prepare)(&self.setting)).transpose(),
+            Some(shape) => (self.ring()?.floor)(shape).map(Some),
+        }
+    }
+
+    /// How its parties are made in another place in memory each time; `None` where that is not told apart.
+    pub(super) fn elsewhere(&self) -> Option<Prepare> {
+        self.workload.elsewhere.filter(|_| self.setting.ring.is_none())
+    }
+
+    /// What one op is, and how many switches it is expected to have.
+    pub(super) fn op(&self) -> (&'static str, Option<f64>) {
+        match self.setting.ring {
+            None => (self.workload.op, self.workload.expected_switches_per_op),
+            Some(_) => (ONE_HOP, Some(1.0)),
+        }
+    }
+
+    /// Why it is not measured.
+    pub fn left_out(&self, reason: String, remedy: Option<String>) -> LeftOut {
+        let workload = self.workload.name.to_string();
+        LeftOut { workload, placement: self.placement, ring: self.setting.ring, reason, remedy }
+    }
+
+    fn ring(&self) -> Result<&'static Ring> {
+        self.workload.ring.as_ref().with_context(|| format!("{} is no ring", self.workload.name))
+    }
+
+    /// Why there cannot be so many parties here, and what would help.
+    fn too_large(&self, root: &Path) -> Option<Unavailable> {
+        let shape = self.setting.ring?;
+        let needs = self.workload.ring.as_ref()?.needs;
+        let needs = Needs {
+            threads: needs.threads.into(),
+            files: needs.files.into(),
+            mappings: needs.mappings.into(),
+            bytes: f64::from(needs.bytes) + shape.working_set_bytes as f64,
+            ..Needs::default()
+        };
+        let (most, ceiling) = ceilings::most(shape.parties, needs, root);
+        let ceiling = ceiling?;
+        let instead = match most {
+            0 | 1 => "there is no room for two".to_string(),
+            most => format!("there is room for {most}"),
+        };
+        let reason = format!("{instead}: {}", ceiling.state());
+        Some(Unavailable { reason, remedy: Some(ceiling.remedy) })
+    }
+}
+
+/// Takes out the rings that are larger than this system's limits allow, and says which limit that is.
+pub fn leave_out_too_large(entries: &mut Vec<Entry>, left_out: &mut Vec<LeftOut>, root: &Path) {
+    entries.retain(|entry| {
+        let too_large = entry.too_large(root);
+        left_out.extend(too_large.iter().map(|why| entry.left_out(why.reason.clone(), why.remedy.clone())));
+        too_large.is_none()
+    });
+}
+
+/// These workloads at each of these places, as far as each can be measured there, and why the others cannot.
+pub fn lay_out(workloads: &[&'static Workload], places: &[(Placement, Setting)]) -> (Vec<Entry>, Vec<LeftOut>) {
+    let (mut entries, mut left_out) = (Vec::new(), Vec::new());
+    // What can be measured at one CPU of several placements asked for is not missed at the others.
+    let somewhere_on_one_cpu = places.iter().any(|(_, setting)| !setting.is_apart());
+    for &(placement, setting) in places {
+        for &workload in workloads {
+            let entry = Entry { workload, placement, setting };
+            let mut leave_out = |reason: String, remedy| left_out.push(entry.left_out(reason, remedy));
+            match (workload.available)() {
+                Err(_) if placement != places[0].0 => {}
+                Err(missing) => leave_out(missing.reason, missing.remedy),
+                Ok(()) if setting.ring.is_some() && workload.ring.is_none() => {
+                    let known = WORKLOADS.iter().filter(|workload| workload.ring.is_some());
+                    let known: Vec<&str> = known.map(|workload| workload.name).collect();
+                    leave_out(format!("it is no ring; those that can be are {}", known.join(", ")), None);
+                }
+                Ok(()) if workload.apart || !setting.is_apart() => entries.push(entry),
+                Ok(()) if somewhere_on_one_cpu => {}
+                Ok(()) => leave_out("all of it runs on one CPU".to_string(), None),
+            }
+        }
+    }
+    (entries, left_out)
+}
+
+/// When an incarnation has taken samples enough.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Effort {
+    /// Time for a workload, counting and floor included, over all its incarnations.
+    pub time: Option<Duration>,
+    /// Samples per incarnation that time is taken from; of the others, fewer by their shares.
+    pub samples: Option<u32>,
+}
+
+/// A count is the same in every sample.
+const COUNTED_SHARE: f64 = 0.1;
+/// The floor is one loop in one thread, and steadier than what it is subtracted from.
+const FLOOR_SHARE: f64 = 0.2;
+/// However short the budget: a median needs some.
+const FEWEST_SAMPLES: u32 = 5;
+/// However short the budget: of so many ops over all incarnations ten are beyond the percentile 99.9.
+const FEWEST_LATENCY_OPS: u64 = 10_000;
+/// However long the budget, unless a number was asked for: more tell nothing about an incarnation, and all are kept.
+const MOST_SAMPLES: u32 = 5_000;
+
+impl Effort {
+    /// The part of one incarnation's timed samples, of `incarnations`.
+    pub(super) fn of_samples(self, incarnations: u32) -> Quota {
+        self.quota(incarnations, 1.0 - COUNTED_SHARE - FLOOR_SHARE, self.samples)
+    }
+
+    /// As much again, for ops that are timed one by one.
+    pub(super) fn of_latency(self, incarnations: u32) -> Quota {
+        Quota { fewest_ops: FEWEST_LATENCY_OPS.div_ceil(u64::from(incarnations)), ..self.of_samples(incarnations) }
+    }
+
+    /// The part of one incarnation's samples in which switches are counted on demand.
+    pub(super) fn of_counted(self, incarnations: u32) -> Quota {
+        self.quota(incarnations, COUNTED_SHARE, self.fewer(COUNTED_SHARE))
+    }
+
+    /// The part of one incarnation's floor.
+    pub(super) fn of_floor(self, incarnations: u32) -> Quota {
+        self.quota(incarnations, FLOOR_SHARE, self.fewer(FLOOR_SHARE))
+    }
+
+    /// A pass that asks what work an op is, not what it costs: so many samples of each incarnation, no fewer.
+    pub(super) fn of_pass(samples: u32) -> Quota {
+        Quota { nanoseconds: None, samples: Some(samples), fewest: samples, fewest_ops: 0 }
+    }
+
+    /// When so many workloads should long have been through, whatever the number of incarnations: each has a least
+    /// effort, so that very many of them take longer than their shares of the budget.
+    pub(super) fn deadline<'e>(self, entries: impl Iterator<Item = &'e Entry>) -> Option<Duration> {
+        const PATIENCE: u32 = 3;
+        /// It is the making of its parties that takes the time of a large ring.
+        const PATIENCE_WITH_RING: u32 = 20;
+        let patience = |entry: &Entry| if entry.setting.ring.is_some() { PATIENCE_WITH_RING } else { PATIENCE };
+        self.time.map(|time| time * entries.map(patience).sum::<u32>())
+    }
+
+    fn fewer(self, share: f64) -> Option<u32> {
+        self.samples.map(|samples| ((f64::from(samples) * share) as u32).max(FEWEST_SAMPLES))
+    }
+
+    fn quota(self, incarnations: u32, share: f64, samples: Option<u32>) -> Quota {
+        let nanoseconds = self.time.map(|time| (time.as_nanos() as f64 * share / f64::from(incarnations)) as u64);
+        let fewest = samples.map_or(FEWEST_SAMPLES, |samples| samples.min(FEWEST_SAMPLES));
+        Quota { nanoseconds, samples, fewest, fewest_ops: 0 }
+    }
+}
+
+/// How much of something one incarnation takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Quota {
+    nanoseconds: Option<u64>,
+    samples: Option<u32>,
+    fewest: u32,
+    /// In all of those samples.
+    fewest_ops: u64,
+}
+
+impl Quota {
+    /// The same for samples of so many ops.
+    pub(super) fn of_ops(self, ops_per_sample: u64) -> Quota {
+        let samples = self.fewest_ops.div_ceil(ops_per_sample.max(1)).min(MOST_SAMPLES.into()) as u32;
+        Quota { fewest: self.fewest.max(samples), ..self }
+    }
+
+    /// Two quotas that make this one up.
+    pub(super) fn halves(self) -> [Quota; 2] {
+        let half = |all: u32| [all - all / 2, all / 2];
+        let (samples, fewest) = (self.samples.map(half), half(self.fewest));
+        [0, 1].map(|which| Quota {
+            nanoseconds: self.nanoseconds.map(|nanoseconds| nanoseconds / 2),
+            samples: samples.map(|samples| samples[which]),
+            fewest: fewest[which],
+            fewest_ops: self.fewest_ops.div_ceil(2),
+        })
+    }
+
+    pub(super) fn is_met(self, taken: usize, elapsed_ns: u64) -> bool {
+        let full = taken >= self.samples.unwrap_or(MOST_SAMPLES) as usize;
+        let late = self.nanoseconds.is_some_and(|nanoseconds| elapsed_ns >= nanoseconds);
+        full || (late && taken >= self.fewest as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effort(milliseconds: Option<u64>, samples: Option<u32>) -> Effort {
+        Effort { time: milliseconds.map(Duration::from_millis), samples }
+    }
+
+    #[test]
+    fn a_budget_is_shared_between_incarnations_and_their_parts() {
+        let effort = effort(Some(1000), None);
+        let (samples, counted, floor) = (effort.of_samples(10), effort.of_counted(10), effort.of_floor(10));
+        assert!(!counted.is_met(1000, 9_000_000) && counted.is_met(1000, 10_000_000));
+        assert!(!samples.is_met(1000, 69_000_000) && samples.is_met(1000, 70_000_001));
+        assert!(!floor.is_met(1000, 19_000_000) && floor.is_met(1000, 20_000_000));
+    }
+
+    #[test]
+    fn two_halves_are_the_whole() {
+        let [first, second] = effort(Some(1000), Some(35)).of_floor(10).halves();
+        assert!(
+            !first.is_met(3, 0) && first.is_met(4, 0) && first.is_met(3, 10_000_000) && !first.is_met(2, 10_000_000)
+        );
+        assert!(!second.is_met(2, 9_000_000) && second.is_met(3, 0) && second.is_met(2, 10_000_000));
+        let [first, second] = effort(None, Some(1)).of_floor(10).halves();
+        assert!(first.is_met(3, 0) && second.is_met(2, 0) && !second.is_met(1, u64::MAX));
+    }
+
+    #[test]
+    fn a_long_budget_does_not_fill_the_memory() {
+        let quota = effort(Some(3_600_000), None).of_samples(10);
+        assert!(!quota.is_met(4_999, 0) && quota.is_met(5_000, 0));
+    }
+
+    #[test]
+    fn a_short_budget_still_takes_a_few_samples() {
+        let quota = effort(Some(1), None).of_samples(10);
+        assert!(!quota.is_met(4, 1_000_000_000));
+        assert!(quota.is_met(5, 1_000_000_000));
+    }
+
+    #[test]
+    fn ops_are_timed_one_by_one_until_there_are_enough_for_the_tail() {
+        let quota = effort(Some(1000), None).of_latency(10).of_ops(12);
+        assert!(!quota.is_met(83, 1_000_000_000) && quota.is_met(84, 1_000_000_000));
+        assert!(!quota.is_met(84, 69_000_000), "the time is used all the same");
+        let asked_for = effort(None, Some(20)).of_latency(10).of_ops(12);
+        assert!(!asked_for.is_met(19, u64::MAX) && asked_for.is_met(20, 0));
+        assert!(effort(Some(1), None).of_latency(10).of_ops(10_000).is_met(5, u64::MAX));
+    }
+
+    #[test]
+    fn a_number_of_samples_is_kept_without_a_budget_and_capped_by_one() {
+        let quota = effort(None, Some(100)).of_samples(10);
+        assert!(!quota.is_met(99, u64::MAX) && quota.is_met(100, 0));
+        let quota = effort(Some(1000), Some(100)).of_samples(10);
+        assert!(quota.is_met(100, 0) && quota.is_met(50, 80_000_000));
+        let one = effort(None, Some(1));
+        assert!(one.of_samples(10).is_met(1, 0));
+        assert!(!one.of_floor(10).is_met(4, 0) && one.of_floor(10).is_met(5, 0));
+    }
+}

@@ -1,0 +1,150 @@
+//! The engine of `compare`: peers and our own workloads in turn on one CPU, round by round.
+//!
+//! ```text
+//! round 1:  thread-pipe  perf bench sched pipe -T   process-pipe  perf bench sched pipe   goroutine-…  go test …
+//! round 2:  …, each pair the other way round
+//! then:     a pass of its own for each peer whose switches a probe counts
+//! ```
+//!
+//! Prints nothing and works nothing out.
+
+use anyhow::{Context, Result};
+
+use crate::bench::engine::plan::{Effort, Plan, lay_out};
+use crate::bench::engine::{self, Progress};
+use crate::bench::external::samples::{Pair, PeerSamples, PeerSwitches};
+use crate::bench::external::{Peer, Probed};
+use crate::bench::sample::RunSamples;
+use crate::document::Ending;
+use crate::host::placement::Placement;
+use crate::perf::meter::{Attach, Edge, Extra, Reading, Refused, Ring};
+use crate::sys::affinity::Pinned;
+use crate::sys::signal;
+use crate::workload;
+use crate::workload::session::Setting;
+
+/// What is to be compared, decided beforehand.
+#[derive(Debug)]
+pub struct VersusPlan {
+    pub peers: Vec<&'static Peer>,
+    pub rounds: u32,
+    pub setting: Setting,
+    /// Of our own workload in each round.
+    pub incarnations: u32,
+    pub effort: Effort,
+}
+
+/// Everything that a comparison saw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VersusSamples {
+    pub peers: Vec<PeerSamples>,
+    pub ending: Ending,
+}
+
+/// Runs the plan.
+///
+/// # Errors
+/// The CPU cannot be pinned to, or the counters are refused. A peer that fails and a signal end it early; what was seen
+/// until then is returned.
+pub fn run(plan: &VersusPlan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Progress)) -> Result<VersusSamples> {
+    let mut peers: Vec<PeerSamples> = plan.peers.iter().map(|peer| nothing_yet(peer)).collect();
+    let ending = match all_rounds(plan, &mut peers, attach, on_progress) {
+        Ok(ending) => ending,
+        Err(error) => Ending::Failed(format!("{error:#}")),
+    };
+    Ok(VersusSamples { peers, ending })
+}
+
+fn all_rounds(
+    plan: &VersusPlan,
+    peers: &mut [PeerSamples],
+    attach: &mut dyn Attach,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<Ending> {
+    let of = plan.rounds * peers.len() as u32;
+    for round in 0..plan.rounds {
+        for (at, (samples, peer)) in peers.iter_mut().zip(&plan.peers).enumerate() {
+            let own_first = round % 2 == 0;
+            let before = own_first.then(|| own_run(plan, peer, attach)).transpose()?;
+            let claim = {
+                let _pinned = Pinned::to(plan.setting.leader_cpu)?;
+                (peer.play)().with_context(|| peer.command)
+            };
+            if let Some(signal) = signal::stop_requested() {
+                return Ok(Ending::Interrupted(signal as i32));
+            }
+            let claim = claim?;
+            let own = match before {
+                Some(own) => own,
+                None => own_run(plan, peer, attach)?,
+            };
+            match own.ending {
+                Ending::Complete => samples.pairs.push(Pair { claim, own }),
+                early => return Ok(early),
+            }
+            on_progress(Progress { workload: peer.name, done: round * plan.peers.len() as u32 + at as u32 + 1, of });
+        }
+    }
+    for (samples, peer) in peers.iter_mut().zip(&plan.peers) {
+        if let Some(probed) = &peer.probed {
+            samples.switches = probe(plan, probed, attach).with_context(|| peer.command)?;
+        }
+        if let Some(signal) = signal::stop_requested() {
+            return Ok(Ending::Interrupted(signal as i32));
+        }
+    }
+    Ok(Ending::Complete)
+}
+
+/// Our own workload, for as long as a round takes.
+fn own_run(plan: &VersusPlan, peer: &Peer, attach: &mut dyn Attach) -> Result<RunSamples> {
+    let (entries, left_out) = lay_out(&workload::meant_by(peer.own_workload), &[(Placement::Same, plan.setting)]);
+    let own = Plan::of_prices(entries, left_out, plan.incarnations, plan.effort);
+    engine::run(&own, attach, &mut |_| ())
+}
+
+/// Each hit of a probe costs 10 µs. What starting and ending a peer's program takes is the same for both, and cancels.
+const PROBED_FEW: u32 = 20_000;
+const PROBED_MANY: u32 = 60_000;
+
+/// Counts calls of the function by which the peer's runtime switches.
+fn probe(plan: &VersusPlan, probed: &Probed, attach: &mut dyn Attach) -> Result<PeerSwitches> {
+    let point = (probed.point)()?;
+    let extra = Extra::Probe { program: &point.program, function: point.function };
+    let mut attached = match attach.attach_extra(&extra, &[plan.setting.leader_cpu]) {
+        Ok(attached) => attached,
+        Err(Refused::NotNeeded) => return Ok(PeerSwitches::NotCounted("counting was not asked for".to_string())),
+        Err(Refused::Absent(absent)) => return Ok(PeerSwitches::NotCounted(absent.reason)),
+    };
+    let mut hits = |edge| -> Result<u64> {
+        let mut reading: [Option<Reading>; 1] = [None];
+        attached.meter.read(Ring::Outer, edge, &mut reading)?;
+        Ok(reading[0].context("the probe does not count")?.count)
+    };
+    let mut hits_of = |ops: u32| -> Result<f64> {
+        let before = hits(Edge::Begin)?;
+        {
+            let _pinned = Pinned::to(plan.setting.leader_cpu)?;
+            (probed.play)(ops)?;
+        }
+        Ok((hits(Edge::End)? - before) as f64)
+    };
+    let (few, many) = (hits_of(PROBED_FEW)?, hits_of(PROBED_MANY)?);
+    Ok(PeerSwitches::Probed((many - few) / f64::from(PROBED_MANY - PROBED_FEW)))
+}
+
+fn nothing_yet(peer: &Peer) -> PeerSamples {
+    PeerSamples {
+        tool: peer.name.to_string(),
+        command: peer.command.to_string(),
+        program: (peer.program)(),
+        assumed_switches_per_op: peer.assumed_switches_per_op,
+        own_workload: peer.own_workload.to_string(),
+        own_figure: peer.own_figure,
+        pairs: Vec::new(),
+        switches: match peer.probed {
+            Some(_) => PeerSwitches::NotCounted("the comparison ended before that".to_string()),
+            None => PeerSwitches::Booked,
+        },
+    }
+}

@@ -1,0 +1,21 @@
+//! From samples to figures: pure arithmetic, no kernel and no output.
+
+pub mod alike;
+mod chosen;
+mod counters;
+mod latency;
+pub mod recorded;
+mod row;
+#[cfg(test)]
+mod tests;
+mod verdict;
+pub mod warning;
+
+pub use chosen::Yardstick;
+pub use counters::Audit;
+pub use latency::{LatencyBucket, LatencyFigures};
+pub use row::{CountSource, Elsewhere, Row, summarize};
+pub use verdict::{Ratio, ratio};
+pub use warning::{
+    NO_CLEAN_SAMPLES, of_absent_records, of_counting, of_recorded_switches, of_recording, of_row, of_steal,
+};

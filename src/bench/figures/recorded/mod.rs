@@ -1,0 +1,15 @@
+//! From records of switches to what an op is made of: its layers, and a typical one as a timeline.
+//!
+//! ```text
+//! events   in ────────────── waking ──── out   in ─────── out   in          of one CPU
+//! replay   stretch of A ─────┼───────────┤ gap ├ stretch of B ┤ gap ├ A …
+//!                             └ wait of B ─────┘
+//! ```
+
+pub mod layers;
+mod replay;
+#[cfg(test)]
+mod tests;
+pub mod timeline;
+
+pub use layers::{Layer, LayerKind, Layers};

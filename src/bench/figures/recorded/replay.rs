@@ -1,0 +1,240 @@
+//! The events of a play, put together: who ran when, what was a switch, and who waited.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::bench::sample::records::{Event, RecordedPlay, Recording};
+use crate::perf::records::{What, YIELDS};
+use crate::sched::timeline::Left;
+
+/// A thread on a CPU, from when it came to when it left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub(super) cpu: u32,
+    pub(super) thread: u32,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) left: Left,
+}
+
+/// A switch: from one thread's leaving to the next one's coming.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) out_of: u32,
+    /// `None` where the play ended first.
+    pub(super) into: Option<u32>,
+}
+
+/// A sleeping party, from when it began to be woken to when it came onto a CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wait {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    /// On which it came.
+    pub(super) cpu: u32,
+}
+
+/// Somebody woke a party.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WakeUp {
+    pub(super) at: u64,
+    pub(super) by: u32,
+    pub(super) whom: u32,
+}
+
+/// An op's begin and end, since the play's begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Op {
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+impl Op {
+    pub(super) fn duration(self) -> u64 {
+        self.to - self.from
+    }
+
+    /// Whether a moment is its own; that of its end is the next one's.
+    pub(super) fn has(self, at: u64) -> bool {
+        (self.from..self.to).contains(&at)
+    }
+
+    pub(super) fn overlaps(self, from: u64, to: u64) -> bool {
+        from < self.to && to > self.from
+    }
+}
+
+/// A play put together. All lists are in the order of their ends, wake-ups of their times.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Replay {
+    pub(super) stretches: Vec<Stretch>,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) waits: Vec<Wait>,
+    pub(super) wake_ups: Vec<WakeUp>,
+    /// The ops of which all is known.
+    pub(super) ops: Vec<Op>,
+    /// Those of which something is missing, or does not fit.
+    pub(super) incomplete: usize,
+}
+
+/// The number of the party that plays and reads the clock.
+const LEADER: u32 = 0;
+
+/// What a CPU does.
+#[derive(Debug, Clone, Copy)]
+enum Cpu {
+    Runs { thread: u32, since: u64 },
+    Switches { out_of: u32, since: u64 },
+}
+
+struct Player<'r> {
+    recording: &'r Recording,
+    cpus: BTreeMap<u32, Cpu>,
+    /// Since when a party waits that was woken.
+    woken: BTreeMap<u32, u64>,
+    /// Who has called sched_yield since it came.
+    yielding: BTreeSet<u32>,
+    /// When something happened that cannot be.
+    misfits: Vec<u64>,
+    replay: Replay,
+}
+
+impl Replay {
+    pub(super) fn of(recording: &Recording, play: &RecordedPlay) -> Replay {
+        let mut end: u64 = 0;
+        let mut ops = Vec::new();
+        for &ns in &play.ops_ns {
+            let from = end;
+            end = end.saturating_add(ns);
+            ops.push(Op { from, to: end });
+        }
+        let mut player = Player {
+            recording,
+            cpus: BTreeMap::new(),
+            woken: BTreeMap::new(),
+            yielding: BTreeSet::new(),
+            misfits: Vec::new(),
+            replay: Replay::default(),
+        };
+        // Saved samples may have them in any order.
+        let mut events: Vec<&Event> = play.events.iter().collect();
+        events.sort_by_key(|event| event.at_ns);
+        events.iter().filter(|event| event.at_ns <= end).for_each(|event| player.play(event));
+        player.finish(end);
+        let Player { mut replay, misfits, .. } = player;
+        let leader_runs = |at: u64| {
+            let mut own = replay.stretches.iter().filter(|stretch| stretch.thread == LEADER);
+            own.any(|stretch| (stretch.from..=stretch.to).contains(&at))
+        };
+        let known_until = if play.lost > 0 { last_of_each_cpu(&events) } else { end };
+        // The leader read the clock at both ends of an op.
+        let is_led = |op: &Op| leader_runs(op.from) && leader_runs(op.to);
+        let is_complete = |op: &Op| op.to <= known_until && is_led(op) && !misfits.iter().any(|&at| op.has(at));
+        replay.ops = ops.iter().copied().filter(|op| op.duration() > 0 && is_complete(op)).collect();
+        replay.incomplete = ops.len() - replay.ops.len();
+        replay
+    }
+}
+
+impl Replay {
+    /// What overlaps an op.
+    pub(super) fn around(&self, op: Op) -> Replay {
+        Replay {
+            stretches: self.stretches.iter().copied().filter(|stretch| op.overlaps(stretch.from, stretch.to)).collect(),
+            gaps: self.gaps.iter().copied().filter(|gap| op.overlaps(gap.from, gap.to)).collect(),
+            waits: self.waits.iter().copied().filter(|wait| op.overlaps(wait.from, wait.to)).collect(),
+            wake_ups: self.wake_ups.iter().copied().filter(|wake_up| op.has(wake_up.at)).collect(),
+            ops: vec![op],
+            incomplete: 0,
+        }
+    }
+}
+
+/// Until when every CPU's buffer surely had room: what was lost came after what was kept.
+fn last_of_each_cpu(events: &[&Event]) -> u64 {
+    let mut last: BTreeMap<u32, u64> = BTreeMap::new();
+    for event in events {
+        last.insert(event.cpu, event.at_ns);
+    }
+    last.into_values().min().unwrap_or_default()
+}
+
+impl Player<'_> {
+    fn play(&mut self, event: &Event) {
+        let Event { at_ns: at, cpu, what, thread, by } = *event;
+        match what {
+            What::In => self.comes(thread, cpu, at),
+            What::Out => self.leaves(thread, cpu, at, Left::Sleeps),
+            What::OutRunnable => {
+                let left = match self.yielding.contains(&thread) {
+                    true => Left::Yields,
+                    false if self.recording.has(YIELDS) => Left::Preempted,
+                    false => Left::Runnable,
+                };
+                self.leaves(thread, cpu, at, left);
+            }
+            What::Waking if self.recording.is_party(thread) => {
+                self.replay.wake_ups.push(WakeUp { at, by, whom: thread });
+                // One that is about to sleep and has not left its CPU yet does not wait for one.
+                if !self.runs(thread) {
+                    self.woken.entry(thread).or_insert(at);
+                }
+            }
+            What::Waking => {}
+            What::Yield => drop(self.yielding.insert(thread)),
+        }
+    }
+
+    fn runs(&self, thread: u32) -> bool {
+        self.cpus.values().any(|cpu| matches!(cpu, Cpu::Runs { thread: running, .. } if *running == thread))
+    }
+
+    fn comes(&mut self, thread: u32, cpu: u32, at: u64) {
+        match self.cpus.insert(cpu, Cpu::Runs { thread, since: at }) {
+            Some(Cpu::Switches { out_of, since }) => {
+                self.replay.gaps.push(Gap { from: since, to: at, out_of, into: Some(thread) });
+            }
+            // It came before the first thing that was recorded there, or a record is missing.
+            Some(Cpu::Runs { thread: before, since }) => {
+                self.misfits.push(at);
+                self.replay.stretches.push(Stretch { cpu, thread: before, from: since, to: at, left: Left::Unknown });
+            }
+            None => self.misfits.push(at),
+        }
+        self.yielding.remove(&thread);
+        if let Some(from) = self.woken.remove(&thread) {
+            self.replay.waits.push(Wait { from, to: at, cpu });
+        }
+    }
+
+    fn leaves(&mut self, thread: u32, cpu: u32, at: u64, left: Left) {
+        let since = match self.cpus.insert(cpu, Cpu::Switches { out_of: thread, since: at }) {
+            Some(Cpu::Runs { thread: running, since }) if running == thread => since,
+            // The first that is heard of this CPU: it ran there all the time.
+            None => 0,
+            Some(_) => {
+                self.misfits.push(at);
+                at
+            }
+        };
+        self.replay.stretches.push(Stretch { cpu, thread, from: since, to: at, left });
+    }
+
+    /// The play's end: who runs then goes on.
+    fn finish(&mut self, end: u64) {
+        let cpu = self.recording.leader_cpu;
+        // Nothing was recorded of a CPU that nobody left.
+        self.cpus.entry(cpu).or_insert(Cpu::Runs { thread: LEADER, since: 0 });
+        for (&cpu, state) in &self.cpus {
+            match *state {
+                Cpu::Runs { thread, since } => {
+                    self.replay.stretches.push(Stretch { cpu, thread, from: since, to: end, left: Left::Stays });
+                }
+                Cpu::Switches { out_of, since } => {
+                    self.replay.gaps.push(Gap { from: since, to: end, out_of, into: None });
+                }
+            }
+        }
+    }
+}

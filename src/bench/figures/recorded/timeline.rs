@@ -1,0 +1,118 @@
+//! One typical op, drawn from the records of many: who ran for how long, and why it left.
+
+use std::collections::BTreeMap;
+
+use crate::bench::figures::recorded::replay::{Op, Replay};
+use crate::bench::sample::records::Recording;
+use crate::sched::timeline::{BySwitches, Left, Run, Timeline, Wake};
+
+/// What ops are told apart by: who came one after the other, where, and why it left.
+type Way = Vec<(u32, u32, Left)>;
+
+/// Ops that make another number of switches are worth a picture of their own from this share on.
+const WORTH_A_PICTURE: f64 = 0.25;
+
+/// Picks a typical op: of those that make the most frequent number of switches the way that most of them went, and of
+/// these the one of median duration. The same of other numbers, if a quarter of all ops make so many. Empty if nothing was
+/// recorded whole.
+pub fn timelines(recording: &Recording) -> Vec<Timeline> {
+    let replays: Vec<Replay> = recording.plays.iter().map(|play| Replay::of(recording, play)).collect();
+    let mut ways: BTreeMap<Way, Vec<(usize, Op)>> = BTreeMap::new();
+    for (at, replay) in replays.iter().enumerate() {
+        for &op in &replay.ops {
+            ways.entry(way(recording, replay, op)).or_default().push((at, op));
+        }
+    }
+    let by_switches = by_switches(recording, &ways);
+    let ops: usize = ways.values().map(Vec::len).sum();
+    let is_frequent = |by: &BySwitches| by.ops as f64 >= WORTH_A_PICTURE * ops as f64;
+    let drawn = by_switches.iter().enumerate().filter(|(at, by)| *at == 0 || is_frequent(by));
+    let typical = |(_, by): (usize, &BySwitches)| {
+        let of_number = ways.iter().filter(|(way, _)| switches(recording, way) == by.switches);
+        let mut alike = of_number.map(|(_, ops)| ops).max_by_key(|ops| ops.len())?.clone();
+        alike.sort_by_key(|(_, op)| op.duration());
+        let &(at, op) = alike.get(alike.len() / 2)?;
+        let wake_ups = replays[at].wake_ups.iter().filter(|wake_up| op.has(wake_up.at)).map(|wake_up| Wake {
+            at_ns: wake_up.at - op.from,
+            by: recording.name(wake_up.by),
+            whom: recording.name(wake_up.whom),
+        });
+        Some(Timeline {
+            source: recording.source,
+            ops,
+            alike: alike.len(),
+            by_switches: by_switches.clone(),
+            duration_ns: op.duration(),
+            switches: by.switches,
+            stretches: runs(recording, &replays[at], op),
+            wake_ups: wake_ups.collect(),
+        })
+    };
+    drawn.filter_map(typical).collect()
+}
+
+/// How often a party left its CPU.
+fn switches(recording: &Recording, way: &Way) -> usize {
+    way.iter().filter(|&&(_, thread, left)| recording.is_party(thread) && left != Left::Stays).count()
+}
+
+/// How many ops made how many switches.
+fn by_switches(recording: &Recording, ways: &BTreeMap<Way, Vec<(usize, Op)>>) -> Vec<BySwitches> {
+    let mut all: Vec<BySwitches> = Vec::new();
+    for (way, ops) in ways {
+        let switches = switches(recording, way);
+        match all.iter_mut().find(|known| known.switches == switches) {
+            Some(known) => known.ops += ops.len(),
+            None => all.push(BySwitches { switches, ops: ops.len() }),
+        }
+    }
+    all.sort_by_key(|known| (std::cmp::Reverse(known.ops), known.switches));
+    all
+}
+
+/// The stretches that an op has a part of, in the order of their begins, by their places.
+fn within(replay: &Replay, op: Op) -> Vec<usize> {
+    let stretches = replay.stretches.iter().enumerate();
+    let parts = stretches.filter(|(_, stretch)| op.overlaps(stretch.from, stretch.to));
+    let mut parts: Vec<usize> = parts.map(|(at, _)| at).collect();
+    parts.sort_by_key(|&at| (replay.stretches[at].from, replay.stretches[at].to));
+    parts
+}
+
+/// How it left within the op.
+fn left_within(replay: &Replay, at: usize, op: Op) -> Left {
+    let stretch = &replay.stretches[at];
+    if stretch.to >= op.to { Left::Stays } else { stretch.left }
+}
+
+fn way(recording: &Recording, replay: &Replay, op: Op) -> Way {
+    let step = |at: usize| {
+        let stretch = &replay.stretches[at];
+        // Whichever other thread it was.
+        let thread = match () {
+            () if recording.is_party(stretch.thread) => stretch.thread,
+            () if recording.is_idle(stretch.thread) => u32::MAX,
+            () => u32::MAX - 1,
+        };
+        (stretch.cpu, thread, left_within(replay, at, op))
+    };
+    let mut way: Way = within(replay, op).into_iter().map(step).collect();
+    // Two CPUs go their own ways: which of them was first by some ns does not make another one.
+    way.sort_by_key(|&(cpu, ..)| cpu);
+    way
+}
+
+fn runs(recording: &Recording, replay: &Replay, op: Op) -> Vec<Run> {
+    let run = |at: usize| {
+        let stretch = &replay.stretches[at];
+        Run {
+            cpu: stretch.cpu,
+            who: recording.name(stretch.thread),
+            party: recording.is_party(stretch.thread),
+            from_ns: stretch.from.saturating_sub(op.from),
+            to_ns: stretch.to.min(op.to) - op.from,
+            left: left_within(replay, at, op),
+        }
+    };
+    within(replay, op).into_iter().map(run).collect()
+}

@@ -1,0 +1,64 @@
+//! How two rows compare.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::figures::row::{CountSource, Row};
+use crate::estimate::Estimate;
+use crate::host::placement::Placement;
+use crate::workload::kind::Kind;
+
+/// How many times cheaper one workload's switch is than another's, with intervals over the rounds in which both were measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ratio {
+    pub cheaper: String,
+    pub cheaper_kind: Kind,
+    pub dearer: String,
+    pub dearer_kind: Kind,
+    pub gross: Estimate,
+    pub net: Option<Estimate>,
+    /// The two prices per switch, ns.
+    pub cheaper_ns: f64,
+    pub dearer_ns: f64,
+}
+
+/// The ratio that people come for: the switch of a kind that needs no kernel against a thread's, or else a process's, on one
+/// CPU, both of pairs or of the same ring. `None` where one is missing, or was not counted.
+pub fn ratio(rows: &[Row], kind: Kind) -> Option<Ratio> {
+    let ring = rows.first()?.ring;
+    let is_priced = |row: &&Row| row.ns_per_switch.is_some() && row.placement == Placement::Same && row.ring == ring;
+    let first = |kind| rows.iter().filter(is_priced).find(|row| row.kind == kind);
+    let task = first(kind).filter(|row| row.switches.source != CountSource::Expected)?;
+    let kernel = first(Kind::Thread).or_else(|| first(Kind::Process))?;
+    let pairs = || task.rounds.iter().zip(&kernel.rounds).filter_map(|(task, kernel)| task.zip(*kernel));
+    let gross = Estimate::over(pairs().map(|(task, kernel)| kernel.ns_per_switch / task.ns_per_switch))?;
+    // An interrupted round may lack its floor; it says nothing about the net.
+    let net_pairs = pairs().filter_map(|(task, kernel)| kernel.net_ns_per_switch.zip(task.net_ns_per_switch));
+    let net: Option<Vec<f64>> = net_pairs.map(|(kernel, task)| positive_ratio(kernel, task)).collect();
+    Some(Ratio {
+        cheaper: task.workload.clone(),
+        cheaper_kind: task.kind,
+        dearer: kernel.workload.clone(),
+        dearer_kind: kernel.kind,
+        gross,
+        net: net.and_then(Estimate::over),
+        cheaper_ns: task.ns_per_switch?.median,
+        dearer_ns: kernel.ns_per_switch?.median,
+    })
+}
+
+/// A net price may come out at or below zero, when the floor is as dear as the op; there is no ratio to that.
+fn positive_ratio(dearer: f64, cheaper: f64) -> Option<f64> {
+    (dearer > 0.0 && cheaper > 0.0).then(|| dearer / cheaper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_of_nothing_has_no_ratio() {
+        assert_eq!(positive_ratio(100.0, 4.0), Some(25.0));
+        assert_eq!(positive_ratio(100.0, 0.0), None);
+        assert_eq!(positive_ratio(-1.0, 4.0), None);
+    }
+}

@@ -1,0 +1,366 @@
+//! What a reader must know before believing a figure.
+
+use crate::bench::figures::counters::Audit;
+use crate::bench::figures::recorded::Layers;
+use crate::bench::figures::row::{CountSource, Row};
+use crate::bench::left_out::row_title;
+use crate::bench::sample::records::Recording;
+use crate::document::Warning;
+use crate::host::surroundings::Surroundings;
+use crate::perf::counting::{AbsentCounter, Counting, CountingMode, WAKE_UPS};
+use crate::perf::records::YIELDS;
+use crate::unit::{Bytes, Nanoseconds, Share};
+
+/// The warning of figures that are of disturbed samples too, for want of others.
+pub const NO_CLEAN_SAMPLES: &str = "no-clean-samples";
+
+/// Warnings that tell of the machine rather than of the row: where one row has them, others do.
+const FEW_CLEAN_SAMPLES: &str = "few-clean-samples";
+const CORE_SLOWED: &str = "core-slowed";
+const SMT_SIBLING_BUSY: &str = "smt-sibling-busy";
+const THROTTLED: &str = "throttled";
+const OF_THE_MACHINE: [&str; 4] = [FEW_CLEAN_SAMPLES, CORE_SLOWED, SMT_SIBLING_BUSY, THROTTLED];
+
+/// A count may differ from what was expected by this share before it is worth a word.
+const COUNT_TOLERANCE: f64 = 0.01;
+/// By how much a number of switches per op may be off a whole one and still be that.
+const WHOLE_TOLERANCE: f64 = 0.03;
+/// Recording slows the parties, and may so change who comes first: by this share before it is worth a word.
+const RECORDED_TOLERANCE: f64 = 0.05;
+/// Below this share of clean samples, the neighbours have a say in the figures.
+const FEW_CLEAN_SHARE: f64 = 0.5;
+/// Above this share of samples with a slowed core, a reader should know.
+const CORE_SLOWED_SHARE: f64 = 0.05;
+/// The clock's share of ops timed one by one, from which on they say more of the clock than of the op.
+const CLOCK_IS_MOST: f64 = 0.5;
+
+/// Whether warnings of this name tell of the machine rather than of the row.
+pub fn is_of_the_machine(code: &str) -> bool {
+    OF_THE_MACHINE.contains(&code)
+}
+
+/// What to know about one row.
+pub fn of_row(row: &Row) -> Vec<Warning> {
+    let about = |(code, message): (&str, String)| {
+        Warning::new(code, format!("{}: {message}", row_title(&row.workload, row.placement, row.ring)))
+    };
+    let remarks = of_counts(row).into_iter().chain(of_samples(row)).chain(of_surroundings(row)).chain(of_latency(row));
+    remarks.map(about).collect()
+}
+
+/// A warning's name, and its sentence without the workload it is about.
+type Remark = (&'static str, String);
+
+fn of_counts(row: &Row) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    if let (Some(counted), Some(expected)) = (row.switches.counted_per_op, row.switches.expected_per_op) {
+        if (counted - expected).abs() > COUNT_TOLERANCE * expected {
+            let ways = if is_of_several_ways(counted) {
+                ", and its ops take several ways, for none makes that many"
+            } else {
+                ""
+            };
+            let message = format!(
+                "made {counted:.3} switches per op where {expected:.3} were expected{ways}; prices are per counted switch"
+            );
+            remarks.push(("count-differs", message));
+        }
+    }
+    remarks.extend(of_audit(row));
+    if row.switches.source == CountSource::Expected && row.ns_per_op.is_some() {
+        let message = "its switches were not counted; prices divide by the expected number, marked ~".to_string();
+        remarks.push(("not-counted", message));
+    }
+    if let Some(missing) = row.fewest_foreign_switches.filter(|&foreign| foreign < 0) {
+        let message = format!(
+            "the CPU's counter saw {} switches fewer in a sample than its parties made; this is a bug, of ctxprof or of the counter: please report it",
+            -missing
+        );
+        remarks.push(("counts-disagree", message));
+    }
+    for counter in row.counters.iter().filter(|counter| counter.running_ratio < 0.999) {
+        let (name, ran) = (&counter.counter.name, Share(counter.running_ratio));
+        let message =
+            format!("`{name}` shared its hardware counter and ran {ran} of the time; its figure is scaled up");
+        remarks.push(("multiplexed", message));
+    }
+    if let Some(cost) = row.counting_cost.filter(|cost| row.cost_in_prices && cost.median > 1.01) {
+        let message = format!("counting on its threads made it {} slower", Share(cost.median - 1.0));
+        remarks.push(("counting-costs", message));
+    }
+    remarks
+}
+
+/// Whether so many switches are the average of ops that make different numbers of them: no whole number, by more than a neighbour's
+/// preemptions in samples called undisturbed.
+fn is_of_several_ways(switches_per_op: f64) -> bool {
+    (switches_per_op - switches_per_op.round()).abs() > WHOLE_TOLERANCE
+}
+
+/// What to know where the kernel's two counters differ, or where perf's changes what it counts.
+fn of_audit(row: &Row) -> Option<Remark> {
+    let Audit { books_per_op: books, perf_by_books } = row.audit?;
+    // What is no kernel switch by its nature makes a few of somebody else's: a share of next to nothing is no difference.
+    if row.switches.source != CountSource::Kernel {
+        return None;
+    }
+    if (perf_by_books - 1.0).abs() > COUNT_TOLERANCE {
+        let perf = books * perf_by_books;
+        let message = format!(
+            "perf counted {perf:.3} switches per op on its CPU where the kernel's books have {books:.3} of its parties, in the same samples; prices are by the books"
+        );
+        return Some(("audit-differs", message));
+    }
+    // Of a count that varies anyway nothing follows from a difference within its interval.
+    let (timed, interval) = (row.kernel_switches_per_op?, row.switches.interval?);
+    let is_beyond = interval.low.is_some_and(|low| books < low) || interval.high.is_some_and(|high| books > high);
+    (is_beyond && (books - timed).abs() > COUNT_TOLERANCE * timed).then(|| {
+        let message = format!(
+            "made {books:.3} switches per op while perf counted them and {timed:.3} otherwise; prices are by the latter"
+        );
+        ("counting-changes-switches", message)
+    })
+}
+
+fn of_samples(row: &Row) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    let (clean, taken) = (row.samples_clean, row.samples_taken);
+    if !row.tells_disturbed {
+        let message = "across CPUs, disturbed samples cannot be told without CPU-wide counters; its figures are of all samples but those of a slowed core".to_string();
+        remarks.push(("disturbance-unknown", message));
+    }
+    if !row.clean_only && taken > 0 {
+        let message = format!(
+            "only {clean} of {taken} samples were clean, too few; its figures are of all samples, the neighbours' time in them"
+        );
+        remarks.push((NO_CLEAN_SAMPLES, message));
+    } else if (clean as f64) < FEW_CLEAN_SHARE * taken as f64 {
+        let message = format!("{clean} of {taken} samples were clean; something else is busy on this CPU or beside it");
+        remarks.push((FEW_CLEAN_SAMPLES, message));
+    }
+    let slowed = row.samples_slowed as f64 / taken.max(1) as f64;
+    if slowed > CORE_SLOWED_SHARE {
+        let again = match row.repeated {
+            0 => String::new(),
+            1 => "; one incarnation was played again for that".to_string(),
+            repeated => format!("; {repeated} incarnations were played again for that"),
+        };
+        let bound = if row.ns_per_op.is_some_and(|ns| ns.is_at_most()) {
+            "; its figures are of these, for want of others: at most so much"
+        } else {
+            "; those are not clean"
+        };
+        let message = format!(
+            "during {} of the samples the core itself ran slower than it can, as beside a busy hardware thread (of this machine or of another guest on its host) or at a lower frequency{bound}{again}",
+            Share(slowed)
+        );
+        remarks.push((CORE_SLOWED, message));
+    }
+    remarks
+}
+
+fn of_surroundings(row: &Row) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    if let Some(busy) = row.sibling_busy.filter(|&busy| busy > Surroundings::SIBLING_BUSY) {
+        let message =
+            format!("the other hardware thread of this core was busy {} of the time, which slows both", Share(busy));
+        remarks.push((SMT_SIBLING_BUSY, message));
+    }
+    if let Some(throttled) = row.throttled.filter(|&throttled| throttled > 0) {
+        remarks.push((THROTTLED, format!("the cgroup's CPU quota stopped it {throttled} times")));
+    }
+    remarks
+}
+
+fn of_latency(row: &Row) -> Vec<Remark> {
+    let Some(latency) = &row.latency else { return Vec::new() };
+    let mut remarks = Vec::new();
+    if latency.clock_share > CLOCK_IS_MOST {
+        let message = format!(
+            "reading the clock after every op is {} of what its ops took one by one: its latencies are mostly the clock's",
+            Share(latency.clock_share)
+        );
+        remarks.push(("latency-of-the-clock", message));
+    }
+    if let Some(by_plain) = latency.by_plain.filter(|_| latency.disagrees()) {
+        let message = format!(
+            "an op timed by itself took {:.3} times what it takes among others, which the {} ns of the clock do not explain: its latencies are not those of its plain loop",
+            by_plain.median,
+            Nanoseconds(latency.clock_ns)
+        );
+        remarks.push(("latency-disagrees", message));
+    }
+    remarks
+}
+
+/// What to know of time that the hypervisor took; `elapsed_ns` is what it was taken from.
+pub fn of_steal(steal_ns: u64, elapsed_ns: u64) -> Option<Warning> {
+    let share = steal_ns as f64 / elapsed_ns.max(1) as f64;
+    (share > Surroundings::STEAL).then(|| {
+        Warning::new(
+            "steal",
+            format!(
+                "the hypervisor took {} of the pinned CPU's time; samples it fell into are not clean",
+                Share(share)
+            ),
+        )
+    })
+}
+
+/// What to know of the records of a workload's switches; `title` says which.
+pub fn of_recording(recording: &Recording, title: &str) -> Option<Warning> {
+    let lost = recording.lost();
+    let room = Bytes(recording.buffer_bytes as f64);
+    (lost > 0).then(|| {
+        let message = format!(
+            "{title}: {lost} records of switches were lost, for which the ring buffers ({room} each) had no room; ops from there on are left out"
+        );
+        Warning::new("records-lost", message)
+    })
+}
+
+/// What to know where recorded ops do not switch as often as those that were counted; `title` says whose.
+pub fn of_recorded_switches(layers: &Layers, counted_per_op: Option<f64>, title: &str) -> Option<Warning> {
+    let (recorded, counted) = (layers.switches_per_op, counted_per_op?);
+    ((recorded - counted).abs() > RECORDED_TOLERANCE * counted).then(|| {
+        let message = format!(
+            "{title}: recorded ops made {recorded:.2} switches each, where {counted:.2} were counted without recording: being recorded changes what its parties do"
+        );
+        Warning::new("recording-differs", message)
+    })
+}
+
+/// What is not among the records of a run's switches, told once.
+pub fn of_absent_records<'r>(recordings: impl Iterator<Item = &'r Recording>) -> Vec<Warning> {
+    let mut told: Vec<&AbsentCounter> = Vec::new();
+    for absent in recordings.flat_map(|recording| &recording.absent) {
+        if told.iter().all(|known| known.name != absent.name) {
+            told.push(absent);
+        }
+    }
+    let warning = |absent: &AbsentCounter| {
+        let AbsentCounter { name, reason } = absent;
+        let consequence = match name.as_str() {
+            WAKE_UPS => ", so that waiting after a wake-up is part of running",
+            YIELDS => ", so that a yield looks like a preemption",
+            _ => "",
+        };
+        Warning::new("not-in-records", format!("{name} was not recorded{consequence}: {reason}"))
+    };
+    told.into_iter().map(warning).collect()
+}
+
+/// What to know about how the counting was done.
+pub fn of_counting(counting: &Counting) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if let Some(last) = counting.refused.first() {
+        let instead = match counting.mode {
+            CountingMode::Thread => "counted on the parties' threads instead, which slows every switch",
+            CountingMode::Rusage => "kernel switches come from getrusage and /proc instead, cycles are absent",
+            CountingMode::Cpu | CountingMode::None => "",
+        };
+        warnings.push(Warning::new(
+            "counters-degraded",
+            format!("no CPU-wide counters: {}; {instead}", last.trim_start_matches("cpu: ")),
+        ));
+    }
+    warnings.extend(counting.remarks.iter().map(|remark| Warning::new("cycles-suspect", remark.clone())));
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::figures::chosen::Yardstick;
+    use crate::bench::figures::counters::CounterTotal;
+    use crate::bench::figures::latency::LatencyFigures;
+    use crate::bench::figures::row::summarize;
+    use crate::bench::sample::WorkloadSamples;
+    use crate::estimate::Estimate;
+    use crate::perf::counting::{CounterInfo, Counting};
+
+    fn quiet_row() -> Row {
+        let samples = WorkloadSamples::made_up(Vec::new());
+        let counting = Counting::without_counters(CountingMode::Cpu);
+        let mut row = summarize(&samples, &counting, Yardstick::of(std::iter::empty()));
+        row.switches.counted_per_op = Some(2.0);
+        row.switches.source = CountSource::Kernel;
+        (row.samples_taken, row.samples_clean, row.clean_only, row.fewest_foreign_switches) = (100, 99, true, Some(0));
+        row
+    }
+
+    fn check(change: impl FnOnce(&mut Row), codes: &[&str]) {
+        let mut row = quiet_row();
+        change(&mut row);
+        assert_eq!(of_row(&row).iter().map(|warning| warning.code.as_str()).collect::<Vec<_>>(), codes);
+    }
+
+    #[test]
+    fn a_row_is_warned_of_for_cause_only() {
+        check(|_| {}, &[]);
+        check(|row| row.switches.counted_per_op = Some(2.019), &[]);
+        check(|row| row.switches.counted_per_op = Some(6.0), &["count-differs"]);
+        let audit = |perf_by_books| Some(Audit { books_per_op: 2.0, perf_by_books });
+        check(|row| row.audit = audit(1.009), &[]);
+        check(|row| row.audit = audit(1.015), &["audit-differs"]);
+        check(|row| row.audit = audit(0.97), &["audit-differs"]);
+        let while_counted = |books: f64, half: f64| {
+            move |row: &mut Row| {
+                let interval = Estimate { median: 2.0, low: Some(2.0 - half), high: Some(2.0 + half) };
+                (row.kernel_switches_per_op, row.switches.interval) = (Some(2.0), Some(interval));
+                row.audit = Some(Audit { books_per_op: books, perf_by_books: 1.0 });
+            }
+        };
+        check(while_counted(2.07, 0.01), &["counting-changes-switches"]);
+        check(while_counted(2.07, 0.1), &[]);
+        check(while_counted(2.015, 0.01), &[]);
+        check(|row| row.samples_clean = 30, &["few-clean-samples"]);
+        check(|row| (row.samples_clean, row.clean_only) = (0, false), &["no-clean-samples"]);
+        check(|row| row.tells_disturbed = false, &["disturbance-unknown"]);
+        check(|row| row.samples_slowed = 5, &[]);
+        check(|row| row.samples_slowed = 6, &["core-slowed"]);
+        check(|row| row.fewest_foreign_switches = Some(-1), &["counts-disagree"]);
+        check(|row| row.sibling_busy = Some(0.05), &[]);
+        check(|row| row.sibling_busy = Some(0.5), &["smt-sibling-busy"]);
+        check(|row| row.throttled = Some(2), &["throttled"]);
+        let cost = |median| Some(Estimate { median, low: None, high: None });
+        check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.17), true), &["counting-costs"]);
+        check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.17), false), &[]);
+        check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.001), true), &[]);
+        let latency = |clock_share, low, high| {
+            let agreement = Estimate { median: f64::midpoint(low, high), low: Some(low), high: Some(high) };
+            let by_plain = Estimate { high: Some(high + clock_share), ..agreement };
+            let ratios = LatencyFigures { by_plain: Some(by_plain), ..LatencyFigures::made_up() };
+            Some(LatencyFigures { clock_share, agreement: Some(agreement), ..ratios })
+        };
+        check(|row| row.latency = latency(0.01, 0.99, 1.03), &[]);
+        check(|row| row.latency = latency(0.01, 1.03, 1.05), &["latency-disagrees"]);
+        check(|row| row.latency = latency(0.01, 0.9, 0.96), &["latency-disagrees"]);
+        check(|row| row.latency = latency(0.1, 0.9, 0.96), &[]);
+        check(|row| row.latency = latency(0.5, 1.03, 1.035), &[]);
+        check(|row| row.latency = latency(0.9, 1.1, 1.15), &["latency-of-the-clock"]);
+        let cycles = |running_ratio| {
+            let counter = CounterInfo { name: "cycles".to_string(), scope: CountingMode::Cpu };
+            vec![CounterTotal { counter, per_op: 1.0, total: 1.0, running_ratio }]
+        };
+        check(|row| row.counters = cycles(0.6), &["multiplexed"]);
+        check(|row| row.counters = cycles(1.0), &[]);
+    }
+
+    #[test]
+    fn a_count_that_is_no_whole_number_is_of_ops_that_differ() {
+        let message = |counted| {
+            let mut row = quiet_row();
+            row.switches.counted_per_op = Some(counted);
+            of_row(&row)[0].message.clone()
+        };
+        assert!(message(5.2).contains("several ways") && message(2.73).contains("several ways"));
+        assert!(!message(6.0).contains("several ways") && !message(4.02).contains("several ways"));
+    }
+
+    #[test]
+    fn steal_is_worth_a_word_from_one_percent() {
+        assert!(of_steal(9_000_000, 1_000_000_000).is_none());
+        assert!(of_steal(20_000_000, 1_000_000_000).unwrap().message.contains("2.0 %"));
+    }
+}

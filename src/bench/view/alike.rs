@@ -1,0 +1,217 @@
+//! Like with like, and the ratio that people come for.
+
+use crate::bench::document::run::{RunBody, RunResult};
+use crate::bench::figures::alike::{Alike, HandOver, is_settled};
+use crate::bench::figures::{Elsewhere, Ratio};
+use crate::bench::view::prices::nanoseconds;
+use crate::estimate::Estimate;
+use crate::output::metrics::{Metrics, Quantity};
+use crate::output::view::{Align, Cell, Column, Table};
+use crate::unit::Share;
+use crate::workload::kind::Kind;
+
+/// What a hand-over takes by contract and kind; `None` where no contract was measured of two kinds.
+pub(super) fn table(body: &RunBody) -> Option<Table> {
+    let has = |kind: Kind| body.alike.iter().any(|alike| of_kind(alike, kind).is_some());
+    let contract = column("contract", &["like with like,", "ns a hand-over"], Align::Left);
+    let mut columns = vec![Column { wraps: true, ..contract }];
+    let kinds: Vec<&KindColumns> = KINDS.iter().filter(|columns| has(columns.kind)).collect();
+    for of_kind in &kinds {
+        let ns = column(of_kind.ns_key, &[of_kind.kind.name()], Align::Right);
+        columns.push(Column { expendable: of_kind.expendable, ..ns });
+        columns.extend(of_kind.ratio_key.map(|key| column(key, &["times"], Align::Left)));
+    }
+    let row = |alike: &Alike| {
+        let mut cells = vec![Cell::text(&alike.contract)];
+        for columns in &kinds {
+            let hand_over = of_kind(alike, columns.kind);
+            cells.push(Cell::estimate(hand_over.map(|hand_over| hand_over.ns), false, nanoseconds));
+            if columns.ratio_key.is_some() {
+                let settled = hand_over.and_then(|hand_over| hand_over.times_cheaper).filter(is_settled);
+                cells.push(Cell::interval(settled, times));
+            }
+        }
+        cells
+    };
+    (!body.alike.is_empty()).then(|| Table {
+        title: "Like with like",
+        columns,
+        rows: body.alike.iter().map(row).collect(),
+    })
+}
+
+pub(super) fn add_metrics(metrics: &mut Metrics, alike: &[Alike]) {
+    let labels = |(contract, hand_over): &(String, HandOver)| {
+        vec![("contract", contract.clone()), ("workload", hand_over.workload.clone())]
+    };
+    let each = |alike: &Alike| {
+        let contract = alike.contract.clone();
+        alike.hand_overs.clone().into_iter().map(move |hand_over| (contract.clone(), hand_over))
+    };
+    let rows: Vec<(String, HandOver)> = alike.iter().flat_map(each).collect();
+    metrics
+        .rows(&rows, labels)
+        .estimate("hand_over", Quantity::Nanoseconds, "What it takes to hand control over once", |(_, hand_over)| {
+            Some(hand_over.ns)
+        })
+        .estimate(
+            "hand_over_price",
+            Quantity::Ratio,
+            "What a thread's hand-over of the same contract takes by what this one does",
+            |(_, hand_over)| hand_over.times_cheaper,
+        );
+}
+
+/// The columns of a kind of parties.
+struct KindColumns {
+    kind: Kind,
+    ns_key: &'static str,
+    /// Of what the first kind's hand-over takes by what this one's does.
+    ratio_key: Option<&'static str>,
+    /// On a narrow terminal the ratio says it alone.
+    expendable: u8,
+}
+
+const KINDS: [KindColumns; 3] = [
+    KindColumns { kind: Kind::Thread, ns_key: "thread_ns", ratio_key: None, expendable: 0 },
+    KindColumns {
+        kind: Kind::Goroutine,
+        ns_key: "goroutine_ns",
+        ratio_key: Some("goroutine_times_cheaper"),
+        expendable: 1,
+    },
+    KindColumns { kind: Kind::Task, ns_key: "task_ns", ratio_key: Some("task_times_cheaper"), expendable: 2 },
+];
+
+fn of_kind(alike: &Alike, kind: Kind) -> Option<&HandOver> {
+    alike.hand_overs.iter().find(|hand_over| hand_over.kind == kind)
+}
+
+fn column(key: &'static str, heading: &[&str], align: Align) -> Column {
+    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable: 0, wraps: false }
+}
+
+/// Sentences on the ratios of a run, the first of which people come for.
+pub(super) fn notes(body: &RunBody) -> Vec<String> {
+    let ratios = || body.ratio.iter().chain(&body.ratios);
+    let usual = ratios().find(|ratio| ratio.cheaper_kind == Kind::Goroutine && !body.alike.is_empty());
+    let usual = usual.filter(|ratio| ratio.dearer == "thread-pipe" && ratio.cheaper == "goroutine-channel");
+    let elsewhere = body.results.iter().filter_map(elsewhere);
+    ratios().map(sentence).chain(usual.map(|_| USUAL.to_string())).chain(elsewhere).collect()
+}
+
+/// What an op takes where its parties lie in other places than those of its row.
+fn elsewhere(result: &RunResult) -> Option<String> {
+    let Elsewhere { places, lowest_ns_per_op, median_ns_per_op, highest_ns_per_op } = result.elsewhere?;
+    let [lowest, middle, highest] = [lowest_ns_per_op, median_ns_per_op, highest_ns_per_op].map(nanoseconds);
+    Some(format!(
+        "{} is of the first goroutines that its program makes. Pairs made later lie elsewhere in memory: {places} of them took {lowest} to {highest} ns an op, the median one {middle}.",
+        result.workload
+    ))
+}
+
+const USUAL: &str = "What is usually compared, a thread's pipe with a goroutine's channel, sets waiting for the kernel against waiting in user space; like with like, each row has one contract.";
+
+/// The sentence that people come for.
+fn sentence(ratio: &Ratio) -> String {
+    const SWITCHES_PER_SECOND: f64 = 20_000.0;
+    let share_of_cpu = |ns_per_switch: f64| Share(ns_per_switch * SWITCHES_PER_SECOND / 1e9);
+    let of = |kind: Kind, workload: &str| format!("{} switch ({workload})", kind.name());
+    let dearer = of(ratio.dearer_kind, &ratio.dearer);
+    let cheaper = of(ratio.cheaper_kind, &ratio.cheaper);
+    if !is_settled(&ratio.gross) {
+        return format!(
+            "How many times a {cheaper} a {dearer} costs cannot be told: the interval of the ratio is wider than 1.5x, or there is none. A longer --time or a quieter machine narrows it."
+        );
+    }
+    let net = ratio.net.filter(is_settled).map_or(String::new(), |net| format!(", net {}", with_interval(net)));
+    format!(
+        "A {dearer} costs {} a {cheaper} here{net}: at 20,000 switches a second that is {} of a CPU against {}.",
+        with_interval(ratio.gross),
+        share_of_cpu(ratio.dearer_ns),
+        share_of_cpu(ratio.cheaper_ns)
+    )
+}
+
+fn with_interval(ratio: Estimate) -> String {
+    Cell::interval(Some(ratio), times).shown().to_string()
+}
+
+/// `15x`, `1.3x`, `0.85x`.
+fn times(ratio: f64) -> String {
+    match ratio {
+        ratio if ratio >= 9.95 => format!("{ratio:.0}x"),
+        ratio if ratio >= 0.995 => format!("{ratio:.1}x"),
+        ratio => format!("{ratio:.2}x"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::document::run::RunDocument;
+    use crate::output::view::View;
+    use crate::output::{Look, table as text};
+
+    #[test]
+    fn ratios_read_as_factors() {
+        for (ratio, expected) in [(39.4, "39x"), (9.96, "10x"), (3.21, "3.2x"), (1.0, "1.0x"), (0.8, "0.80x")] {
+            assert_eq!(times(ratio), expected);
+        }
+    }
+
+    fn ratio(low: f64, high: f64) -> Ratio {
+        let gross = Estimate { median: 37.0, low: Some(low), high: Some(high) };
+        Ratio {
+            cheaper: "task-channel".to_string(),
+            cheaper_kind: Kind::Task,
+            dearer: "thread-pipe".to_string(),
+            dearer_kind: Kind::Thread,
+            gross,
+            net: None,
+            cheaper_ns: 68.6,
+            dearer_ns: 2533.0,
+        }
+    }
+
+    #[test]
+    fn a_ratio_has_its_interval_and_none_is_told_that_is_not_settled() {
+        let told = sentence(&ratio(36.2, 38.1));
+        let begin =
+            "A thread switch (thread-pipe) costs 37x [36x, 38x] a task switch (task-channel) here: at 20,000 switches";
+        assert!(told.starts_with(begin), "{told}");
+        let unsettled = sentence(&ratio(30.0, 46.0));
+        assert!(unsettled.contains("cannot be told") && !unsettled.contains("37x"), "{unsettled}");
+    }
+
+    /// Of ratios near one, which take the most room.
+    fn body() -> RunBody {
+        let mut document: RunDocument = serde_json::from_str(include_str!("../../../tests/golden/run-1.json")).unwrap();
+        let estimate = |median: f64| Estimate { median, low: Some(median * 0.85), high: Some(median * 1.01) };
+        let hand_over = |kind: Kind, ns: f64, times_cheaper: Option<f64>| HandOver {
+            workload: "w".to_string(),
+            kind,
+            ns: estimate(ns),
+            times_cheaper: times_cheaper.map(estimate),
+        };
+        document.body.alike = vec![Alike {
+            contract: "wait for each other (futex, channel)".to_string(),
+            hand_overs: vec![
+                hand_over(Kind::Thread, 11_727.0, None),
+                hand_over(Kind::Goroutine, 11_588.0, Some(0.98)),
+                hand_over(Kind::Task, 11_600.0, Some(0.97)),
+            ],
+        }];
+        document.body
+    }
+
+    #[test]
+    fn the_widest_ratios_fit_a_page_and_a_narrow_terminal() {
+        for width in [100, 80, 72] {
+            let view = View { tables: table(&body()).into_iter().collect(), ..View::default() };
+            let drawn = text::draw(&view, &Look { width, wide: false, ascii: false, color: false });
+            assert!(drawn.lines().all(|line| line.chars().count() <= width), "{width}:\n{drawn}");
+            assert_eq!(drawn.matches("[0.8").count(), 2, "no ratio is left out: {drawn}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What people and machines see of a comparison.
+
+use std::slice;
+
+use anyhow::{Context, Result};
+
+use crate::bench::document::compare::{CompareDocument, CompareRow, PassedOverRow, SavedRow};
+use crate::bench::left_out::LeftOut;
+use crate::document::{Ending, conditions, metrics};
+use crate::estimate::{Estimate, median};
+use crate::output::Report;
+use crate::output::metrics::{Metrics, Quantity};
+use crate::output::view::{Align, Cell, Column, Level, Levels, Picture, Table, View};
+use crate::unit::{Nanoseconds, Share};
+
+impl Report for CompareDocument {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn view(&self, _wide: bool) -> View {
+        let body = &self.body;
+        let host = &self.host;
+        let model = host.cpu_model.iter().map(|model| format!(", {model}")).collect::<String>();
+        let heading = format!(
+            "ctxprof {} on Linux {} {}{model}; {}, tools and workloads in turn, {} {}",
+            self.tool.version,
+            host.kernel,
+            host.architecture,
+            host.pinned_to(),
+            self.settings.rounds,
+            if self.settings.rounds == 1 { "round" } else { "rounds" }
+        );
+        let verdicts = body.rows.iter().filter_map(verdict);
+        let programs = programs(&body.rows);
+        let passed_over = passed_over(&body.passed_over);
+        let left_out = body.left_out.iter().map(|left_out| format!("Not here: {left_out}."));
+        let meaning = "says: the tool's own ns/op, median of the rounds. people divide by: the usual assumption. counted: by the kernel (wait4) or a probe on Go's runtime. true: what it says ÷ counted. ÷ ours: what it says ÷ our workload's figure of the same sort, paired in each round.";
+        let partial = match &body.ending {
+            Ending::Complete => None,
+            Ending::Interrupted(_) => Some("partial: interrupted; these are the rounds until then".to_string()),
+            Ending::Failed(_) => Some("partial: ended by an error; these are the rounds until then".to_string()),
+        };
+        View {
+            heading: vec![heading],
+            conditions: conditions::of(self),
+            tables: vec![table(&body.rows, &body.left_out), saved_table(&body.saved)],
+            pictures: levels(&body.rows).into_iter().collect(),
+            notes: verdicts.chain(left_out).chain(passed_over).chain(programs).chain([meaning.to_string()]).collect(),
+            warnings: partial.into_iter().chain(self.warnings.iter().map(|warning| warning.message.clone())).collect(),
+        }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let body = &self.body;
+        let mut metrics = Metrics::of(self);
+        metrics.rows(slice::from_ref(self), metrics::command).figure(
+            "complete",
+            Quantity::Count,
+            "1 if nothing ended this early",
+            |document| metrics::completeness(&document.body.ending),
+        );
+        metrics
+            .rows(&body.rows, |row| vec![("tool", row.tool.clone()), ("workload", row.own_workload.clone())])
+            .figure("compare_claimed_op", Quantity::Nanoseconds, "What the tool says an op takes", |row| {
+                row.claimed_ns_per_op
+            })
+            .figure("compare_assumed_switches_per_op", Quantity::Count, "What people divide that by", |row| {
+                Some(row.assumed_switches_per_op)
+            })
+            .figure("compare_counted_switches_per_op", Quantity::Count, "What the tool does, counted", |row| {
+                row.counted_switches_per_op
+            })
+            .figure("compare_claimed_switch", Quantity::Nanoseconds, "The claim by what people assume", |row| {
+                row.claimed_ns_per_switch
+            })
+            .figure("compare_true_switch", Quantity::Nanoseconds, "The claim by what was counted", |row| {
+                row.true_ns_per_switch
+            })
+            .figure("compare_own_op", Quantity::Nanoseconds, "What our workload says an op takes", |row| {
+                row.own_ns_per_op
+            })
+            .estimate("compare_claimed_by_own", Quantity::Ratio, "The claim by what our workload says", |row| row.ratio)
+            .figure("compare_rounds", Quantity::Count, "How often both were run", |row| Some(f64::from(row.rounds)))
+            .info("compare_tool_info", "The tool as it would be typed, and who counted its switches", |row| {
+                let version = row.program.as_ref().and_then(|program| program.version.clone());
+                vec![
+                    ("tool_command", Some(row.command.clone())),
+                    ("tool_version", version),
+                    ("counted_by", row.counted_by.clone()),
+                ]
+            });
+        // A benchmark that was repeated stands in a file several times.
+        let claims = |saved: &SavedRow| {
+            let same = body.saved.iter().filter(|other| (&other.file, &other.what) == (&saved.file, &saved.what));
+            median(same.map(|other| other.claimed_ns_per_op).collect())
+        };
+        metrics.rows(&body.saved, |saved| vec![("file", saved.file.clone()), ("what", saved.what.clone())]).figure(
+            "compare_saved_op",
+            Quantity::Nanoseconds,
+            "What a file says an op takes, not counted",
+            claims,
+        );
+        metrics.rows(&body.left_out, |left_out| vec![("tool", left_out.workload.clone())]).figure(
+            "compare_left_out",
+            Quantity::Count,
+            "1 for a tool that is not here",
+            |_| Some(1.0),
+        );
+        metrics
+    }
+}
+
+/// Which programs were started, each once: a machine may have several, and they differ.
+fn programs(rows: &[CompareRow]) -> Option<String> {
+    let mut named: Vec<String> = Vec::new();
+    for program in rows.iter().filter_map(|row| row.program.as_ref()) {
+        let version = program.version.iter().map(|version| format!(" ({version})")).collect::<String>();
+        let words = format!("{}{version}", program.path);
+        if !named.contains(&words) {
+            named.push(words);
+        }
+    }
+    (!named.is_empty()).then(|| format!("Started: {}.", named.join(", ")))
+}
+
+/// How many places of a file are named.
+const PLACES_NAMED: usize = 5;
+
+/// What was passed over of each file, in a sentence: what looks like a result and is none may be the one that is looked for.
+fn passed_over(rows: &[PassedOverRow]) -> Vec<String> {
+    let mut files: Vec<&str> = rows.iter().map(|row| row.file.as_str()).collect();
+    files.dedup();
+    let place = |row: &PassedOverRow| {
+        let lines = if row.from_line == row.to_line {
+            format!("line {}", row.from_line)
+        } else {
+            format!("lines {}–{}", row.from_line, row.to_line)
+        };
+        let reason = row.reason.iter().map(|reason| format!(" ({reason})")).collect::<String>();
+        format!("{lines}, \"{}\"{reason}", row.text)
+    };
+    let sentence = |file: &&str| {
+        let rows: Vec<&PassedOverRow> = rows.iter().filter(|row| row.file == **file).collect();
+        // Those with a reason first: others are log lines mostly.
+        let (known, unknown): (Vec<&&PassedOverRow>, Vec<_>) = rows.iter().partition(|row| row.reason.is_some());
+        let named = known.iter().chain(&unknown).take(PLACES_NAMED).map(|row| place(row));
+        let named = named.collect::<Vec<_>>().join("; ");
+        let more = rows.len().saturating_sub(PLACES_NAMED);
+        let more =
+            if more > 0 { format!("; and {more} more places (all are in --format json)") } else { String::new() };
+        format!("{file}: passed over {named}{more}.")
+    };
+    files.iter().map(sentence).collect()
+}
+
+/// A count may differ from what is assumed by this share before it is worth a word.
+const COUNT_TOLERANCE: f64 = 0.01;
+
+/// One sentence on whether a tool and ours agree, or why not.
+fn verdict(row: &CompareRow) -> Option<String> {
+    let ratio = row.ratio?;
+    let (tool, own, apart) = (&row.command, &row.own_workload, Share((ratio.median - 1.0).abs()));
+    let counted = row.counted_switches_per_op;
+    let assumed = row.assumed_switches_per_op;
+    let miscounted = counted.filter(|counted| (counted - assumed).abs() > COUNT_TOLERANCE * assumed);
+    Some(match (miscounted, &row.not_counted) {
+        (Some(counted), _) => format!(
+            "{tool} makes {counted:.2} switches per op and not {assumed}: who divides by {assumed} is wrong, and the op is not that of {own}."
+        ),
+        (None, Some(reason)) => format!("{tool}: its switches were not counted ({reason}); {apart} from {own}."),
+        (None, None) => format!("{tool} and {own} {}.", agreement(ratio)),
+    })
+}
+
+/// How far the two agree, by the interval of their ratio: within the farther of its ends, and not at all where it has no 1 in it.
+fn agreement(ratio: Estimate) -> String {
+    let Some((low, high)) = ratio.low.zip(ratio.high) else {
+        let apart = Share((ratio.median - 1.0).abs());
+        return format!("are {apart} apart, in one round, which does not tell whether they agree");
+    };
+    let (from, to) = ((low - 1.0).abs(), (high - 1.0).abs());
+    let (nearer, farther) = (Share(from.min(to)), Share(from.max(to)));
+    if (low..=high).contains(&1.0) {
+        format!("agree within {farther}")
+    } else if low > 1.0 {
+        format!(
+            "differ: it says {nearer} to {farther} more at the same number of switches, what starts and ends its parties and all that happened meanwhile maybe among it"
+        )
+    } else {
+        format!("differ: it says {nearer} to {farther} less at the same number of switches")
+    }
+}
+
+fn column(key: &'static str, heading: &[&str], align: Align, expendable: u8) -> Column {
+    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
+}
+
+fn nanoseconds(value: Option<f64>) -> Cell {
+    Cell::number(value, |value| Nanoseconds(value).to_string())
+}
+
+fn table(rows: &[CompareRow], left_out: &[LeftOut]) -> Table {
+    let row = |row: &CompareRow| {
+        vec![
+            Cell::text(&row.tool),
+            nanoseconds(row.claimed_ns_per_op),
+            Cell::number(Some(row.assumed_switches_per_op), |per_op| per_op.to_string()),
+            Cell::number(row.counted_switches_per_op, |per_op| format!("{per_op:.3}")),
+            nanoseconds(row.true_ns_per_switch),
+            Cell::text(&row.own_workload),
+            nanoseconds(row.own_ns_per_op),
+            Cell::interval(row.ratio, |ratio| format!("{ratio:.3}")),
+        ]
+    };
+    let columns = vec![
+        column("tool", &["tool"], Align::Left, 0),
+        column("claimed_ns_per_op", &["says", "ns/op"], Align::Right, 0),
+        column("assumed_switches_per_op", &["people", "divide by"], Align::Right, 2),
+        column("counted_switches_per_op", &["switches", "counted"], Align::Right, 0),
+        column("true_ns_per_switch", &["true ns", "per switch"], Align::Right, 0),
+        column("own_workload", &["ours"], Align::Left, 3),
+        column("own_ns_per_op", &["ours", "ns/op"], Align::Right, 1),
+        column("ratio", &["÷ ours"], Align::Right, 0),
+    ];
+    // What is not here has a row too; why, and what installs it, is told below.
+    let absent = |left_out: &LeftOut| {
+        let mut cells = vec![Cell::Absent; columns.len()];
+        cells[0] = Cell::text(&left_out.workload);
+        cells
+    };
+    let rows = rows.iter().map(row).chain(left_out.iter().map(absent)).collect();
+    Table { title: "What tools say, and what was counted", columns, rows }
+}
+
+/// What each says an op takes, beside what ours says; `None` of nothing.
+fn levels(rows: &[CompareRow]) -> Option<Picture> {
+    let level = |label: &str, series: &str, ns: Option<f64>| {
+        let ns = ns.filter(|ns| ns.is_finite())?;
+        Some(Level {
+            label: label.to_string(),
+            series: series.to_string(),
+            value: Estimate { median: ns, low: None, high: None },
+            text: Nanoseconds(ns).to_string(),
+        })
+    };
+    let both = |row: &CompareRow| {
+        [level(&row.tool, "the tool", row.claimed_ns_per_op), level(&row.own_workload, "ctxprof", row.own_ns_per_op)]
+    };
+    let levels: Vec<Level> = rows.iter().flat_map(both).flatten().collect();
+    let title = "ns per op, as each says".to_string();
+    (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Nanoseconds, levels }))
+}
+
+fn saved_table(rows: &[SavedRow]) -> Table {
+    let row = |row: &SavedRow| {
+        vec![
+            Cell::name(&row.file),
+            Cell::name(&row.what),
+            nanoseconds(Some(row.claimed_ns_per_op)),
+            Cell::text("not counted"),
+        ]
+    };
+    let columns = vec![
+        column("file", &["from a file"], Align::Left, 0),
+        column("what", &["what"], Align::Left, 0),
+        column("claimed_ns_per_op", &["says", "ns/op"], Align::Right, 0),
+        column("counted_switches_per_op", &["switches"], Align::Right, 0),
+    ];
+    Table { title: "From files", columns, rows: rows.iter().map(row).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(median: f64, ends: Option<(f64, f64)>, words: &str) {
+        let (low, high) = ends.unzip();
+        let said = agreement(Estimate { median, low, high });
+        assert!(said.starts_with(words), "{said}");
+    }
+
+    #[test]
+    fn two_agree_within_the_farther_end_of_their_interval_or_differ() {
+        check(0.993, Some((0.989, 1.004)), "agree within 1.1 %");
+        check(1.01, Some((0.999, 1.2)), "agree within 20 %");
+        check(1.027, Some((1.022, 1.209)), "differ: it says 2.2 % to 21 % more");
+        check(0.992, Some((0.986, 0.994)), "differ: it says 0.6 % to 1.4 % less");
+        check(1.0, Some((1.0, 1.0)), "agree within 0");
+        check(1.3, None, "are 30 % apart, in one round");
+    }
+}

@@ -1,0 +1,15 @@
+//! The labels of a row, for machines.
+
+use crate::host::placement::Placement;
+use crate::output::metrics::Labels;
+use crate::workload::shape::RingShape;
+
+/// What tells one row of prices from another.
+pub(crate) fn row_labels(workload: &str, placement: Placement, ring: Option<RingShape>) -> Labels {
+    let mut labels = vec![("workload", workload.to_string()), ("placement", placement.name().to_string())];
+    if let Some(ring) = ring {
+        labels.push(("parties", ring.parties.to_string()));
+        labels.push(("working_set_bytes", ring.working_set_bytes.to_string()));
+    }
+    labels
+}

@@ -1,0 +1,185 @@
+//! What the records of switches say of an op: the table of its layers, and the pictures of typical ones.
+
+use crate::bench::document::run::{RunDocument, RunResult};
+use crate::bench::figures::recorded::{Layer, LayerKind, Layers};
+use crate::output::metrics::{Labels, Metrics, Quantity};
+use crate::output::view::{Align, Cell, Column, Picture, Stack, Stacks, Table};
+use crate::sched::timeline::{BySwitches, RecordSource, Timeline};
+use crate::unit::{Nanoseconds, Share, Span};
+use crate::workload::kind::Kind;
+
+/// One row for each layer of each workload; `None` without layers.
+pub(super) fn table(results: &[RunResult]) -> Option<Table> {
+    let column = |key, heading: &[&str], expendable| Column {
+        key,
+        heading: heading.iter().map(|line| line.to_string()).collect(),
+        align: if matches!(key, "workload" | "layer") { Align::Left } else { Align::Right },
+        expendable,
+        wraps: false,
+    };
+    let columns = vec![
+        column("workload", &["workload"], 0),
+        column("layer", &["layer"], 0),
+        column("layer_ns_per_op", &["ns/op"], 0),
+        column("layer_share", &["of the", "whole"], 2),
+        column("layer_events_per_op", &["times", "per op"], 3),
+        column("layer_p50_ns", &["each:", "p50 ns"], 0),
+        column("layer_p99_ns", &["", "p99 ns"], 1),
+    ];
+    let rows = results.iter().filter_map(|result| Some((result, result.layers.as_ref()?)));
+    let rows: Vec<Vec<Cell>> =
+        rows.flat_map(|(result, layers)| layers.layers.iter().map(|layer| row(result, layers, layer))).collect();
+    (!rows.is_empty()).then_some(Table { title: "Layers of an op", columns, rows })
+}
+
+fn row(result: &RunResult, layers: &Layers, layer: &Layer) -> Vec<Cell> {
+    let nanoseconds = |value| Cell::number(value, |ns| Nanoseconds(ns).to_string());
+    let whole = part(layers, LayerKind::Whole).filter(|&whole| whole > 0.0);
+    let happens = layer.per_op > 0.0;
+    vec![
+        Cell::text(result.title()),
+        Cell::text(words(layer.kind)),
+        nanoseconds(Some(layer.ns_per_op)),
+        Cell::number(whole.map(|whole| layer.ns_per_op / whole), |share| Share(share).to_string()),
+        Cell::number(Some(layer.per_op).filter(|_| happens), |per_op| format!("{per_op:.2}")),
+        nanoseconds(layer.p50_ns),
+        nanoseconds(layer.p99_ns),
+    ]
+}
+
+fn words(kind: LayerKind) -> &'static str {
+    match kind {
+        LayerKind::Running => "running",
+        LayerKind::WakeUp => "wake-up, run queue",
+        LayerKind::Switch => "switch proper",
+        LayerKind::Idle => "idle",
+        LayerKind::Other => "other threads",
+        LayerKind::Unknown => "unknown",
+        LayerKind::Whole => "= the whole op",
+        LayerKind::Floor => "floor: calls alone",
+    }
+}
+
+fn part(layers: &Layers, kind: LayerKind) -> Option<f64> {
+    layers.layers.iter().find(|layer| layer.kind == kind).map(|layer| layer.ns_per_op)
+}
+
+/// What an op is made of in each workload with layers: those that part it, without the floor measured beside.
+pub(super) fn stacks(results: &[RunResult]) -> Option<Picture> {
+    let stack = |result: &RunResult| {
+        let layers = result.layers.as_ref()?;
+        let values = LayerKind::PARTS.map(|kind| part(layers, kind).unwrap_or_default()).to_vec();
+        let text = Nanoseconds(part(layers, LayerKind::Whole)?).to_string();
+        Some(Stack { label: result.title(), values, text })
+    };
+    let stacks: Vec<Stack> = results.iter().filter_map(stack).collect();
+    let title = "What a recorded op is made of, in ns".to_string();
+    let parts = LayerKind::PARTS.map(|kind| words(kind).to_string()).to_vec();
+    (!stacks.is_empty()).then_some(Picture::Stacks(Stacks { title, quantity: Quantity::Nanoseconds, parts, stacks }))
+}
+
+/// Typical ops of each workload that has them.
+pub(super) fn pictures(results: &[RunResult]) -> Vec<Picture> {
+    let picture = |result: &RunResult, op: &Timeline| {
+        let other = |by: &BySwitches| format!("{} in {}", by.switches, Share(by.ops as f64 / op.ops.max(1) as f64));
+        let all: Vec<String> = op.by_switches.iter().take(MOST_NUMBERS).map(other).collect();
+        let title = format!(
+            "{}, a typical op ({}) of {}: {} switches. {} of {} recorded went this way; switches of all: {}.",
+            result.title(),
+            result.op,
+            Span(op.duration_ns as f64),
+            op.switches,
+            op.alike,
+            op.ops,
+            all.join(", ")
+        );
+        Picture::Timeline { title, op: op.clone() }
+    };
+    results.iter().flat_map(|result| result.timelines.iter().map(move |op| picture(result, op))).collect()
+}
+
+/// Of the numbers of switches that ops make, the most frequent are told.
+const MOST_NUMBERS: usize = 4;
+
+/// The sums, and what to know of all this.
+pub(super) fn notes(document: &RunDocument) -> Vec<String> {
+    let settings = &document.settings;
+    if !settings.layers && !settings.timeline {
+        return Vec::new();
+    }
+    let results = &document.body.results;
+    let mut notes: Vec<String> = results.iter().filter_map(|result| sum(result, result.layers.as_ref()?)).collect();
+    if results.iter().any(|result| result.layers.is_some()) {
+        notes.push(EXPLANATION.to_string());
+    }
+    if results.iter().filter_map(|result| result.layers.as_ref()).any(|layers| layers.source == RecordSource::Thread) {
+        notes.push("Recorded on the parties' own threads: what is between one's leaving and the other's coming counts as the switch, whoever ran meanwhile.".to_string());
+    }
+    let has_none = |result: &&RunResult| !matches!(result.kind, Kind::Thread | Kind::Process);
+    let without: Vec<&str> = results.iter().filter(has_none).map(|result| result.workload.as_str()).collect();
+    if !without.is_empty() {
+        notes.push(format!(
+            "No layers and no timeline of {}: the kernel records the switches of threads and processes only.",
+            without.join(", ")
+        ));
+    }
+    notes
+}
+
+const EXPLANATION: &str = "running: a party is on the CPU and none that was woken waits. wake-up, run queue: from sched_waking to the switch in; its part of an op is without the switch. switch proper: out → in. These part an op and add up to it. Calls alone, wake-ups and switches, each measured by itself, need not: the waker's way to sleep is in the calls and in the wake-up; the way back to the program, and most of what recording costs, are in none.";
+
+/// What is measured each by itself, added up, and what recording costs.
+fn sum(result: &RunResult, layers: &Layers) -> Option<String> {
+    let title = result.title();
+    let whole = part(layers, LayerKind::Whole)?;
+    let show = |kind| part(layers, kind).map(|ns| Nanoseconds(ns).to_string());
+    let added = layers.accounted_ns_per_op.and_then(|sum| {
+        let (floor, wake_up, switch) = (show(LayerKind::Floor)?, show(LayerKind::WakeUp)?, show(LayerKind::Switch)?);
+        let (sum, share) = (Nanoseconds(sum), Share(sum / whole));
+        Some(format!(
+            "calls {floor} + wake-ups {wake_up} + switches {switch} = {sum} ns, {share} of the whole {}",
+            Nanoseconds(whole)
+        ))
+    });
+    let cost = layers.recording_cost.map(|cost| format!("recording makes its ops {cost:.2} times as long"));
+    let left_out = (layers.ops_left_out > 0).then(|| {
+        format!(
+            "{} of {} recorded ops are left out: other threads ran in them, or records are missing",
+            layers.ops_left_out,
+            layers.ops + layers.ops_left_out
+        )
+    });
+    let disturbed =
+        layers.disturbed.then(|| "other threads ran in nearly all of its ops, and are in these".to_string());
+    let lost = Some(format!("{} records lost", layers.lost_records));
+    let parts: Vec<String> = [added, cost, left_out, disturbed, lost].into_iter().flatten().collect();
+    Some(format!("Layers of {title}: {}.", parts.join("; ")))
+}
+
+/// The parts of an op, and the quantiles of what they are made of.
+pub(super) fn add_metrics(metrics: &mut Metrics, results: &[RunResult], labels: fn(&RunResult) -> Labels) {
+    let each = |result: &RunResult, figure: &dyn Fn(&Layer) -> Option<f64>| -> Vec<(Labels, f64)> {
+        let layers = result.layers.iter().flat_map(|layers| &layers.layers);
+        layers.filter_map(|layer| Some((vec![("layer", layer.kind.name().to_string())], figure(layer)?))).collect()
+    };
+    metrics
+        .rows(results, labels)
+        .samples("op_layer", Quantity::Nanoseconds, "What an op is made of, by records of its switches", |result| {
+            each(result, &|layer| Some(layer.ns_per_op))
+        })
+        .samples("layer_median", Quantity::Nanoseconds, "How long one such part takes, the median", |result| {
+            each(result, &|layer| layer.p50_ns)
+        })
+        .samples("layer_p99", Quantity::Nanoseconds, "How long one such part takes, the 99th percentile", |result| {
+            each(result, &|layer| layer.p99_ns)
+        })
+        .figure(
+            "recording_cost",
+            Quantity::Ratio,
+            "Time of an op whose switches are recorded by one that is not",
+            |result| result.layers.as_ref()?.recording_cost,
+        )
+        .figure("records_lost", Quantity::Count, "Records of switches that found no room", |result| {
+            Some(result.layers.as_ref()?.lost_records as f64)
+        });
+}

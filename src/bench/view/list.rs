@@ -1,0 +1,108 @@
+//! What people and machines see of what can be measured.
+
+use std::slice;
+
+use anyhow::{Context, Result};
+
+use crate::bench::document::list::{CounterEntry, ListDocument, WorkloadEntry};
+use crate::document::{conditions, metrics};
+use crate::output::Report;
+use crate::output::metrics::{Metrics, Quantity};
+use crate::output::view::{Align, Cell, Column, Table, View};
+
+impl Report for ListDocument {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn view(&self, _wide: bool) -> View {
+        View {
+            heading: vec![format!("kernel switches would be counted with: {}", self.body.counting.name())],
+            tables: vec![workload_table(&self.body.workloads), counter_table(&self.body.counters)],
+            conditions: conditions::of(self),
+            notes: vec![
+                "* measured by `ctxprof run` when it is not told what; `ctxprof run WORKLOAD…` measures others."
+                    .to_string(),
+            ],
+            warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
+            ..View::default()
+        }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::of(self);
+        let yes = |is: bool| Some(f64::from(u8::from(is)));
+        metrics.rows(slice::from_ref(self), metrics::command).info(
+            "counting_info",
+            "How kernel switches would be counted",
+            |list| vec![("counting", Some(list.body.counting.name().to_string()))],
+        );
+        metrics
+            .rows(&self.body.workloads, |entry| {
+                vec![("workload", entry.name.clone()), ("kind", entry.kind.name().to_string())]
+            })
+            .figure(
+                "workload_available",
+                Quantity::Count,
+                "1 for what can be measured here, 0 for the rest",
+                |entry| yes(entry.available),
+            );
+        // Events: the word counter is kept for a type of metric.
+        metrics.rows(&self.body.counters, |entry| vec![("event", entry.name.clone())]).figure(
+            "event_available",
+            Quantity::Count,
+            "1 for what can be counted here, 0 for the rest",
+            |entry| yes(entry.available),
+        );
+        metrics
+    }
+}
+
+fn workload_table(workloads: &[WorkloadEntry]) -> Table {
+    let row = |entry: &WorkloadEntry| {
+        let star = if entry.default { " *" } else { "" };
+        vec![
+            Cell::text(format!("{}{star}", entry.name)),
+            Cell::text(entry.kind.name()),
+            Cell::number(entry.expected_switches_per_op, |per_op| per_op.to_string()),
+            availability(entry.available, None),
+            Cell::text(entry.reason.as_ref().unwrap_or(&entry.summary)),
+        ]
+    };
+    let columns = vec![
+        column("workload", "workload", 0),
+        column("kind", "kind", 2),
+        column("expected_switches_per_op", "switches/op", 3),
+        column("available", "here", 0),
+        column("description", "what it is, or why not", 1),
+    ];
+    Table { title: "Workloads", columns, rows: workloads.iter().map(row).collect() }
+}
+
+fn counter_table(counters: &[CounterEntry]) -> Table {
+    let row = |entry: &CounterEntry| {
+        vec![
+            Cell::text(&entry.name),
+            availability(entry.available, entry.source.map(|source| source.name())),
+            Cell::text(entry.reason.as_ref().unwrap_or(&entry.summary)),
+        ]
+    };
+    let columns = vec![
+        column("counter", "counter", 0),
+        column("available", "here", 0),
+        column("description", "what it counts, or why not", 1),
+    ];
+    Table { title: "Counters", columns, rows: counters.iter().map(row).collect() }
+}
+
+fn column(key: &'static str, heading: &str, expendable: u8) -> Column {
+    Column { key, heading: vec![heading.to_string()], align: Align::Left, expendable, wraps: key == "description" }
+}
+
+fn availability(available: bool, source: Option<&str>) -> Cell {
+    Cell::text(match (available, source) {
+        (true, Some(source)) => source,
+        (true, None) => "yes",
+        (false, _) => "no",
+    })
+}

@@ -1,0 +1,367 @@
+//! What people and machines see of a run.
+
+use std::slice;
+
+use anyhow::{Context, Result};
+
+use crate::bench::document::run::{CounterRecord, RunDocument, RunResult, When};
+use crate::bench::figures::{Ratio, warning};
+use crate::bench::left_out::{LeftOut, row_title};
+use crate::bench::view::labels::row_labels;
+use crate::bench::view::prices::{self, ASSUMED, CycleSource, cycle_source, price_table};
+use crate::bench::view::{alike, latency, layers};
+use crate::document::{conditions, metrics, warnings};
+use crate::estimate::Reproducibility;
+use crate::host::placement::Placement;
+use crate::output::Report;
+use crate::output::metrics::{Labels, Metrics, Quantity};
+use crate::output::view::View;
+use crate::perf::counting::CountingMode;
+use crate::unit::Share;
+
+/// The op of most workloads, and of all in documents that do not say.
+const ROUND_TRIP: &str = "round trip";
+
+impl Report for RunDocument {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn view(&self, wide: bool) -> View {
+        let cost = self.counting_cost_sentence();
+        let latency = Some(latency::latency_table(&self.body)).filter(|table| !table.rows.is_empty());
+        View {
+            heading: [Some(self.machine_line()), self.host.kernel_in_words(), Some(self.counting_line(wide))]
+                .into_iter()
+                .flatten()
+                .collect(),
+            conditions: conditions::of(self),
+            tables: [
+                Some(price_table(&self.body, wide)),
+                alike::table(&self.body),
+                latency,
+                layers::table(&self.body.results),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+            pictures: prices::levels(&self.body)
+                .into_iter()
+                .chain(layers::stacks(&self.body.results))
+                .chain(latency::pictures(&self.body))
+                .chain(layers::pictures(&self.body.results))
+                .collect(),
+            notes: alike::notes(&self.body)
+                .into_iter()
+                .chain(self.remarks())
+                .chain(self.left_out_sentences())
+                .chain([self.explanation()])
+                .chain(latency::notes(self))
+                .chain(cost)
+                .chain(layers::notes(self))
+                .chain([next_steps(wide)])
+                .collect(),
+            warnings: self.all_warnings(),
+        }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let body = &self.body;
+        let mut metrics = Metrics::of(self);
+        metrics
+            .rows(slice::from_ref(self), metrics::command)
+            .info("run_info", "How this was measured", |run| {
+                vec![
+                    ("counting", Some(run.body.counting.mode.name().to_string())),
+                    ("policy", run.settings.policy.clone()),
+                    ("nice", run.settings.nice.map(|nice| nice.to_string())),
+                ]
+            })
+            .figure("complete", Quantity::Count, "1 if nothing ended this early", |run| {
+                metrics::completeness(&run.body.ending)
+            });
+        add_prices(&mut metrics, &body.results);
+        add_circumstances(&mut metrics, &body.results);
+        layers::add_metrics(&mut metrics, &body.results, result_labels);
+        let ratios: Vec<Ratio> = body.ratio.iter().chain(&body.ratios).cloned().collect();
+        alike::add_metrics(&mut metrics, &body.alike);
+        let both = |ratio: &Ratio| vec![("dearer", ratio.dearer.clone()), ("cheaper", ratio.cheaper.clone())];
+        metrics
+            .rows(&ratios, both)
+            .estimate("switch_price", Quantity::Ratio, "The price of a switch by that of a cheaper one", |ratio| {
+                Some(ratio.gross)
+            })
+            .estimate("net_switch_price", Quantity::Ratio, "The same without the floors", |ratio| ratio.net);
+        metrics
+            .rows(&body.left_out, |left_out| row_labels(&left_out.workload, left_out.placement, left_out.ring))
+            .figure(
+                "workload_left_out",
+                Quantity::Count,
+                "1 for what was asked for and cannot be measured here",
+                |_| Some(1.0),
+            );
+        metrics
+    }
+}
+
+fn result_labels(result: &RunResult) -> Labels {
+    let mut labels = row_labels(&result.workload, result.placement, result.ring);
+    labels.push(("kind", result.kind.name().to_string()));
+    labels
+}
+
+/// What an op and a switch take.
+pub(super) fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
+    metrics
+        .rows(results, result_labels)
+        .estimate("op", Quantity::Nanoseconds, "What an op takes, the median of clean samples", |result| {
+            result.foretold(result.ns_per_op, When::AnyDay)
+        })
+        .estimate("op_cpu", Quantity::Nanoseconds, "CPU time of all parties per op", |result| {
+            result.foretold(result.cpu_ns_per_op, When::AnyDay)
+        })
+        .figure("op_mean", Quantity::Nanoseconds, "What an op takes, the mean of all samples", |result| {
+            result.mean_ns_per_op
+        })
+        .figure(
+            "op_elsewhere_highest",
+            Quantity::Nanoseconds,
+            "What an op took in the dearest place in memory",
+            |result| result.elsewhere.map(|elsewhere| elsewhere.highest_ns_per_op),
+        )
+        .estimate("op_floor", Quantity::Nanoseconds, "What the calls of an op take where nothing switches", |result| {
+            result.floor_ns_per_op
+        })
+        .figure("switches_per_op", Quantity::Count, "Counted switches of the workload's own kind", |result| {
+            result.switches_per_op
+        })
+        .figure("expected_switches_per_op", Quantity::Count, "Switches that the workload promises", |result| {
+            result.expected_switches_per_op
+        })
+        .figure("kernel_switches_per_op", Quantity::Count, "The kernel's switches of the parties", |result| {
+            result.kernel_switches_per_op
+        })
+        .figure("voluntary_switches_per_op", Quantity::Count, "Those of them that were asked for", |result| {
+            result.kernel_switches.map(|switches| switches.voluntary)
+        })
+        .figure("involuntary_switches_per_op", Quantity::Count, "Those of them that were preemptions", |result| {
+            result.kernel_switches.map(|switches| switches.involuntary)
+        })
+        .estimate(
+            "switch",
+            Quantity::Nanoseconds,
+            "What a switch takes: an op by its switches (expected ones where workload_info says so)",
+            |result| result.foretold(result.ns_per_switch, When::AnyDay),
+        )
+        .estimate("net_switch", Quantity::Nanoseconds, "What a switch takes without the floor", |result| {
+            result.foretold(result.net_ns_per_switch, When::AnyDay)
+        });
+}
+
+/// How far the prices are to be believed, and what else was counted.
+pub(super) fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
+    // Of no samples there is no share.
+    let share =
+        |part: usize, result: &RunResult| (result.samples.taken > 0).then(|| part as f64 / result.samples.taken as f64);
+    metrics
+        .rows(results, result_labels)
+        .figure("clean", Quantity::Ratio, "The share of samples that nothing else disturbed", |result| {
+            share(result.samples.clean, result)
+        })
+        .figure("slowed", Quantity::Ratio, "The share of samples in which the core was slow", |result| {
+            share(result.samples.slowed, result)
+        })
+        .figure("samples_taken", Quantity::Count, "Timed samples", |result| Some(result.samples.taken as f64))
+        .figure("incarnations", Quantity::Count, "How often the parties were made anew", |result| {
+            Some(f64::from(result.incarnations))
+        })
+        .figure("interval_confidence", Quantity::Ratio, "How surely an interval holds its median", |result| {
+            result.interval_confidence
+        })
+        .estimate(
+            "counting_cost",
+            Quantity::Ratio,
+            "Time while switches are counted by time while they are not",
+            |result| result.counting_cost,
+        )
+        .samples("events_per_op", Quantity::Count, "What perf counted, by its name there", |result| {
+            let of = |counter: &CounterRecord| {
+                let labels = vec![("event", counter.name.clone()), ("source", counter.source.name().to_string())];
+                (labels, counter.per_op)
+            };
+            result.counters.iter().map(of).collect()
+        })
+        .info("workload_info", "What an op is, who counted its switches, and where it ran", |result| {
+            let cpus: Vec<String> = result.cpus.iter().map(usize::to_string).collect();
+            vec![
+                ("op", Some(result.op.clone())),
+                ("switches_source", Some(result.switches_source.name().to_string())),
+                ("cpus", Some(cpus.join(","))),
+            ]
+        })
+        .samples("workload_warning_info", Quantity::Count, "What to know before believing a row", |result| {
+            metrics::codes(&result.warnings)
+        });
+    latency::add_metrics(&mut metrics.rows(results, result_labels));
+}
+
+impl RunDocument {
+    pub(super) fn machine_line(&self) -> String {
+        let host = &self.host;
+        let mut parts = vec![format!("ctxprof {} on Linux {} {}", self.tool.version, host.kernel, host.architecture)];
+        parts.extend(host.cpu_model.clone());
+        parts.extend(host.hypervisor.as_ref().map(|name| format!("{name} guest")));
+        parts.join(", ")
+    }
+
+    pub(super) fn counting_line(&self, wide: bool) -> String {
+        let switches = match self.body.counting.mode {
+            CountingMode::Cpu => "kernel switches counted there by perf",
+            CountingMode::Thread => "kernel switches counted by perf on the threads",
+            CountingMode::Rusage => "kernel switches counted by getrusage and /proc",
+            CountingMode::None => "kernel switches not counted",
+        };
+        let cycles = match cycle_source(&self.body) {
+            Some(CycleSource::Cycles) => "hardware cycles",
+            Some(CycleSource::UserCycles) => "hardware cycles of user mode only",
+            Some(CycleSource::TscTicks) if wide => "TSC ticks, no PMU",
+            Some(CycleSource::TscTicks) => "no PMU",
+            None => "no cycles",
+        };
+        let places = if self.body.results.iter().any(|result| result.placement != Placement::Same) {
+            "the other party as placed below; ".to_string()
+        } else {
+            String::new()
+        };
+        let policy = self.settings.policy.iter().map(|policy| format!("policy {policy}"));
+        let nice = self.settings.nice.iter().map(|nice| format!("nice {nice}"));
+        let policy: String = policy.chain(nice).map(|asked| format!("; {asked}")).collect();
+        format!("{}; {places}{switches}; {cycles}{policy}", self.host.pinned_to())
+    }
+
+    /// The workloads of the table, by something that is the same for several of them.
+    fn workloads_by<'r>(&'r self, of: impl Fn(&'r RunResult) -> Option<&'r str>) -> Vec<(&'r str, Vec<&'r str>)> {
+        let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+        for result in &self.body.results {
+            let Some(key) = of(result) else { continue };
+            match groups.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, workloads)) if workloads.contains(&result.workload.as_str()) => {}
+                Some((_, workloads)) => workloads.push(&result.workload),
+                None => groups.push((key, vec![&result.workload])),
+            }
+        }
+        groups
+    }
+
+    /// What one op is, for each sort of it.
+    fn op_sentence(&self) -> String {
+        let sorts =
+            self.workloads_by(|result| Some(if result.op.is_empty() { ROUND_TRIP } else { result.op.as_str() }));
+        let others: Vec<String> = sorts
+            .iter()
+            .filter(|(op, _)| *op != ROUND_TRIP)
+            .map(|(op, workloads)| format!("{op} ({})", workloads.join(", ")))
+            .collect();
+        let round_trip = "one round trip A → B → A";
+        match (sorts.iter().any(|(op, _)| *op == ROUND_TRIP), others.as_slice()) {
+            (true, []) => round_trip.to_string(),
+            (true, others) => format!("{round_trip}, or {}", others.join(", ")),
+            (false, others) => others.join(", "),
+        }
+    }
+
+    /// What to know of a workload before it is compared with another, once each.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let mut remarks: Vec<String> = Vec::new();
+        for result in &self.body.results {
+            let remark = result.remark.as_ref().map(|remark| format!("{}: {remark}.", result.workload));
+            remarks.extend(remark.filter(|remark| !remarks.contains(remark)));
+        }
+        remarks.extend(self.toolchains());
+        remarks
+    }
+
+    /// What else than ctxprof's own compiler built parties, and whose.
+    fn toolchains(&self) -> Vec<String> {
+        let built = self.workloads_by(|result| result.toolchain.as_deref());
+        built.iter().map(|(toolchain, workloads)| format!("{}: built by {toolchain}.", workloads.join(", "))).collect()
+    }
+
+    /// What was asked for and is not in the table, told once per reason.
+    fn left_out_sentences(&self) -> Vec<String> {
+        let mut reasons: Vec<(&LeftOut, Vec<String>)> = Vec::new();
+        for left_out in &self.body.left_out {
+            let title = row_title(&left_out.workload, left_out.placement, left_out.ring);
+            match reasons
+                .iter_mut()
+                .find(|(known, _)| (&known.reason, &known.remedy) == (&left_out.reason, &left_out.remedy))
+            {
+                Some((_, titles)) => titles.push(title),
+                None => reasons.push((left_out, vec![title])),
+            }
+        }
+        let sentence = |(left_out, titles): (&LeftOut, Vec<String>)| {
+            let remedy = left_out.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
+            format!("Not measured: {}: {}{remedy}.", titles.join(", "), left_out.reason)
+        };
+        reasons.into_iter().map(sentence).collect()
+    }
+
+    /// What ± means: what another run will say, or what this one leaves open where nothing is known of others.
+    fn interval_sentence(&self) -> String {
+        let foretold: Vec<Reproducibility> =
+            self.body.results.iter().filter_map(|result| result.reproducibility).collect();
+        if let Some(best) = foretold.iter().max_by_key(|reproducibility| reproducibility.runs) {
+            let by = match best.runs {
+                0 => String::new(),
+                1 => ", by 1 kept run".to_string(),
+                runs => format!(", by {runs} kept runs"),
+            };
+            let some = foretold.iter().any(|reproducibility| reproducibility.assumed);
+            let assumed =
+                if some { format!(" {ASSUMED} assumed: no earlier run of this host is kept.") } else { String::new() };
+            return format!(" ±: what another run in this session will say, 95 %{by}.{assumed}");
+        }
+        let intervals =
+            self.body.results.iter().find_map(|result| Some((result.incarnations, result.interval_confidence?)));
+        intervals.map_or(String::new(), |(incarnations, level)| {
+            format!(" ±: {} interval of the median over {incarnations} incarnations (parties made anew).", Share(level))
+        })
+    }
+
+    pub(super) fn explanation(&self) -> String {
+        let interval = self.interval_sentence();
+        format!(
+            "op: {}. ns/switch: time ÷ counted switches of the same samples. floor: the same calls where nothing switches. net: without the floor. kernel switches: voluntary + involuntary. clean: samples without other threads, steal, throttling or a slowed core; prices are their medians.{interval}",
+            self.op_sentence()
+        )
+    }
+
+    /// What the switch counter costs where it is kept out of the prices.
+    fn counting_cost_sentence(&self) -> Option<String> {
+        let dearest = self
+            .body
+            .results
+            .iter()
+            .filter_map(|result| Some((result, result.counting_cost?)))
+            .max_by(|a, b| a.1.median.total_cmp(&b.1.median));
+        let (result, cost) = dearest.filter(|_| self.body.counting.mode == CountingMode::Cpu)?;
+        let share = cost.median - 1.0;
+        let workload = &result.workload;
+        (share >= 0.005).then(|| format!("Counting slows {workload} by {} here, so perf counts in samples of its own, from which no time is taken.", Share(share)))
+    }
+
+    /// The document's warnings and the rows'; of those that are the machine's doing each sort once.
+    fn all_warnings(&self) -> Vec<String> {
+        let of_rows = self.body.results.iter().flat_map(|result| &result.warnings);
+        let of_document = self.warnings.iter().map(|warning| warning.message.clone());
+        of_document.chain(warnings::sentences(of_rows, warning::is_of_the_machine)).collect()
+    }
+}
+
+fn next_steps(wide: bool) -> String {
+    let wider = if wide { "" } else { "`ctxprof run --wide` for more columns, " };
+    format!(
+        "Next: {wider}`ctxprof list` for what can be measured here, `ctxprof report` to see this again, `ctxprof run --help` for more."
+    )
+}

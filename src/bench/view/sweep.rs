@@ -1,0 +1,237 @@
+//! What people and machines see of a sweep.
+
+mod bends;
+
+use std::slice;
+
+use anyhow::{Context, Result};
+
+use crate::bench::document::run::{RunBody, RunDocument};
+use crate::bench::document::sweep::{Cache, CurveFigure, SweepDocument, all_working_sets, curves};
+use crate::bench::left_out::{LeftOut, row_title};
+use crate::bench::view::labels::row_labels;
+use crate::bench::view::prices::price_table;
+use crate::bench::view::run::{add_circumstances, add_prices};
+use crate::document::{conditions, metrics, warnings};
+use crate::host::placement::Placement;
+use crate::output::Report;
+use crate::output::metrics::{Metrics, Quantity};
+use crate::output::view::{Curve, Mark, Picture, Plot, Table, View};
+use crate::unit::Bytes;
+use crate::workload::shape::{RingSteps, RingVariable};
+
+impl Report for SweepDocument {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn view(&self, wide: bool) -> View {
+        let run = self.as_run();
+        View {
+            heading: vec![run.machine_line(), run.counting_line(wide), self.steps_line()],
+            conditions: conditions::of(self),
+            tables: vec![self.table(&run.body, wide)],
+            pictures: vec![Picture::Plot(self.plot())],
+            notes: self
+                .bend_sentences()
+                .into_iter()
+                .chain(self.left_out_sentences())
+                .chain(run.remarks())
+                .chain([run.explanation()])
+                .chain(self.floor_sentence())
+                .collect(),
+            warnings: self.warning_sentences(),
+        }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let body = &self.body;
+        let mut metrics = Metrics::of(self);
+        metrics
+            .rows(slice::from_ref(self), metrics::command)
+            .info("sweep_info", "What was made larger from step to step", |sweep| {
+                vec![("variable", Some(sweep.settings.steps.variable.name().to_string()))]
+            })
+            .figure("complete", Quantity::Count, "1 if nothing ended this early", |sweep| {
+                metrics::completeness(&sweep.body.ending)
+            });
+        add_prices(&mut metrics, &body.results);
+        add_circumstances(&mut metrics, &body.results);
+        metrics
+            .rows(&body.bends, |bend| {
+                let mut labels = row_labels(&bend.workload, bend.placement, None);
+                labels.push(("below", bend.bend.below.to_string()));
+                labels.push(("above", bend.bend.above.to_string()));
+                labels
+            })
+            .figure("sweep_bend", Quantity::Ratio, "The price above a bend of the curve by that below it", |bend| {
+                Some(bend.bend.above_ns / bend.bend.below_ns)
+            });
+        metrics
+            .rows(&body.left_out, |left_out| row_labels(&left_out.workload, left_out.placement, left_out.ring))
+            .figure("sweep_left_out", Quantity::Count, "1 for a step that cannot be measured here", |_| Some(1.0));
+        metrics
+    }
+}
+
+impl SweepDocument {
+    /// The rows as a run's, which are shown alike.
+    fn as_run(&self) -> RunDocument {
+        let body = RunBody {
+            counting: self.body.counting.clone(),
+            yardstick_ns: None,
+            reference_ns: None,
+            waited_s: None,
+            results: self.body.results.clone(),
+            ratio: None,
+            ratios: Vec::new(),
+            alike: Vec::new(),
+            left_out: self.body.left_out.clone(),
+            ending: self.body.ending.clone(),
+        };
+        RunDocument {
+            schema: self.schema.clone(),
+            tool: self.tool.clone(),
+            started_at: self.started_at.clone(),
+            host: self.host.clone(),
+            settings: self.settings.run.clone(),
+            body,
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    fn steps_line(&self) -> String {
+        let RingSteps { variable, steps, fixed } = &self.settings.steps;
+        let ends = [steps.first(), steps.last()].map(|end| self.step_name(end.copied().unwrap_or_default()));
+        match variable {
+            RingVariable::WorkingSet => {
+                format!(
+                    "rings of {} parties; each walks {} to {} of its own on its turn",
+                    fixed.parties, ends[0], ends[1]
+                )
+            }
+            RingVariable::Parties if fixed.working_set_bytes > 0 => format!(
+                "rings of {} to {} parties; each walks {} of its own on its turn",
+                ends[0],
+                ends[1],
+                Bytes(fixed.working_set_bytes as f64)
+            ),
+            RingVariable::Parties => format!("rings of {} to {} parties", ends[0], ends[1]),
+        }
+    }
+
+    /// A step as sentences name it, without its unit where that is parties.
+    fn step_name(&self, step: u64) -> String {
+        match self.settings.steps.variable {
+            RingVariable::Parties => step.to_string(),
+            RingVariable::WorkingSet => Bytes(step as f64).to_string(),
+        }
+    }
+
+    /// The price list, without what is the same in all rows. An op is one switch, so that its price is expendable.
+    fn table(&self, body: &RunBody, wide: bool) -> Table {
+        let mut table = price_table(body, wide);
+        for column in &mut table.columns {
+            match column.key {
+                "ns_per_op" => column.expendable = 1,
+                "ns_per_switch" => column.expendable = 7,
+                _ => {}
+            }
+        }
+        match self.settings.steps.variable {
+            RingVariable::WorkingSet if !wide => table.without("parties"),
+            RingVariable::Parties if !wide => table.without("working_set_bytes"),
+            _ => table,
+        }
+    }
+
+    fn plot(&self) -> Plot {
+        let RingSteps { variable, steps, fixed } = &self.settings.steps;
+        let places = self.caches_along_the_steps();
+        let over = match variable {
+            RingVariable::Parties => "the number of parties".to_string(),
+            RingVariable::WorkingSet => format!("the working set of each of {} parties", fixed.parties),
+        };
+        let curve = |curve: Vec<&crate::bench::document::run::RunResult>| {
+            let figure = CurveFigure::of(curve.iter().copied());
+            let value = |&step: &u64| {
+                let result = curve.iter().find(|result| result.ring.is_some_and(|ring| variable.of(ring) == step))?;
+                figure.value(result)
+            };
+            let gross = match figure {
+                CurveFigure::NetNsPerSwitch => "",
+                CurveFigure::NsPerSwitch => " (not net)",
+            };
+            Curve { name: format!("{}{gross}", curve[0].workload), values: steps.iter().map(value).collect() }
+        };
+        Plot {
+            title: format!("net ns per switch over {over}"),
+            steps: steps.iter().map(|&step| short(*variable, step)).collect(),
+            curves: curves(&self.body.results).into_iter().map(curve).collect(),
+            places,
+            places_are: "a cache, full with all working sets".to_string(),
+        }
+    }
+
+    /// The caches that all working sets together outgrow, where they do, in steps from the first.
+    fn caches_along_the_steps(&self) -> Vec<Mark> {
+        let steps = &self.settings.steps;
+        let walked: Vec<u64> = steps.rings().map(all_working_sets).collect();
+        let is_on_one_cpu = self.body.results.iter().all(|result| result.placement == Placement::Same);
+        let mark = |cache: &Cache| {
+            let size = cache.size_bytes;
+            let above = walked.iter().position(|&walked| walked >= size).filter(|_| is_on_one_cpu)?;
+            let below = above.checked_sub(1)?;
+            let way = match (walked[below], walked[above]) {
+                (0, to) => size as f64 / to as f64,
+                (from, to) => (size as f64 / from as f64).log2() / (to as f64 / from as f64).log2(),
+            };
+            Some(Mark { at: below as f64 + way, label: cache.name() })
+        };
+        self.host.caches.iter().filter_map(mark).collect()
+    }
+
+    /// The document's warnings, and of the rows' each sort once.
+    fn warning_sentences(&self) -> Vec<String> {
+        let of_rows = self.body.results.iter().flat_map(|result| &result.warnings);
+        let of_document = self.warnings.iter().map(|warning| warning.message.clone());
+        of_document.chain(warnings::sentences(of_rows, |_| true)).collect()
+    }
+
+    /// Steps that are not in the table: of those that one remedy would help, the first one's reason.
+    fn left_out_sentences(&self) -> Vec<String> {
+        let mut groups: Vec<(&LeftOut, &LeftOut)> = Vec::new();
+        for left_out in &self.body.left_out {
+            let same = |(first, _): &&mut (&LeftOut, &LeftOut)| {
+                (&first.workload, &first.remedy) == (&left_out.workload, &left_out.remedy)
+            };
+            match groups.iter_mut().find(same) {
+                Some((_, last)) => *last = left_out,
+                None => groups.push((left_out, left_out)),
+            }
+        }
+        let sentence = |(first, last): (&LeftOut, &LeftOut)| {
+            let title = row_title(&first.workload, first.placement, first.ring);
+            let to = last.ring.filter(|_| first.ring != last.ring).map_or(String::new(), |ring| {
+                format!(" and on to {}", self.step_name(self.settings.steps.variable.of(ring)))
+            });
+            let remedy = first.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
+            format!("Not measured: {title}{to}: {}{remedy}.", first.reason)
+        };
+        groups.into_iter().map(sentence).collect()
+    }
+}
+
+/// A step as an axis has it: `4K`.
+fn short(variable: RingVariable, step: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
+    let unit = UNITS.iter().find(|(size, _)| variable == RingVariable::WorkingSet && step >= *size);
+    match unit {
+        Some((size, unit)) if step % size == 0 => format!("{}{unit}", step / size),
+        Some((size, unit)) => format!("{:.1}{unit}", step as f64 / *size as f64),
+        None => step.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

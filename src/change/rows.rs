@@ -1,0 +1,155 @@
+//! The rows of both sides, and what has become of each.
+
+use anyhow::{Result, bail};
+
+use crate::bench::document::history;
+use crate::bench::document::run::{RunDocument, RunResult};
+use crate::bench::left_out::row_title;
+use crate::change::diff::{DiffRow, DiffSettings, RowChange};
+use crate::estimate::{
+    Change, Component, Components, Decision, Estimate, Measurement, Question, Reproducibility, Side, Verdict, median,
+};
+use crate::host::placement::Placement;
+use crate::workload::shape::RingShape;
+
+/// What makes two rows the same row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    workload: String,
+    placement: Placement,
+    ring: Option<RingShape>,
+}
+
+impl Key {
+    pub(super) fn title(&self) -> String {
+        row_title(&self.workload, self.placement, self.ring)
+    }
+}
+
+/// The rows of a side, in the order of its first run: each as all its runs have it.
+pub(super) struct Rows<'r>(pub(super) Vec<(Key, Vec<(&'r RunDocument, &'r RunResult)>)>);
+
+impl<'r> Rows<'r> {
+    pub(super) fn of(runs: &'r [RunDocument]) -> Rows<'r> {
+        let mut rows: Vec<(Key, Vec<(&RunDocument, &RunResult)>)> = Vec::new();
+        for (run, result) in runs.iter().flat_map(|run| run.body.results.iter().map(move |result| (run, result))) {
+            let key = Key { workload: result.workload.clone(), placement: result.placement, ring: result.ring };
+            match rows.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, results)) => results.push((run, result)),
+                None => rows.push((key, vec![(run, result)])),
+            }
+        }
+        Rows(rows)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter().map(|(key, _)| key)
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<&[(&'r RunDocument, &'r RunResult)]> {
+        self.0.iter().find(|(known, _)| known == key).map(|(_, results)| results.as_slice())
+    }
+
+    /// Refuses a workload whose op is another thing there.
+    pub(super) fn check_ops(&self, other: &Rows<'_>) -> Result<()> {
+        for (key, results) in &self.0 {
+            for ((_, old), (_, new)) in
+                results.iter().flat_map(|old| other.get(key).into_iter().flatten().map(move |new| (old, new)))
+            {
+                // Documents from before ops were named do not say.
+                if !old.op.is_empty() && !new.op.is_empty() && old.op != new.op {
+                    bail!("an op of {} was {:?} and is {:?}: the two cannot be compared", key.title(), old.op, new.op);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What all rows of a comparison have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms<'s> {
+    pub(super) settings: &'s DiffSettings,
+    /// How many rows are judged together.
+    pub(super) rows: usize,
+    /// Whether the core was slow on one side: then nothing can be told.
+    pub(super) is_core_slow: bool,
+    /// Whether both are of one sort of machine, whose runs vary alike.
+    pub(super) same_machine: bool,
+    /// In how many sessions each side's runs were made, and all of them.
+    pub(super) sessions: [usize; 2],
+    pub(super) all_sessions: usize,
+}
+
+pub(super) fn row(key: &Key, old: &Rows<'_>, new: &Rows<'_>, terms: &Terms<'_>) -> DiffRow {
+    let (old, new) = (old.get(key).unwrap_or_default(), new.get(key).unwrap_or_default());
+    let center =
+        |side: &Runs<'_>| median(side.iter().filter_map(|(_, result)| Some(result.ns_per_op?.median)).collect());
+    let judged = judged(old, new, terms);
+    let (change, gate) = judged.unzip();
+    let gate = gate.flatten();
+    DiffRow {
+        workload: key.workload.clone(),
+        placement: key.placement,
+        ring: key.ring,
+        old_ns_per_op: center(old),
+        new_ns_per_op: center(new),
+        change,
+        regression: gate == Some(Decision::Failed),
+        gate,
+    }
+}
+
+type Runs<'r> = [(&'r RunDocument, &'r RunResult)];
+
+/// The change of a row with what a gate makes of it; `None` if a side has no price, or an impossible one.
+fn judged(old_runs: &Runs<'_>, new_runs: &Runs<'_>, terms: &Terms<'_>) -> Option<(RowChange, Option<Decision>)> {
+    let (known_old, known_new) = (best_known(old_runs), best_known(new_runs));
+    // Of one machine there is one σ: the better known of the two.
+    let best = [known_old, known_new].into_iter().flatten().max_by_key(|known| known.runs);
+    let varies = |known: Option<Reproducibility>, side: &Runs<'_>| {
+        let priors = history::priors(side.first()?.0);
+        let known = if terms.same_machine { best } else { known };
+        Some(known.map_or_else(|| Components::assumed(priors), |known| known.components(priors)))
+    };
+    let side = |runs: &Runs<'_>, known, sessions| {
+        let measured: Option<Vec<(Measurement, f64)>> = runs.iter().map(|(_, result)| measurement(result)).collect();
+        Side::of(&measured?, sessions, varies(known, runs)?)
+    };
+    let old = side(old_runs, known_old, terms.sessions[0])?;
+    let new = side(new_runs, known_new, terms.sessions[1])?;
+    let change = Change::between(old, new, terms.all_sessions == 1, terms.rows);
+    let [median, low, high] = change.relative();
+    if ![median, low, high].iter().all(|value| value.is_finite()) {
+        return None;
+    }
+    let margin = terms.settings.margin.unwrap_or(DiffSettings::MARGIN);
+    let limit = terms.settings.fail_above;
+    let (mut verdict, mut gate) = (change.verdict(margin), limit.map(|limit| change.is_above(limit)));
+    let mut runs_needed = match (gate, limit) {
+        (Some(Decision::Undecided), Some(limit)) => change.runs_that_decide(Question::Above(limit)),
+        _ if verdict == Verdict::Undecided => change.runs_that_decide(Question::Verdict(margin)),
+        _ => None,
+    };
+    // Of a slow core's price only that it is no higher is known.
+    let is_bound = |(_, result): &(&RunDocument, &RunResult)| result.ns_per_op.is_some_and(|price| price.is_at_most());
+    let is_of_slow_core = terms.is_core_slow || old_runs.iter().chain(new_runs).any(is_bound);
+    if is_of_slow_core {
+        (verdict, gate, runs_needed) = (Verdict::Undecided, gate.map(|_| Decision::Undecided), None);
+    }
+    let relative = Estimate { median, low: Some(low), high: Some(high) };
+    Some((RowChange { relative, threshold: change.half_width().exp_m1(), verdict, is_of_slow_core, runs_needed }, gate))
+}
+
+fn best_known(runs: &Runs<'_>) -> Option<Reproducibility> {
+    runs.iter().filter_map(|(_, result)| result.reproducibility).max_by_key(|known| known.runs)
+}
+
+/// What a run says of a row, with the freedom of its error; `None` without a price.
+fn measurement(result: &RunResult) -> Option<(Measurement, f64)> {
+    /// What a run of one repetition may be off by, which it does not know itself.
+    const UNKNOWN: Component = Component { variance: 0.02 * 0.02, freedom: 3.0 };
+    let price = result.ns_per_op.filter(|price| price.median > 0.0 && price.median.is_finite())?;
+    let u = result.own_error().unwrap_or(UNKNOWN);
+    Some((Measurement { ln: price.median.ln(), u: u.variance.sqrt(), runs: 1 }, u.freedom))
+}

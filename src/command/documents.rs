@@ -1,0 +1,166 @@
+//! The registry of documents: what each schema is read as, and so shown as.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
+
+use crate::bench::document::compare::{self, CompareDocument};
+use crate::bench::document::list::{self, ListDocument};
+use crate::bench::document::run::{self, RunDocument};
+use crate::bench::document::sweep::{self, SweepDocument};
+use crate::bench::document::{samples, saved_runs};
+use crate::change::diff::{self, DiffDocument};
+use crate::doctor::document as doctor;
+use crate::doctor::document::DoctorDocument;
+use crate::document::reader::{Header, read_as};
+use crate::footprint::document as memory;
+use crate::footprint::document::MemoryDocument;
+use crate::output::Report;
+use crate::program::stat::document as stat;
+use crate::program::stat::document::StatDocument;
+use crate::program::trace::document as trace;
+use crate::program::trace::document::TraceDocument;
+
+/// A document of any command.
+#[derive(Debug)]
+pub enum Saved {
+    /// As saved, or worked out again from saved samples.
+    Run(Box<RunDocument>),
+    Other(Box<dyn Report>),
+}
+
+type Reader = fn(&str) -> Result<Saved>;
+
+/// Every schema, with its reader.
+const DOCUMENTS: &[(&str, Reader)] = &[
+    (run::SCHEMA, |text| saved_runs::of_document(text).map(Saved::Run)),
+    (samples::SCHEMA, |text| saved_runs::of_samples(text).map(Saved::Run)),
+    (stat::SCHEMA, other::<StatDocument>),
+    (trace::SCHEMA, other::<TraceDocument>),
+    (compare::SCHEMA, other::<CompareDocument>),
+    (diff::SCHEMA, other::<DiffDocument>),
+    (doctor::SCHEMA, other::<DoctorDocument>),
+    (list::SCHEMA, other::<ListDocument>),
+    (memory::SCHEMA, other::<MemoryDocument>),
+    (sweep::SCHEMA, other::<SweepDocument>),
+];
+
+fn other<D: Report + DeserializeOwned + 'static>(text: &str) -> Result<Saved> {
+    Ok(Saved::Other(Box::new(serde_json::from_str::<D>(text)?)))
+}
+
+impl Saved {
+    /// What it is shown as.
+    pub fn report(&self) -> &dyn Report {
+        match self {
+            Saved::Run(run) => &**run,
+            Saved::Other(report) => &**report,
+        }
+    }
+}
+
+/// Returns what a file holds.
+///
+/// # Errors
+/// The file cannot be read, is no JSON, or has a schema that this version does not read; each says where.
+pub fn read(path: &Path) -> Result<Saved> {
+    read_as(path, parse)
+}
+
+/// Returns what a text holds, as [`read`].
+///
+/// # Errors
+/// As [`read`], of the text.
+pub fn parse(text: &str) -> Result<Saved> {
+    let (header, text) = Header::of(text)?;
+    let Some((_, reader)) = DOCUMENTS.iter().find(|(schema, _)| *schema == header.schema) else {
+        let known: Vec<&str> = DOCUMENTS.iter().map(|(schema, _)| *schema).collect();
+        bail!("the schema is {:?}; this version shows {}", header.schema, known.join(", "))
+    };
+    reader(text).with_context(|| format!("a damaged {} document", header.schema))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    use crate::change::diff;
+
+    fn check(text: &str, words: &[&str]) {
+        let error = format!("{:#}", parse(text).unwrap_err());
+        for word in words {
+            assert!(error.contains(word), "{word:?} is not in {error:?}");
+        }
+    }
+
+    #[test]
+    fn an_editors_mark_before_a_document_is_no_part_of_it() {
+        let json = |text: &str| parse(text).unwrap().report().json().unwrap();
+        assert_eq!(json(&format!("\u{feff}{GOLDEN}")), json(GOLDEN));
+        let page = include_str!("../../tests/golden/run-1.html");
+        assert_eq!(json(&format!("\u{feff}{page}")), json(page));
+    }
+
+    #[test]
+    fn what_is_no_run_is_refused_with_the_place() {
+        check("", &["line 1 column 0"]);
+        check("{\"schema\": 3}", &["line 1"]);
+        check("[1, 2]", &["not a document"]);
+        check("{\"schema\": \"ctxprof.run/9\"}", &["ctxprof.run/9", "ctxprof.run/1"]);
+        check("{\"schema\": \"ctxprof.run/1\",\n\"tool\": 5}", &["damaged", "line 2"]);
+        check("{\"schema\": \"ctxprof.run/1\", \"tool\":", &["EOF"]);
+    }
+
+    #[test]
+    fn a_run_with_a_row_twice_is_refused() {
+        let mut document: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        let rows = document["results"].as_array_mut().unwrap();
+        rows.push(rows[0].clone());
+        check(&document.to_string(), &["damaged", "thread-pipe", "is in it twice"]);
+    }
+
+    const GOLDEN: &str = include_str!("../../tests/golden/run-1.json");
+
+    /// The golden document with a few of its bytes replaced, and cut off somewhere.
+    fn damaged(replaced: &[(usize, u8)], length: usize) -> String {
+        let mut bytes = GOLDEN.as_bytes().to_vec();
+        replaced.iter().for_each(|&(at, byte)| {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        });
+        bytes.truncate(length);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn a_damaged_document_is_refused_or_read_and_compared(
+            replaced in prop::collection::vec((any::<usize>(), prop::sample::select(b"0123456789eE+-.,:[]{}\"nul".to_vec())), 0..6),
+            whole in any::<bool>(),
+            length in 0..GOLDEN.len(),
+        ) {
+            let text = damaged(&replaced, if whole { GOLDEN.len() } else { length });
+            if let (Ok(Saved::Run(document)), Ok(Saved::Run(golden))) = (parse(&text), parse(GOLDEN)) {
+                let _ = diff::compare(&[*golden], &[*document], diff::DiffSettings::default(), String::new());
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_schema_is_refused_with_all_that_are_known() {
+        let error = parse("{\"schema\": \"ctxprof.trace/9\"}").unwrap_err().to_string();
+        assert!(
+            error.contains("trace/9") && error.contains("ctxprof.trace/1") && error.contains("ctxprof.run/1"),
+            "{error}"
+        );
+        let error = format!("{:#}", parse("{\"schema\": \"ctxprof.trace/1\", \"tool\": 5}").unwrap_err());
+        assert!(error.contains("damaged"), "{error}");
+    }
+}

@@ -1,0 +1,74 @@
+//! What every saved document has around its own body: a schema with a version, when and where it was made, and warnings.
+//!
+//! Every command's document has the same envelope. A new optional field keeps the version; a changed meaning raises
+//! it; readers ignore what they do not know.
+
+pub(crate) mod conditions;
+pub mod metrics;
+pub mod reader;
+pub(crate) mod warnings;
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::facts::Facts;
+
+/// What all documents share, around a command's settings `S` and body `B`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document<S, B> {
+    /// `ctxprof.<command>/<version>`.
+    pub schema: String,
+    pub tool: Tool,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    pub host: Facts,
+    pub settings: S,
+    #[serde(flatten)]
+    pub body: B,
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
+}
+
+/// What wrote a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    pub name: String,
+    pub version: String,
+    /// Whether it was built without optimization: its loops are then not worth timing.
+    #[serde(default)]
+    pub debug_build: bool,
+}
+
+impl Tool {
+    /// This program.
+    pub fn this() -> Tool {
+        Tool {
+            name: env!("CARGO_PKG_NAME").to_string(),
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            debug_build: cfg!(debug_assertions),
+        }
+    }
+}
+
+/// How a run came to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    Complete,
+    /// A signal asked for it; its number.
+    Interrupted(i32),
+    /// A workload could not go on; what happened.
+    Failed(String),
+}
+
+/// A warning: a name that scripts can look for, and a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    pub code: String,
+    pub message: String,
+}
+
+impl Warning {
+    pub fn new(code: &str, message: impl Into<String>) -> Warning {
+        Warning { code: code.to_string(), message: message.into() }
+    }
+}

@@ -1,0 +1,50 @@
+//! What reading a saved document begins with, whatever document it is and whatever wrote it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::output::html::PAGE_DOCUMENT;
+use crate::text;
+
+/// Raw samples of an hour of every workload take a tenth of it. What is larger is read into memory for nothing.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// What a file holds, by a reader of its text.
+///
+/// # Errors
+/// The file cannot be read; those of the reader, with the file's name.
+pub fn read_as<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+    let bytes = text::read_bytes(path, MOST_BYTES, "any document of ctxprof's")?;
+    text::decode(&bytes).and_then(parse).with_context(|| path.display().to_string())
+}
+
+/// The document within a page; any other text as it is, without an editor's mark before it.
+fn document_in(text: &str) -> &str {
+    let text = text::without_mark(text);
+    let is_page = text.trim_start().get(..9).is_some_and(|start| start.eq_ignore_ascii_case("<!doctype"));
+    let within = || {
+        let (_, from) = text.split_once(&format!("id=\"{PAGE_DOCUMENT}\">"))?;
+        Some(from.split_once("</script>")?.0)
+    };
+    if is_page { within().unwrap_or(text) } else { text }
+}
+
+/// The start of every document.
+#[derive(Debug, Deserialize)]
+pub struct Header {
+    pub schema: String,
+}
+
+impl Header {
+    /// The document in a text, which may be a page, and its start.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn of(text: &str) -> Result<(Header, &str)> {
+        let text = document_in(text);
+        let header = serde_json::from_str(text).context("this is not a document that ctxprof wrote")?;
+        Ok((header, text))
+    }
+}

@@ -1,0 +1,245 @@
+//! Where a curve bends: from where on a price grows faster than before.
+//!
+//! ```text
+//! net ns     doubling x multiplies the price by 2^growth
+//!      │              ╭──   growth 0 again
+//!      │             ╱
+//!      │            ╱       growth 1
+//!      │ ──────────╯        growth 0
+//!      └───────────┬─────
+//!                  the bend is between the last x of the old growth and the first of the new one
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::estimate::Estimate;
+
+/// From where on a curve grows faster than before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bend {
+    /// The last point of the slower growth.
+    pub below: u64,
+    /// The first point by which it had become faster, for good or until it became slower again.
+    pub above: u64,
+    /// The curve at these points.
+    pub below_ns: f64,
+    pub above_ns: f64,
+    /// By how many doublings the price grows when x is doubled, before the bend and in it.
+    pub growth_before: f64,
+    pub growth: f64,
+}
+
+/// A growth faster by less than this is no bend, however narrow the intervals are: what no interval of a run knows moves prices
+/// by 2 %, and at two points of a curve by a tenth of a doubling at most.
+const LEAST_CHANGE: f64 = 0.2;
+
+/// Where a curve bends upwards, in the order of x. The points are in the order of x, which is positive: what is at 0 has no
+/// place on a logarithmic axis and is passed over, as are prices that are not above 0, or have no interval.
+///
+/// A step is a bend where the price grows, and its growth exceeds that of the stretch before it by a fifth of a doubling, and
+/// by more than the points' intervals leave open: the least growth that the step may have had is then above the most that the
+/// stretch may have. Steps next to each other, each steeper than the one before, are one bend.
+pub fn bends(points: &[(u64, Option<Estimate>)]) -> Vec<Bend> {
+    let points: Vec<Point> = points.iter().filter_map(|&(x, price)| Point::of(x, price?)).collect();
+    let mut bends: Vec<(usize, Bend)> = Vec::new();
+    // Where the stretch began that the next step is held against.
+    let mut since = 0;
+    for at in 1..points.len().saturating_sub(1) {
+        let (before, step) =
+            (Growth::between(&points[since], &points[at]), Growth::between(&points[at], &points[at + 1]));
+        if step.rises_above(&before) {
+            let (below, above) = (points[at], points[at + 1]);
+            match bends.last_mut() {
+                Some((end, bend)) if *end == at => {
+                    (bend.above, bend.above_ns) = (above.x, above.price.median);
+                    bend.growth = Growth::between(&below, &above).median;
+                    *end = at + 1;
+                }
+                _ => bends.push((
+                    at + 1,
+                    Bend {
+                        below: below.x,
+                        above: above.x,
+                        below_ns: below.price.median,
+                        above_ns: above.price.median,
+                        growth_before: before.median,
+                        growth: step.median,
+                    },
+                )),
+            }
+            since = at;
+        } else if before.exceeds(&step) || step.exceeds(&before) {
+            since = at;
+        }
+    }
+    bends.into_iter().map(|(_, bend)| bend).collect()
+}
+
+/// A point that has a place on logarithmic axes.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    x: u64,
+    price: Estimate,
+    low: f64,
+    high: f64,
+}
+
+impl Point {
+    fn of(x: u64, price: Estimate) -> Option<Point> {
+        let is_placed = x > 0 && price.median.is_finite() && price.median > 0.0;
+        // An interval that reaches below 0 leaves open how far the price has fallen, and so what it has grown by.
+        is_placed.then_some(Point { x, price, low: price.low?.max(0.0), high: price.high? })
+    }
+}
+
+/// Doublings of the price per doubling of x.
+#[derive(Debug, Clone, Copy)]
+struct Growth {
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+impl Growth {
+    fn between(from: &Point, to: &Point) -> Growth {
+        let doublings = (to.x as f64 / from.x as f64).log2();
+        let growth = |from: f64, to: f64| (to / from).log2() / doublings;
+        Growth {
+            least: growth(from.high, to.low),
+            median: growth(from.price.median, to.price.median),
+            most: growth(from.low, to.high),
+        }
+    }
+
+    /// Whether it is clearly the faster; false where either is no number.
+    fn exceeds(&self, other: &Growth) -> bool {
+        self.least > other.most && self.median - other.median >= LEAST_CHANGE
+    }
+
+    /// Whether it is clearly a growth, too: that a curve falls no more is no bend upwards.
+    fn rises_above(&self, before: &Growth) -> bool {
+        const LEVEL: Growth = Growth { least: 0.0, median: 0.0, most: 0.0 };
+        self.exceeds(before) && self.exceeds(&LEVEL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A curve over doublings from 4096 on, each price known to ±1 %.
+    fn curve(prices: &[f64]) -> Vec<(u64, Option<Estimate>)> {
+        let point = |(at, &price): (usize, &f64)| {
+            let estimate = Estimate { median: price, low: Some(price * 0.99), high: Some(price * 1.01) };
+            (4096 << at, (price > 0.0).then_some(estimate))
+        };
+        prices.iter().enumerate().map(point).collect()
+    }
+
+    /// Where bends were found, as numbers of points.
+    fn check(prices: &[f64], expected: &[(u32, u32)]) {
+        let found: Vec<(u32, u32)> = bends(&curve(prices))
+            .iter()
+            .map(|bend| ((bend.below / 4096).ilog2(), (bend.above / 4096).ilog2()))
+            .collect();
+        assert_eq!(found, expected, "{prices:?}");
+    }
+
+    #[test]
+    fn a_flat_curve_and_a_straight_power_law_have_none() {
+        check(&[1000.0; 10], &[]);
+        check(&[100.0, 200.0, 400.0, 800.0, 1600.0], &[]);
+        check(&[100.0, 141.0, 200.0, 283.0, 400.0], &[]);
+        check(&[800.0, 400.0, 200.0, 100.0], &[]);
+    }
+
+    #[test]
+    fn a_step_bends_once_where_it_begins() {
+        check(&[1000.0, 1000.0, 1000.0, 2000.0, 2000.0, 2000.0], &[(2, 3)]);
+        // Where a cache ends, the first misses come before the last hits go.
+        check(&[1000.0, 1000.0, 1200.0, 1900.0, 2000.0, 2000.0], &[(1, 3)]);
+        let bend = bends(&curve(&[1000.0, 1000.0, 4000.0, 4000.0]))[0];
+        assert_eq!((bend.below, bend.above, bend.below_ns, bend.above_ns), (8192, 16_384, 1000.0, 4000.0));
+        assert!((bend.growth_before, bend.growth) == (0.0, 2.0), "{bend:?}");
+    }
+
+    #[test]
+    fn a_curve_that_goes_on_rising_bends_where_it_began() {
+        check(&[1000.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0], &[(1, 2)]);
+    }
+
+    #[test]
+    fn a_curve_that_falls_no_more_does_not_bend_upwards() {
+        check(&[1000.0, 1000.0, 4000.0, 2000.0, 1000.0, 1000.0, 1000.0, 1000.0], &[(1, 2)]);
+        check(&[1000.0, 500.0, 500.0, 500.0, 1500.0], &[(3, 4)]);
+    }
+
+    #[test]
+    fn two_steps_bend_twice() {
+        check(&[1000.0, 1000.0, 2000.0, 2000.0, 2000.0, 6000.0, 6000.0], &[(1, 2), (4, 5)]);
+        // Straight on, and then steeper still.
+        check(&[1000.0, 1000.0, 1500.0, 2250.0, 3375.0, 9000.0, 27_000.0], &[(1, 2), (4, 5)]);
+    }
+
+    #[test]
+    fn the_first_step_has_nothing_before_it_and_the_last_counts() {
+        check(&[1000.0, 2000.0, 2000.0, 2000.0], &[]);
+        check(&[1000.0, 1000.0, 1000.0, 2000.0], &[(2, 3)]);
+        check(&[1000.0, 2000.0], &[]);
+        check(&[], &[]);
+    }
+
+    #[test]
+    fn what_intervals_leave_open_is_no_bend() {
+        let wide: Vec<_> = curve(&[1000.0, 1000.0, 1000.0, 1400.0, 1400.0])
+            .into_iter()
+            .map(|(x, price)| (x, price.map(|price| price.blurred(0.2))))
+            .collect();
+        assert_eq!(bends(&wide), []);
+        let unknown: Vec<_> = curve(&[1000.0, 1000.0, 1000.0, 4000.0])
+            .into_iter()
+            .map(|(x, price)| (x, price.map(|price| Estimate { low: None, high: None, ..price })))
+            .collect();
+        assert_eq!(bends(&unknown), []);
+    }
+
+    #[test]
+    fn what_is_missing_or_not_above_0_is_passed_over() {
+        check(&[1000.0, 1000.0, 0.0, 1000.0, 2000.0, 2000.0], &[(3, 4)]);
+        check(&[1000.0, 1000.0, 1000.0, 0.0, 4000.0, 4000.0], &[(2, 4)]);
+        let mut from_zero = curve(&[1000.0, 1000.0, 1000.0, 4000.0]);
+        from_zero.insert(0, (0, from_zero[0].1));
+        assert_eq!(bends(&from_zero), bends(&curve(&[1000.0, 1000.0, 1000.0, 4000.0])));
+        let negative = Estimate { median: -5.0, low: Some(-9.0), high: Some(1.0) };
+        let about_zero = Estimate { median: 5.0, low: Some(-9.0), high: Some(20.0) };
+        let known = Estimate { median: 9000.0, low: Some(9000.0), high: Some(9000.0) };
+        assert_eq!(bends(&[(1, Some(negative)), (2, Some(about_zero)), (4, Some(about_zero)), (8, Some(known))]), []);
+    }
+
+    proptest! {
+        #[test]
+        fn noise_within_its_intervals_has_none(
+            factors in prop::collection::vec(-0.03..0.03_f64, 2..20),
+            growth in -0.5..1.5_f64,
+        ) {
+            let points = factors.iter().enumerate().map(|(at, &factor)| {
+                let straight = 1000.0 * growth.mul_add(at as f64, 0.0).exp2();
+                let price = straight * (1.0 + factor);
+                (1 << at, Some(Estimate { median: price, low: Some(straight * 0.96), high: Some(straight * 1.04) }))
+            });
+            prop_assert_eq!(bends(&points.collect::<Vec<_>>()), vec![]);
+        }
+
+        #[test]
+        fn no_curve_makes_it_panic(
+            points in prop::collection::vec((any::<u64>(), prop::option::of((any::<f64>(), any::<f64>(), any::<f64>()))), 0..20),
+        ) {
+            let points: Vec<_> = points
+                .into_iter()
+                .map(|(x, price)| (x, price.map(|(low, median, high)| Estimate { median, low: Some(low), high: Some(high) })))
+                .collect();
+            let _ = bends(&points);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `ctxprof.memory/1`: what one more party takes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::{Document, Ending, Warning};
+use crate::footprint::figures::{FootprintRow, row, warnings};
+use crate::footprint::samples::{Footprints, KindFootprints};
+
+pub const SCHEMA: &str = "ctxprof.memory/1";
+
+pub type MemoryDocument = Document<MemorySettings, MemoryBody>;
+
+/// What `memory` was asked to do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct MemorySettings {
+    pub kinds: Vec<String>,
+    /// Null for each kind's own.
+    pub max: Option<u64>,
+    pub incarnations: u32,
+    pub stack_use_bytes: u64,
+    pub future_size_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MemoryBody {
+    pub rows: Vec<FootprintRow>,
+    pub sources: Sources,
+    /// How many threads and processes this machine may have, whatever memory it has.
+    pub limits: Vec<Limit>,
+    /// `always`, `madvise`, `never`; null where the kernel has no transparent huge pages.
+    pub huge_pages: Option<String>,
+    pub left_out: Vec<KindLeftOut>,
+    pub ending: Ending,
+    /// What was seen, from which the rows follow.
+    #[serde(default)]
+    pub seen: Vec<KindFootprints>,
+}
+
+/// Where each figure comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sources {
+    pub user_bytes: String,
+    /// Null where there is no memory cgroup that says.
+    pub cgroup_kernel_bytes: Option<String>,
+    pub kernel_stack_bytes: String,
+    pub slab_bytes: String,
+    pub page_table_bytes: String,
+    pub virtual_bytes: String,
+    pub own_bytes: String,
+    pub times_ns: String,
+}
+
+/// A limit of this machine, not of memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    pub name: String,
+    pub value: u64,
+}
+
+/// A kind that cannot be measured here, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KindLeftOut {
+    pub kind: String,
+    pub reason: String,
+    pub remedy: Option<String>,
+}
+
+impl fmt::Display for KindLeftOut {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.kind, self.reason)?;
+        self.remedy.iter().try_for_each(|remedy| write!(out, " ({remedy})"))
+    }
+}
+
+/// What is known of the machine beside what was seen.
+#[derive(Debug, Clone, Default)]
+pub struct Around {
+    pub limits: Vec<Limit>,
+    pub huge_pages: Option<String>,
+    /// The name of the memory cgroup's book.
+    pub cgroup_book: Option<String>,
+    pub left_out: Vec<KindLeftOut>,
+}
+
+/// Works out what was seen.
+pub fn body(seen: Footprints, around: Around) -> (MemoryBody, Vec<Warning>) {
+    let rows: Vec<FootprintRow> = seen.kinds.iter().map(row).collect();
+    let warnings = rows.iter().flat_map(warnings).collect();
+    let sources = Sources {
+        user_bytes: "/proc/PID/smaps_rollup Pss, of the parties' process and its children".to_string(),
+        kernel_stack_bytes: "/proc/meminfo KernelStack, machine-wide".to_string(),
+        slab_bytes: "/proc/meminfo SUnreclaim, machine-wide".to_string(),
+        page_table_bytes: "/proc/PID/status VmPTE".to_string(),
+        virtual_bytes: "/proc/PID/status VmSize".to_string(),
+        cgroup_kernel_bytes: around.cgroup_book,
+        own_bytes: "Go's runtime.MemStats: StackInuse + HeapInuse + MSpanInuse + MCacheInuse + GCSys + OtherSys"
+            .to_string(),
+        times_ns: "CLOCK_MONOTONIC, in batches".to_string(),
+    };
+    let body = MemoryBody {
+        rows,
+        sources,
+        limits: around.limits,
+        huge_pages: around.huge_pages,
+        left_out: around.left_out,
+        ending: seen.ending,
+        seen: seen.kinds,
+    };
+    (body, warnings)
+}

@@ -1,0 +1,279 @@
+//! What people and machines see of what parties take.
+
+use std::slice;
+
+use anyhow::{Context, Result};
+
+use crate::document::{Ending, conditions, metrics};
+use crate::estimate::Estimate;
+use crate::footprint::document::{KindLeftOut, MemoryDocument};
+use crate::footprint::figures::{FootprintRow, Held, KernelSource, held};
+use crate::output::Report;
+use crate::output::metrics::{Labels, Metrics, Quantity};
+use crate::output::view::{Align, Cell, Column, Level, Levels, Picture, Table, View};
+use crate::unit::{Bytes, Nanoseconds, Roughly};
+use crate::workload::kind::Kind;
+
+const GIB: f64 = (1_u64 << 30) as f64;
+
+/// The figures of a row, as machines collect them.
+type Figure = (&'static str, Quantity, &'static str, fn(&FootprintRow) -> Option<Estimate>);
+
+const FIGURES: [Figure; 13] = [
+    ("memory_user", Quantity::Bytes, "Resident memory of user space that one more party takes", |row| row.user_bytes),
+    ("memory_kernel", Quantity::Bytes, "Memory of the kernel that one more party takes", |row| row.kernel_bytes),
+    ("memory_kernel_stack", Quantity::Bytes, "Kernel stacks that one more party takes", |row| row.kernel_stack_bytes),
+    ("memory_slab", Quantity::Bytes, "Slab memory that one more party takes", |row| row.slab_bytes),
+    ("memory_page_table", Quantity::Bytes, "Page tables that one more party takes", |row| row.page_table_bytes),
+    ("memory_resident", Quantity::Bytes, "Memory that one more party takes, of user space and kernel", |row| {
+        row.resident_bytes
+    }),
+    (
+        "memory_randomized_resident",
+        Quantity::Bytes,
+        "Memory that one more party takes, of user space and kernel, in processes with randomized addresses",
+        |row| row.randomized_resident_bytes,
+    ),
+    ("memory_virtual", Quantity::Bytes, "Address space that one more party takes", |row| row.virtual_bytes),
+    (
+        "memory_machine_kernel",
+        Quantity::Bytes,
+        "Memory of the kernel that one more party takes, by the books of the machine and the page tables of its process",
+        |row| row.machine_kernel_bytes,
+    ),
+    ("memory_own", Quantity::Bytes, "Memory per party by the books of its own runtime", |row| row.own_bytes),
+    ("memory_creation", Quantity::Nanoseconds, "Time per party until the call that makes it has returned", |row| {
+        row.creation_ns
+    }),
+    ("memory_first_run", Quantity::Nanoseconds, "Time per party until its body has run", |row| row.first_run_ns),
+    ("memory_end", Quantity::Nanoseconds, "Time per party until it has ended", |row| row.end_ns),
+];
+
+impl Report for MemoryDocument {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::of(self);
+        metrics.rows(slice::from_ref(self), metrics::command).figure(
+            "complete",
+            Quantity::Count,
+            "1 for a measurement that came to its end, 0 for one that was ended",
+            |document| metrics::completeness(&document.body.ending),
+        );
+        let mut rows = metrics
+            .rows(&self.body.rows, |row: &FootprintRow| -> Labels { vec![("kind", row.kind.name().to_string())] });
+        for (name, quantity, help, figure) in FIGURES {
+            rows.estimate(name, quantity, help, figure);
+        }
+        rows.figure("memory_parties", Quantity::Count, "The highest count of parties that was parked", |row| {
+            row.counts.last().map(|&count| count as f64)
+        });
+        metrics
+            .rows(&self.body.left_out, |left_out: &KindLeftOut| -> Labels { vec![("kind", left_out.kind.clone())] })
+            .figure("memory_left_out", Quantity::Count, "1 for what cannot be measured here", |_| Some(1.0));
+        metrics
+    }
+
+    fn view(&self, wide: bool) -> View {
+        let sources = wide.then(|| source_table(&self.body.rows));
+        let notes = self
+            .capacity_sentence()
+            .into_iter()
+            .chain(self.randomized_sentences())
+            .chain(self.own_sentences())
+            .chain([self.explanation()]);
+        View {
+            heading: self.heading(),
+            conditions: conditions::of(self),
+            tables: std::iter::once(price_table(&self.body.rows)).chain(sources).collect(),
+            pictures: levels(&self.body.rows).into_iter().collect(),
+            notes: notes.chain(self.body.left_out.iter().map(|left_out| format!("Not measured: {left_out}"))).collect(),
+            warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
+        }
+    }
+}
+
+impl MemoryDocument {
+    fn heading(&self) -> Vec<String> {
+        let host = &self.host;
+        let model = host.cpu_model.as_ref().map_or(String::new(), |model| format!(", {model}"));
+        let mut heading = vec![format!(
+            "{} {} on Linux {} {}{model}",
+            self.tool.name, self.tool.version, host.kernel, host.architecture
+        )];
+        let mut how = format!(
+            "per party, idle; {} incarnations; transparent huge pages: {}",
+            self.settings.incarnations,
+            self.body.huge_pages.as_deref().unwrap_or("none"),
+        );
+        if self.settings.stack_use_bytes > 0 {
+            how += &format!("; each touched {} of its stack", Bytes(self.settings.stack_use_bytes as f64));
+        }
+        if self.settings.future_size_bytes > 0 {
+            how += &format!("; each task holds {}", Bytes(self.settings.future_size_bytes as f64));
+        }
+        heading.push(how);
+        match &self.body.ending {
+            Ending::Complete => {}
+            Ending::Interrupted(_) => heading.push("partial: interrupted".to_string()),
+            Ending::Failed(reason) => heading.push(format!("partial: ended by an error: {reason}")),
+        }
+        heading
+    }
+
+    /// How many a gigabyte holds, the cheapest first.
+    fn capacity_sentence(&self) -> Option<String> {
+        let limits: Vec<(&str, u64)> =
+            self.body.limits.iter().map(|limit| (limit.name.as_str(), limit.value)).collect();
+        let mut all: Vec<_> =
+            self.body.rows.iter().filter_map(|row| Some((row.kind, held(row, GIB, &limits)?))).collect();
+        all.sort_by(|one, other| other.1.by_memory.total_cmp(&one.1.by_memory));
+        let each = |(kind, held): &(Kind, Held)| {
+            let number = Roughly(held.by_memory);
+            match &held.cap {
+                Some((name, value)) => format!("{number} {} (no more than {value} here: {name})", plural(*kind)),
+                None => format!("{number} {}", plural(*kind)),
+            }
+        };
+        let list: Vec<String> = all.iter().map(each).collect();
+        (!list.is_empty()).then(|| format!("1 GiB holds, idle, about {}.", list.join(", ")))
+    }
+
+    /// What the same parties take where their addresses are as the kernel chooses them.
+    fn randomized_sentences(&self) -> Vec<String> {
+        let sentence = |row: &FootprintRow| {
+            let bytes = Cell::estimate(Some(row.randomized_resident_bytes?), true, |bytes| Bytes(bytes).to_string());
+            Some(format!(
+                "The {} above have no address randomization. With it, as most programs run, one takes {} in all: how many page tables it needs depends on where its memory lies, and that is another place in each run.",
+                plural(row.kind),
+                bytes.shown()
+            ))
+        };
+        self.body.rows.iter().filter_map(sentence).collect()
+    }
+
+    /// What a runtime's own books say beside what the kernel's do.
+    fn own_sentences(&self) -> Vec<String> {
+        let whole = if self.settings.stack_use_bytes > 0 {
+            " Books count a stack whole, also what of it has not been touched."
+        } else {
+            ""
+        };
+        let sentence = |row: &FootprintRow| {
+            let (own, user) = row.own_bytes.zip(row.user_bytes)?;
+            let apart = (user.median / own.median - 1.0) * 100.0;
+            Some(format!(
+                "A {}'s own books (runtime.MemStats) have {} for it; what is resident is {apart:+.1} % beside that.{whole}",
+                row.kind.name(),
+                Bytes(own.median)
+            ))
+        };
+        self.body.rows.iter().filter_map(sentence).collect()
+    }
+
+    fn explanation(&self) -> String {
+        let sources = &self.body.sources;
+        let kernel = match &sources.cgroup_kernel_bytes {
+            Some(book) => format!("{book} of this cgroup"),
+            None => "KernelStack + SUnreclaim of /proc/meminfo + VmPTE".to_string(),
+        };
+        format!(
+            "Bytes are slopes over counts, so that fixed costs drop out. User: Pss of smaps_rollup; kernel: {kernel}; virtual: VmSize. Times are per party, in batches: until the calls that create had returned, until the bodies had run too, and until all had ended."
+        )
+    }
+}
+
+fn plural(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Thread => "threads",
+        Kind::Process => "processes",
+        Kind::Task => "tasks",
+        Kind::Coroutine => "coroutines",
+        Kind::Goroutine => "goroutines",
+        Kind::Reference => "references",
+    }
+}
+
+fn price_table(rows: &[FootprintRow]) -> Table {
+    let columns = vec![
+        column("kind", &["", "kind"], 0),
+        column("counts", &["", "up to"], 6),
+        column("user_bytes", &["user", "resident"], 0),
+        column("kernel_bytes", &["", "kernel"], 0),
+        column("resident_bytes", &["", "in all"], 0),
+        column("virtual_bytes", &["", "virtual"], 3),
+        column("creation_ns", &["creation", "ns"], 2),
+        column("first_run_ns", &["first", "run ns"], 4),
+        column("end_ns", &["end", "ns"], 5),
+    ];
+    let cells = |row: &FootprintRow| {
+        let mut cells = vec![
+            Cell::text(row.kind.name()),
+            Cell::number(row.counts.last().map(|&count| count as f64), |count| format!("{count:.0}")),
+            bytes(row.user_bytes),
+            bytes(row.kernel_bytes),
+            Cell::estimate(row.resident_bytes, true, |bytes| Bytes(bytes).to_string()),
+            bytes(row.virtual_bytes),
+        ];
+        let ns = |estimate: Option<Estimate>| Cell::estimate(estimate, false, |ns| Nanoseconds(ns).to_string());
+        cells.extend([row.creation_ns, row.first_run_ns, row.end_ns].map(ns));
+        cells
+    };
+    Table { title: "What one more party takes", columns, rows: rows.iter().map(cells).collect() }
+}
+
+/// What is resident of each kind; `None` of nothing.
+fn levels(rows: &[FootprintRow]) -> Option<Picture> {
+    let level = |row: &FootprintRow| {
+        Some(Level {
+            label: row.kind.name().to_string(),
+            series: "user and kernel".to_string(),
+            value: row.resident_bytes?,
+            text: Cell::estimate(row.resident_bytes, true, |bytes| Bytes(bytes).to_string()).shown().to_string(),
+        })
+    };
+    let levels: Vec<Level> = rows.iter().filter_map(level).collect();
+    let title = "Memory that one more party takes".to_string();
+    (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Bytes, levels }))
+}
+
+/// What other sources say, and of what it is made up.
+fn source_table(rows: &[FootprintRow]) -> Table {
+    let columns = vec![
+        column("kind", &["", "kind"], 0),
+        column("kernel_source", &["kernel", "by"], 3),
+        column("machine_kernel_bytes", &["kernel by", "meminfo"], 0),
+        column("kernel_stack_bytes", &["kernel", "stacks"], 0),
+        column("slab_bytes", &["", "slab"], 0),
+        column("page_table_bytes", &["page", "tables"], 0),
+        column("own_bytes", &["by its own", "runtime"], 1),
+        column("huge_bytes", &["in huge", "pages"], 2),
+        column("incarnations", &["", "incarnations"], 4),
+        column("disturbed", &["", "disturbed"], 4),
+    ];
+    let number = |count: usize| Cell::number(Some(count as f64), |count| format!("{count:.0}"));
+    let cells = |row: &FootprintRow| {
+        let source = match row.kernel_source {
+            KernelSource::Cgroup => "cgroup",
+            KernelSource::Meminfo => "meminfo",
+        };
+        let mut cells = vec![Cell::text(row.kind.name()), Cell::text(source)];
+        let figures =
+            [row.machine_kernel_bytes, row.kernel_stack_bytes, row.slab_bytes, row.page_table_bytes, row.own_bytes];
+        cells.extend(figures.into_iter().chain([row.huge_bytes]).map(bytes));
+        cells.extend([number(row.incarnations), number(row.disturbed)]);
+        cells
+    };
+    Table { title: "Where that comes from", columns, rows: rows.iter().map(cells).collect() }
+}
+
+fn bytes(estimate: Option<Estimate>) -> Cell {
+    Cell::estimate(estimate, false, |bytes| Bytes(bytes).to_string())
+}
+
+fn column(key: &'static str, heading: &[&str], expendable: u8) -> Column {
+    let align = if ["kind", "kernel_source"].contains(&key) { Align::Left } else { Align::Right };
+    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
+}

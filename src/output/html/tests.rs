@@ -1,0 +1,53 @@
+use crate::bench::document::run::RunDocument;
+use crate::command::documents::{Saved, parse};
+use crate::output::html::*;
+use crate::output::svg::theme;
+
+const RUN: &str = include_str!("../../../tests/golden/run-1.json");
+
+fn run() -> RunDocument {
+    serde_json::from_str(RUN).unwrap()
+}
+
+#[test]
+fn a_page_has_every_figure_of_the_tables_and_its_own_document() {
+    let document = run();
+    let page = draw(&document, true).unwrap();
+    for cell in document.view(true).tables.iter().flat_map(|table| table.rows.iter().flatten()) {
+        assert!(page.contains(&format!(">{}</t", cell.shown())), "{:?} is not in the page", cell.shown());
+    }
+    let Saved::Run(read) = parse(&page).unwrap() else { panic!("another document") };
+    assert_eq!(*read, document);
+}
+
+#[test]
+fn nothing_of_a_document_becomes_part_of_the_page() {
+    let mut document = run();
+    let hostile = "</script><script>alert(1)</script><!-- \"'&";
+    document.host.cpu_model = Some(hostile.to_string());
+    document.body.results[0].workload = hostile.to_string();
+    let page = draw(&document, false).unwrap();
+    assert_eq!(page.matches("<script").count(), 1, "{page}");
+    assert_eq!(page.matches("</script").count(), 1);
+    assert!(!page.contains("<!--"));
+    let Saved::Run(read) = parse(&page).unwrap() else { panic!("another document") };
+    assert_eq!(read.host.cpu_model.as_deref(), Some(hostile));
+}
+
+#[test]
+fn a_page_loads_nothing() {
+    let page = draw(&run(), false).unwrap();
+    let (markup, _) = page.split_once("<script").unwrap();
+    for word in ["src=", "url(", "@import", "http-equiv=\"refresh"] {
+        assert!(!markup.contains(word), "{word}");
+    }
+    let addresses: Vec<&str> = markup.split('"').filter(|part| part.contains("://")).collect();
+    assert!(addresses.iter().all(|&address| address == "http://www.w3.org/2000/svg"), "{addresses:?}");
+}
+
+#[test]
+fn in_the_dark_every_colour_of_text_and_lines_is_another() {
+    for color in theme() {
+        assert!(STYLE.contains(&format!("=\"{color}\"]")), "{color} is not in the style");
+    }
+}

@@ -1,0 +1,120 @@
+//! The registry of output formats, which know no subject. Tables, CSV, Markdown and pages are drawn from one view, OpenMetrics from figures that keep their
+//! names from one version to the next; JSON is the document itself.
+
+mod csv;
+pub(crate) mod html;
+mod lanes;
+mod markdown;
+pub mod metrics;
+mod openmetrics;
+mod picture;
+pub mod safe;
+mod svg;
+pub(crate) mod table;
+pub mod view;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::output::metrics::Metrics;
+use crate::output::view::View;
+
+/// Something that can be shown in every format.
+pub trait Report: std::fmt::Debug {
+    /// The document, as it is saved.
+    ///
+    /// # Errors
+    /// It cannot be serialized.
+    fn json(&self) -> Result<String>;
+
+    /// What people see of it; `wide` asks for more columns.
+    fn view(&self, wide: bool) -> View;
+
+    /// What machines collect of it, drawn from the document and not from the view: names and units are a promise.
+    fn metrics(&self) -> Metrics;
+}
+
+/// How output is to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Columns of the terminal or page.
+    pub width: usize,
+    pub wide: bool,
+    /// No characters beyond ASCII.
+    pub ascii: bool,
+    pub color: bool,
+}
+
+/// One way of writing a report.
+#[derive(Debug)]
+pub struct Format {
+    pub name: &'static str,
+    /// What file names of this format end in.
+    pub suffixes: &'static [&'static str],
+    pub draw: fn(&dyn Report, &Look) -> Result<String>,
+}
+
+/// Every format; the first is the default.
+pub static FORMATS: &[Format] = &[
+    Format {
+        name: "table",
+        suffixes: &["txt"],
+        draw: |report, look| Ok(table::draw(&safe::view(report.view(look.wide)), look)),
+    },
+    Format { name: "json", suffixes: &["json"], draw: |report, _| report.json() },
+    Format { name: "csv", suffixes: &["csv"], draw: |report, look| csv::draw(&safe::view(report.view(look.wide))) },
+    Format {
+        name: "markdown",
+        suffixes: &["md", "markdown"],
+        draw: |report, look| Ok(markdown::draw(&safe::view(report.view(look.wide)))),
+    },
+    Format { name: "html", suffixes: &["html", "htm"], draw: |report, look| html::draw(report, look.wide) },
+    Format { name: "openmetrics", suffixes: &["prom"], draw: |report, _| openmetrics::draw(report.metrics()) },
+];
+
+/// The format of this name.
+pub fn format(name: &str) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| format.name == name)
+}
+
+/// The format that a file name asks for by its suffix.
+///
+/// # Errors
+/// It has none, or one that no format has.
+pub fn format_of(path: &Path) -> Result<&'static Format> {
+    let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+    if let Some(format) = FORMATS.iter().find(|format| format.suffixes.contains(&suffix)) {
+        return Ok(format);
+    }
+    bail!("cannot tell the format of {} from its suffix; known are {}", path.display(), suffixes())
+}
+
+/// What file names may end in, as people read it: `.txt, .json, …`.
+pub fn suffixes() -> String {
+    let all: Vec<String> =
+        FORMATS.iter().flat_map(|format| format.suffixes).map(|suffix| format!(".{suffix}")).collect();
+    all.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suffix_tells_the_format() {
+        for (path, name) in [
+            ("a.json", "json"),
+            ("b/a.x.csv", "csv"),
+            ("a.md", "markdown"),
+            ("a.txt", "table"),
+            ("a.prom", "openmetrics"),
+            ("a.html", "html"),
+        ] {
+            assert_eq!(format_of(Path::new(path)).unwrap().name, name);
+        }
+        for path in ["a", "a.xml", "json", "/dev/null"] {
+            assert!(format_of(Path::new(path)).unwrap_err().to_string().contains(".json"), "{path}");
+        }
+    }
+}

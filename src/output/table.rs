@@ -1,0 +1,232 @@
+//! A view as text for a terminal.
+
+use console::{Style, measure_text_width};
+use prettytable::format::{Alignment, FormatBuilder, TableFormat};
+use prettytable::{Cell as PrettyCell, Row as PrettyRow, Table as PrettyTable};
+
+use crate::output::view::{Align, Column, Table, View};
+use crate::output::{Look, picture};
+
+/// Draws heading, tables, pictures, notes and warnings, tables and pictures narrowed to the look's width.
+pub(crate) fn draw(view: &View, look: &Look) -> String {
+    let mut parts = Vec::new();
+    let wrapped = |text: &str| {
+        textwrap::fill(text, textwrap::Options::new(look.width).subsequent_indent("  ").break_words(false))
+    };
+    let paragraph = |lines: &[String]| lines.iter().map(|line| wrapped(line)).collect::<Vec<_>>().join("\n");
+    if !view.heading.is_empty() {
+        parts.push(paragraph(&view.heading));
+    }
+    let bold = Style::new().bold().force_styling(look.color);
+    for table in view.tables.iter().filter(|table| !table.rows.is_empty()) {
+        parts.push(draw_table(table, look, &bold));
+    }
+    parts.extend(view.pictures.iter().filter_map(|picture| picture::draw(picture, look.width, look.ascii)));
+    if !view.notes.is_empty() {
+        parts.push(paragraph(&view.notes));
+    }
+    if !view.warnings.is_empty() {
+        let label = Style::new().yellow().bold().force_styling(look.color).apply_to("warning:").to_string();
+        let lines: Vec<String> = view
+            .warnings
+            .iter()
+            .map(|warning| wrapped(&format!("warning: {warning}")).replacen("warning:", &label, 1))
+            .collect();
+        parts.push(lines.join("\n"));
+    }
+    let text = parts.join("\n\n") + "\n";
+    if look.ascii { to_ascii(&text) } else { text }
+}
+
+/// Draws a table, leaving out the most expendable columns until it fits, and at last breaking texts into very short lines.
+fn draw_table(table: &Table, look: &Look, bold: &Style) -> String {
+    let mut kept: Vec<usize> = (0..table.columns.len()).collect();
+    let mut least_room = READABLE;
+    loop {
+        let text = columns_drawn(table, &kept, look, least_room);
+        let fits = text.lines().all(|line| measure_text_width(line) <= look.width);
+        let most_expendable = kept
+            .iter()
+            .copied()
+            .filter(|&at| table.columns[at].expendable > 0)
+            .max_by_key(|&at| table.columns[at].expendable);
+        match most_expendable {
+            Some(at) if !fits => kept.retain(|&other| other != at),
+            None if !fits && least_room == READABLE => least_room = LEGIBLE,
+            _ => {
+                let headings = heading_height(table, &kept);
+                let styled = text
+                    .lines()
+                    .enumerate()
+                    .map(|(at, line)| if at < headings { bold.apply_to(line).to_string() } else { line.to_string() });
+                return styled.collect::<Vec<_>>().join("\n");
+            }
+        }
+    }
+}
+
+fn heading_height(table: &Table, kept: &[usize]) -> usize {
+    kept.iter().map(|&at| table.columns[at].heading.len()).max().unwrap_or_default()
+}
+
+fn columns_drawn(table: &Table, kept: &[usize], look: &Look, least_room: usize) -> String {
+    // Before it is measured: `+-` is wider than ±.
+    let written = |text: &str| if look.ascii { to_ascii(text) } else { text.to_string() };
+    let mut drawn = PrettyTable::new();
+    drawn.set_format(plain());
+    for line in 0..heading_height(table, kept) {
+        let cell = |&at: &usize| {
+            aligned(&written(heading_line(&table.columns[at], line, heading_height(table, kept))), &table.columns[at])
+        };
+        drawn.add_row(PrettyRow::new(kept.iter().map(cell).collect()));
+    }
+    let room = room_for_wrapping(table, kept, look.width).filter(|&room| room >= least_room);
+    for row in &table.rows {
+        let cell = |&at: &usize| match room.filter(|_| table.columns[at].wraps) {
+            Some(room) => aligned(&textwrap::fill(&written(row[at].shown()), room), &table.columns[at]),
+            None => aligned(&written(row[at].shown()), &table.columns[at]),
+        };
+        drawn.add_row(PrettyRow::new(kept.iter().map(cell).collect()));
+    }
+    // Not printstd: it writes escape codes to what it takes for a terminal.
+    drawn.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// Lines of text as long as this are easily read: it is broken into them before a column goes.
+const READABLE: usize = 24;
+
+/// Lines of text as long as this can be read where there is no room for more.
+const LEGIBLE: usize = 8;
+
+/// What the columns that cannot be broken leave of the width.
+fn room_for_wrapping(table: &Table, kept: &[usize], width: usize) -> Option<usize> {
+    let column_width = |at: usize| {
+        let cells = table.rows.iter().map(|row| measure_text_width(row[at].shown()));
+        cells.chain(table.columns[at].heading.iter().map(|line| measure_text_width(line))).max().unwrap_or_default()
+    };
+    let fixed: usize =
+        kept.iter().filter(|&&at| !table.columns[at].wraps).map(|&at| column_width(at) + SEPARATOR).sum();
+    width.checked_sub(fixed)
+}
+
+/// Headings stand on the lowest lines of their block.
+fn heading_line(column: &Column, line: usize, height: usize) -> &str {
+    let above = height - column.heading.len();
+    line.checked_sub(above).map_or("", |line| &column.heading[line])
+}
+
+fn aligned(text: &str, column: &Column) -> PrettyCell {
+    let alignment = match column.align {
+        Align::Left => Alignment::LEFT,
+        Align::Right => Alignment::RIGHT,
+    };
+    PrettyCell::new_align(text, alignment)
+}
+
+/// Spaces between columns: one of padding, one of separator.
+const SEPARATOR: usize = 2;
+
+/// No borders.
+fn plain() -> TableFormat {
+    FormatBuilder::new().column_separator(' ').padding(0, 1).build()
+}
+
+fn to_ascii(text: &str) -> String {
+    let replaced = [
+        ("±", "+-"),
+        ("–", "-"),
+        ("—", "-"),
+        ("→", "->"),
+        ("÷", "/"),
+        ("×", "x"),
+        ("µ", "u"),
+        ("≠", "!="),
+        ("…", "..."),
+    ];
+    let text = replaced.iter().fold(text.to_string(), |text, (from, to)| text.replace(from, to));
+    text.chars().map(|character| if character.is_ascii() { character } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::view::Cell;
+
+    fn view() -> View {
+        let column = |key, heading: &[&str], expendable| Column {
+            key,
+            heading: heading.iter().map(|line| line.to_string()).collect(),
+            align: if expendable == 0 { Align::Left } else { Align::Right },
+            expendable,
+            wraps: false,
+        };
+        View {
+            heading: vec!["a machine".to_string()],
+            tables: vec![Table {
+                title: "t",
+                columns: vec![
+                    column("name", &["name"], 0),
+                    column("ns", &["ns", "per op"], 1),
+                    column("clean", &["clean"], 2),
+                ],
+                rows: vec![vec![Cell::text("one"), Cell::number(Some(4553.0), |ns| format!("{ns} ±1%")), Cell::Absent]],
+            }],
+            notes: vec!["what it means".to_string()],
+            warnings: vec!["believe nothing".to_string()],
+            ..View::default()
+        }
+    }
+
+    fn look(width: usize) -> Look {
+        Look { width, wide: false, ascii: false, color: false }
+    }
+
+    #[test]
+    fn headings_stand_above_their_columns() {
+        let expected = "a machine\n\n            ns\nname    per op  clean\none   4553 ±1%      –\n\nwhat it means\n\nwarning: believe nothing\n";
+        assert_eq!(draw(&view(), &look(100)), expected);
+    }
+
+    #[test]
+    fn a_narrow_terminal_loses_the_most_expendable_columns_first() {
+        assert!(!draw(&view(), &look(18)).contains("clean"));
+        assert!(draw(&view(), &look(18)).contains("4553"));
+        assert!(!draw(&view(), &look(8)).contains("4553"));
+        assert!(draw(&view(), &look(1)).contains("one"));
+    }
+
+    #[test]
+    fn long_text_is_broken_into_lines_before_a_column_goes() {
+        let mut view = view();
+        view.tables[0].columns[0].wraps = true;
+        view.tables[0].rows[0][0] = Cell::text("a text that is a good deal longer than the terminal is wide");
+        let text = draw(&view, &look(50));
+        assert!(
+            text.contains("clean")
+                && text.contains("a good deal")
+                && text.lines().all(|line| line.chars().count() <= 50),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn ascii_has_nothing_else() {
+        let text = draw(&view(), &Look { ascii: true, ..look(100) });
+        assert!(text.is_ascii() && text.contains("4553 +-1%"), "{text}");
+    }
+
+    #[test]
+    fn ascii_is_wider_and_has_its_columns_above_each_other_all_the_same() {
+        assert!(draw(&view(), &look(21)).contains("clean"));
+        let text = draw(&view(), &Look { ascii: true, ..look(21) });
+        assert!(text.contains("4553 +-1%") && !text.contains("clean"), "{text}");
+        let text = draw(&view(), &Look { ascii: true, ..look(22) });
+        assert!(text.contains("name     per op  clean\none   4553 +-1%      -\n"), "{text}");
+    }
+
+    #[test]
+    fn there_are_no_escape_codes_unless_color_is_wanted() {
+        assert!(!draw(&view(), &look(100)).contains('\x1b'));
+        assert!(draw(&view(), &Look { color: true, ..look(100) }).contains("\x1b["));
+    }
+}

@@ -1,0 +1,283 @@
+//! What people see of a report, as plain data: headings, tables, notes.
+
+use crate::estimate::Estimate;
+use crate::output::metrics::Quantity;
+use crate::sched::timeline::Timeline;
+
+/// One report.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct View {
+    /// Above everything: where and how.
+    pub heading: Vec<String>,
+    /// What else is known of the host and the moment; for pages, which are read elsewhere and later.
+    pub conditions: Vec<Condition>,
+    pub tables: Vec<Table>,
+    /// Below the tables, drawn for people only.
+    pub pictures: Vec<Picture>,
+    /// Below: what it means, what to do next.
+    pub notes: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+/// One fact that moves the numbers, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    pub name: &'static str,
+    pub value: String,
+}
+
+/// Figures that have a shape.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Picture {
+    /// Figures side by side with their intervals. In characters a table says as much.
+    Levels(Levels),
+    /// What wholes are made of; likewise.
+    Stacks(Stacks),
+    /// Changes with their intervals, to both sides of none; likewise.
+    Changes(Changes),
+    /// How many of something there are of each size, on a logarithmic scale.
+    Histogram { title: String, bars: Vec<Bar> },
+    /// Who ran when, of an op.
+    Timeline { title: String, op: Timeline },
+    /// Curves over steps that stand at equal distances.
+    Plot(Plot),
+}
+
+/// One size, or range of sizes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar {
+    pub label: String,
+    /// How many: its length goes by the logarithm of it.
+    pub value: f64,
+    /// How people read the value.
+    pub text: String,
+}
+
+/// Figures of one quantity, on a logarithmic scale.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Levels {
+    pub title: String,
+    pub quantity: Quantity,
+    pub levels: Vec<Level>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Level {
+    pub label: String,
+    /// What has a colour in common.
+    pub series: String,
+    pub value: Estimate,
+    /// How people read it: as in the table.
+    pub text: String,
+}
+
+/// Wholes of one quantity, side by side in their parts, from 0.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stacks {
+    pub title: String,
+    pub quantity: Quantity,
+    pub parts: Vec<String>,
+    pub stacks: Vec<Stack>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stack {
+    pub label: String,
+    /// One for each of the parts.
+    pub values: Vec<f64>,
+    /// How people read the whole.
+    pub text: String,
+}
+
+/// Relative changes: 0.1 is a tenth more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changes {
+    pub title: String,
+    pub changes: Vec<ChangeBar>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangeBar {
+    pub label: String,
+    /// What has a colour in common: the verdict.
+    pub series: String,
+    pub value: Estimate,
+    /// What it must exceed to be one.
+    pub threshold: f64,
+    pub text: String,
+}
+
+/// Curves over the same steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plot {
+    pub title: String,
+    /// What each step is called, short.
+    pub steps: Vec<String>,
+    pub curves: Vec<Curve>,
+    /// What stands at a place between or at steps.
+    pub places: Vec<Mark>,
+    /// What those places are.
+    pub places_are: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    pub name: String,
+    /// One per step, in ns; `None` where nothing was measured.
+    pub values: Vec<Option<Estimate>>,
+}
+
+impl Plot {
+    /// Values that differ by more than this factor are shown by their logarithms.
+    const LINEAR: f64 = 8.0;
+
+    /// Every median that is a number.
+    pub fn medians(&self) -> impl Iterator<Item = f64> {
+        let values = self.curves.iter().flat_map(|curve| &curve.values).flatten();
+        values.map(|value| value.median).filter(|median| median.is_finite())
+    }
+
+    /// The least value above 0, if the values are to be shown by their logarithms.
+    pub fn logarithmic_from(&self) -> Option<f64> {
+        let least = self.medians().filter(|&median| median > 0.0).reduce(f64::min)?;
+        (self.medians().reduce(f64::max)? > Self::LINEAR * least).then_some(least)
+    }
+}
+
+/// A place along the steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// In steps from the first: 1.5 is in the middle between the second and the third.
+    pub at: f64,
+    pub label: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// What it holds, for pages and for those who hear it read.
+    pub title: &'static str,
+    pub columns: Vec<Column>,
+    /// One cell per column.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// The same table without the column of this key.
+    pub fn without(mut self, key: &str) -> Table {
+        if let Some(at) = self.columns.iter().position(|column| column.key == key) {
+            self.columns.remove(at);
+            self.rows.iter_mut().for_each(|row| drop(row.remove(at)));
+        }
+        self
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// Its name in CSV, with the unit.
+    pub key: &'static str,
+    /// Its heading for people, in lines.
+    pub heading: Vec<String>,
+    pub align: Align,
+    /// When a terminal is narrow, the column with the highest number goes first; 0 stays.
+    pub expendable: u8,
+    /// Whether its text may be broken into lines to fit.
+    pub wraps: bool,
+}
+
+impl Column {
+    /// Its heading on one line: a word that was parted is whole again.
+    pub fn name(&self) -> String {
+        let mut name = String::new();
+        for line in self.heading.iter().filter(|line| !line.is_empty()) {
+            match name.strip_suffix('-').map(str::len) {
+                Some(parted) => name.truncate(parted),
+                None if !name.is_empty() => name.push(' '),
+                None => {}
+            }
+            name += line;
+        }
+        name
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    Left,
+    Right,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    Text(String),
+    /// Text from elsewhere, of which nothing is meant as markup.
+    Name(String),
+    /// A value, and how people read it.
+    Number {
+        value: f64,
+        text: String,
+    },
+    /// A median with its interval, and how people read it.
+    Estimate {
+        value: Estimate,
+        text: String,
+    },
+    /// Not measured.
+    Absent,
+}
+
+impl Cell {
+    pub fn text(text: impl Into<String>) -> Cell {
+        Cell::Text(text.into())
+    }
+
+    pub fn name(name: impl Into<String>) -> Cell {
+        Cell::Name(name.into())
+    }
+
+    /// A number shown by `show`, or nothing.
+    pub fn number(value: Option<f64>, show: impl FnOnce(f64) -> String) -> Cell {
+        value.map_or(Cell::Absent, |value| Cell::Number { value, text: show(value) })
+    }
+
+    /// An estimate whose median is shown by `show`, followed by its interval as ± per cent if wished; or nothing.
+    pub fn estimate(value: Option<Estimate>, interval: bool, show: impl FnOnce(f64) -> String) -> Cell {
+        let Some(value) = value else { return Cell::Absent };
+        let median = show(value.median);
+        let text = match value.relative_half_width() {
+            _ if value.is_at_most() => format!("≤ {median}"),
+            // From 100 % on, a decimal says nothing and takes the width of a narrow terminal; from ten times on, digits do.
+            Some(share) if interval && share >= 9.995 => format!("{median} ±>999%"),
+            Some(share) if interval => format!("{median} ±{:.*}%", usize::from(share < 0.9995), share * 100.0),
+            _ => median,
+        };
+        Cell::Estimate { value, text }
+    }
+
+    /// The same estimate with a mark behind it that a note explains.
+    pub fn marked(self, mark: &str) -> Cell {
+        match self {
+            Cell::Estimate { value, text } => Cell::Estimate { value, text: text + mark },
+            other => other,
+        }
+    }
+
+    /// An estimate and the ends of its interval, each shown by `show`; or nothing.
+    pub fn interval(value: Option<Estimate>, show: impl Fn(f64) -> String) -> Cell {
+        let Some(value) = value else { return Cell::Absent };
+        let text = match (value.low, value.high) {
+            (Some(low), Some(high)) => format!("{} [{}, {}]", show(value.median), show(low), show(high)),
+            (None, Some(_)) => format!("≤ {}", show(value.median)),
+            _ => show(value.median),
+        };
+        Cell::Estimate { value, text }
+    }
+
+    /// As people read it.
+    pub fn shown(&self) -> &str {
+        match self {
+            Cell::Text(text) | Cell::Name(text) | Cell::Number { text, .. } | Cell::Estimate { text, .. } => text,
+            Cell::Absent => "–",
+        }
+    }
+}

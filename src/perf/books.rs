@@ -1,0 +1,253 @@
+//! The parties' own books: what the kernel keeps for every thread at no cost to it.
+
+use anyhow::Result;
+use nix::unistd::{Pid, getpid, gettid};
+use serde::{Deserialize, Serialize};
+
+use crate::sys::clock::{monotonic_ns, process_cpu_ns, thread_cpu_ns};
+use crate::sys::usage::{self, SwitchCount, ThreadStatus};
+
+/// What the kernel booked on all parties together; `None` where its books cannot be read or were not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartyUsage {
+    /// Between the two readings of the books: what `cpu_ns` is out of.
+    pub wall_ns: u64,
+    pub voluntary: Option<u64>,
+    pub involuntary: Option<u64>,
+    pub cpu_ns: Option<u64>,
+}
+
+impl PartyUsage {
+    /// Kernel switches of either sort.
+    pub fn switches(&self) -> Option<u64> {
+        Some(self.voluntary? + self.involuntary?)
+    }
+}
+
+/// A set of threads whose switches and CPU time are read together.
+///
+/// Never the whole process's (`RUSAGE_SELF`): a helper thread's switches are not the parties'.
+#[derive(Debug)]
+pub struct Books {
+    threads: Vec<Thread>,
+    /// Whether switches are read at all, or CPU time only.
+    switches: bool,
+}
+
+/// Of more threads than these only the CPU time is read, and only of those that took part: reading all would take longer than
+/// a sample, need a file of each, and bring the state of parties into the caches whose turn is to find it elsewhere.
+const CROWD: usize = 16;
+
+#[derive(Debug)]
+struct Thread {
+    process: Pid,
+    id: Pid,
+    is_calling: bool,
+    switches: SwitchBook,
+    /// As read last; `None` if it cannot be.
+    cpu_ns: Option<u64>,
+}
+
+#[derive(Debug)]
+enum SwitchBook {
+    CallingThread,
+    Other(ThreadStatus),
+    /// /proc is absent or hides it.
+    Closed,
+}
+
+impl Books {
+    /// Opens the books of these threads, given as (process, thread).
+    pub fn open(threads: impl IntoIterator<Item = (Pid, Pid)>, switches: bool) -> Books {
+        let threads: Vec<(Pid, Pid)> = threads.into_iter().collect();
+        let switches = switches && threads.len() <= CROWD;
+        let open = |(process, id)| {
+            let is_calling = id == gettid();
+            let book = match switches.then(|| ThreadStatus::open(process, id)) {
+                _ if is_calling => SwitchBook::CallingThread,
+                Some(Ok(status)) => SwitchBook::Other(status),
+                Some(Err(_)) | None => SwitchBook::Closed,
+            };
+            let mut thread = Thread { process, id, is_calling, switches: book, cpu_ns: None };
+            thread.read_cpu_ns();
+            thread
+        };
+        Books { threads: threads.into_iter().map(open).collect(), switches }
+    }
+
+    /// Has the scheduler take the CPU away now from the calling thread if its turn is over. It looks whenever it is asked for a
+    /// thread's CPU time: without this, beside busy threads, one sample of each turn would be interrupted by its own first reading.
+    pub fn settle(&mut self) {
+        self.own();
+    }
+
+    /// The calling thread's CPU time, next to the clock: to be read last before a play and first after it, so that nothing
+    /// else that is read is in the play's. The order is the same at both ends: each of the two differences has one reading of
+    /// the other clock in it, so that they are the same where nothing else ran. The clock goes first, since it is after the
+    /// reading of CPU time that this thread may be interrupted.
+    pub fn own(&mut self) -> Own {
+        let at_ns = monotonic_ns();
+        let own = self.threads.iter_mut().find(|thread| thread.is_calling);
+        let cpu_ns = own.map_or(Some(0), |thread| {
+            thread.read_cpu_ns();
+            thread.cpu_ns
+        });
+        Own { cpu_ns, at_ns }
+    }
+
+    /// The others' CPU time, which stands still while they wait, and everybody's switches, 10 µs of reading in /proc: to be read
+    /// first before a play and last after it. A part is `None` as soon as one thread's cannot be read. Of a crowd, only those at
+    /// the places in `active` have run since the last reading.
+    pub fn others(&mut self, active: Option<&[usize]>) -> Others {
+        match active.filter(|_| self.threads.len() > CROWD) {
+            Some(places) => places.iter().for_each(|&place| self.threads[place].read_cpu_ns_of_other()),
+            None => self.threads.iter_mut().for_each(Thread::read_cpu_ns_of_other),
+        }
+        let switches: Option<Vec<SwitchCount>> =
+            if self.switches { self.threads.iter().map(|thread| thread.switches.read().ok()).collect() } else { None };
+        Others {
+            cpu_ns: self.threads.iter().filter(|thread| !thread.is_calling).map(|thread| thread.cpu_ns).sum(),
+            switches: switches.map(|each| SwitchCount {
+                voluntary: each.iter().map(|count| count.voluntary).sum(),
+                involuntary: each.iter().map(|count| count.involuntary).sum(),
+            }),
+        }
+    }
+}
+
+/// The calling thread's part of a reading; no CPU time where it is not among the threads.
+#[derive(Debug, Clone, Copy)]
+pub struct Own {
+    cpu_ns: Option<u64>,
+    at_ns: u64,
+}
+
+/// The others' part of a reading, with the switches of all.
+#[derive(Debug, Clone, Copy)]
+pub struct Others {
+    cpu_ns: Option<u64>,
+    switches: Option<SwitchCount>,
+}
+
+impl Own {
+    /// The whole reading.
+    pub fn with(self, others: Others) -> Booked {
+        let cpu_ns = self.cpu_ns.zip(others.cpu_ns).map(|(own, others)| own + others);
+        Booked { at_ns: self.at_ns, switches: others.switches, cpu_ns }
+    }
+}
+
+impl Thread {
+    fn read_cpu_ns_of_other(&mut self) {
+        if !self.is_calling {
+            self.read_cpu_ns();
+        }
+    }
+
+    /// Another process's is read as a whole: the kernel does not tell its threads' apart.
+    fn read_cpu_ns(&mut self) {
+        self.cpu_ns = if self.process == getpid() { thread_cpu_ns(self.id) } else { process_cpu_ns(self.process) };
+    }
+}
+
+impl SwitchBook {
+    fn read(&self) -> Result<SwitchCount> {
+        match self {
+            SwitchBook::CallingThread => usage::of_calling_thread(),
+            SwitchBook::Other(status) => status.read(),
+            SwitchBook::Closed => anyhow::bail!("this thread's /proc status cannot be read"),
+        }
+    }
+}
+
+/// A reading of the books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Booked {
+    at_ns: u64,
+    switches: Option<SwitchCount>,
+    cpu_ns: Option<u64>,
+}
+
+impl Booked {
+    /// When it was read, on the monotonic clock.
+    pub fn at_ns(self) -> u64 {
+        self.at_ns
+    }
+
+    /// What was booked since an earlier reading.
+    pub fn since(self, earlier: Booked) -> PartyUsage {
+        let switches = self.switches.zip(earlier.switches);
+        PartyUsage {
+            wall_ns: self.at_ns - earlier.at_ns,
+            voluntary: switches.map(|(now, then)| now.voluntary - then.voluntary),
+            involuntary: switches.map(|(now, then)| now.involuntary - then.involuntary),
+            cpu_ns: self.cpu_ns.zip(earlier.cpu_ns).map(|(now, then)| now - then),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::thread;
+
+    fn reading(books: &mut Books) -> Booked {
+        let others = books.others(None);
+        books.own().with(others)
+    }
+
+    #[test]
+    fn what_is_read_between_the_two_parts_is_in_neither_end() {
+        let mut books = Books::open([(getpid(), gettid())], true);
+        let others = books.others(None);
+        let begin = books.own().with(others);
+        let own = books.own();
+        let until = monotonic_ns() + 20_000_000;
+        while monotonic_ns() < until {}
+        let spun_after = own.with(books.others(None)).since(begin);
+        // The clock stands in the same reading as the CPU time, and neither has what was done before the others were read.
+        assert!(spun_after.cpu_ns.unwrap() < 10_000_000, "{spun_after:?}");
+        assert_eq!(spun_after.wall_ns, own.at_ns - begin.at_ns);
+    }
+
+    #[test]
+    fn a_partners_waits_are_booked_and_a_helpers_are_not() {
+        let (go, wait) = mpsc::channel::<()>();
+        let (introduce, introduced) = mpsc::channel();
+        let partner = thread::spawn(move || {
+            introduce.send(gettid()).unwrap();
+            while wait.recv().is_ok() {}
+        });
+        let helper = thread::spawn(|| (0..20).for_each(|_| thread::sleep(std::time::Duration::from_micros(100))));
+        let mut books = Books::open([(getpid(), introduced.recv().unwrap())], true);
+        let before = reading(&mut books);
+        for _ in 0..5 {
+            thread::sleep(std::time::Duration::from_millis(1));
+            go.send(()).unwrap();
+        }
+        helper.join().unwrap();
+        thread::sleep(std::time::Duration::from_millis(5));
+        let usage = reading(&mut books).since(before);
+        // However often somebody else's thread preempts it.
+        assert!((1..20).contains(&usage.voluntary.unwrap()), "{usage:?}");
+        drop(go);
+        partner.join().unwrap();
+    }
+
+    #[test]
+    fn a_thread_that_is_not_there_has_no_numbers_instead_of_zeros() {
+        // One above the largest id that a kernel can be set to give.
+        let nobody = Pid::from_raw((1 << 22) + 1);
+        let mut books = Books::open([(nobody, nobody)], true);
+        let booked = reading(&mut books);
+        assert_eq!((booked.switches, booked.cpu_ns), (None, None));
+    }
+
+    #[test]
+    fn switches_left_out_are_absent() {
+        let mut books = Books::open([(getpid(), gettid())], false);
+        let booked = reading(&mut books);
+        assert!(booked.switches.is_none() && booked.cpu_ns.is_some());
+    }
+}

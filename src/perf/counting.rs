@@ -1,0 +1,79 @@
+//! How counters are attached, and which of them are not available.
+
+use serde::{Deserialize, Serialize};
+
+/// How the kernel's counters were attached, and what could not be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Counting {
+    pub mode: CountingMode,
+    /// What each sample's `counts` are, in their order.
+    pub counters: Vec<CounterInfo>,
+    /// Counters that this system does not offer, with what it answered.
+    pub absent: Vec<AbsentCounter>,
+    /// Better modes that were tried before this one, with what the system answered.
+    pub refused: Vec<String>,
+    /// What a reader of the numbers must know about these counters.
+    pub remarks: Vec<String>,
+}
+
+impl Counting {
+    /// No counters, and nothing said about them.
+    pub fn without_counters(mode: CountingMode) -> Counting {
+        Counting { mode, counters: Vec::new(), absent: Vec::new(), refused: Vec::new(), remarks: Vec::new() }
+    }
+}
+
+/// Where the kernel switches of a run were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CountingMode {
+    /// Perf events on the pinned CPU, whoever runs there.
+    Cpu,
+    /// Perf events on the parties' threads, which slows every switch.
+    Thread,
+    /// What the kernel keeps for every thread (getrusage, /proc), without perf.
+    Rusage,
+    /// Nowhere.
+    None,
+}
+
+impl CountingMode {
+    /// The name on the command line and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            CountingMode::Cpu => "cpu",
+            CountingMode::Thread => "thread",
+            CountingMode::Rusage => "rusage",
+            CountingMode::None => "none",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterInfo {
+    /// As perf prints it: `context-switches`, `cycles:u`, `msr/tsc/`.
+    pub name: String,
+    pub scope: CountingMode,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbsentCounter {
+    pub name: String,
+    pub reason: String,
+}
+
+/// Threads woken, counted in a pass of its own.
+pub const WAKE_UPS: &str = "sched:sched_waking";
+
+/// Switches to the idle thread, counted in a pass of its own where the parties run on two CPUs.
+pub const TO_IDLE: &str = "sched:sched_switch/next_pid==0/";
+
+/// Calls of the function by which a program's runtime switches, counted in a pass of its own.
+pub const PROBE: &str = "uprobe";
+
+/// perf's `time_enabled` and `time_running`: equal unless the event had to share its hardware with others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterTimes {
+    pub enabled_ns: u64,
+    pub running_ns: u64,
+}

@@ -1,0 +1,205 @@
+//! What counts while a sample is played. A meter never knows which workload it watches.
+
+use std::path::Path;
+
+use anyhow::Result;
+use nix::unistd::Pid;
+
+use crate::perf::counting::{AbsentCounter, CounterInfo, Counting, CountingMode};
+use crate::perf::records::Recorder;
+
+/// Reads a fixed set of counters around each sample.
+///
+/// ```text
+/// Outer begin ── others' books ── Inner begin ── clock, own CPU time ── ops ── clock, own CPU time ── Inner end ── others' books ── Outer end
+/// ```
+///
+/// What counts switches brackets the parties' own books, so that their switches are always among those counted. What
+/// counts work (cycles) lies within them, so that reading the books is not counted as work; innermost are the calling thread's
+/// CPU time and a clock, since whatever is read within them by this thread would be CPU time of the parties. Within a ring the
+/// counters are read in opposite orders at the two ends, so that the first of a ring is read farthest out.
+pub trait Meter {
+    /// What is counted; one place in `readings` each, in this order.
+    fn counters(&self) -> &[CounterInfo];
+
+    /// Whether counting switches is paid for by every switch counted, so that it is left off while time is measured.
+    fn switches_on_demand(&self) -> bool;
+
+    /// Counts switches from now on, or no longer, where that is done on demand; else does nothing.
+    ///
+    /// # Errors
+    /// The kernel refuses the event that it allowed before.
+    fn count_switches(&mut self, on: bool) -> Result<()>;
+
+    /// Reads the counters of a ring into their places of `readings`; `None` for one that does not count now.
+    ///
+    /// # Errors
+    /// The kernel refuses to read, for example because the CPU went offline.
+    fn read(&mut self, ring: Ring, edge: Edge, readings: &mut [Option<Reading>]) -> Result<()>;
+}
+
+/// How close to the clock a counter is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ring {
+    Outer,
+    Inner,
+}
+
+/// Which end of a sample is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    Begin,
+    End,
+}
+
+/// A counter's value and times since it was opened. `RESET` does not clear the times: differences mean something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reading {
+    pub count: u64,
+    pub enabled_ns: u64,
+    pub running_ns: u64,
+}
+
+/// A meter and how it came to be attached.
+pub struct Attached {
+    pub meter: Box<dyn Meter>,
+    pub counting: Counting,
+}
+
+impl Attached {
+    /// No perf events at all; `refused` says what was tried before.
+    pub fn without_events(mode: CountingMode, refused: Vec<String>) -> Attached {
+        let counting = Counting { refused, ..Counting::without_counters(mode) };
+        Attached { meter: Box::new(NoMeter), counting }
+    }
+}
+
+struct NoMeter;
+
+impl Meter for NoMeter {
+    fn counters(&self) -> &[CounterInfo] {
+        &[]
+    }
+
+    fn switches_on_demand(&self) -> bool {
+        false
+    }
+
+    fn count_switches(&mut self, _: bool) -> Result<()> {
+        Ok(())
+    }
+
+    fn read(&mut self, _: Ring, _: Edge, _: &mut [Option<Reading>]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Attaches meters; the engine does so once, and again when it must first run without or goes to other CPUs.
+pub trait Attach {
+    /// Attaches one to parties that run on these CPUs, the calling thread's first; called again, in the same mode.
+    ///
+    /// # Errors
+    /// The mode that was asked for by name is refused.
+    fn attach(&mut self, cpus: &[usize]) -> Result<Attached>;
+
+    /// Attaches what is counted in a pass of its own, since it slows the parties.
+    ///
+    /// # Errors
+    /// It is not needed, or not to be had.
+    fn attach_extra(&mut self, extra: &Extra<'_>, cpus: &[usize]) -> Result<Attached, Refused>;
+
+    /// Opens what records every switch of these threads on these CPUs, in a pass of its own as well.
+    ///
+    /// # Errors
+    /// It is not to be had.
+    fn recorder(&mut self, cpus: &[usize], parties: &[Pid]) -> Result<Recorder, Refused>;
+}
+
+/// What is counted in a pass of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extra<'a> {
+    /// What may be counted of user mode where the kernel may not be observed. To be the last pass: it slows, for a second,
+    /// what follows.
+    UserMode,
+    /// Threads woken from these CPUs.
+    WakeUps,
+    /// Switches to the idle thread on these CPUs.
+    ToIdle,
+    /// Calls of a function of a program, on these CPUs.
+    Probe { program: &'a Path, function: &'a str },
+}
+
+/// Why something is not counted in a pass of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The way of counting that was chosen has no use for it.
+    NotNeeded,
+    /// This system does not offer it.
+    Absent(AbsentCounter),
+}
+
+impl Refused {
+    pub fn absent(name: &str, reason: impl Into<String>) -> Refused {
+        Refused::Absent(AbsentCounter { name: name.to_string(), reason: reason.into() })
+    }
+}
+
+/// A meter that answers from a script: for tests of everything above the kernel.
+#[cfg(test)]
+pub mod scripted {
+    use super::*;
+
+    /// Counters that grow by fixed steps from one read to the next; the first counts switches, on demand.
+    pub struct Scripted {
+        counters: Vec<CounterInfo>,
+        script: Vec<(Ring, u64)>,
+        now: Vec<Reading>,
+        counts_switches: bool,
+        on_demand: bool,
+    }
+
+    impl Scripted {
+        pub fn new(counters: &[(&str, Ring, u64)]) -> Scripted {
+            let info = |name: &str| CounterInfo { name: name.to_string(), scope: CountingMode::Cpu };
+            Scripted {
+                counters: counters.iter().map(|(name, ..)| info(name)).collect(),
+                script: counters.iter().map(|&(_, ring, step)| (ring, step)).collect(),
+                now: vec![Reading::default(); counters.len()],
+                counts_switches: false,
+                on_demand: true,
+            }
+        }
+
+        /// The same script with nothing on demand.
+        pub fn always_on(self) -> Scripted {
+            Scripted { counts_switches: true, on_demand: false, ..self }
+        }
+    }
+
+    impl Meter for Scripted {
+        fn counters(&self) -> &[CounterInfo] {
+            &self.counters
+        }
+
+        fn switches_on_demand(&self) -> bool {
+            self.on_demand && !self.counters.is_empty()
+        }
+
+        fn count_switches(&mut self, on: bool) -> Result<()> {
+            self.counts_switches = on;
+            Ok(())
+        }
+
+        fn read(&mut self, ring: Ring, edge: Edge, readings: &mut [Option<Reading>]) -> Result<()> {
+            for (at, &(_, step)) in self.script.iter().enumerate().filter(|(_, (of, _))| *of == ring) {
+                if edge == Edge::End {
+                    self.now[at].count += step;
+                    self.now[at].enabled_ns += 1000;
+                    self.now[at].running_ns += 500;
+                }
+                readings[at] = Some(self.now[at]).filter(|_| at > 0 || self.counts_switches);
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The registry of counters, and the ladder of ways to attach them.
+//!
+//! A counter says whether it fires in kernel mode: opened without it, such an event reads 0 and no error says why.
+
+pub mod answer;
+pub mod books;
+pub mod counting;
+pub(crate) mod extra;
+pub mod ladder;
+pub mod meter;
+mod open;
+mod rate;
+pub mod records;
+mod refusal;
+pub mod threads;
+pub mod trial;
+
+use perf_event::events::{Hardware, Software};
+
+use crate::perf::counting::CountingMode;
+use crate::perf::meter::Ring;
+
+/// One event that ctxprof can count.
+#[derive(Debug)]
+pub struct Counter {
+    /// As perf prints it.
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub event: EventKind,
+    pub side: Side,
+    pub ring: Ring,
+    pub scope: Scope,
+}
+
+/// Where attaching it makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Anywhere,
+    /// On a CPU only.
+    Cpu,
+    /// On threads only.
+    Thread,
+}
+
+impl Scope {
+    pub fn includes(self, mode: CountingMode) -> bool {
+        match self {
+            Scope::Anywhere => matches!(mode, CountingMode::Cpu | CountingMode::Thread),
+            Scope::Cpu => mode == CountingMode::Cpu,
+            Scope::Thread => mode == CountingMode::Thread,
+        }
+    }
+}
+
+/// Which of the kernel's event families counts it.
+#[derive(Debug, Clone, Copy)]
+pub enum EventKind {
+    Software(Software),
+    Hardware(Hardware),
+    /// The `msr` PMU's time-stamp counter: CPU-wide it is wall time by a constant, never cycles.
+    TimeStampCounter,
+}
+
+/// The mode that the CPU is in when the event counts.
+///
+/// What fires in the kernel, as a switch does, needs [`Side::Both`] or [`Side::Kernel`], and a system that lets the kernel
+/// be observed; opened as [`Side::User`] it is no error and reads 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Both,
+    User,
+    Kernel,
+}
+
+/// What kernel switches are counted with.
+pub static CONTEXT_SWITCHES: Counter = Counter {
+    name: "context-switches",
+    summary: "kernel switches",
+    event: EventKind::Software(Software::CONTEXT_SWITCHES),
+    side: Side::Both,
+    ring: Ring::Outer,
+    scope: Scope::Anywhere,
+};
+
+/// What is read beside the switches, each where it exists.
+pub static SOFTWARE: &[Counter] = &[
+    Counter {
+        name: "cpu-migrations",
+        summary: "threads moved to another CPU",
+        event: EventKind::Software(Software::CPU_MIGRATIONS),
+        side: Side::Both,
+        ring: Ring::Outer,
+        scope: Scope::Anywhere,
+    },
+    Counter {
+        name: "page-faults",
+        summary: "pages mapped on first touch",
+        event: EventKind::Software(Software::PAGE_FAULTS),
+        side: Side::Both,
+        ring: Ring::Outer,
+        scope: Scope::Anywhere,
+    },
+    Counter {
+        name: "task-clock",
+        summary: "time that the parties' threads were on a CPU, ns",
+        event: EventKind::Software(Software::TASK_CLOCK),
+        side: Side::Both,
+        ring: Ring::Outer,
+        scope: Scope::Thread,
+    },
+    Counter {
+        name: "cpu-clock",
+        summary: "time that the CPU was watched, ns",
+        event: EventKind::Software(Software::CPU_CLOCK),
+        side: Side::Both,
+        ring: Ring::Outer,
+        scope: Scope::Cpu,
+    },
+];
+
+const USER_CYCLES: Counter = Counter {
+    name: "cycles:u",
+    summary: "CPU cycles in user mode",
+    event: EventKind::Hardware(Hardware::CPU_CYCLES),
+    side: Side::User,
+    ring: Ring::Inner,
+    scope: Scope::Anywhere,
+};
+
+/// Cycles and instructions, from a hardware PMU. Ordered so that the first, which the others explain, is read next to the
+/// clock.
+pub static HARDWARE: &[Counter] = &[
+    Counter {
+        name: "instructions",
+        summary: "instructions retired",
+        event: EventKind::Hardware(Hardware::INSTRUCTIONS),
+        side: Side::Both,
+        ring: Ring::Inner,
+        scope: Scope::Anywhere,
+    },
+    Counter {
+        name: "cycles:k",
+        summary: "CPU cycles in the kernel",
+        event: EventKind::Hardware(Hardware::CPU_CYCLES),
+        side: Side::Kernel,
+        ring: Ring::Inner,
+        scope: Scope::Anywhere,
+    },
+    USER_CYCLES,
+    Counter {
+        name: "cycles",
+        summary: "CPU cycles",
+        event: EventKind::Hardware(Hardware::CPU_CYCLES),
+        side: Side::Both,
+        ring: Ring::Inner,
+        scope: Scope::Anywhere,
+    },
+];
+
+/// What may be counted of threads of one's own where the kernel may not be observed. Ordered as [`HARDWARE`] is.
+pub static USER_MODE: &[Counter] = &[
+    Counter {
+        name: "instructions:u",
+        summary: "instructions retired in user mode",
+        event: EventKind::Hardware(Hardware::INSTRUCTIONS),
+        side: Side::User,
+        ring: Ring::Inner,
+        scope: Scope::Thread,
+    },
+    USER_CYCLES,
+];
+
+/// What stands in for cycles where there is no PMU, under its own name.
+pub static TIME_STAMP_COUNTER: Counter = Counter {
+    name: "msr/tsc/",
+    summary: "time-stamp counter ticks: wall time by a constant, not cycles",
+    event: EventKind::TimeStampCounter,
+    side: Side::Both,
+    ring: Ring::Inner,
+    scope: Scope::Anywhere,
+};
+
+/// Every counter, in the order in which they are listed.
+pub fn all() -> impl Iterator<Item = &'static Counter> {
+    std::iter::once(&CONTEXT_SWITCHES)
+        .chain(SOFTWARE)
+        .chain(HARDWARE.iter().rev())
+        .chain(std::iter::once(&TIME_STAMP_COUNTER))
+}

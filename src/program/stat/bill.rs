@@ -1,0 +1,206 @@
+//! What a program's switches cost it: their number × this machine's price.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::price_list::{PriceList, PricePair, PriceSource, SwitchPrice};
+use crate::estimate::Estimate;
+use crate::program::stat::figures::{SwitchClasses, SwitchSplit};
+
+/// A range with the figure that is likeliest in it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    pub low: f64,
+    /// On one CPU, the middle between the two ends there.
+    pub median: f64,
+    pub high: f64,
+}
+
+/// What a program's switches cost it in CPU time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bill {
+    /// Kernel switches of the program and all that came from it.
+    pub switches: u64,
+    pub lines: Vec<BillLine>,
+    /// Per switch, over all lines.
+    pub price_ns: Range,
+    pub cpu_ns: Range,
+    /// Of the program's CPU time; `None` of one that used none.
+    pub share_of_cpu: Option<Range>,
+    /// Where the prices come from, each once.
+    pub price_source: Vec<PriceSource>,
+}
+
+/// The switches of one sort.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BillLine {
+    pub sort: Sort,
+    pub switches: u64,
+    /// Those of them at which a thread could have gone on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub involuntary_switches: Option<u64>,
+    #[serde(flatten)]
+    pub prices: PricePair,
+    pub cpu_ns: Range,
+    pub share_of_cpu: Option<Range>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sort {
+    /// In a process with several threads.
+    Within,
+    /// From a process with one thread.
+    Between,
+}
+
+impl PricePair {
+    /// What so many switches cost: at least each voluntary one what a pipe's costs and each involuntary one what a yield does, at
+    /// most all of them what a pipe's cost, from the cheaper end of one interval to the dearer end of the other's. Which involuntary
+    /// ones had a wake-up before them, as where one preempts whom it has woken, nobody books.
+    fn range(&self, switches: SwitchSplit) -> Option<Range> {
+        let waking = self.same.as_ref().or(self.across.as_ref())?.cpu_ns;
+        // A floor that was dearer than the switch above it leaves a price below 0, which is none.
+        let low = |price: &SwitchPrice| price.cpu_ns.low.unwrap_or(price.cpu_ns.median).max(0.0);
+        let high = |price: &SwitchPrice| price.cpu_ns.high.unwrap_or(price.cpu_ns.median).max(0.0);
+        let lowest = self.both().map(low).fold(f64::INFINITY, f64::min);
+        let highest = self.both().map(high).fold(0.0, f64::max);
+        let (voluntary, involuntary) = (switches.voluntary as f64, switches.involuntary as f64);
+        let yielding = self.yielding.as_ref().map_or(lowest, |price| low(price).min(lowest));
+        let waking = waking.median.max(0.0);
+        let giving_way = self.yielding.as_ref().map_or(waking, |price| price.cpu_ns.median.max(0.0).min(waking));
+        Some(Range {
+            low: voluntary * lowest + involuntary * yielding,
+            median: voluntary * waking + involuntary * f64::midpoint(giving_way, waking),
+            high: (voluntary + involuntary) * highest,
+        })
+    }
+}
+
+impl Range {
+    /// The same so many times.
+    pub fn times(self, factor: f64) -> Range {
+        Range { low: self.low * factor, median: self.median * factor, high: self.high * factor }
+    }
+
+    /// As the document of other figures has it.
+    pub fn as_estimate(self) -> Estimate {
+        Estimate { median: self.median, low: Some(self.low), high: Some(self.high) }
+    }
+
+    fn plus(self, other: Range) -> Range {
+        Range { low: self.low + other.low, median: self.median + other.median, high: self.high + other.high }
+    }
+}
+
+/// Makes out a bill of switches in a program with this much CPU time. It may come to more than that: then a price cannot hold there.
+/// `None` where a sort of switch that was made has no price, or none were made.
+pub fn bill(classes: SwitchClasses, on_cpu_ns: u64, prices: &PriceList) -> Option<Bill> {
+    let on_cpu_ns = on_cpu_ns as f64;
+    let share = |cpu_ns: Range| (on_cpu_ns > 0.0).then(|| cpu_ns.times(1.0 / on_cpu_ns));
+    let sorts = [(Sort::Within, classes.within, &prices.within), (Sort::Between, classes.between, &prices.between)];
+    let line = |(sort, switches, prices): (Sort, SwitchSplit, &PricePair)| {
+        let cpu_ns = prices.range(switches)?;
+        Some(BillLine {
+            sort,
+            switches: switches.total(),
+            involuntary_switches: Some(switches.involuntary),
+            prices: prices.clone(),
+            cpu_ns,
+            share_of_cpu: share(cpu_ns),
+        })
+    };
+    let lines: Vec<BillLine> =
+        sorts.into_iter().filter(|(_, switches, _)| switches.total() > 0).map(line).collect::<Option<_>>()?;
+    let cpu_ns = lines.iter().map(|line| line.cpu_ns).reduce(Range::plus)?;
+    let switches = classes.total();
+    let price_ns = cpu_ns.times(1.0 / switches as f64);
+    let mut price_source: Vec<PriceSource> = Vec::new();
+    for price in lines.iter().flat_map(|line| line.prices.all()) {
+        if !price_source.contains(&price.source) {
+            price_source.push(price.source.clone());
+        }
+    }
+    Some(Bill { switches, lines, price_ns, cpu_ns, share_of_cpu: share(cpu_ns), price_source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::placement::Placement;
+
+    fn price(median: f64, half: f64, placement: Placement) -> Option<SwitchPrice> {
+        let cpu_ns = Estimate { median, low: Some(median - half), high: Some(median + half) };
+        let workload = "thread-pipe".to_string();
+        Some(SwitchPrice { workload, placement, cpu_ns, wall_ns: None, source: PriceSource::Calibrated })
+    }
+
+    fn list() -> PriceList {
+        PriceList {
+            within: PricePair {
+                same: price(2000.0, 100.0, Placement::Same),
+                across: price(3000.0, 200.0, Placement::Llc),
+                yielding: price(1000.0, 50.0, Placement::Same),
+            },
+            between: PricePair { same: price(2500.0, 100.0, Placement::Same), ..PricePair::default() },
+        }
+    }
+
+    fn waits(within: u64, between: u64) -> SwitchClasses {
+        let split = |voluntary| SwitchSplit { voluntary, involuntary: 0 };
+        SwitchClasses { within: split(within), between: split(between) }
+    }
+
+    #[test]
+    fn a_bill_is_switches_times_price_with_both_prices_as_its_range() {
+        let bill = bill(waits(1000, 100), 10_000_000, &list()).unwrap();
+        assert_eq!(bill.switches, 1100);
+        assert_eq!(bill.lines[0].cpu_ns, Range { low: 1_900_000.0, median: 2_000_000.0, high: 3_200_000.0 });
+        assert_eq!(bill.cpu_ns, Range { low: 2_140_000.0, median: 2_250_000.0, high: 3_460_000.0 });
+        let share = bill.share_of_cpu.unwrap();
+        assert!((share.median - 0.225).abs() < 1e-12 && (share.high - 0.346).abs() < 1e-12, "{share:?}");
+        assert!((bill.price_ns.median - 2_250_000.0 / 1100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_switch_without_a_wake_up_costs_at_least_a_yield_and_at_most_a_wait() {
+        let within = SwitchSplit { voluntary: 600, involuntary: 400 };
+        let classes = SwitchClasses { within, between: SwitchSplit::default() };
+        let on_one_cpu = list().on_one_cpu();
+        let bill = bill(classes, 10_000_000, &on_one_cpu).unwrap();
+        assert_eq!(bill.cpu_ns, Range { low: 1_520_000.0, median: 1_800_000.0, high: 2_100_000.0 });
+        assert_eq!(bill.lines[0].involuntary_switches, Some(400));
+        // Where a yield's price is not known, or comes out dearer, it is that of a wait.
+        let unknown = PricePair { yielding: None, ..on_one_cpu.within.clone() };
+        let dear = PricePair { yielding: price(9000.0, 1.0, Placement::Same), ..on_one_cpu.within.clone() };
+        for within in [unknown, dear] {
+            let all = super::bill(classes, 10_000_000, &PriceList { within, ..PriceList::default() }).unwrap();
+            assert_eq!(all.cpu_ns, Range { low: 1_900_000.0, median: 2_000_000.0, high: 2_100_000.0 });
+        }
+    }
+
+    #[test]
+    fn a_sort_without_a_price_leaves_no_bill_and_one_without_switches_needs_none() {
+        let only_within = PriceList { between: PricePair::default(), ..list() };
+        assert!(bill(waits(5, 1), 1000, &only_within).is_none());
+        let bill = bill(waits(5, 0), 0, &only_within).unwrap();
+        assert_eq!((bill.lines.len(), bill.share_of_cpu), (1, None));
+        assert!(super::bill(SwitchClasses::default(), 1000, &list()).is_none());
+    }
+
+    #[test]
+    fn a_price_that_cannot_hold_shows_by_more_than_all_of_the_cpu_time() {
+        let bill = bill(waits(5, 0), 5000, &list()).unwrap();
+        assert_eq!(bill.cpu_ns, Range { low: 9500.0, median: 10_000.0, high: 16_000.0 });
+        assert!((bill.share_of_cpu.unwrap().low - 1.9).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_price_below_nothing_is_nothing() {
+        let odd = PriceList {
+            within: PricePair { same: price(-5.0, 1.0, Placement::Same), ..PricePair::default() },
+            ..PriceList::default()
+        };
+        let bill = bill(waits(5, 0), 1000, &odd).unwrap();
+        assert_eq!(bill.cpu_ns, Range { low: 0.0, median: 0.0, high: 0.0 });
+    }
+}

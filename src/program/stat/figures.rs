@@ -1,0 +1,332 @@
+//! A program's books as figures: per thread, per process name, in all.
+
+use serde::{Deserialize, Serialize};
+
+use crate::program::watched::{Books, ThreadGroup, Watched};
+
+/// What threads did. A figure that nobody knows of any of them is null; of waits and migrations, which wait4 does not tell,
+/// it may be known of some only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    pub voluntary_switches: u64,
+    pub involuntary_switches: u64,
+    pub on_cpu_ns: u64,
+    pub run_queue_wait_ns: Option<u64>,
+    /// Neither on a CPU nor waiting for one: the threads' lifetimes less both.
+    pub off_cpu_ns: Option<u64>,
+    pub migrations: Option<u64>,
+    pub minor_faults: u64,
+    pub major_faults: u64,
+    pub threads: u64,
+    /// Threads of which the run-queue wait is not known, and those of which the migrations are not.
+    #[serde(default)]
+    pub waits_unknown_threads: u64,
+    #[serde(default)]
+    pub migrations_unknown_threads: u64,
+}
+
+impl Figures {
+    pub fn switches(&self) -> u64 {
+        self.voluntary_switches + self.involuntary_switches
+    }
+}
+
+impl From<Books> for Figures {
+    fn from(books: Books) -> Figures {
+        let known = |value: u64, unknown: u64| (unknown < books.threads || books.threads == 0).then_some(value);
+        let busy_ns = books.on_cpu_ns + books.run_queue_wait_ns;
+        let waits = known(books.run_queue_wait_ns, books.waits_unknown);
+        Figures {
+            voluntary_switches: books.voluntary,
+            involuntary_switches: books.involuntary,
+            on_cpu_ns: books.on_cpu_ns,
+            run_queue_wait_ns: waits,
+            off_cpu_ns: waits.filter(|_| books.waits_unknown == 0).map(|_| books.lifetime_ns.saturating_sub(busy_ns)),
+            migrations: known(books.migrations, books.migrations_unknown),
+            minor_faults: books.minor_faults,
+            major_faults: books.major_faults,
+            threads: books.threads,
+            waits_unknown_threads: books.waits_unknown,
+            migrations_unknown_threads: books.migrations_unknown,
+        }
+    }
+}
+
+/// Threads that are told together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadRow {
+    pub process: String,
+    pub thread: String,
+    /// Where every thread is told by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tid: Option<i32>,
+    /// Whether it is of the program itself, not of a process that came from it.
+    pub of_program: bool,
+    /// How many of them have ended.
+    pub ended: u64,
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// The processes of one name that came from the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildRow {
+    pub process: String,
+    pub processes: u64,
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// A program's figures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accounts {
+    pub totals: Figures,
+    pub threads: Vec<ThreadRow>,
+    pub children: Vec<ChildRow>,
+    /// What wait4 tells beyond the threads that were seen; `None` where it is nothing.
+    pub unseen: Option<Figures>,
+    /// Kernel switches by what they were between.
+    pub classes: SwitchClasses,
+    /// Threads that are known to have ended: each made one switch that no book has.
+    pub ended_threads: u64,
+    pub processes: u64,
+}
+
+/// A program's kernel switches by what is known of the other side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SwitchClasses {
+    /// Of threads in processes with several: to another of them, or to anything else.
+    pub within: SwitchSplit,
+    /// Of threads alone in their process.
+    pub between: SwitchSplit,
+}
+
+/// Kernel switches by why a thread left the CPU.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SwitchSplit {
+    /// It had to wait, and somebody had to wake it.
+    pub voluntary: u64,
+    /// It could have gone on: preempted, at a tick or by whom it had woken, or it gave way.
+    pub involuntary: u64,
+}
+
+impl SwitchSplit {
+    pub fn total(self) -> u64 {
+        self.voluntary + self.involuntary
+    }
+}
+
+impl SwitchClasses {
+    pub fn total(self) -> u64 {
+        self.within.total() + self.between.total()
+    }
+
+    /// The same proportions, of these switches in all.
+    fn scaled_to(self, all: SwitchSplit) -> SwitchClasses {
+        let within = |within: u64, between: u64, all: u64| {
+            let share = if within + between == 0 { 0.0 } else { within as f64 / (within + between) as f64 };
+            ((share * all as f64).round() as u64).min(all)
+        };
+        let within = SwitchSplit {
+            voluntary: within(self.within.voluntary, self.between.voluntary, all.voluntary),
+            involuntary: within(self.within.involuntary, self.between.involuntary, all.involuntary),
+        };
+        let between = SwitchSplit {
+            voluntary: all.voluntary - within.voluntary,
+            involuntary: all.involuntary - within.involuntary,
+        };
+        SwitchClasses { within, between }
+    }
+}
+
+/// Works a program's books out. Rows are in falling order of switches.
+pub fn accounts(watched: &Watched) -> Accounts {
+    let seen: Books = watched.groups.iter().map(|group| group.books).sum();
+    let (mut unseen, mut totals) = match watched.waited_for {
+        None => (Books::default(), seen),
+        Some(waited) => {
+            let mut unseen = Books::default().with_booked(waited.booked);
+            unseen -= waited.seen;
+            let mut settled = seen;
+            settled -= waited.seen;
+            let mut booked = waited.booked;
+            booked += settled;
+            (unseen, seen.with_booked(booked))
+        }
+    };
+    unseen.on_cpu_ns += watched.unseen_cpu_ns;
+    totals.on_cpu_ns += watched.unseen_cpu_ns;
+    let ended_threads: u64 = watched.groups.iter().map(|group| group.ended).sum();
+    if unseen.switches() > ended_threads {
+        // More than last switches: there were threads that nobody saw, of which this is not known.
+        totals.waits_unknown += 1;
+        totals.migrations_unknown += 1;
+    }
+    let known = SwitchClasses {
+        within: switches_of(watched, |group| !group.key.alone),
+        between: switches_of(watched, |group| group.key.alone),
+    };
+    Accounts {
+        totals: totals.into(),
+        threads: thread_rows(watched),
+        children: child_rows(watched),
+        unseen: (unseen != Books::default()).then(|| Figures {
+            // Of what nobody saw these are not known.
+            run_queue_wait_ns: None,
+            off_cpu_ns: None,
+            migrations: None,
+            ..unseen.into()
+        }),
+        classes: known.scaled_to(SwitchSplit { voluntary: totals.voluntary, involuntary: totals.involuntary }),
+        ended_threads,
+        processes: watched.groups.iter().map(|group| group.processes).sum(),
+    }
+}
+
+fn switches_of(watched: &Watched, which: impl Fn(&ThreadGroup) -> bool) -> SwitchSplit {
+    let books = || watched.groups.iter().filter(|group| which(group)).map(|group| group.books);
+    SwitchSplit {
+        voluntary: books().map(|books| books.voluntary).sum(),
+        involuntary: books().map(|books| books.involuntary).sum(),
+    }
+}
+
+fn thread_rows(watched: &Watched) -> Vec<ThreadRow> {
+    // Whether a thread was alone splits groups that people read as one.
+    let mut merged: Vec<(ThreadGroup, Books)> = Vec::new();
+    for group in &watched.groups {
+        let same = |(other, _): &&mut (ThreadGroup, Books)| -> bool {
+            let (one, other) = (&group.key, &other.key);
+            (&one.process, &one.thread, one.ids, one.of_program)
+                == (&other.process, &other.thread, other.ids, other.of_program)
+        };
+        // Groups are in the order of their keys, whose last part that is.
+        match merged.last_mut().filter(same) {
+            Some((first, books)) => {
+                first.ended += group.ended;
+                *books += group.books;
+            }
+            None => merged.push((group.clone(), group.books)),
+        }
+    }
+    let mut rows: Vec<ThreadRow> = merged
+        .into_iter()
+        .map(|(group, books)| ThreadRow {
+            process: group.key.process,
+            thread: group.key.thread,
+            pid: group.key.ids.map(|(pid, _)| pid),
+            tid: group.key.ids.map(|(_, tid)| tid),
+            of_program: group.key.of_program,
+            ended: group.ended,
+            figures: books.into(),
+        })
+        .collect();
+    rows.sort_by_key(|row| (!row.of_program, std::cmp::Reverse(row.figures.switches())));
+    rows
+}
+
+fn child_rows(watched: &Watched) -> Vec<ChildRow> {
+    let mut rows: Vec<(String, u64, Books)> = Vec::new();
+    for group in watched.groups.iter().filter(|group| !group.key.of_program) {
+        match rows.iter_mut().find(|(process, ..)| *process == group.key.process) {
+            Some((_, processes, books)) => {
+                *processes += group.processes;
+                *books += group.books;
+            }
+            None => rows.push((group.key.process.clone(), group.processes, group.books)),
+        }
+    }
+    rows.sort_by_key(|(_, _, books)| std::cmp::Reverse(books.switches()));
+    rows.into_iter().map(|(process, processes, books)| ChildRow { process, processes, figures: books.into() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::watched::{Doubts, ExitRecordsUse, Program, ProgramEnd, ThreadKey, WaitedFor};
+    use std::time::Duration;
+
+    fn group(process: &str, of_program: bool, alone: bool, voluntary: u64) -> ThreadGroup {
+        let (process, thread) = (process.to_string(), process.to_string());
+        let books = Books { voluntary, on_cpu_ns: 10, lifetime_ns: 100, threads: 1, ..Books::default() };
+        ThreadGroup { key: ThreadKey { process, thread, ids: None, of_program, alone }, books, ended: 1, processes: 1 }
+    }
+
+    fn watched(groups: Vec<ThreadGroup>, waited_for: Option<WaitedFor>) -> Watched {
+        Watched {
+            program: Program { pid: 1, name: "a".to_string(), kernel_thread: false },
+            elapsed: Duration::from_secs(1),
+            ended: ProgramEnd::Exited(0),
+            interrupted_by: None,
+            groups,
+            waited_for,
+            unseen_cpu_ns: 0,
+            only_cpu: None,
+            exit_records: ExitRecordsUse::Read { lost: 0 },
+            doubts: Doubts::default(),
+            counting: None,
+            looks: 1,
+            own_cpu: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn totals_are_what_was_booked_and_what_nobody_booked() {
+        let groups = vec![group("a", true, false, 30), group("b", false, true, 10), group("dropped", false, true, 5)];
+        // Of the first two wait4 told, and of two switches of threads that nobody saw.
+        let booked = Books { voluntary: 42, on_cpu_ns: 25, ..Books::default() };
+        let seen = Books { voluntary: 40, on_cpu_ns: 20, ..Books::default() };
+        let accounts = accounts(&watched(groups, Some(WaitedFor { booked, seen })));
+        assert_eq!((accounts.totals.voluntary_switches, accounts.totals.on_cpu_ns), (47, 35));
+        let unseen = accounts.unseen.unwrap();
+        assert_eq!((unseen.voluntary_switches, unseen.on_cpu_ns, unseen.run_queue_wait_ns), (2, 5, None));
+        // The unseen are shared out as the seen.
+        let split = |voluntary| SwitchSplit { voluntary, involuntary: 0 };
+        assert_eq!(accounts.classes, SwitchClasses { within: split(31), between: split(16) });
+        assert_eq!((accounts.children.len(), accounts.children[0].process.as_str()), (2, "b"));
+    }
+
+    #[test]
+    fn each_sort_of_switch_is_shared_out_by_itself() {
+        let split = |voluntary, involuntary| SwitchSplit { voluntary, involuntary };
+        let known = SwitchClasses { within: split(30, 1), between: split(10, 9) };
+        let all = SwitchClasses { within: split(60, 2), between: split(20, 18) };
+        assert_eq!(known.scaled_to(split(80, 20)), all);
+        let nothing_known = SwitchClasses::default().scaled_to(split(3, 4));
+        assert_eq!(nothing_known, SwitchClasses { within: split(0, 0), between: split(3, 4) });
+    }
+
+    #[test]
+    fn threads_of_one_name_are_one_row_whether_they_were_alone_or_not() {
+        let groups = vec![group("a", true, false, 1), group("a", true, true, 2), group("b", false, true, 9)];
+        let accounts = accounts(&watched(groups, None));
+        let rows: Vec<(&str, u64, u64)> = accounts
+            .threads
+            .iter()
+            .map(|row| (row.thread.as_str(), row.figures.voluntary_switches, row.figures.threads))
+            .collect();
+        assert_eq!(rows, [("a", 3, 2), ("b", 9, 1)], "the program's own come first");
+        assert_eq!((accounts.unseen, accounts.ended_threads, accounts.processes), (None, 3, 3));
+    }
+
+    #[test]
+    fn what_is_known_of_no_thread_is_absent_and_of_some_a_least() {
+        let known = Books {
+            migrations: 3,
+            run_queue_wait_ns: 5,
+            on_cpu_ns: 10,
+            lifetime_ns: 100,
+            threads: 2,
+            ..Books::default()
+        };
+        let figures = Figures::from(Books { migrations_unknown: 1, ..known });
+        assert_eq!(
+            (figures.migrations, figures.migrations_unknown_threads, figures.off_cpu_ns),
+            (Some(3), 1, Some(85))
+        );
+        let figures = Figures::from(Books { migrations_unknown: 2, waits_unknown: 1, ..known });
+        assert_eq!((figures.migrations, figures.run_queue_wait_ns, figures.off_cpu_ns), (None, Some(5), None));
+    }
+}

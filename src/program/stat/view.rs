@@ -1,0 +1,293 @@
+//! What people see of a program's bill.
+
+mod tables;
+
+use std::slice;
+
+use anyhow::{Context, Result};
+
+use crate::bench::document::price;
+use crate::bench::price_list::PriceSource;
+use crate::document::{conditions, metrics};
+use crate::output::Report;
+use crate::output::metrics::{Labels, Metrics, Quantity};
+use crate::output::view::View;
+use crate::program::stat::document::StatDocument;
+use crate::program::stat::figures::ThreadRow;
+use crate::program::stat::view::tables::{bill_table, range, stacks, thread_table};
+use crate::program::watched::ProgramEnd;
+use crate::sys::signal::SignalNumber;
+use crate::unit::{Count, Share, Span};
+
+impl Report for StatDocument {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::of(self);
+        metrics
+            .rows(slice::from_ref(self), metrics::command)
+            .figure("stat_elapsed", Quantity::Nanoseconds, "How long the program was watched", |document| {
+                Some(document.body.elapsed_ns as f64)
+            })
+            .figure(
+                "stat_voluntary_switches",
+                Quantity::Count,
+                "Kernel switches at which a thread had to wait",
+                |document| Some(document.body.totals.figures.voluntary_switches as f64),
+            )
+            .figure(
+                "stat_involuntary_switches",
+                Quantity::Count,
+                "Kernel switches at which a thread could have gone on",
+                |document| Some(document.body.totals.figures.involuntary_switches as f64),
+            )
+            .figure("stat_on_cpu", Quantity::Nanoseconds, "CPU time of all threads", |document| {
+                Some(document.body.totals.figures.on_cpu_ns as f64)
+            })
+            .figure(
+                "stat_run_queue_wait",
+                Quantity::Nanoseconds,
+                "How long threads were runnable without a CPU",
+                |document| document.body.totals.figures.run_queue_wait_ns.map(|ns| ns as f64),
+            )
+            .figure("stat_migrations", Quantity::Count, "Moves of threads to another CPU", |document| {
+                document.body.totals.figures.migrations.map(|count| count as f64)
+            })
+            .figure("stat_minor_faults", Quantity::Count, "Page faults that needed no input", |document| {
+                Some(document.body.totals.figures.minor_faults as f64)
+            })
+            .figure("stat_major_faults", Quantity::Count, "Page faults that waited for input", |document| {
+                Some(document.body.totals.figures.major_faults as f64)
+            })
+            .estimate(
+                "stat_switch_cpu",
+                Quantity::Nanoseconds,
+                "CPU time of a switch on this machine, net",
+                |document| Some(document.body.bill.as_ref()?.price_ns.as_estimate()),
+            )
+            .estimate("stat_switching_cpu", Quantity::Nanoseconds, "CPU time that switching took", |document| {
+                Some(document.body.bill.as_ref()?.cpu_ns.as_estimate())
+            })
+            .estimate(
+                "stat_switching_of_cpu",
+                Quantity::Ratio,
+                "The share of the CPU time that switching took",
+                |document| Some(document.body.bill.as_ref()?.share_of_cpu?.as_estimate()),
+            );
+        metrics
+            .rows(&self.body.threads, thread_labels)
+            .figure("stat_thread_switches", Quantity::Count, "Kernel switches of the threads of this name", |row| {
+                Some(row.figures.switches() as f64)
+            })
+            .figure("stat_thread_on_cpu", Quantity::Nanoseconds, "CPU time of the threads of this name", |row| {
+                Some(row.figures.on_cpu_ns as f64)
+            });
+        metrics
+    }
+
+    fn view(&self, wide: bool) -> View {
+        let body = &self.body;
+        let bill = body.bill.iter().map(bill_table);
+        let notes = self.per_op_sentence().into_iter().chain(self.counting_sentence()).chain([self.verdict()]);
+        View {
+            heading: vec![self.heading()],
+            conditions: conditions::of(self),
+            tables: std::iter::once(thread_table(body, wide)).chain(bill).collect(),
+            pictures: stacks(body).into_iter().collect(),
+            notes: notes.chain(price_sentences(self)).chain([self.explanation()]).collect(),
+            warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
+        }
+    }
+}
+
+impl StatDocument {
+    fn heading(&self) -> String {
+        let body = &self.body;
+        let program = match &self.settings.command {
+            Some(words) => words.join(" "),
+            None => format!("process {} ({})", body.program.pid, body.program.name),
+        };
+        let ended = match body.ended {
+            ProgramEnd::Exited(code) => format!("exited with {code} after"),
+            ProgramEnd::Killed(signal) => format!("was killed by {} after", SignalNumber(signal)),
+            ProgramEnd::Gone => "ended; watched for".to_string(),
+            ProgramEnd::GoesOn => "goes on; watched for".to_string(),
+        };
+        format!("{program}: {ended} {}", Span(body.elapsed_ns as f64))
+    }
+
+    fn per_op_sentence(&self) -> Option<String> {
+        let (ops, per_op) = self.settings.ops.zip(self.body.per_op)?;
+        let switching = per_op
+            .switching_cpu_ns
+            .map_or(String::new(), |cost| format!(", {} of it for switching", range(cost, |ns| Span(ns).to_string())));
+        Some(format!(
+            "Per op, of {ops}: {} by the clock, {} switches ({} + {}), {} of CPU time{switching}, {} page faults.",
+            Span(per_op.elapsed_ns),
+            Count(per_op.switches),
+            Count(per_op.voluntary_switches),
+            Count(per_op.involuntary_switches),
+            Span(per_op.on_cpu_ns),
+            Count(per_op.faults),
+        ))
+    }
+
+    fn counting_sentence(&self) -> Option<String> {
+        let counting = self.body.counting.as_ref()?;
+        let counter = |counter: &crate::program::stat::document::CounterTotal| {
+            // perf counts it in ns; all others are numbers of events.
+            let shown = |value: f64| match counter.name.as_str() {
+                "task-clock" => Span(value).to_string(),
+                _ => Count(value).to_string(),
+            };
+            let per_op = counter.per_op.map_or(String::new(), |per_op| format!(" ({} per op)", shown(per_op)));
+            let scaled = if counter.running_ratio < 0.995 {
+                format!(", counted {} of the time and scaled", Share(counter.running_ratio))
+            } else {
+                String::new()
+            };
+            format!("{} {}{per_op}{scaled}", counter.name, shown(counter.total))
+        };
+        let counters: Vec<String> = counting.counters.iter().map(counter).collect();
+        let cost = match (counting.cost_ns_per_switch, counting.cost_share_of_cpu) {
+            (Some(ns), Some(share)) => format!(
+                " Counting on threads costs {} a switch here: {} of the program's CPU time.",
+                Span(ns),
+                Share(share)
+            ),
+            _ => String::new(),
+        };
+        let absent: Vec<&str> = counting.absent.iter().map(|absent| absent.name.as_str()).collect();
+        let absent = match (absent.as_slice(), counting.absent.first()) {
+            (names, Some(first)) => format!(" Not counted: {} ({}).", names.join(", "), first.reason),
+            _ => String::new(),
+        };
+        let remarks: String = counting.remarks.iter().map(|remark| format!(" {remark}.")).collect();
+        Some(format!("perf on its threads: {}.{cost}{absent}{remarks}", counters.join(", ")))
+    }
+
+    /// The sentence that people come for, with what it cannot know.
+    fn verdict(&self) -> String {
+        let totals = &self.body.totals;
+        let Some(bill) = &self.body.bill else {
+            return match totals.switches {
+                0 => "It made no kernel switch: there is nothing to pay.".to_string(),
+                _ => format!(
+                    "No bill: this machine's price of a switch is not known; `sudo {}` measures and keeps it.",
+                    price::COMMAND
+                ),
+            };
+        };
+        let Some(share) = bill.share_of_cpu else {
+            return format!("{} switches, and no CPU time to set them beside.", bill.switches);
+        };
+        if share.low > 1.0 {
+            return format!(
+                "This price cannot hold here: {} switches at {} would be {}, more than the {} of CPU time that it had. They cost it less than that each, as on another core, or where a wake-up serves many.",
+                bill.switches,
+                range(bill.price_ns, |ns| Span(ns).to_string()),
+                range(bill.cpu_ns, |ns| Span(ns).to_string()),
+                Span(totals.figures.on_cpu_ns as f64),
+            );
+        }
+        let upper = if share.high > 1.0 { " The higher price cannot hold here." } else { "" };
+        let likely = match (weight(share.low), weight(share.high)) {
+            (low, high) if low == high => low,
+            _ => "How much of its CPU time goes to switching depends on where its threads ran",
+        };
+        let kernel_thread = if self.body.program.kernel_thread {
+            " (a thread of the kernel, whose switches change no memory map, pays less)"
+        } else {
+            ""
+        };
+        format!(
+            "{likely}: {} switches at {} are {}, {} of {}{kernel_thread}. What a switch costs afterwards, in refilled caches, and what it costs other CPUs, is not in it.{upper}",
+            bill.switches,
+            range(bill.price_ns, |ns| Span(ns).to_string()),
+            range(bill.cpu_ns, |ns| Span(ns).to_string()),
+            range(share, |share| Share(share).to_string()),
+            Span(totals.figures.on_cpu_ns as f64),
+        )
+    }
+
+    fn explanation(&self) -> String {
+        let watching = &self.body.watching;
+        let ended = match (&self.settings.command, watching.exit_records) {
+            (Some(_), true) => "wait4, /proc and the kernel's exit records",
+            (Some(_), false) => "wait4 and /proc",
+            (None, true) => "/proc and the kernel's exit records",
+            (None, false) => "/proc",
+        };
+        let totals = &self.body.totals;
+        let last = match (totals.ended_threads, totals.missing_at_most) {
+            (0, _) => String::new(),
+            (1, None) => " A thread's last switch, at its end, may be in no book.".to_string(),
+            (ended, None) => {
+                format!(
+                    " A thread's last switch, at its end, may be in no book: {ended} threads ended, so about as many."
+                )
+            }
+            (ended, Some(most)) => format!(
+                " A thread's last switch, at its end, may be in no book: about {}, and {most} at most, which is what all else on this machine made meanwhile.",
+                ended.min(most)
+            ),
+        };
+        format!(
+            "voluntary: it had to wait; involuntary: it could have gone on. waiting: runnable without a CPU; off: neither. Counted by {ended}, at no cost to a switch.{last}"
+        )
+    }
+}
+
+fn thread_labels(row: &ThreadRow) -> Labels {
+    let of = if row.of_program { "program" } else { "child" };
+    let mut labels = vec![("process", row.process.clone()), ("thread", row.thread.clone()), ("of", of.to_string())];
+    labels.extend(row.tid.map(|tid| ("tid", tid.to_string())));
+    labels
+}
+
+/// What a share of the CPU time means.
+fn weight(share: f64) -> &'static str {
+    match share {
+        share if share < 0.01 => "Switching is not what its CPU time goes to",
+        share if share < 0.10 => "Switching takes a small part of its CPU time",
+        share if share < 0.30 => "Switching takes a good part of its CPU time",
+        _ => "Much of its CPU time goes to switching, and fewer and larger handovers would pay",
+    }
+}
+
+/// Where the prices come from, once each, and which are not known.
+fn price_sentences(document: &StatDocument) -> Vec<String> {
+    let Some(bill) = &document.body.bill else { return Vec::new() };
+    let sentence = |source: &PriceSource| match source {
+        PriceSource::Saved { file, started_at, conditions } => {
+            format!("Prices of {started_at}{}: {conditions}; from {file}.", age(started_at, &document.started_at))
+        }
+        PriceSource::Calibrated => format!(
+            "Prices calibrated right after it, for a second; `sudo {}` measures and keeps better ones.",
+            price::COMMAND
+        ),
+    };
+    let no_range = bill.lines.iter().any(|line| line.prices.both().count() == 1);
+    let no_range = no_range.then(|| match document.body.only_cpu {
+        Some(cpu) => format!("All its threads had to run on CPU {cpu}, so there is no range to the price across CPUs."),
+        None => "One price only is known, so the range is that price's interval.".to_string(),
+    });
+    let left_out = document.body.no_price.iter().map(|missing| format!("No price: {missing}."));
+    bill.price_source.iter().map(sentence).chain(no_range).chain(left_out).collect()
+}
+
+/// How much older one moment is than another, in words that follow it.
+fn age(moment: &str, now: &str) -> String {
+    let [moment, now] = [moment, now].map(|text| humantime::parse_rfc3339(text).ok());
+    let age = moment.zip(now).and_then(|(moment, now)| now.duration_since(moment).ok());
+    age.map_or(String::new(), |age| {
+        let minutes = age.as_secs() / 60;
+        match minutes {
+            0..60 => format!(" ({minutes} min before)"),
+            60..2880 => format!(" ({} h before)", minutes / 60),
+            _ => format!(" ({} days before)", minutes / 1440),
+        }
+    })
+}

@@ -1,0 +1,131 @@
+//! When what is to be done while a program is watched.
+
+use std::time::{Duration, Instant};
+
+use crate::program::watch::WatchPlan;
+
+/// How often the program is looked at: soon at first, as it may be short, then less and less often.
+const SHORTEST_STEP: Duration = Duration::from_millis(50);
+const LONGEST_STEP: Duration = Duration::from_millis(500);
+const STEP_OF_ELAPSED: u32 = 4;
+/// Where the kernel tells of every thread that ends, each is looked at only for what it does not tell: in programs that run
+/// longer, and the longer the less often.
+const FIRST_CLOSE_LOOK: Duration = Duration::from_secs(1);
+const LONGEST_BETWEEN_CLOSE_LOOKS: Duration = Duration::from_secs(10);
+/// Looking takes a hundredth of the time at most, however many threads there are.
+const STEPS_PER_LOOK: u32 = 100;
+/// How often somebody else who follows the program has a turn.
+const FOLLOWING_STEP: Duration = Duration::from_millis(20);
+/// How long a program's orphans may outlive it before somebody is told what is being waited for.
+const PATIENCE_WITH_ORPHANS: Duration = Duration::from_secs(1);
+
+/// When what is to be done.
+pub(super) struct Due {
+    pub(super) look: Instant,
+    /// A look at every thread.
+    close_look: Instant,
+    /// The end of an interval, and how long one is.
+    interval: Option<(Instant, Duration)>,
+    pub(super) limit: Option<Instant>,
+    /// The next turn of somebody else's.
+    following: Option<Instant>,
+}
+
+impl Due {
+    pub(super) fn of(plan: &WatchPlan<'_>, began: Instant, is_followed: bool) -> Due {
+        Due {
+            look: began + SHORTEST_STEP,
+            close_look: began + FIRST_CLOSE_LOOK,
+            interval: plan.interval.map(|interval| (began + interval, interval)),
+            limit: plan.limit.map(|limit| began + limit),
+            following: is_followed.then_some(began + FOLLOWING_STEP),
+        }
+    }
+
+    pub(super) fn next(&self) -> Instant {
+        let others = self.interval.map(|(at, _)| at).into_iter().chain(self.limit).chain(self.following);
+        others.fold(self.look, Instant::min)
+    }
+
+    /// Whether an interval is over; the next one begins then.
+    pub(super) fn interval_is_over(&mut self) -> bool {
+        let now = Instant::now();
+        match &mut self.interval {
+            Some((at, interval)) if now >= *at => {
+                *at = (*at + *interval).max(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it is somebody else's turn; the next one comes after a step.
+    pub(super) fn following_is_due(&mut self) -> bool {
+        let now = Instant::now();
+        match &mut self.following {
+            Some(at) if now >= *at => {
+                *at = now + FOLLOWING_STEP;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether every thread is to be looked at: those that have lived for a while, and rarely.
+    pub(super) fn close_look_is_due(&mut self, began: Instant) -> bool {
+        let now = Instant::now();
+        let due = now >= self.close_look;
+        if due {
+            self.close_look = now + (now - began).min(LONGEST_BETWEEN_CLOSE_LOOKS);
+        }
+        due
+    }
+
+    /// A look is over: the next one comes the later, the longer the program runs and the more `looking` took of a CPU.
+    pub(super) fn looked(&mut self, looking: Duration, began: Instant) {
+        self.look = Instant::now() + step(looking, began.elapsed());
+    }
+}
+
+/// How long after a look the next one comes.
+fn step(looking: Duration, elapsed: Duration) -> Duration {
+    let step = (elapsed / STEP_OF_ELAPSED).clamp(SHORTEST_STEP, LONGEST_STEP);
+    step.max(looking * STEPS_PER_LOOK)
+}
+
+/// What outlives the program, and whether somebody has been told.
+#[derive(Default)]
+pub(super) struct Orphans {
+    since: Option<Instant>,
+    told: bool,
+}
+
+impl Orphans {
+    /// Once, when they have been waited for long enough to be wondered at.
+    pub(super) fn are_to_be_told_of(&mut self) -> bool {
+        let since = self.since.get_or_insert_with(Instant::now);
+        let now = !self.told && since.elapsed() > PATIENCE_WITH_ORPHANS;
+        self.told |= now;
+        now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_come_soon_then_less_often_and_take_a_hundredth_of_the_time() {
+        let (short, long) = (Duration::from_millis(1), Duration::from_millis(20));
+        for (looking, elapsed_s, step_ms) in [
+            (short, 0.01, 100),
+            (Duration::ZERO, 0.01, 50),
+            (short, 1.0, 250),
+            (short, 3600.0, 500),
+            (long, 3600.0, 2000),
+        ] {
+            let step = step(looking, Duration::from_secs_f64(elapsed_s));
+            assert_eq!(step, Duration::from_millis(step_ms), "{looking:?} after {elapsed_s} s");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Threads that are told together, and their books.
+
+use std::collections::BTreeMap;
+
+use crate::program::watched::{Books, ThreadGroup, ThreadKey};
+
+/// Threads that are told together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Groups {
+    pub(super) entries: BTreeMap<ThreadKey, Entry>,
+    /// CPU time that their processes' clocks have beyond these threads': of threads that ended unseen, and what an exit
+    /// record lacks.
+    pub(super) unseen_cpu_ns: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Entry {
+    pub(super) books: Books,
+    pub(super) ended: u64,
+    pub(super) processes: u64,
+}
+
+impl Groups {
+    pub(super) fn add(&mut self, key: ThreadKey, entry: Entry) {
+        let sum = self.entries.entry(key).or_default();
+        sum.books += entry.books;
+        sum.ended += entry.ended;
+        sum.processes += entry.processes;
+    }
+
+    pub(super) fn merge(&mut self, other: Groups) {
+        other.entries.into_iter().for_each(|(key, entry)| self.add(key, entry));
+        self.unseen_cpu_ns += other.unseen_cpu_ns;
+    }
+
+    pub(super) fn into_list(self) -> Vec<ThreadGroup> {
+        let group = |(key, entry): (ThreadKey, Entry)| {
+            let Entry { books, ended, processes } = entry;
+            ThreadGroup { key, books, ended, processes }
+        };
+        self.entries.into_iter().map(group).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn sum(&self) -> Books {
+        self.entries.values().map(|entry| entry.books).sum()
+    }
+}

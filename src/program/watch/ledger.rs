@@ -1,0 +1,441 @@
+//! Who belongs to the program, what each thread's books were at last, and whose books are told by whom: nothing is to be
+//! dropped or counted twice.
+//!
+//! A round is: look at every process that can be seen, take the kernel's records of threads that have ended, end the round.
+//! A thread's record is sent before it leaves /proc, so what is neither seen nor recorded by the end of a round has ended
+//! with the books it was last seen with.
+//!
+//! ```text
+//! a thread ends    → its process's groups
+//! a process ends   → waited for by us: `waited`, beside what wait4 booked on it and on what it had waited for
+//!                    not by us: its parent's groups, to share its fate, or `waited` once we have waited for that
+//! the end          → what lives on: `settled`
+//! ```
+
+use std::collections::HashMap;
+use std::io;
+
+use crate::program::watch::confined::Confined;
+use crate::program::watch::groups::{Entry, Groups};
+use crate::program::watch::look::ProcessLook;
+use crate::program::watch::process::{Process, Telling, Thread};
+use crate::program::watch::waited::Waited;
+use crate::program::watched::{Books, Doubts, ThreadGroup, WaitedFor};
+use crate::sys::reap::Usage;
+use crate::sys::taskstats::ExitRecord;
+
+/// Records of processes of which nobody knows whose they are: more than end on a machine in a few rounds.
+const MOST_STRANGERS: usize = 100_000;
+/// How long a process is looked for: its parent, which waited for it, may have been looked at just before, and is only
+/// seen to have done so the next time.
+const ROUNDS_UNTIL_ENDED: u64 = 2;
+/// A stranger's parent is seen or recorded within so many rounds, or is not of the program.
+const ROUNDS_TO_REMEMBER: u64 = 3;
+
+#[derive(Debug)]
+pub(super) struct Ledger {
+    telling: Telling,
+    /// Whose children are the program's: this process, where it started the program and adopts its orphans.
+    adopter: Option<i32>,
+    round: u64,
+    processes: HashMap<i32, Process>,
+    /// Processes that have ended, for children of theirs whose end is noticed later.
+    gone: HashMap<i32, Gone>,
+    strangers: HashMap<i32, Stranger>,
+    /// Where threads had to run.
+    confined: Confined,
+    waited: Waited,
+    settled: Groups,
+    /// What the program's first thread had done before the watching began: wait4 tells it with the rest.
+    before_program: Books,
+    doubts: Doubts,
+}
+
+/// Where the books of a process go that has ended.
+#[derive(Debug, Clone, Copy)]
+enum Heir {
+    /// Below a process on which wait4 has told us what was booked.
+    Waited,
+    /// Nobody will tell them.
+    Settled,
+    /// To this process's, which was its parent; they share its fate.
+    Process(i32),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Gone {
+    heir: Heir,
+    ignores_children: bool,
+    round: u64,
+}
+
+#[derive(Debug)]
+struct Stranger {
+    parent: i32,
+    records: Vec<ExitRecord>,
+    round: u64,
+}
+
+/// All that a ledger knows in the end.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) groups: Vec<ThreadGroup>,
+    pub(super) waited_for: Option<WaitedFor>,
+    pub(super) unseen_cpu_ns: u64,
+    pub(super) only_cpu: Option<usize>,
+    pub(super) doubts: Doubts,
+}
+
+impl Ledger {
+    /// A ledger of a program and all that comes from it; `adopter` is the process that started it and adopts its orphans.
+    pub(super) fn new(program: i32, adopter: Option<i32>, per_thread: bool) -> Ledger {
+        Ledger {
+            telling: Telling { program, per_thread },
+            adopter,
+            round: 0,
+            processes: HashMap::new(),
+            gone: HashMap::new(),
+            strangers: HashMap::new(),
+            confined: Confined::Unknown,
+            waited: Waited::default(),
+            settled: Groups::default(),
+            before_program: Books::default(),
+            doubts: Doubts::default(),
+        }
+    }
+
+    /// Notes what a process of the program looks like now. In the first round, that is what it had done before.
+    pub(super) fn look(&mut self, look: ProcessLook) {
+        let pid = look.pid;
+        self.look_at(look);
+        // It is no stranger any more.
+        let stranger = self.strangers.remove(&pid);
+        stranger.into_iter().flat_map(|stranger| stranger.records).for_each(|record| self.thread_recorded(pid, record));
+    }
+
+    fn look_at(&mut self, look: ProcessLook) {
+        let known = self.processes.get(&look.pid).and_then(|process| process.started);
+        if known.is_some_and(|started| started != look.started) {
+            // Another process has its number now.
+            self.process_ended_unseen(look.pid);
+        }
+        let waited_for_more =
+            |process: &Process| process.started.is_some() && look.children_faults > process.children_faults;
+        self.doubts.some_have_ended |= self.processes.get(&look.pid).is_some_and(waited_for_more);
+        let (round, telling) = (self.round, self.telling);
+        let process = self.processes.entry(look.pid).or_default();
+        process.pid = look.pid;
+        let is_zombie = look.threads.iter().any(|thread| thread.tid == look.pid && thread.ending);
+        if !is_zombie {
+            // A zombie has no signal handling any more, and seems to ignore nothing.
+            process.ignores_children = look.ignores_children;
+        }
+        process.executes(look.image);
+        process.parent = look.parent;
+        process.name = look.name;
+        process.started = Some(look.started);
+        process.children_faults = look.children_faults;
+        process.had_many_threads |= look.thread_count > 1;
+        process.all_seen |= look.all_threads;
+        process.last_round = round;
+        for thread in look.threads {
+            // In the first round, a program that is not one yet may have a mask that it is about to change.
+            if round > 0 {
+                self.confined.by(thread.only_cpu);
+            }
+            process.look(thread, round, telling);
+        }
+        if round == 0 {
+            process.cpu_ns_before = look.cpu_ns;
+        }
+        process.cpu_ns = process.cpu_ns.max(look.cpu_ns);
+        if round == 0 && look.pid == telling.program {
+            let first = process.threads.get(&look.pid);
+            self.before_program = first.map_or(Books::default(), |thread| thread.before);
+        }
+    }
+
+    /// Notes that a process cannot be looked at.
+    pub(super) fn cannot_look(&mut self, pid: i32, error: &io::Error) {
+        self.doubts.cannot_look.get_or_insert_with(|| format!("/proc/{pid}: {error}"));
+    }
+
+    /// Notes the kernel's last word on a thread, whosesoever it was.
+    pub(super) fn record(&mut self, record: ExitRecord) {
+        let Some(pid) = record.pid else { return };
+        if !self.processes.contains_key(&pid) && !self.is_known(record.parent) {
+            if self.strangers.len() < MOST_STRANGERS {
+                let (parent, round) = (record.parent, self.round);
+                let stranger = self.strangers.entry(pid);
+                stranger.or_insert(Stranger { parent, records: Vec::new(), round }).records.push(record);
+            }
+            return;
+        }
+        self.thread_recorded(pid, record);
+    }
+
+    fn thread_recorded(&mut self, pid: i32, record: ExitRecord) {
+        let (round, telling) = (self.round, self.telling);
+        let process = self.processes.entry(pid).or_insert_with(|| Process {
+            pid,
+            parent: record.parent,
+            name: record.name.clone(),
+            last_round: round,
+            ..Process::default()
+        });
+        // Newer than any look: its parent may have ended, and another has adopted it.
+        process.parent = record.parent;
+        if process.recorded.contains(&record.tid) {
+            // Of the first thread; another had called exec and then had its number.
+            process.is_taken_over(telling, record.tid);
+        }
+        // Books only grow: what was seen alive with more is another thread, which has called exec.
+        let switches = record.voluntary + record.involuntary;
+        let has_more = |seen: &Thread| !seen.ending && seen.books.switches() > switches;
+        process.has_executed |= record.tid == pid && process.threads.get(&pid).is_some_and(has_more);
+        // The first one's stays: it may be that other one's.
+        let seen = match record.tid == pid && process.has_executed {
+            true => process.threads.get(&record.tid).cloned(),
+            false => process.threads.remove(&record.tid),
+        };
+        let (before, last) = seen.map_or((Books::default(), None), |thread| (thread.before, Some(thread.books)));
+        let migrations = last.filter(|last| last.migrations_unknown == 0).map(|last| last.migrations);
+        // The record lacks what the thread ran since the last tick or switch. Without a wait it ran, or waited for a CPU,
+        // all its life.
+        let without_a_wait = record.elapsed_ns.saturating_sub(record.run_queue_wait_ns);
+        let on_cpu_ns = match record.voluntary {
+            0 => record.on_cpu_ns.max(without_a_wait),
+            _ => record.on_cpu_ns.max(last.map_or(0, |last| last.on_cpu_ns)),
+        };
+        let books = Books {
+            voluntary: record.voluntary,
+            involuntary: record.involuntary,
+            on_cpu_ns,
+            run_queue_wait_ns: record.run_queue_wait_ns,
+            migrations: migrations.unwrap_or_default(),
+            minor_faults: record.minor_faults,
+            major_faults: record.major_faults,
+            lifetime_ns: record.elapsed_ns,
+            threads: 1,
+            waits_unknown: 0,
+            migrations_unknown: u64::from(migrations.is_none()),
+        };
+        process.had_many_threads |= record.tid != pid;
+        let started = process.started.unwrap_or_default();
+        let recorded = Some(books);
+        let thread = Thread { name: record.name, started, books, before, ending: true, recorded, last_round: round };
+        process.take_record(telling, record.tid, thread);
+    }
+
+    /// A process of the program has ended and was waited for, with its threads' and its waited-for children's books.
+    pub(super) fn waited_for(&mut self, pid: i32, usage: Usage) {
+        let mut booked = Books {
+            voluntary: usage.voluntary,
+            involuntary: usage.involuntary,
+            on_cpu_ns: usage.cpu_ns,
+            minor_faults: usage.minor_faults,
+            major_faults: usage.major_faults,
+            ..Books::default()
+        };
+        self.settle_strangers();
+        // One that nobody could look at: whom we wait for is of the program.
+        let stranger = self.strangers.remove(&pid);
+        stranger.into_iter().flat_map(|stranger| stranger.records).for_each(|record| self.thread_recorded(pid, record));
+        let process = self.processes.remove(&pid);
+        let all = booked;
+        if pid == self.telling.program {
+            booked -= self.before_program;
+        }
+        if let Some(mut process) = process {
+            process.was_booked(all);
+            process.all_ended(self.telling);
+            self.note_gone(pid, &process, Heir::Waited);
+            self.waited.see(process.groups);
+        }
+        self.waited.book(booked);
+    }
+
+    /// Ends a round of looks and records.
+    pub(super) fn end_round(&mut self) {
+        self.settle_strangers();
+        let round = self.round;
+        let telling = self.telling;
+        for (&pid, process) in &mut self.processes {
+            process.settle_exec(telling, round);
+            if process.last_round == round && std::mem::take(&mut process.all_seen) {
+                // The first thread stays while its process does: its last switch is booked when it is a zombie.
+                let over = |tid, thread: &Thread| thread.last_round < round && tid != pid;
+                process.fold(telling, over, true);
+                let threads = &process.threads;
+                process.recorded.retain(|tid| threads.contains_key(tid) || *tid == pid);
+            }
+        }
+        self.end_unseen(|process| process.last_round + ROUNDS_UNTIL_ENDED <= round);
+        self.gone.retain(|_, gone| gone.round + ROUNDS_TO_REMEMBER >= round);
+        self.strangers.retain(|_, stranger| stranger.round + ROUNDS_TO_REMEMBER >= round);
+        self.round += 1;
+    }
+
+    /// These processes have ended; but those that we are to wait for stay until then.
+    fn end_unseen(&mut self, which: impl Fn(&Process) -> bool) {
+        let ours = |process: &Process| Some(process.parent) == self.adopter;
+        let unseen = self.processes.iter().filter(|(_, process)| which(process) && !ours(process));
+        let mut unseen: Vec<i32> = unseen.map(|(&pid, _)| pid).collect();
+        // Children before their parents, whose fate they share.
+        unseen.sort_by_key(|&pid| std::cmp::Reverse(self.depth(pid)));
+        unseen.into_iter().for_each(|pid| self.process_ended_unseen(pid));
+    }
+
+    /// A process has ended without our waiting for it: its parent has, or nobody.
+    fn process_ended_unseen(&mut self, pid: i32) {
+        let Some(mut process) = self.processes.remove(&pid) else { return };
+        process.all_ended(self.telling);
+        let parent = process.parent;
+        let ignored = match (self.processes.get(&parent), self.gone.get(&parent)) {
+            (Some(living), _) => living.ignores_children,
+            (None, Some(gone)) => gone.ignores_children,
+            (None, None) => false,
+        };
+        self.doubts.dropped_seen += u64::from(ignored);
+        let heir = self.heir_of(parent);
+        self.note_gone(pid, &process, heir);
+        match heir {
+            Heir::Waited => self.waited.see(process.groups),
+            Heir::Settled => self.settled.merge(process.groups),
+            Heir::Process(pid) => self.processes.entry(pid).or_default().groups.merge(process.groups),
+        }
+    }
+
+    /// Who gets the books of what ends as a child of this process, whether it waits for that or has the kernel drop it.
+    fn heir_of(&self, pid: i32) -> Heir {
+        let mut pid = pid;
+        // Each has ended later than the one before, so this comes to an end.
+        while !self.processes.contains_key(&pid) {
+            match self.gone.get(&pid).map(|gone| gone.heir) {
+                Some(Heir::Process(next)) if next != pid => pid = next,
+                Some(heir) => return heir,
+                None => return Heir::Settled,
+            }
+        }
+        Heir::Process(pid)
+    }
+
+    /// What is known so far, for a look in between.
+    pub(super) fn so_far(&self) -> Books {
+        let mut sum = self.settled.sum();
+        sum.on_cpu_ns += self.settled.unseen_cpu_ns;
+        let WaitedFor { booked, seen } = self.waited.sum();
+        sum += seen.with_booked(booked);
+        for process in self.processes.values() {
+            sum += process.groups.sum();
+            process.threads.values().for_each(|thread| sum += thread.since());
+            let threads_ns = process.threads.values().map(|thread| thread.since().on_cpu_ns).sum();
+            sum.on_cpu_ns += process.groups.unseen_cpu_ns + process.unseen_cpu_ns(threads_ns);
+        }
+        sum
+    }
+
+    /// Every thread that has been seen so far, living or ended.
+    pub(super) fn groups(&self) -> Vec<ThreadGroup> {
+        let mut all = self.settled.clone();
+        all.merge(self.waited.groups().clone());
+        for (&pid, process) in &self.processes {
+            all.merge(process.groups.clone());
+            for (&tid, thread) in &process.threads {
+                let key = process.key(self.telling, tid, thread.name.clone());
+                all.add(key, Entry { books: thread.since(), ended: 0, processes: u64::from(tid == pid) });
+            }
+        }
+        all.into_list()
+    }
+
+    /// Whether a process was there in the last round.
+    pub(super) fn was_seen(&self, pid: i32) -> bool {
+        self.processes.get(&pid).is_some_and(|process| process.last_round + 1 == self.round)
+    }
+
+    /// How many threads and processes of the program there were in the last round.
+    pub(super) fn alive(&self) -> (u64, u64) {
+        let now = || self.processes.values().filter(|process| process.last_round + 1 == self.round);
+        (now().map(|process| process.threads.len() as u64).sum(), now().count() as u64)
+    }
+
+    /// The processes to be looked at in any case, whosever children they are by now, and when they were started.
+    pub(super) fn known(&self) -> Vec<(i32, u64)> {
+        self.processes.iter().filter_map(|(&pid, process)| Some((pid, process.started?))).collect()
+    }
+
+    /// The names of the processes that are there now, by their numbers.
+    pub(super) fn names(&self) -> Vec<(i32, String)> {
+        let mut names: Vec<(i32, String)> =
+            self.processes.iter().map(|(&pid, process)| (pid, process.name.clone())).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Closes the books: what has not ended goes on, unless it is known that all has.
+    pub(super) fn close(mut self, all_has_ended: bool) -> Closed {
+        if all_has_ended {
+            self.settle_strangers();
+            self.end_unseen(|_| true);
+        }
+        // Those that the last round did not see, or of which it had the last record.
+        let round = self.round;
+        self.end_unseen(|process| process.last_round + 1 < round || process.is_recorded());
+        let telling = self.telling;
+        let mut alive: Vec<(i32, Process)> = self.processes.drain().collect();
+        alive.sort_by_key(|(pid, _)| *pid);
+        for (_, mut process) in alive {
+            if process.ignores_children {
+                self.doubts.dropping_parents.push(process.name.clone());
+            }
+            self.doubts.left_running.push(process.name.clone());
+            process.still_there(telling);
+            self.settled.merge(process.groups);
+        }
+        let waited_for = self.adopter.map(|_| self.waited.sum());
+        self.doubts.dropped_seen = self.doubts.dropped_seen.max(u64::from(self.waited.lacks_some()));
+        let unseen_cpu_ns = self.settled.unseen_cpu_ns;
+        let mut all = self.settled;
+        all.merge(self.waited.groups().clone());
+        self.doubts.dropping_parents.sort();
+        self.doubts.dropping_parents.dedup();
+        Closed {
+            groups: all.into_list(),
+            waited_for,
+            unseen_cpu_ns,
+            only_cpu: self.confined.cpu(),
+            doubts: self.doubts,
+        }
+    }
+
+    /// How many of a process's forebears are known.
+    fn depth(&self, pid: i32) -> usize {
+        const NO_TREE_IS_DEEPER: usize = 10_000;
+        let parent = |pid: &i32| self.processes.get(pid).map(|process| process.parent);
+        std::iter::successors(parent(&pid), parent).take(NO_TREE_IS_DEEPER).count()
+    }
+
+    fn is_known(&self, pid: i32) -> bool {
+        Some(pid) == self.adopter || self.processes.contains_key(&pid) || self.gone.contains_key(&pid)
+    }
+
+    /// Remembers a process that has ended.
+    fn note_gone(&mut self, pid: i32, process: &Process, heir: Heir) {
+        let ignores_children = process.ignores_children;
+        if ignores_children {
+            self.doubts.dropping_parents.push(process.name.clone());
+        }
+        self.gone.insert(pid, Gone { heir, ignores_children, round: self.round });
+    }
+
+    /// Takes in those strangers whose parent has turned out to be of the program.
+    fn settle_strangers(&mut self) {
+        loop {
+            let found = self.strangers.iter().find(|(_, stranger)| self.is_known(stranger.parent));
+            let Some(pid) = found.map(|(&pid, _)| pid) else { return };
+            let Some(stranger) = self.strangers.remove(&pid) else { return };
+            stranger.records.into_iter().for_each(|record| self.thread_recorded(pid, record));
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! A process and its threads as /proc shows them at a moment. Looking costs the process nothing but its locks, briefly.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::str;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpid};
+use procfs::FromRead;
+use procfs::process::{Schedstat, Stat};
+
+use crate::program::watched::Books;
+use crate::sys::{clock, usage};
+
+/// A process, now.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ProcessLook {
+    pub(super) pid: i32,
+    /// The process that would be told of its end.
+    pub(super) parent: i32,
+    pub(super) name: String,
+    /// Clock ticks after boot: tells it from another that had or gets its number.
+    pub(super) started: u64,
+    /// Whether its ended children's books are dropped, as far as that can be seen: `SA_NOCLDWAIT` cannot.
+    pub(super) ignores_children: bool,
+    /// Page faults of the children that it has waited for: grows with each.
+    pub(super) children_faults: u64,
+    pub(super) kernel_thread: bool,
+    /// Where its program lies in memory, which is elsewhere after every exec; 0 of one that is not ours to look into.
+    pub(super) image: u64,
+    /// CPU time of all its threads, those too that have ended; 0 of a zombie that has been waited for.
+    pub(super) cpu_ns: u64,
+    pub(super) threads: Vec<ThreadLook>,
+    /// How many there are, looked at or not.
+    pub(super) thread_count: u64,
+    /// Whether all of them were looked at.
+    pub(super) all_threads: bool,
+    /// As far as they are those of threads that were looked at.
+    pub(super) children: Vec<i32>,
+}
+
+/// How closely to look.
+///
+/// A thread that has been looked at in /proc takes longer to end: the kernel has its directory there to forget, at a time when
+/// its books are closed, and one switch more in two then falls into that time and is in no book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// At a process and its first thread, whose end is its process's.
+    FirstThread,
+    AllThreads,
+}
+
+/// A thread, now.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ThreadLook {
+    pub(super) tid: i32,
+    pub(super) name: String,
+    pub(super) started: u64,
+    /// On its way out or a zombie: what is still to come is a switch or two.
+    pub(super) ending: bool,
+    /// The CPU that it has to run on, if it is one.
+    pub(super) only_cpu: Option<usize>,
+    pub(super) books: Books,
+}
+
+/// Why there is nothing to see.
+#[derive(Debug)]
+pub(super) enum Unseen {
+    /// There is no such process, or /proc hides it.
+    Gone,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Unseen {
+    fn from(error: io::Error) -> Unseen {
+        // A file of /proc that is open when its process ends answers ESRCH.
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOENT | Errno::ESRCH) => Unseen::Gone,
+            _ => Unseen::Failed(error),
+        }
+    }
+}
+
+/// Reads /proc, one file after another into the same memory, each in one call if it can be: what a look costs is paid on a
+/// CPU that the program could have used.
+#[derive(Debug)]
+pub(super) struct Looker {
+    text: Vec<u8>,
+}
+
+/// More than any file that is looked at has, but for the children of a process with hundreds.
+const USUAL_LENGTH: usize = 8192;
+
+impl Looker {
+    pub(super) fn new() -> Looker {
+        Looker { text: Vec::with_capacity(USUAL_LENGTH) }
+    }
+
+    /// Looks at a process, its threads and its children's numbers. Threads that end meanwhile are left out.
+    ///
+    /// # Errors
+    /// There is no such process, or /proc hides it or cannot be read.
+    pub(super) fn process(&mut self, pid: i32, depth: Depth) -> Result<ProcessLook, Unseen> {
+        let folder = format!("/proc/{pid}");
+        let stat = self.stat(&folder)?;
+        let mut look = ProcessLook {
+            pid,
+            parent: stat.ppid,
+            name: stat.comm,
+            started: stat.starttime,
+            ignores_children: false,
+            children_faults: stat.cminflt.saturating_add(stat.cmajflt),
+            kernel_thread: stat.flags & KERNEL_THREAD != 0,
+            // Without randomization (setarch -R) the place is the same, and the program's mostly another.
+            image: match stat.startstack {
+                0 => 0,
+                stack => stack ^ stat.startcode.rotate_left(32) ^ stat.endcode,
+            },
+            cpu_ns: clock::process_cpu_ns(Pid::from_raw(pid)).unwrap_or_default(),
+            threads: Vec::new(),
+            thread_count: stat.num_threads.unsigned_abs(),
+            all_threads: depth == Depth::AllThreads,
+            children: Vec::new(),
+        };
+        let tids = match depth {
+            Depth::FirstThread => vec![pid],
+            Depth::AllThreads => {
+                let entries = fs::read_dir(format!("{folder}/task"))?;
+                let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+                entries.flatten().filter_map(number).collect()
+            }
+        };
+        for tid in tids {
+            let folder = format!("{folder}/task/{tid}");
+            match self.thread(&folder, tid) {
+                Ok((thread, ignores_children)) => {
+                    look.threads.push(thread);
+                    look.ignores_children = ignores_children;
+                }
+                Err(Unseen::Gone) => continue,
+                Err(failed) => return Err(failed),
+            }
+            look.children.extend(self.children(&folder));
+        }
+        Ok(look)
+    }
+
+    /// The process that a number belongs to, be it its own or one of its threads'.
+    pub(super) fn process_of(&mut self, id: i32) -> Option<i32> {
+        let status = self.read(&format!("/proc/{id}"), "status").ok()?;
+        number_of(status, b"Tgid", 10)?.try_into().ok()
+    }
+
+    /// Who traces a process, by number and name; not this one, whose children may have asked it to.
+    pub(super) fn tracer_of(&mut self, pid: i32) -> Option<(i32, String)> {
+        let status = self.read(&format!("/proc/{pid}"), "status").ok()?;
+        let tracer = number_of(status, b"TracerPid", 10)?.try_into().ok().filter(|&tracer: &i32| tracer > 0)?;
+        let name = self.read(&format!("/proc/{tracer}"), "comm").map(|name| String::from_utf8_lossy(name).into_owned());
+        let name = name.map_or("a process".to_string(), |name| name.trim_end_matches('\n').to_string());
+        (tracer != getpid().as_raw()).then_some((tracer, name))
+    }
+
+    /// The children of this process, which has one thread.
+    pub(super) fn own_children(&mut self) -> Vec<i32> {
+        let pid = getpid();
+        self.children(&format!("/proc/{pid}/task/{pid}"))
+    }
+
+    /// Whether a process sleeps, and so has its switches booked up to now.
+    pub(super) fn is_asleep(&mut self, pid: i32) -> bool {
+        self.stat(&format!("/proc/{pid}")).is_ok_and(|stat| stat.state == 'S')
+    }
+
+    /// A thread, and whether its process ignores SIGCHLD.
+    fn thread(&mut self, folder: &str, tid: i32) -> Result<(ThreadLook, bool), Unseen> {
+        let status = self.read(folder, "status")?;
+        let switches = usage::parse_status(status).map_err(|error| Unseen::Failed(io::Error::other(error)))?;
+        let ignores_children = ignores_children(status);
+        // A list of one is a number.
+        let only_cpu = number_of(status, b"Cpus_allowed_list", 10).map(|cpu| cpu as usize);
+        // After the switches: of a thread that is not on its way out even now, its record will have as many or more.
+        let stat = self.stat(folder)?;
+        let mut books = Books {
+            minor_faults: stat.minflt,
+            major_faults: stat.majflt,
+            threads: 1,
+            lifetime_ns: lifetime_ns(&stat),
+            ..Books::default()
+        };
+        (books.voluntary, books.involuntary) = (switches.voluntary, switches.involuntary);
+        match self.read(folder, "schedstat").ok().and_then(|text| Schedstat::from_read(text).ok()) {
+            Some(scheduler) => {
+                books.on_cpu_ns = scheduler.sum_exec_runtime;
+                books.run_queue_wait_ns = scheduler.run_delay;
+            }
+            // A kernel without CONFIG_SCHED_INFO has ticks only.
+            None => {
+                books.on_cpu_ns = stat.utime.saturating_add(stat.stime).saturating_mul(tick_ns());
+                books.waits_unknown = 1;
+            }
+        }
+        match self.read(folder, "sched").ok().and_then(migrations) {
+            Some(migrations) => books.migrations = migrations,
+            None => books.migrations_unknown = 1,
+        }
+        let ending = matches!(stat.state, 'Z' | 'X') || stat.flags & EXITING != 0;
+        let (name, started) = (stat.comm, stat.starttime);
+        Ok((ThreadLook { tid, name, started, ending, only_cpu, books }, ignores_children))
+    }
+
+    fn stat(&mut self, folder: &str) -> Result<Stat, Unseen> {
+        parse_stat(self.read(folder, "stat")?).map_err(Unseen::Failed)
+    }
+
+    fn children(&mut self, folder: &str) -> Vec<i32> {
+        let text = self.read(folder, "children").unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    fn read(&mut self, folder: &str, name: &str) -> Result<&[u8], Unseen> {
+        let mut file = File::open(format!("{folder}/{name}"))?;
+        self.text.resize(USUAL_LENGTH, 0);
+        let mut length = file.read(&mut self.text)?;
+        while length == self.text.len() {
+            self.text.resize(length * 2, 0);
+            length += file.read(&mut self.text[length..])?;
+        }
+        Ok(&self.text[..length])
+    }
+}
+
+/// What a `stat` of /proc says. procfs cuts it around the name's parentheses without looking, and panics at what is not as
+/// `4711 (name) S …`.
+///
+/// # Errors
+/// It is not so, or a number is missing.
+pub(crate) fn parse_stat(text: &[u8]) -> io::Result<Stat> {
+    let place = |byte| text.iter().position(|&other| other == byte).zip(text.iter().rposition(|&other| other == byte));
+    let cut = |((opens, _), (_, closes)): ((usize, usize), (usize, usize))| {
+        let number = text[..opens].strip_suffix(b" ")?;
+        let state = text.get(closes..)?.strip_prefix(b") ")?.first()?;
+        let is_number = !number.is_empty() && number.iter().all(u8::is_ascii_digit);
+        (opens < closes && is_number && state.is_ascii_alphabetic()).then_some(())
+    };
+    if place(b'(').zip(place(b')')).and_then(cut).is_none() {
+        return Err(io::Error::other("a stat of /proc is not as it should be"));
+    }
+    Stat::from_read(text).map_err(io::Error::other)
+}
+
+/// `PF_KTHREAD` and `PF_EXITING` of include/linux/sched.h, shown by proc_pid_stat(5).
+const KERNEL_THREAD: u32 = 0x0020_0000;
+const EXITING: u32 = 0x4;
+
+/// The line of `sched` with this number; the file's other lines are the scheduler's own business.
+pub(crate) fn migrations(text: &[u8]) -> Option<u64> {
+    number_of(text, b"se.nr_migrations", 10)
+}
+
+/// Bit 16 of `SigIgn`, for signal 17.
+pub(crate) fn ignores_children(status: &[u8]) -> bool {
+    const BIT: u64 = 1 << (Signal::SIGCHLD as i32 - 1);
+    number_of(status, b"SigIgn", 16).unwrap_or(0) & BIT != 0
+}
+
+/// The number after the colon of the line that begins so.
+fn number_of(text: &[u8], name: &[u8], radix: u32) -> Option<u64> {
+    let line = text.split(|&byte| byte == b'\n').find(|line| line.starts_with(name))?;
+    u64::from_str_radix(str::from_utf8(line).ok()?.rsplit(':').next()?.trim(), radix).ok()
+}
+
+fn tick_ns() -> u64 {
+    1_000_000_000 / procfs::ticks_per_second().max(1)
+}
+
+pub(crate) fn lifetime_ns(stat: &Stat) -> u64 {
+    clock::since_boot_ns().saturating_sub(stat.starttime.saturating_mul(tick_ns()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_lock;
+    use std::process::Command;
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn a_process_is_seen_with_its_threads_and_children() {
+        let _alone = test_lock();
+        let mut child = Command::new("/bin/sleep").arg("100").spawn().unwrap();
+        let napping = thread::Builder::new().name("napping".to_string()).spawn(|| {
+            for _ in 0..20 {
+                thread::sleep(Duration::from_millis(2));
+            }
+            Looker::new().process(std::process::id() as i32, Depth::AllThreads).unwrap()
+        });
+        let me = napping.unwrap().join().unwrap();
+        let napping = me.threads.iter().find(|thread| thread.name == "napping").unwrap();
+        assert!(napping.books.voluntary >= 20 && napping.books.on_cpu_ns > 0, "{napping:?}");
+        assert!(napping.books.lifetime_ns >= 30_000_000, "{napping:?}");
+        assert!(me.children.contains(&(child.id() as i32)), "{me:?}");
+        assert!(!me.ignores_children && !me.kernel_thread);
+        let first = Looker::new().process(std::process::id() as i32, Depth::FirstThread).unwrap();
+        assert!(first.threads.len() == 1 && first.thread_count > 1 && !first.all_threads, "{first:?}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(matches!(Looker::new().process(child.id() as i32, Depth::FirstThread), Err(Unseen::Gone)));
+    }
+
+    #[test]
+    fn a_kernel_thread_is_known() {
+        // kthreadd, which every kernel has; in a PID namespace 2 may be anything.
+        if let Ok(look) = Looker::new().process(2, Depth::FirstThread) {
+            assert_eq!(look.kernel_thread, look.name == "kthreadd", "{look:?}");
+        }
+    }
+
+    #[test]
+    fn migrations_are_found_or_absent() {
+        assert_eq!(migrations(b"x (1)\nse.nr_migrations      :       12\n"), Some(12));
+        assert_eq!(migrations(b"x (1)\n"), None);
+    }
+
+    #[test]
+    fn a_stat_is_read_whatever_the_process_is_called_and_nothing_else_is() {
+        let rest = " S 1 ".to_string() + &"7 ".repeat(48);
+        assert_eq!(parse_stat(format!("4711 (a) (b{rest}").as_bytes()).map(|stat| stat.comm).ok(), None);
+        assert_eq!(parse_stat(format!("4711 (a) (b) ){rest}").as_bytes()).unwrap().comm, "a) (b) ");
+        let named = [b"4711 (\xff\xfe)".as_slice(), rest.as_bytes()].concat();
+        assert_eq!(parse_stat(&named).unwrap().comm, "\u{fffd}\u{fffd}");
+        for text in [
+            "",
+            "(",
+            ")",
+            "()",
+            "1 )(",
+            "(a) S",
+            " (a) S 1",
+            "4711 (a)",
+            "4711 (a) ",
+            "4711 (a) S",
+            "47\u{e9}(a) S 1",
+            "4711 (a)\u{e9}S",
+        ] {
+            assert!(parse_stat(text.as_bytes()).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ignoring_sigchld_is_one_bit_of_the_mask() {
+        assert!(ignores_children(b"SigBlk:\t0000000000000000\nSigIgn:\t0000000000010000\n"));
+        assert!(!ignores_children(b"SigIgn:\t0000000000001000\n") && !ignores_children(b""));
+    }
+
+    #[test]
+    fn a_file_longer_than_usual_is_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = vec![b'x'; 3 * USUAL_LENGTH + 5];
+        fs::write(folder.path().join("long"), &long).unwrap();
+        let read = Looker::new().read(folder.path().to_str().unwrap(), "long").unwrap().to_vec();
+        assert_eq!(read.len(), long.len());
+    }
+}

@@ -1,0 +1,265 @@
+//! A process of the program as the ledger has it: its threads, and the books of those that have ended.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::program::watch::groups::{Entry, Groups};
+use crate::program::watch::look::ThreadLook;
+use crate::program::watched::{Books, ThreadKey};
+
+/// How threads are told: which process is the program itself, and whether each is told by itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Telling {
+    pub(super) program: i32,
+    pub(super) per_thread: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Process {
+    pub(super) pid: i32,
+    pub(super) parent: i32,
+    pub(super) name: String,
+    /// `None` until it has been seen.
+    pub(super) started: Option<u64>,
+    pub(super) ignores_children: bool,
+    /// Page faults of the children that it had waited for when it was last seen.
+    pub(super) children_faults: u64,
+    pub(super) had_many_threads: bool,
+    /// Whether another thread than the first has called exec, and has the first one's number since; its own, under which it may
+    /// have been seen, is nobody's.
+    pub(super) taken_over: bool,
+    /// What it executes, as far as that can be told; and whether that is another program since the last round.
+    pub(super) image: u64,
+    pub(super) has_executed: bool,
+    /// The thread that had the first one's number before, as it was last seen; and a record of it, or of who has the number now.
+    pub(super) first: Option<Thread>,
+    pub(super) first_recorded: Option<Thread>,
+    /// CPU time of its threads that have ended.
+    pub(super) ended_cpu_ns: u64,
+    /// CPU time by its clock, when the watching began and last.
+    pub(super) cpu_ns_before: u64,
+    pub(super) cpu_ns: u64,
+    /// Whether all its threads were looked at in this round.
+    pub(super) all_seen: bool,
+    pub(super) threads: HashMap<i32, Thread>,
+    /// Threads whose record has come; they may be seen for a while.
+    pub(super) recorded: HashSet<i32>,
+    /// Of its threads that have ended, and of the processes that it has waited for.
+    pub(super) groups: Groups,
+    pub(super) last_round: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Thread {
+    pub(super) name: String,
+    pub(super) started: u64,
+    pub(super) books: Books,
+    /// What they were when the watching began.
+    pub(super) before: Books,
+    /// Whether it was on its way out when it was last seen.
+    pub(super) ending: bool,
+    /// What its record told, where there is one.
+    pub(super) recorded: Option<Books>,
+    pub(super) last_round: u64,
+}
+
+impl Process {
+    pub(super) fn look(&mut self, look: ThreadLook, round: u64, telling: Telling) {
+        let ThreadLook { tid, name, started, ending, books, .. } = look;
+        if self.recorded.contains(&tid) {
+            match self.threads.get_mut(&tid) {
+                // The first thread, now a zombie with its last switch booked.
+                Some(thread) if ending => {
+                    (thread.books, thread.last_round) = (books, round);
+                    return;
+                }
+                None if ending => return,
+                // Another thread of the process has called exec, and has the number of the first now.
+                _ => {
+                    self.recorded.remove(&tid);
+                    self.is_taken_over(telling, tid);
+                }
+            }
+        }
+        if tid == self.pid && self.has_executed {
+            if let Some(known) = self.threads.get(&tid).filter(|known| books.switches() < known.books.switches()) {
+                // Books only grow: another thread's. What the first one's last were, its record tells.
+                self.first = Some(known.clone());
+                self.threads.insert(
+                    tid,
+                    Thread {
+                        name,
+                        started,
+                        books,
+                        before: Books::default(),
+                        ending,
+                        recorded: None,
+                        last_round: round,
+                    },
+                );
+                return;
+            }
+        }
+        if self.threads.get(&tid).is_some_and(|thread| thread.started != started) {
+            // Another thread has its number now.
+            self.fold(telling, |other, _| other == tid, true);
+        }
+        // In the first round, what it had done before.
+        let before = if round == 0 { books } else { Books::default() };
+        let thread = self.threads.entry(tid).or_insert(Thread {
+            name: String::new(),
+            started,
+            books,
+            before: Books { threads: 0, waits_unknown: 0, migrations_unknown: 0, ..before },
+            ending,
+            recorded: None,
+            last_round: round,
+        });
+        (thread.name, thread.books, thread.ending, thread.last_round) = (name, books, ending, round);
+    }
+
+    /// Notes that the thread of this number has ended, and another one's books follow under it.
+    pub(super) fn is_taken_over(&mut self, telling: Telling, tid: i32) {
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            // A look since may have been at the other one.
+            thread.books = thread.recorded.unwrap_or(thread.books);
+        }
+        self.fold(telling, |other, _| other == tid, true);
+        self.taken_over |= tid == self.pid;
+    }
+
+    /// Notes which program it executes. After exec all threads have ended but the one that called it, which has the first one's
+    /// number then.
+    pub(super) fn executes(&mut self, image: u64) {
+        if image != 0 {
+            self.has_executed |= self.image != 0 && self.image != image;
+            self.image = image;
+        }
+    }
+
+    /// Settles, when all records have come, whose books those under the first number are, where exec was called: if by another thread,
+    /// that one was not seen again under its own number, and no record has told of it. That number is nobody's then.
+    pub(super) fn settle_exec(&mut self, telling: Telling, round: u64) {
+        let executed = std::mem::take(&mut self.has_executed);
+        let taken_over = std::mem::take(&mut self.taken_over);
+        let (recorded, last_seen) = (self.first_recorded.take(), self.first.take());
+        let Some(now) = self.threads.get(&self.pid).map(|thread| thread.books.switches()) else { return };
+        let over = |tid: i32, thread: &Thread| tid != self.pid && thread.last_round < round;
+        let earlier = self.threads.iter().filter(|(tid, thread)| over(**tid, thread) && thread.books.switches() <= now);
+        let earlier = earlier.max_by_key(|(_, thread)| thread.books.switches()).map(|(&tid, _)| tid);
+        let earlier = earlier.filter(|_| executed || taken_over).and_then(|tid| self.threads.remove(&tid));
+        let is_another = earlier.is_some();
+        if let (Some(earlier), Some(first)) = (earlier, self.threads.get_mut(&self.pid)) {
+            first.before = earlier.before;
+        }
+        let was_another = is_another || last_seen.is_some();
+        match (recorded, last_seen) {
+            // Of the one that had the number before.
+            (Some(first), _) if was_another || first.books.switches() < now => {
+                self.tell(telling, self.pid, first, true)
+            }
+            (None, Some(first)) => self.tell(telling, self.pid, first, true),
+            (Some(same), _) => {
+                self.recorded.insert(self.pid);
+                self.threads.insert(self.pid, same);
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Where all that wait4 booked can only be its one thread's, gives it what it did after the last look: its last switch,
+    /// and what ends a process.
+    pub(super) fn was_booked(&mut self, booked: Books) {
+        /// More are of threads or children that nobody saw.
+        const AT_ITS_END: u64 = 2;
+        let alone = !self.had_many_threads && self.children_faults == 0 && self.groups.is_empty();
+        let only = self.threads.get_mut(&self.pid).filter(|_| alone);
+        if let Some(only) = only.filter(|only| booked.switches().saturating_sub(only.books.switches()) <= AT_ITS_END) {
+            only.books = only.books.with_booked(booked);
+        }
+    }
+
+    /// CPU time by its clock beyond that of its threads that have ended and of `others`.
+    pub(super) fn unseen_cpu_ns(&self, others_ns: u64) -> u64 {
+        self.cpu_ns.saturating_sub(self.cpu_ns_before).saturating_sub(self.ended_cpu_ns + others_ns)
+    }
+
+    /// Whether the records of all its threads have come.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.recorded.contains(&self.pid) && self.threads.keys().all(|tid| *tid == self.pid)
+    }
+
+    pub(super) fn key(&self, telling: Telling, tid: i32, thread: String) -> ThreadKey {
+        ThreadKey {
+            process: self.name.clone(),
+            thread,
+            ids: telling.per_thread.then_some((self.pid, tid)),
+            of_program: self.pid == telling.program,
+            alone: !self.had_many_threads,
+        }
+    }
+
+    /// All threads have ended, with the books that they were last seen with.
+    pub(super) fn all_ended(&mut self, telling: Telling) {
+        self.settle_exec(telling, u64::MAX);
+        self.fold(telling, |_, _| true, true);
+        self.groups.unseen_cpu_ns += self.unseen_cpu_ns(0);
+    }
+
+    /// Adds the threads as they are now.
+    pub(super) fn still_there(&mut self, telling: Telling) {
+        self.fold(telling, |_, _| true, false);
+        self.groups.unseen_cpu_ns += self.unseen_cpu_ns(0);
+    }
+
+    /// Moves these threads' books into the groups: they have ended, or are told as they are.
+    pub(super) fn fold(&mut self, telling: Telling, which: impl Fn(i32, &Thread) -> bool, ended: bool) {
+        let chosen = self.threads.iter().filter(|(tid, thread)| which(**tid, thread));
+        let tids: Vec<i32> = chosen.map(|(&tid, _)| tid).collect();
+        for tid in tids {
+            if let Some(thread) = self.threads.remove(&tid) {
+                self.tell(telling, tid, thread, ended);
+            }
+        }
+    }
+
+    fn tell(&mut self, telling: Telling, tid: i32, thread: Thread, ended: bool) {
+        let books = thread.since();
+        self.ended_cpu_ns += books.on_cpu_ns;
+        let key = self.key(telling, tid, thread.name);
+        let (ended, processes) = (u64::from(ended), u64::from(tid == self.pid));
+        self.groups.add(key, Entry { books, ended, processes });
+    }
+
+    /// Takes the record of a thread. That of the first, where exec was just called, may be of the one that had its number before: it
+    /// is settled later which.
+    pub(super) fn take_record(&mut self, telling: Telling, tid: i32, mut thread: Thread) {
+        if tid == self.pid && self.has_executed {
+            match self.first_recorded.take() {
+                None => {
+                    if let Some(first) = &self.first {
+                        thread.before = first.before;
+                    }
+                    self.first_recorded = Some(thread);
+                    return;
+                }
+                Some(first) => {
+                    self.tell(telling, tid, first, true);
+                    self.taken_over = true;
+                }
+            }
+        }
+        self.recorded.insert(tid);
+        self.threads.insert(tid, thread);
+        if tid != self.pid {
+            self.fold(telling, |other, _| other == tid, true);
+        }
+    }
+}
+
+impl Thread {
+    pub(super) fn since(&self) -> Books {
+        let mut books = self.books;
+        books -= self.before;
+        books
+    }
+}
