@@ -4,42 +4,15 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::bench::document::run::{RunDocument, RunResult};
-use crate::bench::document::{history, pace, price};
-use crate::bench::left_out::row_title;
-use crate::change::rows::{Key, Rows, Terms};
+use crate::bench::document::{history, price};
+use crate::bench::figures::reference;
+use crate::change::rows::{DiffRow, DiffSettings, Key, Rows, Terms};
 use crate::document::{Document, Tool, Warning};
-use crate::estimate::{Decision, Estimate, Verdict, median};
-use crate::host::placement::Placement;
-use crate::workload::shape::RingShape;
+use crate::estimate::median;
 
 pub const SCHEMA: &str = "ctxprof.diff/1";
 
 pub type DiffDocument = Document<DiffSettings, DiffBody>;
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct DiffSettings {
-    /// The files of each side, as named.
-    pub old: Vec<String>,
-    pub new: Vec<String>,
-    /// A row is a regression when it is slower by more than this share, beyond its interval.
-    pub fail_above: Option<f64>,
-    /// What had to be the same, by [`Aspect::key`].
-    pub require_same: Vec<String>,
-    /// What differs by less than this, surely, is the same; absent in documents from before there were margins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub margin: Option<f64>,
-    /// Whether rows of the old side may be missing where nothing may be slower than `fail_above`.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub allow_missing: bool,
-    /// Whether what cannot be told is a failure.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub fail_undecided: bool,
-}
-
-impl DiffSettings {
-    /// The margin where none was given.
-    pub const MARGIN: f64 = 0.03;
-}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DiffBody {
@@ -93,53 +66,6 @@ pub struct Difference {
     pub what: String,
     pub old: String,
     pub new: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DiffRow {
-    pub workload: String,
-    pub placement: Placement,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ring: Option<RingShape>,
-    /// The median over the side's runs.
-    pub old_ns_per_op: Option<f64>,
-    pub new_ns_per_op: Option<f64>,
-    /// `None` where a side has no price.
-    pub change: Option<RowChange>,
-    /// Slower than `fail_above` allows, beyond its interval.
-    pub regression: bool,
-    /// The same with what cannot be told; absent where nothing was forbidden.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gate: Option<Decision>,
-}
-
-impl DiffRow {
-    /// The row's name in reports.
-    pub fn title(&self) -> String {
-        row_title(&self.workload, self.placement, self.ring)
-    }
-
-    /// Whether more runs are needed to tell: whether it is slower than was allowed, or, where nothing was said of that, what it is.
-    pub fn is_undecided(&self) -> bool {
-        let verdict = self.change.is_some_and(|change| change.verdict == Verdict::Undecided);
-        self.gate.map_or(verdict, |gate| gate == Decision::Undecided)
-    }
-}
-
-/// A change of a price.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct RowChange {
-    /// New ÷ old, less 1: 0.1 is a tenth slower. The interval is wide enough for all rows of a comparison at once.
-    pub relative: Estimate,
-    /// What a change must exceed to be one: what the two sides leave open.
-    pub threshold: f64,
-    pub verdict: Verdict,
-    /// Whether it is undecided because the core was slow on one side.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_of_slow_core: bool,
-    /// How many runs a side would decide what is undecided; absent where that cannot be told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub runs_needed: Option<usize>,
 }
 
 /// Something about a run that may be the cause of a change.
@@ -320,7 +246,7 @@ fn differences(old: &[RunDocument], new: &[RunDocument], old_rows: &Rows<'_>, ne
 fn core_difference(old: &[RunDocument], new: &[RunDocument]) -> Option<Difference> {
     let took = |side: &[RunDocument]| median(side.iter().filter_map(|run| run.body.yardstick_ns).collect());
     let (was, is) = (took(old)?, took(new)?);
-    (was.max(is) > (1.0 + pace::TOLERANCE) * was.min(is)).then(|| Difference {
+    (was.max(is) > (1.0 + reference::TOLERANCE) * was.min(is)).then(|| Difference {
         key: CORE.to_string(),
         what: "the core itself (frequency, or a neighbour on the host): a fixed stretch of arithmetic, ns".to_string(),
         old: format!("{was:.0}"),

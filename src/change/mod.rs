@@ -1,5 +1,5 @@
 //! Two runs, or two sides of several, and what changed between them.
 
 pub mod diff;
-mod rows;
+pub mod rows;
 mod view;

@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 
 use crate::bench::left_out::row_title;
 use crate::bench::view::labels::row_labels;
-use crate::change::diff::{DiffDocument, DiffRow, DiffSettings, Difference, RowChange};
+use crate::change::diff::{DiffDocument, Difference};
+use crate::change::rows::{DiffRow, DiffSettings, RowChange};
 use crate::document::conditions;
 use crate::estimate::{Decision, MOST_RUNS, Verdict};
 use crate::host::placement::Placement;

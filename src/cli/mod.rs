@@ -20,7 +20,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::change::diff::{self, DiffSettings};
+use crate::change::diff;
+use crate::change::rows::DiffSettings;
 use crate::cli::doctor::DoctorArgs;
 use crate::cli::help::{
     COMPARE_EXAMPLES, DIFF_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, GROUPS, MEMORY_EXAMPLES, RUN_EXAMPLES, STAT_EXAMPLES,

@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 
 use crate::bench::document::run::RunDocument;
 use crate::bench::document::saved_runs;
-use crate::change::diff::{self, DiffDocument, DiffSettings};
+use crate::change::diff::{self, DiffDocument};
+use crate::change::rows::DiffSettings;
 use crate::cli::{ColorChoice, DiffArgs, GateArgs};
 use crate::command::Outcome;
 use crate::command::output::{deliver, say};

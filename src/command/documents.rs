@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    use crate::change::diff;
+    use crate::change::rows::DiffSettings;
 
     fn check(text: &str, words: &[&str]) {
         let error = format!("{:#}", parse(text).unwrap_err());
@@ -148,7 +148,7 @@ mod tests {
         ) {
             let text = damaged(&replaced, if whole { GOLDEN.len() } else { length });
             if let (Ok(Saved::Run(document)), Ok(Saved::Run(golden))) = (parse(&text), parse(GOLDEN)) {
-                let _ = diff::compare(&[*golden], &[*document], diff::DiffSettings::default(), String::new());
+                let _ = diff::compare(&[*golden], &[*document], DiffSettings::default(), String::new());
             }
         }
     }

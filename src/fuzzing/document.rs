@@ -1,6 +1,7 @@
 //! Saved documents and pages, whatever wrote them.
 
-use crate::change::diff::{self, DiffSettings};
+use crate::change::diff;
+use crate::change::rows::DiffSettings;
 use crate::command::documents::{self, Saved};
 use crate::output::{FORMATS, Look};
 

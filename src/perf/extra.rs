@@ -8,13 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use object::{Object, ObjectSegment, ObjectSymbol};
-use perf_event::events::{Event, EventData, Tracepoint};
+use perf_event::events::{Event, EventData};
 use perf_event_open_sys::bindings::perf_event_attr;
 
 use crate::perf::counting::{Counting, CountingMode, PROBE, TO_IDLE, WAKE_UPS};
-use crate::perf::meter::{Attached, Extra, Meter, Refused};
+use crate::perf::meter::{Attached, Extra, Meter};
 use crate::perf::open::{OpenCounter, PerfMeter};
-use crate::perf::refusal;
+use crate::perf::refusal::{self, Refused};
+use crate::perf::tracefs::tracepoint;
 
 /// Attaches what is asked for to these CPUs.
 ///
@@ -50,22 +51,6 @@ fn on_each<E: Event>(
     let meter = PerfMeter::sum_of(counters);
     let counting = Counting { counters: meter.counters().to_vec(), ..Counting::without_counters(CountingMode::Cpu) };
     Ok(Attached { meter: Box::new(meter), counting })
-}
-
-/// A tracepoint of the kernel, by the number that it has since the machine started.
-pub(super) fn tracepoint(name: &str) -> Result<Tracepoint, String> {
-    let id = event_file(name, "id")?;
-    let id = id.trim().parse().map_err(|_| format!("{name} has no number in tracefs"))?;
-    Ok(Tracepoint::with_id(id))
-}
-
-/// What a file of a tracepoint's folder says.
-pub(super) fn event_file(name: &str, file: &str) -> Result<String, String> {
-    const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-    let text = MOUNTS.iter().find_map(|mount| fs::read_to_string(format!("{mount}/events/{name}/{file}")).ok());
-    text.ok_or_else(|| {
-        format!("{name} is not in /sys/kernel/tracing; is it mounted? mount -t tracefs nodev /sys/kernel/tracing")
-    })
 }
 
 /// A probe on a place in a program's file, which the perf crate knows and cannot open.

@@ -14,10 +14,11 @@ use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
 use crate::perf::counting::{AbsentCounter, Counting, CountingMode};
-use crate::perf::meter::{Attach, Attached, Extra, Meter, Refused};
+use crate::perf::meter::{Attach, Attached, Extra, Meter};
 use crate::perf::open::{OpenCounter, PerfMeter, Target};
 use crate::perf::records::Recorder;
-use crate::perf::{CONTEXT_SWITCHES, Counter, HARDWARE, SOFTWARE, TIME_STAMP_COUNTER, USER_MODE, extra, rate, refusal};
+use crate::perf::refusal::{self, Refused};
+use crate::perf::{CONTEXT_SWITCHES, Counter, HARDWARE, SOFTWARE, TIME_STAMP_COUNTER, USER_MODE, extra, rate};
 
 /// Which rung to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use nix::unistd::Pid;
 
-use crate::perf::counting::{AbsentCounter, CounterInfo, Counting, CountingMode};
+use crate::perf::counting::{CounterInfo, Counting, CountingMode};
 use crate::perf::records::Recorder;
+use crate::perf::refusal::Refused;
 
 /// Reads a fixed set of counters around each sample.
 ///
@@ -127,21 +128,6 @@ pub enum Extra<'a> {
     ToIdle,
     /// Calls of a function of a program, on these CPUs.
     Probe { program: &'a Path, function: &'a str },
-}
-
-/// Why something is not counted in a pass of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
-    /// The way of counting that was chosen has no use for it.
-    NotNeeded,
-    /// This system does not offer it.
-    Absent(AbsentCounter),
-}
-
-impl Refused {
-    pub fn absent(name: &str, reason: impl Into<String>) -> Refused {
-        Refused::Absent(AbsentCounter { name: name.to_string(), reason: reason.into() })
-    }
 }
 
 /// A meter that answers from a script: for tests of everything above the kernel.

@@ -11,8 +11,9 @@ pub mod meter;
 mod open;
 mod rate;
 pub mod records;
-mod refusal;
+pub mod refusal;
 pub mod threads;
+mod tracefs;
 pub mod trial;
 
 use perf_event::events::{Hardware, Software};

@@ -4,8 +4,23 @@ use std::io;
 
 use nix::errno::Errno;
 
-use crate::perf::counting::CountingMode;
+use crate::perf::counting::{AbsentCounter, CountingMode};
 use crate::sys::sysctl;
+
+/// Why something is not counted in a pass of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The way of counting that was chosen has no use for it.
+    NotNeeded,
+    /// This system does not offer it.
+    Absent(AbsentCounter),
+}
+
+impl Refused {
+    pub fn absent(name: &str, reason: impl Into<String>) -> Refused {
+        Refused::Absent(AbsentCounter { name: name.to_string(), reason: reason.into() })
+    }
+}
 
 /// One sentence: what the system answered, why, and what would help.
 pub(super) fn explain(mode: CountingMode, error: &io::Error) -> String {

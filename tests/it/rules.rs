@@ -75,13 +75,6 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Files of a folder that use each other in a circle today. The list may only shrink.
-const CIRCLES: &[&[&str]] = &[
-    &["bench::document::pace", "bench::document::run", "bench::document::saved_runs"],
-    &["change::diff", "change::rows"],
-    &["perf::extra", "perf::meter", "perf::open", "perf::records"],
-];
-
 /// A file of the source without its tests.
 struct Source {
     /// Below `src`.
@@ -313,8 +306,7 @@ fn no_files_of_a_folder_use_each_other_in_a_circle() {
                 .insert(from_here.into_iter().filter(|other| reached(other, &used).contains(file.as_str())).collect());
         }
     }
-    let today: BTreeSet<Vec<&str>> = CIRCLES.iter().map(|circle| circle.to_vec()).collect();
-    assert_eq!(circles, today, "circles found, and those that are listed");
+    assert!(circles.is_empty(), "{circles:?}");
 }
 
 #[test]

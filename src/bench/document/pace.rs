@@ -1,18 +1,12 @@
-//! How quick the core itself was during a run: what a burst of the host's that lasts as long as the run does not hide from others.
+//! How fast the core itself was in the runs that were saved.
 
 use std::path::PathBuf;
 
 use crate::bench::document::run::RunDocument;
 use crate::bench::document::saved_runs;
-use crate::document::{Tool, Warning};
+use crate::document::Tool;
 use crate::estimate::median;
 use crate::host::facts::Facts;
-
-/// By how much the core's own speed may differ: it repeats within 1 %.
-pub const TOLERANCE: f64 = 0.03;
-
-/// The warning of a run whose core was slower than it can be, from end to end.
-pub const CORE_SLOWER: &str = "core-slower-than-before";
 
 /// What the stretch of arithmetic takes at full speed, ns, by the runs that were kept in these folders by this version of ctxprof on
 /// the same CPU of such a processor: the median of the quicker half, for the very quickest may be a misread clock, and the slower
@@ -28,17 +22,6 @@ pub fn reference_ns(folders: &[PathBuf], tool: &Tool, host: &Facts) -> Option<f6
     took.sort_by(f64::total_cmp);
     took.truncate(took.len().div_ceil(2));
     median(took)
-}
-
-/// What to know of a run whose core was slower in its quickest samples than in the runs kept before: from end to end.
-pub fn beside_reference(reference_ns: Option<f64>, quickest_ns: Option<f64>) -> Option<Warning> {
-    let slower = quickest_ns? / reference_ns?;
-    (slower > 1.0 + TOLERANCE).then(|| {
-        let message = format!(
-            "the core itself took {slower:.2} times as long for a fixed stretch of arithmetic as in the runs kept here before, in all of this run (a lower frequency, or a busy neighbour on the host): its prices are too high; repeat it, or see `ctxprof doctor`"
-        );
-        Warning::new(CORE_SLOWER, message)
-    })
 }
 
 #[cfg(test)]
@@ -68,10 +51,6 @@ mod tests {
         reference_ns(&[folder], &this.tool, &this.host)
     }
 
-    fn is_warned_of(reference_ns: f64, quickest_ns: f64) -> bool {
-        beside_reference(Some(reference_ns), Some(quickest_ns)).is_some()
-    }
-
     #[test]
     fn full_speed_is_the_median_of_the_quicker_half_of_the_kept_runs() {
         let took = |each: &[f64]| each.iter().map(|&ns| run(ns, |_| {})).collect::<Vec<_>>();
@@ -83,13 +62,6 @@ mod tests {
             "1200 was a misread clock"
         );
         assert_eq!(reference(&[]), None, "nothing was kept");
-    }
-
-    #[test]
-    fn a_core_slower_than_in_kept_runs_is_told() {
-        assert!(is_warned_of(1683.0, 2290.0) && is_warned_of(1683.0, 1740.0));
-        assert!(!is_warned_of(1683.0, 1730.0) && !is_warned_of(2290.0, 1683.0));
-        assert!(beside_reference(None, Some(2290.0)).is_none() && beside_reference(Some(1683.0), None).is_none());
     }
 
     #[test]

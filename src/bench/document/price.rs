@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::bench::document::pace::CORE_SLOWER;
 use crate::bench::document::run::{RunDocument, RunResult};
 use crate::bench::document::saved_runs;
 use crate::bench::figures::NO_CLEAN_SAMPLES;
+use crate::bench::figures::reference::CORE_SLOWER;
 use crate::bench::price_list::{PriceList, PricePair, PriceSource, SwitchPrice};
 use crate::document::{Ending, Warning};
 use crate::host::facts::Facts;

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::document::pace;
 use crate::bench::document::samples::{SamplesBody, SamplesDocument};
 use crate::bench::document::settings::RunSettings;
 use crate::bench::figures::alike::{self, Alike, hand_overs_per_op};
 use crate::bench::figures::recorded::{self, Layers};
+use crate::bench::figures::reference;
 use crate::bench::figures::{
     self, Audit, CountSource, Elsewhere, LatencyFigures, NO_CLEAN_SAMPLES, Ratio, Row, Yardstick,
 };
@@ -280,7 +280,7 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
         body,
         warnings: warnings(document, &rows)
             .into_iter()
-            .chain(pace::beside_reference(*reference_ns, yardstick.quickest_ns()))
+            .chain(reference::beside_saved_runs(*reference_ns, yardstick.quickest_ns()))
             .collect(),
     }
 }

@@ -11,7 +11,8 @@ use crate::bench::engine::plan::{Effort, Plan, Quota};
 use crate::bench::engine::{Engine, Stop};
 use crate::bench::sample::{Incarnation, PassSamples, WorkloadSamples};
 use crate::perf::counting::{CountingMode, PROBE};
-use crate::perf::meter::{Attached, Extra, Refused};
+use crate::perf::meter::{Attached, Extra};
+use crate::perf::refusal::Refused;
 use crate::workload::kind::SwitchSource;
 
 /// Incarnations of the pass in which user mode is counted: it says what work an op is, not what it costs.

@@ -5,6 +5,7 @@ mod chosen;
 mod counters;
 mod latency;
 pub mod recorded;
+pub mod reference;
 mod row;
 #[cfg(test)]
 mod tests;

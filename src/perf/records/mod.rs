@@ -18,10 +18,9 @@ use perf_event::events::{Event as PerfEvent, Software};
 use perf_event::{Builder, Clock, ReadFormat, SampleFlag, Sampler};
 
 use crate::perf::counting::{AbsentCounter, CountingMode, WAKE_UPS};
-use crate::perf::extra::{event_file, tracepoint};
-use crate::perf::meter::Refused;
 use crate::perf::records::parse::{Parsed, Samples, offset_of, parse};
-use crate::perf::refusal;
+use crate::perf::refusal::{self, Refused};
+use crate::perf::tracefs::{event_file, tracepoint};
 use crate::sched::timeline::RecordSource;
 
 pub use parse::Record;

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use crate::bench::document::history::{History, Line, SCHEMA, full_speed, sessions};
-use crate::bench::document::pace;
+use crate::bench::figures::reference;
 use crate::store;
 
 /// More lines than this are not kept: a run of all workloads a day for more than a year.
@@ -154,7 +154,7 @@ pub fn shortened(lines: Vec<Line>) -> Vec<Line> {
 /// The lines of a session, with one for all runs of a row under the same circumstances: slow ones left out, where others are there.
 fn merged(session: &[Line]) -> Vec<Line> {
     let full_speed = full_speed(&session.iter().collect::<Vec<_>>()).unwrap_or(f64::INFINITY);
-    let is_slow = |line: &Line| line.core_ns.is_some_and(|core| core > (1.0 + pace::TOLERANCE) * full_speed);
+    let is_slow = |line: &Line| line.core_ns.is_some_and(|core| core > (1.0 + reference::TOLERANCE) * full_speed);
     let mut groups: Vec<Vec<&Line>> = Vec::new();
     for line in session.iter().filter(|line| !is_slow(line)) {
         match groups.iter_mut().find(|group| (&group[0].row, group[0].stratum) == (&line.row, line.stratum)) {

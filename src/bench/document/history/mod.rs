@@ -22,8 +22,8 @@ pub use file::{add, parse, read, shortened};
 pub(crate) use line::seconds;
 pub use line::{Line, Machine, SCHEMA};
 
-use crate::bench::document::pace;
 use crate::bench::document::run::RunDocument;
+use crate::bench::figures::reference;
 use crate::document::Warning;
 use crate::estimate::{Component, Measurement, Priors, Reproducibility, Stratum, median, pool};
 
@@ -93,7 +93,9 @@ impl History {
         let full_speed = full_speed(&lines);
         // A run's own rows stand last, and are left out alike.
         let is_slow = |line: &Line| {
-            line.core_ns.zip(full_speed).is_some_and(|(core, full_speed)| core > (1.0 + pace::TOLERANCE) * full_speed)
+            line.core_ns
+                .zip(full_speed)
+                .is_some_and(|(core, full_speed)| core > (1.0 + reference::TOLERANCE) * full_speed)
         };
         let counts = |line: &Line| !is_slow(line) && line.undisturbed > 0.0;
         let own = own.iter().filter(|line| counts(line)).count();

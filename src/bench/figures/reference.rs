@@ -1,0 +1,37 @@
+//! The core's own speed during a run, beside that of saved runs: what a burst of the host's that lasts as long as the run does not
+//! hide from others.
+
+use crate::document::Warning;
+
+/// By how much the core's own speed may differ: it repeats within 1 %.
+pub const TOLERANCE: f64 = 0.03;
+
+/// The warning of a run whose core was slower than it can be, from end to end.
+pub const CORE_SLOWER: &str = "core-slower-than-before";
+
+/// What to know of a run whose core was slower in its quickest samples than in the runs kept before: from end to end.
+pub fn beside_saved_runs(reference_ns: Option<f64>, quickest_ns: Option<f64>) -> Option<Warning> {
+    let slower = quickest_ns? / reference_ns?;
+    (slower > 1.0 + TOLERANCE).then(|| {
+        let message = format!(
+            "the core itself took {slower:.2} times as long for a fixed stretch of arithmetic as in the runs kept here before, in all of this run (a lower frequency, or a busy neighbour on the host): its prices are too high; repeat it, or see `ctxprof doctor`"
+        );
+        Warning::new(CORE_SLOWER, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_warned_of(reference_ns: f64, quickest_ns: f64) -> bool {
+        beside_saved_runs(Some(reference_ns), Some(quickest_ns)).is_some()
+    }
+
+    #[test]
+    fn a_core_slower_than_in_kept_runs_is_told() {
+        assert!(is_warned_of(1683.0, 2290.0) && is_warned_of(1683.0, 1740.0));
+        assert!(!is_warned_of(1683.0, 1730.0) && !is_warned_of(2290.0, 1683.0));
+        assert!(beside_saved_runs(None, Some(2290.0)).is_none() && beside_saved_runs(Some(1683.0), None).is_none());
+    }
+}
