@@ -41,7 +41,7 @@ pub(super) fn draw(report: &dyn Report, wide: bool) -> Result<String> {
                 main {
                     (head_of(&view))
                     (warnings(&view.warnings))
-                    // What is to be seen at a glance stands first; the tables say the same in figures.
+                    // The pictures stand first, to be read at a glance; the tables have the same figures.
                     (first_pictures(&view, &pictures))
                     @for table in view.tables.iter().filter(|table| !table.rows.is_empty()) { (table_of(table)) }
                     (other_pictures(&view, &pictures))
@@ -83,7 +83,7 @@ fn warnings(warnings: &[String]) -> Markup {
     }
 }
 
-/// Whether a picture sums the whole report up.
+/// Returns true if a picture sums up the whole report.
 fn is_first(picture: &Picture) -> bool {
     matches!(picture, Picture::Levels(_) | Picture::Changes(_) | Picture::Plot(_))
 }
@@ -127,7 +127,7 @@ fn title_of(picture: &Picture) -> &str {
     }
 }
 
-/// A table that can be read as cards, each figure beside its heading: the roles keep it a table for those who hear it.
+/// A table that can be read as cards, each figure beside its heading: the roles keep it a table for screen readers.
 fn table_of(table: &Table) -> Markup {
     let side = |align: Align| if align == Align::Left { "left" } else { "right" };
     let headings: Vec<String> = table.columns.iter().map(Column::name).collect();

@@ -1,9 +1,9 @@
-//! The lanes of a typical op: who ran, could have run and was switched to when, whatever it is drawn with.
+//! The lanes of a typical op: who ran, was runnable and was switched to when, independent of the format drawn.
 
 use crate::sched::timeline::{Left, Run, Timeline, Wake};
 use crate::unit::Span;
 
-/// The parties, then the idle CPU and other threads, each in the order in which they run.
+/// Returns the participants, then the idle CPU and other threads, each in the order in which they run.
 pub(super) fn names(timeline: &Timeline) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let waking = timeline.wake_ups.iter().map(|wake_up| &wake_up.whom);
@@ -16,24 +16,24 @@ pub(super) fn names(timeline: &Timeline) -> Vec<String> {
     names
 }
 
-/// The stretches that have numbers: the parties', in the order of their begins.
+/// Returns the indexes of the numbered run slices: those of participants, by start time.
 pub(super) fn numbered(timeline: &Timeline) -> impl Iterator<Item = usize> + '_ {
     timeline.stretches.iter().enumerate().filter(|(_, run)| run.party).map(|(at, _)| at)
 }
 
-/// The stretches, from and to, in which the CPU of one who runs next was being given to it.
+/// Returns the spans, from and to, in which a CPU was being switched to this thread.
 pub(super) fn switches_to(timeline: &Timeline, name: &str) -> Vec<(u64, u64)> {
     let own = timeline.stretches.iter().filter(|run| run.who == name);
     own.filter_map(|run| Some((left_before(timeline, run)?, run.from_ns))).collect()
 }
 
-/// When the thread before this one left the CPU; `None` for the first of the op.
+/// Returns the time at which the thread before this one left the CPU; `None` for the first of the op.
 fn left_before(timeline: &Timeline, run: &Run) -> Option<u64> {
     let before = timeline.stretches.iter().filter(|other| other.cpu == run.cpu && other.to_ns <= run.from_ns);
     before.map(|other| other.to_ns).max().filter(|_| run.from_ns > 0)
 }
 
-/// When a party could have run and did not: since it was woken, or since it left while it could have gone on.
+/// Returns the spans in which a participant was runnable and did not run: from its wake-up, or since it left still runnable.
 pub(super) fn waits(timeline: &Timeline, name: &str) -> Vec<(u64, u64)> {
     let own = || timeline.stretches.iter().filter(|run| run.party && run.who == name);
     let next = |at: u64| own().map(|run| run.from_ns).filter(|&from| from >= at).min().unwrap_or(timeline.duration_ns);
@@ -44,12 +44,12 @@ pub(super) fn waits(timeline: &Timeline, name: &str) -> Vec<(u64, u64)> {
     since.map(|at| (at, next(at))).collect()
 }
 
-/// Whether any party ever could have run and did not.
+/// Returns true if any participant was ever runnable without running.
 pub(super) fn any_waits(timeline: &Timeline) -> bool {
     names(timeline).iter().any(|name| !waits(timeline, name).is_empty())
 }
 
-/// How long a thread was on its CPU, as people read it.
+/// Returns the time that a thread was on its CPU, ready to print.
 pub(super) fn span(run: &Run) -> Span {
     Span(length(run) as f64)
 }
@@ -58,7 +58,7 @@ fn length(run: &Run) -> u64 {
     run.to_ns.saturating_sub(run.from_ns)
 }
 
-/// Whom it woke, why it left, and who had its CPU before the next party, in words.
+/// Returns in words whom it woke, why it left, and who had its CPU before the next participant.
 pub(super) fn what_happened(timeline: &Timeline, run: &Run) -> String {
     let during = |wake_up: &&Wake| wake_up.by == run.who && (run.from_ns..=run.to_ns).contains(&wake_up.at_ns);
     let woken = timeline.wake_ups.iter().filter(during).map(|wake_up| format!("wakes {}", wake_up.whom));

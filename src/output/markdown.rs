@@ -3,7 +3,7 @@
 use crate::output::picture;
 use crate::output::view::{Align, Cell, Table, View};
 
-/// How wide a picture is: what shows in most places without a scroll bar.
+/// Width of a picture in columns: fits most places without a scroll bar.
 const PAGE: usize = 80;
 
 pub(super) fn draw(view: &View) -> String {

@@ -1,6 +1,6 @@
-//! What machines see of a report, as plain data: families of gauges.
+//! A report for monitoring systems, as plain data: families of gauges.
 //!
-//! A report tells of one moment and the next may have lower figures, so there is no counter among them.
+//! A report is of one moment and the next may have lower figures, so there is no counter among them.
 
 use crate::estimate::Estimate;
 
@@ -17,7 +17,7 @@ pub struct Metrics {
 pub struct Family {
     /// Without the program's name before it and the unit after it.
     pub name: String,
-    /// A sentence without its full stop, without quotes and backslashes: formats differ in how they escape them here.
+    /// A sentence without its full stop, without quotes and backslashes, which the formats escape differently.
     pub help: String,
     pub unit: Unit,
     pub samples: Vec<Sample>,
@@ -40,7 +40,7 @@ pub enum Unit {
     None,
 }
 
-/// What a figure of a record is, by which it is brought to its base unit.
+/// Unit of a figure in a record, from which it is converted to its base unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantity {
     Nanoseconds,
@@ -113,7 +113,7 @@ impl<R> Rows<'_, R> {
             .figure(&high.0, quantity, &high.1, |row| estimate(row)?.high)
     }
 
-    /// What is told in labels: those that are known, and the value 1.
+    /// Adds a family of value 1 whose labels carry the facts: those that are known.
     pub fn info(
         &mut self,
         name: &str,

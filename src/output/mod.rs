@@ -28,14 +28,14 @@ pub trait Report: std::fmt::Debug {
     /// It cannot be serialized.
     fn json(&self) -> Result<String>;
 
-    /// What people see of it; `wide` asks for more columns.
+    /// Returns the report as people see it; `wide` asks for more columns.
     fn view(&self, wide: bool) -> View;
 
-    /// What machines collect of it, drawn from the document and not from the view: names and units are a promise.
+    /// Returns the report's metrics, drawn from the document and not from the view: names and units are a promise.
     fn metrics(&self) -> Metrics;
 }
 
-/// How output is to look.
+/// Width and character set of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
     /// Columns of the terminal or page.
@@ -50,7 +50,7 @@ pub struct Look {
 #[derive(Debug)]
 pub struct Format {
     pub name: &'static str,
-    /// What file names of this format end in.
+    /// File name suffixes of this format.
     pub suffixes: &'static [&'static str],
     pub draw: fn(&dyn Report, &Look) -> Result<String>,
 }
@@ -90,7 +90,7 @@ pub fn format_of(path: &Path) -> Result<&'static Format> {
     bail!("cannot tell the format of {} from its suffix; known are {}", path.display(), suffixes())
 }
 
-/// What file names may end in, as people read it: `.txt, .json, …`.
+/// Returns the file name suffixes of all formats, ready to print: `.txt, .json, …`.
 pub fn suffixes() -> String {
     let all: Vec<String> =
         FORMATS.iter().flat_map(|format| format.suffixes).map(|suffix| format!(".{suffix}")).collect();

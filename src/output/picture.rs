@@ -7,11 +7,11 @@ use console::measure_text_width;
 
 use crate::output::view::{Bar, Picture};
 
-/// Wider bars tell no more.
+/// Wider bars show no more.
 const WIDEST_BAR: usize = 40;
-/// Narrower ones tell nothing: the figures beside them stay.
+/// Narrower ones show nothing: the figures beside them stay.
 const NARROWEST_BAR: usize = 4;
-/// What stands for a filled cell, and for the first so many eighths of one.
+/// A filled cell, and cells filled by the first 1 to 7 eighths.
 const FULL: char = '█';
 const EIGHTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 /// The same where there are no block characters: halves of a cell and more are a whole one.
@@ -57,12 +57,12 @@ fn histogram(bars: &[Bar], width: usize, ascii: bool) -> String {
     bars.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// How long the bar of a number of things is, of the longest: by the logarithm, so that one in a million still shows.
+/// Returns the length of a number's bar as a share of the longest: by the logarithm, so that one in a million still shows.
 fn log_share(value: f64, most: f64) -> f64 {
     if most > 0.0 { value.max(0.0).ln_1p() / most.ln_1p() } else { 0.0 }
 }
 
-/// A bar of this share of `room` cells. What is more than nothing shows.
+/// A bar of this share of `room` cells; anything above nothing shows.
 fn bar_of(share: f64, room: usize, ascii: bool) -> String {
     let cells = share.clamp(0.0, 1.0) * room as f64;
     if ascii {

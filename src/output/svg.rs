@@ -11,7 +11,7 @@ use crate::output::view::Picture;
 
 pub(super) use paper::{PALETTE, Paper, hex};
 
-/// Draws a picture on paper of this width; its height is what it takes. Its title is the page's to tell.
+/// Draws a picture on paper of this width; its height is what it takes. The title is left to the page.
 ///
 /// # Errors
 /// The drawing library refuses.
@@ -26,7 +26,7 @@ pub(super) fn draw(picture: &Picture, paper: Paper) -> Result<String> {
     }
 }
 
-/// What the colours of a picture stand for: a number in [`PALETTE`] and a name each; empty where one colour says nothing.
+/// Returns the legend of a picture's colours: a number in [`PALETTE`] and a name each; empty for a single colour.
 pub(super) fn legend(picture: &Picture) -> Vec<(usize, String)> {
     let names = match picture {
         Picture::Levels(levels) => bars::series(levels.levels.iter().map(|level| &level.series)),

@@ -92,13 +92,13 @@ fn columns_drawn(table: &Table, kept: &[usize], look: &Look, least_room: usize) 
     drawn.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// Lines of text as long as this are easily read: it is broken into them before a column goes.
+/// Readable line length: texts are broken into lines of it before a column is left out.
 const READABLE: usize = 24;
 
-/// Lines of text as long as this can be read where there is no room for more.
+/// Shortest line length that can still be read.
 const LEGIBLE: usize = 8;
 
-/// What the columns that cannot be broken leave of the width.
+/// Returns the width left for the columns that can be broken.
 fn room_for_wrapping(table: &Table, kept: &[usize], width: usize) -> Option<usize> {
     let column_width = |at: usize| {
         let cells = table.rows.iter().map(|row| measure_text_width(row[at].shown()));

@@ -1,4 +1,4 @@
-//! What people see of a report, as plain data: headings, tables, notes.
+//! A report for people, as plain data: headings, tables, notes.
 
 use crate::estimate::Estimate;
 use crate::output::metrics::Quantity;
@@ -7,19 +7,19 @@ use crate::sched::timeline::Timeline;
 /// One report.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
-    /// Above everything: where and how.
+    /// Above everything: the host and how it was measured.
     pub heading: Vec<String>,
-    /// What else is known of the host and the moment; for pages, which are read elsewhere and later.
+    /// Other facts of the host and the moment; for pages, which are read elsewhere and later.
     pub conditions: Vec<Condition>,
     pub tables: Vec<Table>,
     /// Below the tables, drawn for people only.
     pub pictures: Vec<Picture>,
-    /// Below: what it means, what to do next.
+    /// Below: the meaning of the figures and the next step.
     pub notes: Vec<String>,
     pub warnings: Vec<String>,
 }
 
-/// One fact that moves the numbers, by its name.
+/// A named condition that affects the numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     pub name: &'static str,
@@ -31,11 +31,11 @@ pub struct Condition {
 pub enum Picture {
     /// Figures side by side with their intervals. In characters a table says as much.
     Levels(Levels),
-    /// What wholes are made of; likewise.
+    /// Wholes divided into their parts; likewise.
     Stacks(Stacks),
-    /// Changes with their intervals, to both sides of none; likewise.
+    /// Changes with their intervals, to both sides of no change; likewise.
     Changes(Changes),
-    /// How many of something there are of each size, on a logarithmic scale.
+    /// Counts by size, on a logarithmic scale.
     Histogram { title: String, bars: Vec<Bar> },
     /// Who ran when, of an op.
     Timeline { title: String, op: Timeline },
@@ -47,9 +47,9 @@ pub enum Picture {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bar {
     pub label: String,
-    /// How many: its length goes by the logarithm of it.
+    /// The count: the bar's length goes by its logarithm.
     pub value: f64,
-    /// How people read the value.
+    /// The value as printed.
     pub text: String,
 }
 
@@ -64,10 +64,10 @@ pub struct Levels {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Level {
     pub label: String,
-    /// What has a colour in common.
+    /// Group of the rows that share a colour.
     pub series: String,
     pub value: Estimate,
-    /// How people read it: as in the table.
+    /// The value as printed, as in the table.
     pub text: String,
 }
 
@@ -85,7 +85,7 @@ pub struct Stack {
     pub label: String,
     /// One for each of the parts.
     pub values: Vec<f64>,
-    /// How people read the whole.
+    /// The whole as printed.
     pub text: String,
 }
 
@@ -99,10 +99,10 @@ pub struct Changes {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChangeBar {
     pub label: String,
-    /// What has a colour in common: the verdict.
+    /// Group of the rows that share a colour: the verdict.
     pub series: String,
     pub value: Estimate,
-    /// What it must exceed to be one.
+    /// Size above which a change counts.
     pub threshold: f64,
     pub text: String,
 }
@@ -111,12 +111,12 @@ pub struct ChangeBar {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plot {
     pub title: String,
-    /// What each step is called, short.
+    /// Short name of each step.
     pub steps: Vec<String>,
     pub curves: Vec<Curve>,
-    /// What stands at a place between or at steps.
+    /// Marks at places between or at steps, such as cache sizes.
     pub places: Vec<Mark>,
-    /// What those places are.
+    /// Name of the kind of those places.
     pub places_are: String,
 }
 
@@ -154,7 +154,7 @@ pub struct Mark {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// What it holds, for pages and for those who hear it read.
+    /// Caption, for pages and for screen readers.
     pub title: &'static str,
     pub columns: Vec<Column>,
     /// One cell per column.
@@ -181,7 +181,7 @@ pub struct Column {
     pub align: Align,
     /// When a terminal is narrow, the column with the highest number goes first; 0 stays.
     pub expendable: u8,
-    /// Whether its text may be broken into lines to fit.
+    /// True if its text may be broken into lines to fit.
     pub wraps: bool,
 }
 
@@ -210,14 +210,14 @@ pub enum Align {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
     Text(String),
-    /// Text from elsewhere, of which nothing is meant as markup.
+    /// Text from elsewhere, taken literally: no markup.
     Name(String),
-    /// A value, and how people read it.
+    /// A value, and its text as printed.
     Number {
         value: f64,
         text: String,
     },
-    /// A median with its interval, and how people read it.
+    /// A median with its interval, and its text as printed.
     Estimate {
         value: Estimate,
         text: String,
@@ -246,7 +246,7 @@ impl Cell {
         let median = show(value.median);
         let text = match value.relative_half_width() {
             _ if value.is_at_most() => format!("≤ {median}"),
-            // From 100 % on, a decimal says nothing and takes the width of a narrow terminal; from ten times on, digits do.
+            // From 100 % on, a decimal carries nothing and takes the width of a narrow terminal; from ten times on, digits do.
             Some(share) if interval && share >= 9.995 => format!("{median} ±>999%"),
             Some(share) if interval => format!("{median} ±{:.*}%", usize::from(share < 0.9995), share * 100.0),
             _ => median,
@@ -273,7 +273,7 @@ impl Cell {
         Cell::Estimate { value, text }
     }
 
-    /// As people read it.
+    /// The text as printed.
     pub fn shown(&self) -> &str {
         match self {
             Cell::Text(text) | Cell::Name(text) | Cell::Number { text, .. } | Cell::Estimate { text, .. } => text,

@@ -19,21 +19,21 @@ use textwrap::Options;
 use crate::output::view::{Mark, Plot};
 use crate::unit::Nanoseconds;
 
-/// What stands for a value, by curve; a curve beyond these begins anew.
+/// Marks of the values, by curve; curves beyond these start over.
 const MARKS: [char; 8] = ['*', 'o', '+', 'x', '#', '@', '%', '$'];
-/// What stands for the values of several curves.
+/// Mark of a cell in which values of several curves meet.
 const SEVERAL: char = '&';
-/// What leads from one value to the next, and where there are no such characters.
+/// Dots from one value to the next, and their ASCII form.
 const BETWEEN: char = '·';
 const BETWEEN_ASCII: char = '.';
-/// What goes up from a place along the steps.
+/// Vertical line at a place along the steps.
 const PLACE: char = ':';
 
-/// More columns or lines tell no more.
+/// More columns or lines show no more.
 const WIDEST: usize = 72;
 const HIGHEST: usize = 15;
 const LOWEST: usize = 8;
-/// Fewer columns tell nothing.
+/// Fewer columns show nothing.
 const NARROWEST: usize = 16;
 
 /// Draws it, as far as there is room and something to be drawn.
@@ -62,7 +62,7 @@ pub(super) fn draw(plot: &Plot, width: usize, ascii: bool) -> String {
     lines.join("\n")
 }
 
-/// What each mark stands for, in as many lines as it takes.
+/// Returns the legend of the marks, in as many lines as it takes.
 fn legend(plot: &Plot, several: bool, width: usize) -> Vec<String> {
     const GAP: usize = 3;
     let names = plot.curves.iter().enumerate().map(|(at, curve)| format!("{} {}", mark(at), curve.name));
@@ -84,7 +84,7 @@ fn mark(curve: usize) -> char {
     MARKS[curve % MARKS.len()]
 }
 
-/// How values become lines.
+/// Mapping of values to lines.
 #[derive(Debug, Clone, Copy)]
 struct Scale {
     least: f64,
@@ -102,7 +102,7 @@ impl Scale {
         })
     }
 
-    /// Where a value is between the bottom, 0, and the top, 1; `None` for one that has no logarithm.
+    /// Returns the position of a value between the bottom, 0, and the top, 1; `None` for one that has no logarithm.
     fn share(&self, value: f64) -> Option<f64> {
         let share = match self.logarithmic {
             true if value > 0.0 => (value / self.least).ln() / (self.most / self.least).ln(),
@@ -121,7 +121,7 @@ impl Scale {
         }
     }
 
-    /// What stands before each line from the top: the highest and the lowest have their values, and every third between them.
+    /// Returns the label of each line from the top: highest and lowest have their values, and so has every third between.
     fn labels(&self, height: usize) -> Vec<Option<String>> {
         const EVERY: usize = 3;
         let label = |line: usize| {
@@ -171,7 +171,7 @@ impl Canvas<'_> {
         marks.iter().any(|one| marks.iter().any(|other| (one.0, one.1) == (other.0, other.1) && one.2 != other.2))
     }
 
-    /// Lines from the top, of so many characters each: places, then what leads from value to value, then the values.
+    /// Returns the lines from the top, of so many characters each: places, then the dots between values, then the values.
     fn cells(&self, ascii: bool) -> Vec<Vec<char>> {
         let mut cells = vec![vec![' '; self.columns]; self.height];
         for place in &self.plot.places {
@@ -182,7 +182,7 @@ impl Canvas<'_> {
         for curve in 0..self.plot.curves.len() {
             let points = self.points(curve);
             for pair in points.windows(2) {
-                // Over a step that is missing nothing leads.
+                // No dots lead over a missing step.
                 let [(from_step, from), (to_step, to)] = [pair[0], pair[1]];
                 if to_step == from_step + 1 {
                     let (left, right) = (self.column(from_step as f64), self.column(to_step as f64));

@@ -1,4 +1,4 @@
-//! A typical op as a picture: a lane for each party, time to the right, and below it what happened in words.
+//! A typical op as a picture: a lane for each participant, time to the right, and below it the events in words.
 //!
 //! ```text
 //! leader     ██1███▒       ░░░░░░░░░███3████▒
@@ -10,22 +10,22 @@ use console::measure_text_width;
 use crate::output::lanes;
 use crate::sched::timeline::Timeline;
 
-/// Longer lanes tell no more.
+/// Longer lanes show no more.
 const WIDEST_LANE: usize = 100;
-/// In shorter ones nothing can be told apart: the words below stay.
+/// Shorter lanes are illegible: only the words below stay.
 const NARROWEST_LANE: usize = 24;
 
-/// What stands in a cell of a lane.
+/// Content of a cell of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cell {
-    /// Sleeps, or is of no interest.
+    /// Blocked, or not of interest.
     Nothing,
     Runs,
-    /// Could run, and does not.
+    /// Runnable, not running.
     Waits,
-    /// Its CPU is between it and another.
+    /// A context switch is under way on its CPU.
     Switches,
-    /// A digit of a stretch's number.
+    /// A digit of a run slice's number.
     Number(char),
 }
 
@@ -86,7 +86,7 @@ impl Scale {
         (share * self.room as f64).round() as usize
     }
 
-    /// The cells of a stretch: one at least.
+    /// The cells of a run slice: one at least.
     fn cells(self, from_ns: u64, to_ns: u64) -> std::ops::Range<usize> {
         let from = self.cell(from_ns).min(self.room - 1);
         from..self.cell(to_ns).clamp(from + 1, self.room)
@@ -124,7 +124,7 @@ fn short(ns: f64) -> String {
     if ns >= 1000.0 { format!("{} µs", ns / 1000.0) } else { format!("{ns} ns") }
 }
 
-/// The cells of one lane: waits below, switches over them, stretches over all.
+/// The cells of one lane: waits below, switches over them, run slices over all.
 fn lane(timeline: &Timeline, name: &str, scale: Scale) -> Vec<Cell> {
     let mut cells = vec![Cell::Nothing; scale.room];
     let mut paint = |from: u64, to: u64, cell: Cell| cells[scale.cells(from, to)].fill(cell);
@@ -159,7 +159,7 @@ fn legend(timeline: &Timeline, ascii: bool, width: usize) -> String {
     textwrap::fill(&parts.join("   "), textwrap::Options::new(width).break_words(false))
 }
 
-/// A line for each stretch of a party: how long, whom it woke, why it left, and what came before the next.
+/// A line for each run slice of a participant: its length, whom it woke, why it left, and what came before the next.
 fn in_words(timeline: &Timeline, labels: usize, width: usize) -> Vec<String> {
     let several_cpus = timeline.stretches.iter().any(|run| run.cpu != timeline.stretches[0].cpu);
     let spans: Vec<String> =

@@ -26,16 +26,16 @@ struct Row {
     label: String,
     /// From, to and colour of each part.
     parts: Vec<(f64, f64, RGBColor)>,
-    /// What the figure lies between.
+    /// Low and high end of the figure's interval.
     interval: Option<(f64, f64)>,
-    /// What a change must exceed, to both sides.
+    /// Threshold that a change must exceed, drawn on both sides.
     bracket: Option<f64>,
-    /// Where the text stands, and what it says.
+    /// Position of the text, and the text.
     end: f64,
     text: String,
 }
 
-/// By so much an interval's low end may lie below its figure on the axis.
+/// An interval's low end lies at most this factor below its figure on the axis.
 const LOWEST_END: f64 = 100.0;
 
 /// Figures on a logarithmic scale, with their intervals.
@@ -65,7 +65,7 @@ pub(super) fn levels(levels: &Levels, paper: Paper) -> Result<String> {
     draw_rows(&rows, axis.range(), paper, &|value| tick(quantity, *value))
 }
 
-/// How many of something there are of each size, on a logarithmic scale that begins below 1.
+/// Counts by size, on a logarithmic scale that begins below 1.
 pub(super) fn histogram(bars: &[Bar], paper: Paper) -> Result<String> {
     const BELOW_ONE: f64 = 0.5;
     let most = bars.iter().map(|bar| drawable(bar.value)).fold(1.0, f64::max);
@@ -84,7 +84,7 @@ pub(super) fn histogram(bars: &[Bar], paper: Paper) -> Result<String> {
     draw_rows(&rows, (BELOW_ONE..most * 1.05).log_scale(), paper, &|value| tick(Quantity::Count, *value))
 }
 
-/// Wholes in their parts, from 0.
+/// Wholes divided into their parts, from 0.
 pub(super) fn stacks(stacks: &Stacks, paper: Paper) -> Result<String> {
     let part = |value: f64| drawable(value).max(0.0);
     let wholes = stacks.stacks.iter().map(|stack| stack.values.iter().copied().map(part).sum::<f64>());
@@ -106,9 +106,9 @@ pub(super) fn stacks(stacks: &Stacks, paper: Paper) -> Result<String> {
     draw_rows(&rows, 0.0..most * 1.02, paper, &|value| tick(quantity, *value))
 }
 
-/// Changes to both sides of none.
+/// Relative changes, to both sides of no change.
 pub(super) fn changes(changes: &Changes, paper: Paper) -> Result<String> {
-    /// A change of more is told by its text.
+    /// Bars of larger changes end at this one; their text has the value.
     const MOST: f64 = 10.0;
     let within = |value: f64| if value.is_finite() { value.clamp(-1.0, MOST) } else { 0.0 };
     let series = series(changes.changes.iter().map(|change| &change.series));
@@ -152,21 +152,21 @@ pub(super) fn parts_in_use(stacks: &Stacks) -> Vec<(usize, String)> {
     stacks.parts.iter().enumerate().filter(is_used).map(|(at, name)| (at, name.clone())).collect()
 }
 
-/// A picture in which nothing is.
+/// An empty picture.
 fn nothing(paper: Paper) -> Result<String> {
     paper.draw(Paper::NOTHING, |area| {
         area.draw(&Text::new("nothing to be drawn", (0, 10), text(FAINT, HPos::Left))).map_err(refused)
     })
 }
 
-/// How the rows lie on the paper, px.
+/// Positions of the rows on the paper, px.
 struct Layout {
     row: u32,
     /// Half of what a bar takes of its row, in rows.
     half_bar: f64,
-    /// How far above the middle of its bar a label is, where it is not left of it.
+    /// Distance of a label above the middle of its bar; `None` where it is left of the bar.
     label_above: Option<i32>,
-    /// What labels take on the left, and texts on the right.
+    /// Width of the labels on the left, and of the texts on the right.
     left: u32,
     right: u32,
 }

@@ -1,4 +1,4 @@
-//! A typical op: a lane for each who ran, time to the right.
+//! A typical op: a lane for each thread that ran, time to the right.
 
 use anyhow::Result;
 use plotters::prelude::{ChartBuilder, PathElement, Rectangle, Text};

@@ -1,4 +1,4 @@
-//! What all pictures are drawn on and with.
+//! Paper, colours, text and axes that all pictures share.
 
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
@@ -15,12 +15,12 @@ use crate::unit::{Bytes, Count, Share, Span};
 
 /// Text and axes. Pages in the dark give these three other colours, by their values.
 pub(crate) const INK: RGBColor = RGBColor(0x1F, 0x23, 0x28);
-/// What is said in passing.
+/// Secondary text.
 pub(crate) const FAINT: RGBColor = RGBColor(0x6E, 0x77, 0x81);
 /// Lines behind the figures.
 pub(crate) const GRID: RGBColor = RGBColor(0xD8, 0xDE, 0xE4);
 
-/// Colours that people who see few colours can tell apart, on a light page and on a dark one.
+/// Colours that colour-blind people can tell apart, on a light page and on a dark one.
 ///
 /// # References
 /// Okabe & Ito, *Color Universal Design*, 2008.
@@ -46,13 +46,13 @@ pub(super) fn color(series: usize) -> RGBColor {
 
 /// Height of letters, px.
 const TEXT: f64 = 13.0;
-/// The library makes letters smaller than it is told by this factor.
+/// The library draws letters smaller than asked by this factor.
 ///
 /// # References
 /// `draw_text` of plotters-svg: `font-size` is the size ÷ 1.24.
 const SHRUNK: f64 = 1.24;
-/// What a letter takes of that on average, and a digit or a sign by itself, as in DejaVu Sans, the widest of the usual fonts: nobody measures
-/// text here.
+/// Average width of a letter, a digit and a sign as shares of the letters' height, as in DejaVu Sans, the widest of the
+/// usual fonts: texts are not measured.
 const LETTER: f64 = 0.58;
 const DIGIT: f64 = 0.64;
 const SIGN: f64 = 0.95;
@@ -61,7 +61,7 @@ pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// An area with axes.
 pub(super) type Chart<'a, 'b, X, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>;
 
-/// How wide a picture is, px.
+/// Width class of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paper {
     /// Beside a table.
@@ -73,7 +73,7 @@ pub(crate) enum Paper {
 impl Paper {
     pub(crate) const ALL: [Paper; 2] = [Paper::Wide, Paper::Narrow];
 
-    /// What a page calls it.
+    /// Returns its name in a page's CSS classes.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Paper::Wide => "wide",
@@ -81,7 +81,7 @@ impl Paper {
         }
     }
 
-    /// Height of a picture in which nothing is, px.
+    /// Height of an empty picture, px.
     pub(super) const NOTHING: u32 = 24;
 
     pub(super) fn width(self) -> u32 {
@@ -108,7 +108,7 @@ pub(super) fn refused(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("drawing: {error}")
 }
 
-/// Roughly how wide a text is, px.
+/// Returns the approximate width of a text, px.
 pub(super) fn text_width(text: &str) -> u32 {
     let width = |letter: char| match letter {
         '0'..='9' => DIGIT,
@@ -118,7 +118,7 @@ pub(super) fn text_width(text: &str) -> u32 {
     (text.chars().map(width).sum::<f64>() * TEXT).ceil() as u32
 }
 
-/// The text, or as much of its begin as has room, with an ellipsis.
+/// Returns the text, or as much of its start as has room, with an ellipsis.
 pub(super) fn shortened(text: &str, room: u32) -> String {
     if text_width(text) <= room {
         return text.to_string();
@@ -183,7 +183,7 @@ pub(super) fn tick(quantity: Quantity, value: f64) -> String {
 pub(super) struct LogAxis {
     pub(super) from: f64,
     pub(super) to: f64,
-    /// What there is a line for each power of.
+    /// Base of the powers that have a line each.
     base: f64,
 }
 
@@ -213,6 +213,6 @@ pub(super) fn drawable(value: f64) -> f64 {
     if value.is_finite() { value.clamp(-MOST, MOST) } else { 0.0 }
 }
 
-/// What no figure of ours is below or above; an axis to the ends of floating point has more lines than a page.
+/// Bound of the figures drawn; an axis to the ends of floating point has more lines than a page.
 const LEAST: f64 = 1e-6;
 const MOST: f64 = 1e21;

@@ -18,7 +18,7 @@ use crate::output::view::{Curve, Mark, Plot};
 
 const AXIS: u32 = 28;
 const MARGIN: u32 = 12;
-/// What the paper has beside the first step and the last, in steps.
+/// Margin before the first step and after the last, in steps.
 const BESIDE: f64 = 0.1;
 /// A line for the names of places.
 const PLACES: u32 = 18;
@@ -114,7 +114,7 @@ fn draw_place(area: &Area, place: &Mark, x: i32, lines: &Range<i32>) -> Result<(
     area.draw(&Text::new(place.label.clone(), (x, above), text(FAINT, HPos::Center))).map_err(refused)
 }
 
-/// Values without a gap between them, by their steps: over a step that is missing no line leads.
+/// Runs of values over consecutive steps: a missing step breaks the line.
 fn stretches(curve: &Curve) -> Vec<Vec<(usize, Estimate)>> {
     let mut stretches: Vec<Vec<(usize, Estimate)>> = vec![Vec::new()];
     for (step, value) in curve.values.iter().enumerate() {

@@ -49,7 +49,7 @@ fn timeline(duration_ns: u64, from_ns: u64) -> Picture {
     Picture::Timeline { title: "t".to_string(), op }
 }
 
-/// Draws it on both papers, and holds each to texts.
+/// Draws it on both papers, and compares the texts of each.
 #[track_caller]
 fn check(picture: &Picture, texts: &[&str]) {
     for paper in Paper::ALL {
@@ -64,7 +64,7 @@ fn check(picture: &Picture, texts: &[&str]) {
 /// A text of a drawing, and where it lies.
 struct Text<'s> {
     x: u32,
-    /// Whether that is its middle, as of the labels of an axis.
+    /// True if `x` is the middle of the text, as of the labels of an axis.
     is_centred: bool,
     words: &'s str,
 }
