@@ -1,4 +1,4 @@
-//! How many of something this host lets one have: the limit, what is used of it, and how it is raised.
+//! Limits of this host on threads, mappings, memory and open files: value, use, and the command that raises it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,26 +10,26 @@ use crate::host::memory::{available_bytes, cgroup_folder};
 use crate::sys::{ownership, rlimit};
 use crate::unit::Bytes;
 
-/// A limit, and how much of it is gone.
+/// A limit and its use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ceiling {
     pub name: String,
     pub value: u64,
     pub used: u64,
-    /// How much of it is left to others: of what the whole machine shares, a twentieth.
+    /// Share left to others: of what the whole machine shares, a twentieth.
     pub spared: u64,
-    /// Whether these are bytes, or else a number of things.
+    /// True if the limit is in bytes, false if it is a number of things.
     pub in_bytes: bool,
     pub remedy: String,
 }
 
 impl Ceiling {
-    /// How much there is still to have.
+    /// Returns the amount that is still available.
     pub fn room(&self) -> u64 {
         self.value.saturating_sub(self.used).saturating_sub(self.spared)
     }
 
-    /// What it is and how much of it is gone, in words.
+    /// Returns the limit and its use as a clause.
     pub fn state(&self) -> String {
         let Ceiling { name, value, used, in_bytes, .. } = self;
         match (in_bytes, used) {
@@ -42,14 +42,14 @@ impl Ceiling {
 
 /// A share of the machine's numbers that is left to others.
 const SPARED: u64 = 20;
-/// Of what only this user or cgroup has, so much is left: a shell that must start a process to end things.
+/// Left free of what only this user or cgroup has: a shell must be able to start a process to kill others.
 const A_FEW: u64 = 4;
-/// Files for counters, books and reports.
+/// Files for counters, kernel accounting and reports.
 const SPARE_FILES: u64 = 512;
-/// A fifth of the memory that is free stays free.
+/// A fifth of the available memory is left free.
 const MEMORY_SPARED: u64 = 5;
 
-/// What limits how many threads and processes one may have.
+/// Returns the limits on threads and processes.
 pub fn of_threads(root: &Path) -> Vec<Ceiling> {
     let number = |path: &str| fs::read_to_string(root.join(path)).ok()?.trim().parse::<u64>().ok();
     let all = fs::read_to_string(root.join("proc/loadavg")).ok().and_then(|text| threads_of(&text)).unwrap_or(0);
@@ -65,14 +65,14 @@ pub fn of_threads(root: &Path) -> Vec<Ceiling> {
     ceilings
 }
 
-/// What limits how many mappings a process may have.
+/// Returns the limit on a process's mappings, of which `used` are in use.
 pub fn of_mappings(root: &Path, used: u64) -> Option<Ceiling> {
     let value: u64 = fs::read_to_string(root.join("proc/sys/vm/max_map_count")).ok()?.trim().parse().ok()?;
     let remedy = format!("sysctl -w vm.max_map_count={}", value.saturating_mul(4));
     Some(Ceiling { name: "vm.max_map_count".to_string(), value, used, spared: value / 100, in_bytes: false, remedy })
 }
 
-/// What limits how much memory one may use, in bytes.
+/// Returns the limits on memory, in bytes.
 pub fn of_memory(root: &Path) -> Vec<Ceiling> {
     let spare = |room: u64| room / MEMORY_SPARED;
     let available = available_bytes().ok().map(|value| Ceiling {
@@ -85,7 +85,7 @@ pub fn of_memory(root: &Path) -> Vec<Ceiling> {
     });
     let in_group = |(folder, limit, usage): (PathBuf, &str, &str)| {
         let number = |name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
-        // "max", or version 1's largest number of pages: none.
+        // "max", or in version 1 the largest number of pages: no limit.
         let value = number(limit).filter(|&value| value < 1 << 60)?;
         let used = number(usage).unwrap_or(0);
         let spared = spare(value.saturating_sub(used));
@@ -103,7 +103,7 @@ pub fn of_memory(root: &Path) -> Vec<Ceiling> {
     available.into_iter().chain(groups.filter_map(in_group)).collect()
 }
 
-/// What limits how many files this process may have open.
+/// Returns the limit on this process's open files.
 pub fn of_files(root: &Path) -> Option<Ceiling> {
     let used = fs::read_dir(root.join("proc/self/fd")).map_or(0, |files| files.count() as u64);
     let value = rlimit::most_files();
@@ -119,18 +119,18 @@ pub fn of_files(root: &Path) -> Option<Ceiling> {
     })
 }
 
-/// How much of something limited one party takes.
+/// Limited resources that one participant takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Needs {
     pub threads: f64,
     pub files: f64,
     pub mappings: f64,
     pub bytes: f64,
-    /// What the process that makes the parties has before there are any.
+    /// Mappings of the process before it creates any participant.
     pub mappings_before: u64,
 }
 
-/// How many parties there may be here, at most as many as asked for; with the limit that says so, if it is fewer.
+/// Returns the number of participants possible on this host, at most `asked`; with the limit that allows no more, if it is fewer.
 pub fn most(asked: u64, needs: Needs, root: &Path) -> (u64, Option<Ceiling>) {
     let per_party = |each: f64| move |ceiling: Ceiling| (ceiling, each);
     let limits = of_threads(root).into_iter().map(per_party(needs.threads));
@@ -149,12 +149,12 @@ fn most_within(asked: u64, limits: impl Iterator<Item = (Ceiling, f64)>) -> (u64
     hit.map_or((asked, None), |(most, ceiling)| (most, Some(ceiling)))
 }
 
-/// The one with the least room.
+/// Returns the limit with the least room.
 pub fn lowest(ceilings: &[Ceiling]) -> Option<&Ceiling> {
     ceilings.iter().min_by_key(|ceiling| ceiling.room())
 }
 
-/// This process's group with a controller and those above it.
+/// Returns this process's cgroup with a controller and the cgroups above it.
 fn ancestors(root: &Path, controller: &str) -> Vec<PathBuf> {
     let Some(folder) = cgroup_folder(root, controller) else { return Vec::new() };
     let top = root.join("sys/fs/cgroup");
@@ -172,14 +172,14 @@ fn pids_max(root: &Path) -> Vec<Ceiling> {
     ancestors(root, "pids").into_iter().filter_map(ceiling).collect()
 }
 
-/// `RLIMIT_NPROC`, where it is enforced: not for root, nor for who may exceed it.
+/// Returns `RLIMIT_NPROC` where it is enforced: not for root, nor with a capability to exceed it.
 fn rlimit_nproc(root: &Path) -> Option<Ceiling> {
     let status = fs::read_to_string(root.join("proc/self/status")).ok()?;
     if ownership::is_machines_root() || may_exceed_nproc(&status) {
         return None;
     }
     let (soft, hard) = getrlimit(Resource::RLIMIT_NPROC).ok()?;
-    // The largest number stands for none.
+    // RLIM_INFINITY: no limit.
     if soft == u64::MAX {
         return None;
     }
@@ -199,7 +199,7 @@ fn rlimit_nproc(root: &Path) -> Option<Ceiling> {
     })
 }
 
-/// Whether the capabilities in force have CAP_SYS_ADMIN (21) or CAP_SYS_RESOURCE (24), as fork asks for.
+/// Returns true if the effective capabilities include CAP_SYS_ADMIN (21) or CAP_SYS_RESOURCE (24), which fork asks for.
 pub(crate) fn may_exceed_nproc(status: &str) -> bool {
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
@@ -219,7 +219,7 @@ fn threads_of_user(root: &Path, user: Uid) -> u64 {
     processes.filter_map(|entry| threads(fs::read_to_string(entry.path().join("status")).ok()?)).sum()
 }
 
-/// How many threads there are on the machine, by the fourth field of /proc/loadavg: `1/123`.
+/// Returns the number of threads on the machine, from the fourth field of /proc/loadavg: `1/123`.
 pub(crate) fn threads_of(loadavg: &str) -> Option<u64> {
     loadavg.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
 }

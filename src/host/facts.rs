@@ -1,11 +1,11 @@
-//! What this machine is, as plain data.
+//! Facts of this host, as plain data.
 
 use serde::{Deserialize, Serialize};
 
 use crate::host::kernel;
 use crate::sys::cpuid::Processor;
 
-/// Facts that move the numbers; `None` where they cannot be read, which is not the same as "no".
+/// Facts that change the results; `None` where they cannot be read, which is not the same as "no".
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
@@ -16,51 +16,51 @@ pub struct Facts {
     /// `uname -m`.
     pub architecture: String,
     pub cpu_model: Option<String>,
-    /// What the processor says that it is; `None` where it cannot be asked.
+    /// Identification by the processor itself (CPUID); `None` where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processor: Option<Processor>,
-    /// The beginning of the kernel's name for this boot: it says of two runs whether a boot lies between them, and of the host nothing.
+    /// First digits of the kernel's boot ID: shows that a boot lies between two runs, and identifies no host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot: Option<String>,
-    /// In the kernel's list format, as are the other lists.
+    /// In the kernel's list format, like the other lists.
     pub online_cpus: Option<String>,
     pub allowed_cpus: Option<String>,
     /// The hypervisor's name; `None` also on bare metal.
     pub hypervisor: Option<String>,
     pub clocksource: Option<String>,
-    /// The pinned CPU's frequency governor; `None` where frequency is not this kernel's to set.
+    /// The pinned CPU's frequency governor; `None` where this kernel does not control the frequency.
     pub frequency_governor: Option<String>,
     /// The other hardware threads of the pinned CPU's core; `None` also where it has none.
     pub smt_siblings: Option<String>,
     /// `kernel.sched_autogroup_enabled`.
     pub autogroup: Option<String>,
-    /// What the kernel does about its processors' vulnerabilities, those that they have.
+    /// Mitigations of the vulnerabilities that the processors have.
     pub mitigations: Option<String>,
-    /// The preemption model in force, where debugfs says.
+    /// The preemption model in force, from debugfs.
     pub preemption: Option<String>,
-    /// The preemption model that the kernel was started with, where its command line or configuration says.
+    /// The preemption model that the kernel was started with, from its command line or configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preemption_at_start: Option<String>,
-    /// `CONFIG_HZ`: ticks of a busy CPU's timer per second, where the kernel's configuration can be read.
+    /// `CONFIG_HZ`: timer ticks of a busy CPU per second, where the kernel's configuration can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tick_hz: Option<String>,
-    /// The scheduler's base slice, where debugfs says.
+    /// The scheduler's base slice, from debugfs.
     pub base_slice_ns: Option<String>,
-    /// `kernel.sched_rt_runtime_us`: of every period (a second), what real-time threads may have; -1 is all of it.
+    /// `kernel.sched_rt_runtime_us`: µs of every period (one second) that real-time threads may use; -1 means all of it.
     pub sched_rt_runtime_us: Option<String>,
     /// `kernel.perf_event_paranoid`.
     pub perf_event_paranoid: Option<String>,
     pub user_id: u32,
-    /// The process that traces this one, as strace and gdb do, by its name and number.
+    /// Name and PID of the process that traces this one, as strace and gdb do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tracer: Option<String>,
-    /// The caches of the pinned CPU that hold data, nearest first; empty where the kernel does not say.
+    /// The pinned CPU's data caches, nearest first; empty where the kernel does not list them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub caches: Vec<Cache>,
     /// Null where nothing was pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_cpu: Option<usize>,
-    /// Why that one.
+    /// Reason for the choice of that CPU.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub pinned_because: String,
 }
@@ -72,12 +72,12 @@ pub struct Cache {
     /// `Data` or `Unified`.
     pub kind: String,
     pub size_bytes: u64,
-    /// The CPUs that have it in common.
+    /// The CPUs that share it.
     pub shared_cpus: Option<String>,
 }
 
 impl Cache {
-    /// As people call it: `L1d`, `L2`.
+    /// Returns the usual name: `L1d`, `L2`.
     pub fn name(&self) -> String {
         let suffix = if self.kind == "Data" { "d" } else { "" };
         format!("L{}{suffix}", self.level)
@@ -85,7 +85,7 @@ impl Cache {
 }
 
 impl Facts {
-    /// Whether the two are of one sort of processor, at one clock: by its own word, and by its name where one of them has no other.
+    /// Returns true if both have the same sort of processor at the same clock: by CPUID, or by model name where one has no CPUID.
     pub fn is_same_processor(&self, other: &Facts) -> bool {
         match (self.processor, other.processor) {
             (Some(one), Some(other)) => one.is_like(other),
@@ -93,7 +93,7 @@ impl Facts {
         }
     }
 
-    /// What of the kernel decides what a switch costs, in words; `None` where nothing of it is known.
+    /// Returns the kernel properties that decide what a switch costs, in words; `None` where none is known.
     pub fn kernel_in_words(&self) -> Option<String> {
         let model = self.preemption.as_ref().or(self.preemption_at_start.as_ref());
         let parts = [
@@ -105,7 +105,7 @@ impl Facts {
         (!known.is_empty()).then(|| known.join("; "))
     }
 
-    /// Where the parties ran and why, as reports say it.
+    /// Returns the CPU that the participants ran on and the reason, as reports print it.
     pub fn pinned_to(&self) -> String {
         match self.pinned_cpu {
             Some(cpu) => format!("CPU {cpu} ({})", self.pinned_because),

@@ -1,4 +1,4 @@
-//! How this kernel was built and started, as far as it decides what a switch costs.
+//! Build and boot options of this kernel that decide what a switch costs.
 
 use std::fs;
 use std::io::Read;
@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 /// Returns the configuration of the kernel of this release, from the kernel itself or from where systems install it.
 ///
 /// # Errors
-/// It is nowhere; says where it was looked for.
+/// None is found; the message names the places.
 pub fn config(root: &Path, release: &str) -> Result<String, String> {
     if let Ok(packed) = fs::File::open(root.join("proc/config.gz")) {
         let mut text = String::new();
@@ -29,7 +29,7 @@ pub fn option<'c>(config: &'c str, name: &str) -> Option<&'c str> {
 }
 
 /// Returns the preemption model that the kernel was started with, by `uname -v`, its command line and its configuration; `None` where
-/// these leave it open. That debugfs has changed it since is not in it.
+/// these leave it open. A later change through debugfs is not included.
 pub fn preemption_at_start(build: &str, command_line: &str, config: Option<&str>) -> Option<String> {
     let has = |word: &str| build.split_whitespace().any(|each| each == word);
     let asked = command_line.split_whitespace().find_map(|word| word.strip_prefix("preempt="));
@@ -55,7 +55,7 @@ pub fn preemption_at_start(build: &str, command_line: &str, config: Option<&str>
     Some(model.to_string())
 }
 
-/// Returns what a kernel does about its processors' vulnerabilities that lengthens system calls and switches, in words.
+/// Returns the mitigations that lengthen system calls and switches, in words.
 pub fn mitigations_in_words(told: &str) -> String {
     const WORDS: [(&str, &str); 10] = [
         ("mitigation: pti", "page table isolation"),

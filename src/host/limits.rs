@@ -1,4 +1,4 @@
-//! Limits that a process runs into, by name, value and remedy.
+//! Limits that a process hits, by name, value and remedy.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::host::probe;
 use crate::sys::ownership;
 use crate::sys::policy::Policy;
 
-/// The same error, with the limit behind it if there is one.
+/// Returns the same error, with the limit behind it if there is one.
 pub fn explain(error: Error) -> Error {
     match remedy(&error) {
         Some(remedy) => error.context(remedy),
@@ -18,7 +18,7 @@ pub fn explain(error: Error) -> Error {
     }
 }
 
-/// Why a scheduling policy or nice value is refused, and what would help.
+/// Returns the reason why a scheduling policy or nice value is refused, and what would help.
 pub fn explain_policy(errno: Errno, policy: Option<Policy>, nice: Option<i32>) -> Error {
     let asked =
         policy.map(|policy| format!("--policy {policy}")).into_iter().chain(nice.map(|nice| format!("--nice {nice}")));

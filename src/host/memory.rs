@@ -1,4 +1,4 @@
-//! Memory as the kernel tells it: of a process, of the machine, of a cgroup. Texts are parsed by pure functions.
+//! Memory as the kernel reports it: of a process, of the machine, of a cgroup. Pure functions parse the texts.
 
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
-/// Summed over the process that holds the parties and its children.
+/// Sum over the participants' parent process and its children.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Family {
-    /// `Pss` of smaps_rollup: a page that several have counts once in the sum.
+    /// `Pss` of smaps_rollup: the sum counts a shared page once.
     pub pss_bytes: u64,
     pub anonymous_huge_bytes: u64,
     /// `VmSize`.
@@ -19,32 +19,32 @@ pub struct Family {
     pub page_table_bytes: u64,
 }
 
-/// What the kernel uses on the whole machine.
+/// Kernel memory of the whole machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// `KernelStack` of /proc/meminfo.
     pub kernel_stack_bytes: u64,
-    /// `SUnreclaim`: the slab caches without what the kernel would give back, such as /proc's own inodes.
+    /// `SUnreclaim`: slab caches without what the kernel can reclaim, such as /proc's own inodes.
     pub slab_bytes: u64,
     /// `PageTables`.
     pub page_table_bytes: u64,
-    /// What this program's memory cgroup has been charged for the kernel's memory; null where there is none that says.
+    /// Kernel memory charged to this program's memory cgroup; null where no cgroup reports it.
     pub cgroup_kernel_bytes: Option<u64>,
-    /// Processes and threads made since the machine started.
+    /// Processes and threads created since boot.
     pub forks: u64,
 }
 
 impl Machine {
-    /// What the kernel uses of what parties could be: by the cgroup, or else stacks and slabs of the whole machine.
+    /// Returns the kernel memory that participants may account for: of the cgroup, or else stacks and slabs of the whole machine.
     pub fn kernel_bytes(&self) -> u64 {
         self.cgroup_kernel_bytes.unwrap_or(self.kernel_stack_bytes + self.slab_bytes)
     }
 }
 
-/// Memory of one process.
+/// Returns the memory of one process.
 ///
 /// # Errors
-/// It is gone; or another user's, whose smaps_rollup one may not read.
+/// It has ended; or it is another user's, whose smaps_rollup may not be read.
 pub fn of_process(pid: Pid) -> Result<Family> {
     let read = |name: &str| {
         let path = format!("/proc/{pid}/{name}");
@@ -53,7 +53,7 @@ pub fn of_process(pid: Pid) -> Result<Family> {
     family(&read("smaps_rollup")?, &read("status")?).with_context(|| format!("/proc/{pid} does not tell its memory"))
 }
 
-/// What the kernel uses on this machine now, and in this cgroup where there is a book of it.
+/// Returns the kernel's memory on this machine now, and in this cgroup where `book` is given.
 ///
 /// # Errors
 /// /proc/meminfo or /proc/stat cannot be read.
@@ -64,7 +64,7 @@ pub fn of_machine(book: Option<&KernelBook>) -> Result<Machine> {
     Ok(Machine { cgroup_kernel_bytes: book.and_then(KernelBook::read), ..told })
 }
 
-/// `MemAvailable` of the machine, in bytes.
+/// Returns `MemAvailable`, in bytes.
 ///
 /// # Errors
 /// /proc/meminfo cannot be read.
@@ -73,24 +73,24 @@ pub fn available_bytes() -> Result<u64> {
     field_bytes(&meminfo, "MemAvailable").context("/proc/meminfo has no MemAvailable")
 }
 
-/// How many mappings a process has.
+/// Returns the number of a process's mappings.
 pub fn mappings(pid: Pid) -> Option<u64> {
     Some(fs::read(format!("/proc/{pid}/maps")).ok()?.iter().filter(|&&byte| byte == b'\n').count() as u64)
 }
 
-/// How transparent huge pages are given: the word in brackets.
+/// Returns the mode of transparent huge pages: the word in brackets.
 pub fn huge_page_mode(root: &Path) -> Option<String> {
     let text = fs::read_to_string(root.join("sys/kernel/mm/transparent_hugepage/enabled")).ok()?;
     bracketed(&text).map(String::from)
 }
 
-/// The processes that a process has started and that have not ended.
+/// Returns the children of a process that have not ended.
 pub fn children(pid: Pid) -> Vec<Pid> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().filter_map(|word| word.parse().ok()).map(Pid::from_raw).collect()
 }
 
-/// Where the memory cgroup of this process says what the kernel uses for it.
+/// File in which this process's memory cgroup reports its kernel memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KernelBook {
     /// Version 1: a file with a number.
@@ -120,7 +120,7 @@ impl KernelBook {
         }
     }
 
-    /// As reports name it.
+    /// Returns its name in reports.
     pub fn name(&self) -> &'static str {
         match self {
             KernelBook::Usage(_) => "memory.kmem.usage_in_bytes",
@@ -129,7 +129,7 @@ impl KernelBook {
     }
 }
 
-/// The folder of this process's cgroup that has this controller, of either version.
+/// Returns the folder of this process's cgroup that has this controller, of either version.
 pub fn cgroup_folder(root: &Path, controller: &str) -> Option<PathBuf> {
     let cgroups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     cgroups.lines().find_map(|line| {
@@ -141,7 +141,7 @@ pub fn cgroup_folder(root: &Path, controller: &str) -> Option<PathBuf> {
             return Some(below(&format!("sys/fs/cgroup/{controller}"))).filter(|folder| folder.exists());
         }
         let places = ["sys/fs/cgroup", "sys/fs/cgroup/unified"];
-        // A group of version 2 has the controller only where its files are; the root has none.
+        // In version 2 a group has a controller only if it has that controller's files; the root has none.
         let has = |folder: &PathBuf| folder.join(format!("{controller}.max")).exists();
         (controllers.is_empty()).then(|| places.iter().map(|place| below(place)).find(has))?
     })
@@ -166,7 +166,7 @@ pub(crate) fn machine(meminfo: &str, stat: &str) -> Option<Machine> {
     })
 }
 
-/// The bytes of a line `Name:   12 kB`.
+/// Returns the bytes of a line `Name:   12 kB`.
 fn field_bytes(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     let kilobytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;

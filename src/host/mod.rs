@@ -1,4 +1,4 @@
-//! Where it happened: what this machine is, what is allowed on it, and what else went on.
+//! The host: its facts, its limits, and what else ran on it.
 
 pub mod ceilings;
 pub mod checks;

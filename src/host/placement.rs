@@ -1,4 +1,4 @@
-//! Which CPUs the parties run on.
+//! CPUs that the participants run on.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::sys::affinity::CpuList;
 
-/// Where two parties run, relative to each other: by what their CPUs share, nearest first.
+/// Relative position of two participants: by what their CPUs share, nearest first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Placement {
@@ -17,9 +17,9 @@ pub enum Placement {
     Same,
     /// Two hardware threads of one core.
     Smt,
-    /// Two cores with a last-level cache in common.
+    /// Two cores that share a last-level cache.
     Llc,
-    /// Two cores of one socket, each with a last-level cache of its own or an unknown one.
+    /// Two cores of one socket, each with its own or an unknown last-level cache.
     Socket,
     /// Two sockets.
     Cross,
@@ -42,7 +42,7 @@ impl Placement {
     }
 }
 
-/// What is known of a CPU before it is chosen.
+/// Properties of a CPU that decide which one is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     pub cpu: usize,
@@ -50,7 +50,7 @@ pub struct Candidate {
     pub capacity: Option<u64>,
     /// System calls cost more on such a CPU.
     pub nohz_full: bool,
-    /// Device interrupts that it took since the machine started.
+    /// Device interrupts that it took since boot.
     pub interrupts: u64,
 }
 
@@ -63,24 +63,24 @@ pub struct Processors {
 }
 
 impl Processors {
-    /// A CPU that is allowed and not this one, for what must keep out of its way; `None` where there is none.
+    /// Returns an allowed CPU other than this one, for threads that must not disturb it; `None` where there is none.
     pub fn spare(&self, cpu: usize) -> Option<usize> {
         self.allowed.cpus().iter().copied().find(|&other| other != cpu)
     }
 }
 
-/// The chosen CPU, and why.
+/// The chosen CPU and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub cpu: usize,
     pub because: String,
 }
 
-/// What `--place` asks for.
+/// Value of `--place`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlaceChoice {
     At(Placement),
-    /// The leader on the first CPU, the other parties on the second.
+    /// The leader on the first CPU, the other participants on the second.
     Cpus(usize, usize),
     /// Every placement that this host has.
     All,
@@ -117,7 +117,7 @@ impl FromStr for PlaceChoice {
     }
 }
 
-/// What a CPU shares with which others, itself among them; empty where the kernel does not say.
+/// CPUs that share a core, cache or socket with a CPU, itself included; empty where the kernel does not list them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Neighbourhood {
     pub core: CpuList,
@@ -126,23 +126,23 @@ pub struct Neighbourhood {
 }
 
 impl Neighbourhood {
-    /// How far another CPU is from the one that this is of.
+    /// Returns the placement of `other` relative to `own`, the CPU that this describes.
     pub fn placement_of(&self, own: usize, other: usize) -> Placement {
         match other {
             other if other == own => Placement::Same,
             other if self.core.contains(other) => Placement::Smt,
             other if self.last_level_cache.contains(other) => Placement::Llc,
-            // A kernel that does not tell the sockets apart has one.
+            // A kernel that lists no sockets has one.
             other if self.socket.cpus().is_empty() || self.socket.contains(other) => Placement::Socket,
             _ => Placement::Cross,
         }
     }
 }
 
-/// For each placement asked for, the CPU of the parties that do not lead, nearest first.
+/// Returns, for each requested placement, the CPU of the participants other than the leader, nearest first.
 ///
 /// # Errors
-/// This host has no such pair of CPUs; why.
+/// This host has no such pair of CPUs, with the reason.
 pub fn followers(
     choice: PlaceChoice,
     leader: usize,
@@ -169,7 +169,7 @@ pub fn followers(
     }
 }
 
-/// Why there is no CPU at a placement.
+/// Returns the reason why there is no CPU at a placement.
 fn lacking(placement: Placement, leader: usize, neighbourhood: &Neighbourhood, candidates: &[Candidate]) -> String {
     let allowed: CpuList = candidates.iter().map(|candidate| candidate.cpu).collect();
     if allowed.cpus().len() < 2 {
@@ -194,7 +194,7 @@ fn rank(candidate: &Candidate) -> impl Ord + use<> {
     (candidate.nohz_full, std::cmp::Reverse(candidate.capacity), candidate.interrupts, candidate.cpu)
 }
 
-/// Of the allowed CPUs one of the highest capacity, not `nohz_full`, with the fewest interrupts.
+/// Returns an allowed CPU of the highest capacity, not `nohz_full`, with the fewest interrupts.
 ///
 /// # Errors
 /// No CPU is allowed.
@@ -214,7 +214,7 @@ pub fn choose(candidates: &[Candidate]) -> Result<Place> {
     Ok(Place { cpu: best.cpu, because })
 }
 
-/// The CPU that was asked for.
+/// Returns the requested CPU.
 ///
 /// # Errors
 /// It does not exist, is offline, or is not allowed to this process.
@@ -265,7 +265,7 @@ mod tests {
         assert!(choose(&[]).is_err());
     }
 
-    /// CPUs 0 and 4 are a core; 0, 1, 4, 5 share a cache; 0 to 7 a socket; 8 to 15 are another.
+    /// CPUs 0 and 4 are a core; 0, 1, 4, 5 share a cache; 0 to 7 are one socket, 8 to 15 another.
     fn server() -> (Neighbourhood, Vec<Candidate>) {
         let list = |text: &str| text.parse::<CpuList>().unwrap();
         let neighbourhood = Neighbourhood { core: list("0,4"), last_level_cache: list("0-1,4-5"), socket: list("0-7") };

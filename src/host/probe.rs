@@ -1,4 +1,4 @@
-//! Reads the facts. Every function takes the root under which /proc and /sys are found, so that a test can bring its own.
+//! Reads the facts. Every function takes the root of /proc and /sys, so that a test can bring its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::host::placement::{Candidate, Neighbourhood, Place, Processors};
 use crate::sys::affinity::{self, CpuList};
 use crate::sys::cpuid;
 
-/// The facts of this machine, for parties that run at `place`, or for a program that runs anywhere.
+/// Returns the facts of this host, for participants pinned to `place`, or for a program that runs on any CPU.
 pub fn facts(root: &Path, place: Option<&Place>, processors: &Processors) -> Facts {
     let name = uname().ok();
     let cpu = place.map(|place| place.cpu).or(processors.allowed.cpus().first().copied()).unwrap_or_default();
@@ -54,7 +54,7 @@ pub fn facts(root: &Path, place: Option<&Place>, processors: &Processors) -> Fac
     }
 }
 
-/// The process that traces this one, which is a number or `self`, by its name and number.
+/// Returns name and PID of the tracer of a process, which is a PID or `self`.
 pub fn tracer_of(root: &Path, process: &str) -> Option<String> {
     let status = text(root, &format!("proc/{process}/status"))?;
     let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?.trim();
@@ -62,10 +62,10 @@ pub fn tracer_of(root: &Path, process: &str) -> Option<String> {
     (tracer != "0").then(|| format!("{} ({tracer})", name()))
 }
 
-/// Which CPUs there are, which of them are online, and on which this thread may run.
+/// Returns the CPUs that are present, online, and allowed to this thread.
 ///
 /// # Errors
-/// The kernel does not say on which CPUs this thread may run.
+/// The kernel does not report the CPUs allowed to this thread.
 pub fn processors(root: &Path) -> anyhow::Result<Processors> {
     let list = |name: &str| {
         text(root, &format!("sys/devices/system/cpu/{name}")).and_then(|list| list.parse().ok()).unwrap_or_default()
@@ -73,8 +73,7 @@ pub fn processors(root: &Path) -> anyhow::Result<Processors> {
     Ok(Processors { present: list("present"), online: list("online"), allowed: affinity::allowed()? })
 }
 
-/// As [`processors`]; where the kernel does not say on which CPUs this thread may run, on those that are online. For who pins
-/// nothing.
+/// As [`processors`], with the online CPUs where the kernel does not report the allowed ones. For callers that pin nothing.
 pub fn processors_if_told(root: &Path) -> Processors {
     processors(root).unwrap_or_else(|_| {
         let online = text(root, "sys/devices/system/cpu/online").and_then(|list| list.parse().ok());
@@ -83,7 +82,7 @@ pub fn processors_if_told(root: &Path) -> Processors {
     })
 }
 
-/// What is known of each of these CPUs.
+/// Returns each of these CPUs with the properties that decide the choice.
 pub fn candidates(root: &Path, cpus: &CpuList) -> Vec<Candidate> {
     let nohz_full: CpuList =
         text(root, "sys/devices/system/cpu/nohz_full").and_then(|list| list.parse().ok()).unwrap_or_default();
@@ -98,13 +97,13 @@ pub fn candidates(root: &Path, cpus: &CpuList) -> Vec<Candidate> {
     cpus.cpus().iter().map(candidate).collect()
 }
 
-/// What a CPU shares with which others.
+/// Returns the CPUs that share a core, cache or socket with a CPU.
 pub fn neighbourhood(root: &Path, cpu: usize) -> Neighbourhood {
     let list = |name: &str| {
         let list = text(root, &format!("sys/devices/system/cpu/cpu{cpu}/{name}"));
         list.and_then(|list| list.parse::<CpuList>().ok()).unwrap_or_default()
     };
-    // A level of the hierarchy may have two caches, of data and of instructions; the last has one.
+    // A level of the hierarchy may have a data and an instruction cache; the last has one cache.
     let levels = (0..MOST_CACHES).filter_map(|index| {
         let level: u32 =
             text(root, &format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}/level"))?.parse().ok()?;
@@ -120,10 +119,10 @@ pub fn neighbourhood(root: &Path, cpu: usize) -> Neighbourhood {
     }
 }
 
-/// No CPU has more.
+/// Upper bound of the caches of a CPU.
 const MOST_CACHES: u32 = 8;
 
-/// A CPU's caches of data, nearest first; of a size that is told.
+/// Returns a CPU's data caches of known size, nearest first.
 ///
 /// # References
 /// Documentation/ABI/testing/sysfs-devices-system-cpu: `size` is in kilobytes, as `32K`.
@@ -144,17 +143,17 @@ pub fn caches(root: &Path, cpu: usize) -> Vec<Cache> {
     caches
 }
 
-/// The other hardware threads of a CPU's core; `None` where the kernel does not say.
+/// Returns the other hardware threads of a CPU's core; `None` where the kernel does not list them.
 pub fn smt_siblings(root: &Path, cpu: usize) -> Option<CpuList> {
     let all: CpuList =
         text(root, &format!("sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"))?.parse().ok()?;
     Some(all.cpus().iter().copied().filter(|&sibling| sibling != cpu).collect())
 }
 
-/// Interrupts that one CPU took since the machine started.
+/// Interrupts that one CPU took since boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InterruptCounts {
-    /// Of every sort: devices, timer, other CPUs.
+    /// Of all kinds: devices, timer, other CPUs.
     pub all: u64,
     pub devices: u64,
     /// Of the CPU's own timer; `None` where none is listed.
@@ -194,7 +193,7 @@ pub fn interrupts_of(text: &str, cpu: usize) -> Option<InterruptCounts> {
     Some(counts)
 }
 
-/// The `cpu.stat` of this process's cgroup, of either version; `None` where it has no CPU controller.
+/// Returns the path of `cpu.stat` of this process's cgroup, of either version; `None` where it has no CPU controller.
 pub fn cgroup_cpu_stat(root: &Path) -> Option<PathBuf> {
     let cgroups = text(root, "proc/self/cgroup")?;
     let mounts = [("cpu", "sys/fs/cgroup/cpu"), ("", "sys/fs/cgroup"), ("", "sys/fs/cgroup/unified")];
@@ -210,7 +209,7 @@ pub fn cgroup_cpu_stat(root: &Path) -> Option<PathBuf> {
     })
 }
 
-/// What is done about each vulnerability that the processors have, in the order of their names.
+/// Returns the mitigation of each vulnerability that the processors have, ordered by name.
 fn mitigations(root: &Path) -> Option<String> {
     let folder = "sys/devices/system/cpu/vulnerabilities";
     let mut names: Vec<String> = fs::read_dir(root.join(folder))
@@ -224,13 +223,13 @@ fn mitigations(root: &Path) -> Option<String> {
     Some(affected.map(|(name, state)| format!("{name}: {state}")).collect::<Vec<_>>().join("; "))
 }
 
-/// The one in brackets of a list such as `none voluntary (full)`.
+/// Returns the word in parentheses of a list such as `none voluntary (full)`.
 fn chosen_of(models: &str) -> &str {
     let chosen = models.split_whitespace().find_map(|model| model.strip_prefix('(')?.strip_suffix(')'));
     chosen.unwrap_or(models)
 }
 
-/// The processor's name, as x86 and most others give it, else its maker's and part's numbers, as arm64 does.
+/// Returns the processor's model name, as x86 and most others have it, else implementer and part number, as arm64 has them.
 fn cpu_model(root: &Path) -> Option<String> {
     let cpuinfo = text(root, "proc/cpuinfo")?;
     let field = |name: &str| {
@@ -242,7 +241,7 @@ fn cpu_model(root: &Path) -> Option<String> {
         .or_else(|| Some(format!("CPU implementer {} part {}", field("CPU implementer")?, field("CPU part")?)))
 }
 
-/// The hypervisor by the processor's own word, the firmware's, or the device tree's.
+/// Returns the hypervisor's name from CPUID, the firmware, or the device tree.
 fn hypervisor(root: &Path) -> Option<String> {
     let known = [
         ("KVMKVMKVM", "KVM"),
@@ -261,7 +260,7 @@ fn hypervisor(root: &Path) -> Option<String> {
     let vendor = text(root, "sys/class/dmi/id/sys_vendor").unwrap_or_default();
     let virtual_vendors =
         ["QEMU", "VMware, Inc.", "innotek GmbH", "Parallels", "Xen", "Apple Inc.", "Amazon EC2", "Google"];
-    // On x86 the processor has already said that there is none; elsewhere the maker of the "board" is the best sign.
+    // On x86, CPUID has already ruled one out; elsewhere the maker of the "board" is the best sign.
     let by_vendor = virtual_vendors.iter().find(|name| !cfg!(target_arch = "x86_64") && vendor.starts_with(**name));
     let device_tree = || {
         text(root, "sys/firmware/devicetree/base/hypervisor/compatible").or_else(|| {

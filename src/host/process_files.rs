@@ -1,4 +1,4 @@
-//! Whose processes /proc shows.
+//! PID namespace of the mounted /proc.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::{fs, process};
 
 use anyhow::{Result, bail};
 
-/// Refuses a /proc of another PID namespace, where other processes have the numbers that are given out here: their switches and
-/// their memory would be taken for those that were asked for. Without a /proc, each reader says what it misses.
+/// Refuses a /proc of another PID namespace, in which a PID names another process: its switches and memory would be reported
+/// for the process asked for. Without a /proc, each reader reports what it misses.
 ///
 /// # Errors
 /// /proc has this process under another number, or not at all.
@@ -19,7 +19,7 @@ fn check_number(shown: io::Result<PathBuf>, own: u32) -> Result<()> {
     let shown = match shown {
         Ok(number) if number == Path::new(&own.to_string()) => return Ok(()),
         Ok(number) => format!("as {}", number.display()),
-        // A process that /proc cannot show, as one of a namespace above: the link leads nowhere.
+        // /proc cannot show a process of a parent namespace: the link leads nowhere.
         Err(_) if Path::new("/proc/stat").exists() => "not at all".to_string(),
         Err(_) => return Ok(()),
     };

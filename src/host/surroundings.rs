@@ -1,4 +1,4 @@
-//! What else happens to the parties' CPUs while something is measured there.
+//! Other activity on the participants' CPUs during a measurement: steal time, interrupts, throttling, SMT siblings.
 
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -11,7 +11,7 @@ use crate::host::probe;
 use crate::sys::affinity::CpuList;
 use crate::sys::clock::monotonic_ns;
 
-/// What else happened to the pinned CPU during an incarnation; `None` where it cannot be read.
+/// Other activity on the pinned CPU during a repetition; `None` where it cannot be read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Surroundings {
     pub elapsed_ns: u64,
@@ -19,23 +19,23 @@ pub struct Surroundings {
     pub steal_ns: Option<u64>,
     /// Interrupts that the CPU took.
     pub interrupts: Option<u64>,
-    /// Times that the cgroup's CPU quota stopped it.
+    /// Number of times that the cgroup's CPU quota stopped it.
     pub throttled: Option<u64>,
-    /// How long the CPU's SMT siblings were busy, summed over them.
+    /// Time that the CPU's SMT siblings were busy, summed over them.
     pub siblings_busy_ns: Option<u64>,
 }
 
 impl Surroundings {
-    /// Time that the hypervisor took, as a share, beyond which a reader should know.
+    /// Share of steal time above which reports mention it.
     pub const STEAL: f64 = 0.01;
-    /// An SMT sibling busy for this share of the time slows its core.
+    /// Share of busy time above which an SMT sibling slows its core.
     pub const SIBLING_BUSY: f64 = 0.1;
 }
 
-/// Watches the parties' CPUs, their SMT siblings, and the cgroup that the parties run in.
+/// Watches the participants' CPUs, their SMT siblings, and the participants' cgroup.
 #[derive(Debug)]
 pub struct Surveyor {
-    /// Under which /proc and /sys are found.
+    /// Root of /proc and /sys.
     root: PathBuf,
     cpus: Vec<usize>,
     siblings: CpuList,
@@ -44,15 +44,15 @@ pub struct Surveyor {
     ns_per_tick: u64,
 }
 
-/// What happened since the machine started.
+/// Totals since boot.
 #[derive(Debug)]
 pub struct Look(Window);
 
-/// What happened around the watched CPUs in a stretch of time, and on them.
+/// Other activity around the watched CPUs in a time window, and the busy time on them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Window {
     pub surroundings: Surroundings,
-    /// How long threads ran on the watched CPUs, summed over them; whose they were is not known.
+    /// Time that threads ran on the watched CPUs, summed over them; whose threads is not known.
     pub busy_ns: Option<u64>,
 }
 
@@ -61,7 +61,7 @@ impl Surveyor {
         Surveyor::below(Path::new("/"), cpus)
     }
 
-    /// A surveyor of what is found under a root that a test may bring.
+    /// Opens it below a root that a test may bring.
     pub fn below(root: &Path, cpus: &[usize]) -> Surveyor {
         let siblings_of = |&cpu: &usize| probe::smt_siblings(root, cpu).unwrap_or_default().cpus().to_vec();
         let siblings = cpus.iter().flat_map(siblings_of).filter(|sibling| !cpus.contains(sibling)).collect();
@@ -75,7 +75,7 @@ impl Surveyor {
         }
     }
 
-    /// Interrupts by the timers of the parties' CPUs since the machine started; `None` where that is not told.
+    /// Returns timer interrupts of the participants' CPUs since boot; `None` where the kernel does not report them.
     pub fn timer_interrupts(&self) -> Option<u64> {
         let interrupts = self.interrupts()?;
         total(self.cpus.iter().map(|&cpu| probe::interrupts_of(&interrupts, cpu)?.timer))
@@ -111,12 +111,12 @@ impl Surveyor {
 }
 
 impl Look {
-    /// What happened around the CPUs between an earlier look and this one.
+    /// Returns the activity around the CPUs between an earlier reading and this one.
     pub fn since(&self, earlier: &Look) -> Surroundings {
         self.window_since(earlier).surroundings
     }
 
-    /// The same, with what happened on them.
+    /// The same, with the busy time on them.
     pub fn window_since(&self, earlier: &Look) -> Window {
         let grown = |now: Option<u64>, then: Option<u64>| now.zip(then).map(|(now, then)| now.saturating_sub(then));
         let busy_ns = grown(self.0.busy_ns, earlier.0.busy_ns);
@@ -132,7 +132,7 @@ impl Look {
     }
 }
 
-/// The sum, at most what a `u64` holds: what the kernel says may be anything. `None` if one is not known.
+/// Returns the sum, saturating since the kernel may report any number; `None` if one is unknown.
 fn total(mut figures: impl Iterator<Item = Option<u64>>) -> Option<u64> {
     figures.try_fold(0, |sum: u64, figure| Some(sum.saturating_add(figure?)))
 }

@@ -1,4 +1,4 @@
-//! Whether a program's switches can be traced here.
+//! Checks of what `ctxprof trace` needs: kernel types and capabilities.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The cgroup that the parties would run in.
+//! Checks of the cgroup that the participants would run in.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ pub(super) const DEPTH: Check = Check {
     feeds: None,
 };
 
-/// A shell of systemd's is this deep.
+/// Depth of a login shell under systemd.
 const USUAL_DEPTH: usize = 3;
 
 fn depth(scene: &Scene<'_>) -> Verdict {
@@ -51,7 +51,7 @@ fn quota(scene: &Scene<'_>) -> Verdict {
     let Some((cpus, file)) = tightest else { return Ok(Found::ok("no quota")) };
     let none = if group.version == Version::One { "-1" } else { "max" };
     let fix = format!("echo {none} | sudo tee /{file}");
-    // Parties on one CPU, whatever their number, never use more than one.
+    // Participants on one CPU, however many, never use more than one.
     Ok(if cpus < 1.0 {
         Found::serious(format!("{cpus:.2} CPUs, less than the one that a measurement fills")).fix(fix)
     } else {
@@ -59,7 +59,7 @@ fn quota(scene: &Scene<'_>) -> Verdict {
     })
 }
 
-/// How many CPUs a level may use and which file says so; `None` where it has no quota.
+/// Returns the CPUs that a level may use and the file with the quota; `None` where it has no quota.
 fn quota_of(scene: &Scene<'_>, level: &str, version: Version) -> Result<Option<(f64, String)>, String> {
     let number = |text: &str, path: &str| text.parse::<f64>().map_err(|_| format!("/{path} is {text:?}"));
     match version {
@@ -89,12 +89,12 @@ enum Version {
     Two,
 }
 
-/// This process's group, of the hierarchy that has the CPU controller.
+/// This process's cgroup in the hierarchy that has the CPU controller.
 struct Group {
     version: Version,
-    /// Where the hierarchy is mounted, below the root.
+    /// Mount point of the hierarchy, below the root.
     mount: &'static str,
-    /// The group below that.
+    /// Path of the cgroup below the mount point.
     path: String,
 }
 
@@ -123,7 +123,7 @@ impl Group {
         Ok(Group { version: Version::Two, mount, path })
     }
 
-    /// Folders of this group and those above it that have a CPU controller, the innermost first, below the root. The
+    /// Returns the folders of this group and its ancestors that have a CPU controller, the innermost first, below the root. The
     /// hierarchy's own root has none; in a cgroup namespace its top is a group like others, and has one.
     fn levels(&self, scene: &Scene<'_>) -> Vec<String> {
         let top = PathBuf::from(self.mount);

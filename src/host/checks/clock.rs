@@ -1,4 +1,4 @@
-//! What time is read from.
+//! Checks of the clock that times are read from.
 
 use crate::host::checks::scene::Scene;
 use crate::host::checks::{Check, Feed, Found, Severity, Verdict, When};
@@ -12,7 +12,7 @@ pub(super) const TSC: Check = Check {
     feeds: None,
 };
 
-/// The flags that make the counter invariant, as Linux names them: at one rate in all frequency and all idle states.
+/// Linux's flags for an invariant counter: one rate in all frequency and idle states.
 const INVARIANT: [&str; 2] = ["constant_tsc", "nonstop_tsc"];
 
 fn tsc(scene: &Scene<'_>) -> Verdict {
@@ -39,7 +39,7 @@ pub(super) const CLOCKSOURCE: Check = Check {
     feeds: Some(Feed { code: "slow-clock", when: When::Always, judge }),
 };
 
-/// Those that are read through a device or not finer than a tick, and so not in user space.
+/// Clock sources read through a device or no finer than a tick, and so not in user space.
 const SLOW: [&str; 3] = ["hpet", "acpi_pm", "jiffies"];
 
 fn judge(facts: &Facts) -> Option<Found> {

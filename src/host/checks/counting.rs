@@ -1,4 +1,4 @@
-//! Whether the kernel lets one count, and what there is to count with.
+//! Checks of permission to count, and of the available counters.
 
 use nix::errno::Errno;
 
@@ -6,9 +6,9 @@ use crate::host::checks::scene::Scene;
 use crate::host::checks::{Check, Found, Verdict};
 use crate::perf::answer::{Cycles, Refusal};
 
-/// Lets everyone count on a CPU.
+/// Command that lets every user count on a CPU.
 const ALLOW: &str = "sudo sysctl kernel.perf_event_paranoid=0";
-/// What a container must be started with, besides the level.
+/// Options that a container must be started with, besides the level.
 const ALLOW_IN_CONTAINER: &str = "docker run --cap-add PERFMON --security-opt seccomp=unconfined IMAGE ctxprof run";
 
 pub(super) const PARANOID: Check = Check {
@@ -35,14 +35,14 @@ fn paranoid(scene: &Scene<'_>) -> Verdict {
     Ok(Found::warning(found).fix(ALLOW))
 }
 
-/// Whether effective capabilities hold CAP_PERFMON or, as before Linux 5.8, CAP_SYS_ADMIN.
+/// Returns true if the effective capabilities include CAP_PERFMON or, as before Linux 5.8, CAP_SYS_ADMIN.
 fn is_exempt(effective: &str) -> bool {
     const CAP_SYS_ADMIN: u64 = 1 << 21;
     const CAP_PERFMON: u64 = 1 << 38;
     u64::from_str_radix(effective, 16).is_ok_and(|set| set & (CAP_PERFMON | CAP_SYS_ADMIN) != 0)
 }
 
-/// Whether capabilities are those of a user namespace, which perf does not ask.
+/// Returns true if capabilities hold in a user namespace only, which perf ignores.
 fn in_user_namespace(scene: &Scene<'_>) -> bool {
     let map = scene.read("proc/self/uid_map").unwrap_or_default();
     let words: Vec<&str> = map.split_whitespace().collect();
@@ -96,7 +96,7 @@ fn seccomp(scene: &Scene<'_>) -> Verdict {
     let refused = scene.perf_events.in_user_mode.as_ref().err();
     let errno = refused.and_then(|refusal| refusal.errno).map(Errno::from_raw);
     let of_process = format!("{filters} seccomp filter{} on this process", if filters == 1 { "" } else { "s" });
-    // The kernel itself answers so only if it is built without perf events, or to a user at Debian's level 3.
+    // The kernel itself answers this only if built without perf events, or to a user at Debian's level 3.
     Ok(match errno.filter(|errno| [Errno::EPERM, Errno::ENOSYS].contains(errno)) {
         Some(errno) => {
             Found::serious(format!("{of_process}, and perf_event_open answers {errno:?}")).fix(ALLOW_IN_CONTAINER)
@@ -105,7 +105,7 @@ fn seccomp(scene: &Scene<'_>) -> Verdict {
     })
 }
 
-/// How many filters there are; kernels before 5.9 say only whether.
+/// Returns the number of filters; kernels before 5.9 only report that there are some.
 fn filters(scene: &Scene<'_>) -> Result<u64, String> {
     let mode = scene.status("Seccomp")?;
     if mode == "0" {

@@ -1,4 +1,4 @@
-//! At what speed the pinned CPU runs.
+//! Checks of the pinned CPU's frequency.
 
 use crate::host::checks::scene::Scene;
 use crate::host::checks::{Check, Feed, Found, Verdict, When};
@@ -41,7 +41,7 @@ pub(super) const TURBO: Check = Check {
 };
 
 fn turbo(scene: &Scene<'_>) -> Verdict {
-    // File, what is in it when turbo is off, and what when it is on.
+    // File, its content when turbo is off, and its content when on.
     let switches = [("intel_pstate/no_turbo", "1", "0"), ("cpufreq/boost", "0", "1")];
     for (file, off, on) in switches {
         let path = format!("sys/devices/system/cpu/{file}");

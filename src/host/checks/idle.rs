@@ -1,4 +1,4 @@
-//! How deep a CPU sleeps.
+//! Check of the pinned CPU's idle states.
 
 use std::fs;
 
@@ -38,7 +38,7 @@ struct State {
     disabled: bool,
 }
 
-/// The pinned CPU's states, the lightest first; empty where the kernel lists none.
+/// Returns the pinned CPU's states, the lightest first; empty where the kernel lists none.
 fn states(scene: &Scene<'_>) -> Vec<State> {
     let folder = format!("sys/devices/system/cpu/cpu{}/cpuidle", scene.cpu);
     let count = fs::read_dir(scene.root.join(&folder)).map_or(0, Iterator::count);

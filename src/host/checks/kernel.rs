@@ -1,4 +1,4 @@
-//! How this kernel was built and started.
+//! Checks of this kernel's build and boot options.
 
 use crate::host::checks::scene::Scene;
 use crate::host::checks::{Check, Found, Verdict};
@@ -99,7 +99,7 @@ fn pressure(scene: &Scene<'_>) -> Verdict {
         Ok(Some(_)) => Ok(Found::info("on; psi=0 on the kernel's command line turns it off")),
         Ok(None) if scene.exists("proc/self") => Ok(Found::ok("off")),
         Ok(None) => Err("/proc is not there".to_string()),
-        // A kernel that has it but was told psi=0 has the file, which cannot be opened.
+        // With psi=0 a kernel that has PSI still has the file, which cannot be opened.
         Err(reason) if reason.contains("not supported") => Ok(Found::ok("off")),
         Err(reason) => Err(reason),
     }

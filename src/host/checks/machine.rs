@@ -1,4 +1,4 @@
-//! What is between this kernel and the hardware, and between this process and the kernel.
+//! Checks for a hypervisor below this kernel and a container around this process.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn virtual_machine(scene: &Scene<'_>) -> Verdict {
             Ok(Found::serious(format!("{name} emulates the processor: no time here is a processor's")))
         }
         Some(name) => Ok(Found::info(name.clone())),
-        // There the processor itself would say.
+        // CPUID would name a hypervisor.
         None if facts.architecture == "x86_64" => Ok(Found::ok("none: CPUID names no hypervisor")),
         None => {
             Err(format!("neither firmware nor device tree names a hypervisor, and {} has no CPUID", facts.architecture))
@@ -37,7 +37,7 @@ pub(super) const CONTAINER: Check = Check {
     feeds: None,
 };
 
-/// What managers of containers call their cgroups.
+/// Names that container managers give their cgroups.
 const MANAGERS: [(&str, &str); 6] = [
     ("docker", "Docker"),
     ("libpod", "Podman"),
@@ -55,7 +55,7 @@ const FIRST_NAMESPACES: [(&str, &str); 2] = [("pid", "pid:[4026531836]"), ("cgro
 
 fn container(scene: &Scene<'_>) -> Verdict {
     let mark = mark(scene);
-    // Marks are files, which are left in an image that boots as a machine of its own.
+    // Marks are files, and remain in an image that boots as a machine of its own.
     let own: Vec<&str> = own_namespaces(scene)?;
     Ok(match (own.as_slice(), mark) {
         ([], None) => Found::ok("none: its PID and cgroup namespaces are the machine's"),
@@ -67,7 +67,7 @@ fn container(scene: &Scene<'_>) -> Verdict {
     })
 }
 
-/// Which namespaces are not the machine's.
+/// Returns the namespaces that are not the machine's.
 fn own_namespaces(scene: &Scene<'_>) -> Result<Vec<&'static str>, String> {
     let mut own = Vec::new();
     for (name, first) in FIRST_NAMESPACES {
@@ -80,7 +80,7 @@ fn own_namespaces(scene: &Scene<'_>) -> Result<Vec<&'static str>, String> {
     Ok(own)
 }
 
-/// What a manager of containers leaves to be known by.
+/// Returns the sign of a container manager.
 fn mark(scene: &Scene<'_>) -> Option<String> {
     if let Ok(manager) = scene.read("run/systemd/container") {
         return Some(format!("{manager} (/run/systemd/container)"));

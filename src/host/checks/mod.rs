@@ -1,7 +1,7 @@
-//! What on this host makes the numbers worse, or keeps them from being taken: the registry of checks.
+//! Registry of checks for what degrades measurements on this host or prevents them.
 //!
-//! A check is a file's constant and a row here. It reads below a root that a test may bring, and changes nothing. What the facts
-//! alone say goes into the warnings of `run` as well, by the same judgement.
+//! A check is a file's constant and a row here. It reads below a root that a test may bring, and changes nothing. Checks that
+//! need facts only also feed the warnings of `run`, with the same judgement.
 
 mod bpf;
 mod cgroup;
@@ -24,18 +24,18 @@ use serde::{Deserialize, Serialize};
 use crate::host::checks::scene::Scene;
 use crate::host::facts::Facts;
 
-/// How much something found matters to what is measured here now.
+/// Severity of a finding for measurements on this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     Ok,
-    /// To be known when these numbers are set beside another host's.
+    /// Worth knowing when results are compared with another host's.
     Info,
     /// It could not be read.
     Unknown,
-    /// Numbers are worse than they could be, or some are absent.
+    /// Results are worse than they could be, or some are missing.
     Warning,
-    /// Numbers mislead, or the kernel's counters cannot be had at all.
+    /// Results mislead, or the kernel's counters are not available at all.
     Serious,
 }
 
@@ -52,20 +52,20 @@ impl Severity {
     }
 }
 
-/// One thing that is looked at.
+/// One check of `doctor`.
 #[derive(Debug)]
 pub struct Check {
     /// A name that scripts can look for.
     pub id: &'static str,
-    /// What it does to the numbers when it is not as it should be: a clause, to follow what was found.
+    /// Its effect on results when it fails: a clause, to follow what was found.
     pub why: &'static str,
-    /// Where it is read; `{cpu}` stands for the pinned CPU.
+    /// Source of the data; `{cpu}` stands for the pinned CPU.
     pub source: &'static str,
     look: fn(&Scene<'_>) -> Verdict,
     feeds: Option<Feed>,
 }
 
-/// How a check also becomes a warning of `run`, which knows the facts only.
+/// Rule by which a check also becomes a warning of `run`, which knows the facts only.
 #[derive(Debug)]
 struct Feed {
     /// The warning's name in documents.
@@ -78,14 +78,14 @@ struct Feed {
 enum When {
     /// If the check warns.
     Always,
-    /// If parties run under a real-time policy, and the check has something to say.
+    /// If participants run under a real-time policy and the check finds something.
     RealTime,
 }
 
-/// What was found, or why it cannot be known.
+/// The finding, or the reason why there is none.
 type Verdict = Result<Found, String>;
 
-/// What a check found.
+/// Finding of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Found {
     severity: Severity,
@@ -125,8 +125,7 @@ impl Found {
     }
 }
 
-/// Every check, in the order in which a reader goes through a host: what may be counted, the processor, the kernel, what is
-/// around, who else is there, tools.
+/// Every check, in reading order: permission to count, the processor, the kernel, the environment, other processes, tools.
 pub static CHECKS: &[&Check] = &[
     &counting::PARANOID,
     &counting::PERF_EVENTS,
@@ -162,16 +161,16 @@ pub static CHECKS: &[&Check] = &[
     &tool::GO,
 ];
 
-/// What one check says of this host.
+/// Result of one check on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub check: &'static Check,
     pub severity: Severity,
-    /// What was found; if it is unknown, why.
+    /// The finding; if unknown, the reason.
     pub found: String,
     /// The command that changes it, if there is one.
     pub fix: Option<String>,
-    /// Where it was read.
+    /// Source of the data.
     pub source: String,
 }
 
@@ -183,7 +182,7 @@ impl PartialEq for Check {
 
 impl Eq for Check {}
 
-/// Makes every check: one finding each, in the registry's order.
+/// Runs every check; returns one finding each, in the registry's order.
 pub fn examine(scene: &Scene<'_>) -> Vec<Finding> {
     let finding = |check: &&'static Check| {
         let Found { severity, what, fix } = (check.look)(scene).unwrap_or_else(Found::unknown);
@@ -193,14 +192,14 @@ pub fn examine(scene: &Scene<'_>) -> Vec<Finding> {
     CHECKS.iter().map(finding).collect()
 }
 
-/// A warning of `run`: a name that scripts can look for, and a sentence for people.
+/// A warning of `run`: a code for scripts and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
     pub code: &'static str,
     pub message: String,
 }
 
-/// What the facts alone say to whoever measures; more where parties run under a real-time policy.
+/// Returns the warnings that follow from the facts alone; more of them if participants run under a real-time policy.
 pub fn of_facts(facts: &Facts, realtime: bool) -> Vec<Remark> {
     let remark = |check: &&Check| {
         let feed = check.feeds.as_ref()?;

@@ -1,4 +1,4 @@
-//! Other processes that look on.
+//! Checks for other processes that trace or observe.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The pinned CPU among the others.
+//! Checks of the pinned CPU's SMT siblings and isolation.
 
 use crate::host::checks::scene::Scene;
 use crate::host::checks::{Check, Found, Verdict};
@@ -23,7 +23,7 @@ fn smt(scene: &Scene<'_>) -> Verdict {
     }
     let window = scene.window;
     let busy_ns = window.surroundings.siblings_busy_ns.ok_or("/proc/stat does not say how busy the sibling is")?;
-    // Of several, on some machines, the sum: one that is busy all the time is enough.
+    // The sum over several, on some machines: one that is always busy is enough.
     let busy = busy_ns as f64 / window.surroundings.elapsed_ns.max(1) as f64;
     let what = format!("CPU {siblings} shares the core, busy {}", Share(busy));
     Ok(if busy > Surroundings::SIBLING_BUSY {
@@ -42,7 +42,7 @@ pub(super) const ISOLATED: Check = Check {
 };
 
 fn isolated(scene: &Scene<'_>) -> Verdict {
-    // A kernel without the feature has no file, and one that was not told writes "(null)".
+    // A kernel without the feature has no file; one started without the option writes "(null)".
     let list = |name: &str| -> Result<CpuList, String> {
         let text = scene.read_if_there(&format!("sys/devices/system/cpu/{name}"))?;
         Ok(text.and_then(|text| text.parse().ok()).unwrap_or_default())

@@ -1,4 +1,4 @@
-//! All that a check may look at.
+//! Data that a check may read.
 
 use std::fs;
 use std::io;
@@ -10,21 +10,21 @@ use crate::host::facts::Facts;
 use crate::host::surroundings::Window;
 use crate::perf::answer::PerfTrials;
 
-/// A host, as checks see it.
+/// The host that checks read.
 #[derive(Debug)]
 pub struct Scene<'s> {
-    /// Under which /proc and /sys are found.
+    /// Root of /proc and /sys.
     pub root: &'s Path,
     pub facts: &'s Facts,
-    /// The CPU that `run` would pin its parties to.
+    /// The CPU that `run` would pin its participants to.
     pub cpu: usize,
-    /// What happened there in a stretch of time in which nothing was measured.
+    /// Activity there in a time window in which nothing was measured.
     pub window: &'s Window,
     pub perf_events: &'s PerfTrials,
     pub tools: &'s Tools,
 }
 
-/// Other people's programs, each with what it says of itself.
+/// External programs, each with its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tools {
     pub perf: Result<ToolSeen, ToolMissing>,
@@ -42,15 +42,15 @@ pub struct ToolSeen {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolMissing {
     pub reason: String,
-    /// What would help, in words.
+    /// A remedy, in words.
     pub remedy: String,
 }
 
 impl Scene<'_> {
-    /// What a file has, without white space at its ends.
+    /// Returns a file's content, without white space at its ends.
     ///
     /// # Errors
-    /// Why it cannot be read, in words.
+    /// The reason why it cannot be read, in words.
     pub fn read(&self, path: &str) -> Result<String, String> {
         let text = fs::read(self.root.join(path)).map_err(|error| format!("/{path}: {}", words_of(&error)))?;
         Ok(String::from_utf8_lossy(&text).trim().to_string())
@@ -71,7 +71,7 @@ impl Scene<'_> {
         self.root.join(path).exists()
     }
 
-    /// A field of /proc/self/status.
+    /// Returns a field of /proc/self/status.
     ///
     /// # Errors
     /// The file cannot be read, or has no such field.
@@ -82,7 +82,7 @@ impl Scene<'_> {
     }
 }
 
-/// What the system answered, as the manual pages have it.
+/// Returns the system's answer, in the words of the manual pages.
 pub fn words_of(error: &io::Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), |raw| Errno::from_raw(raw).desc().to_string())
 }
@@ -93,7 +93,7 @@ pub(super) mod tests {
     use crate::host::checks::{Check, Found, Severity};
     use crate::perf::answer::Cycles;
 
-    /// What does not depend on files, each part to be changed by a test.
+    /// Inputs of a check that are not files, each for a test to change.
     #[derive(Debug)]
     pub struct MadeUp {
         pub facts: Facts,
@@ -121,7 +121,7 @@ pub(super) mod tests {
     }
 
     impl MadeUp {
-        /// What a check says of this host with these files, CPU 1 being the pinned one.
+        /// Returns a check's finding on this host with these files; CPU 1 is the pinned one.
         pub(in crate::host::checks) fn look(&self, check: &Check, files: &[(&str, &str)]) -> Found {
             let root = crate::host::made_up_root(files);
             self.look_below(check, root.path())
@@ -134,7 +134,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Holds a finding to its severity, to words in it, and to what its command contains; no word of a command: there is none.
+    /// Asserts a finding's severity, words in it, and words of its command; an empty `fix` means no command.
     #[track_caller]
     pub(in crate::host::checks) fn expect(found: &Found, severity: Severity, words: &str, fix: &str) {
         assert_eq!(found.severity, severity, "{found:?}");
@@ -145,7 +145,7 @@ pub(super) mod tests {
         }
     }
 
-    /// A file that is there and cannot be read: a folder, which answers `EISDIR` to root as well.
+    /// Returns a root in which this file exists and cannot be read: a folder, which answers `EISDIR` to root as well.
     pub fn unreadable(path: &str) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join(path)).unwrap();

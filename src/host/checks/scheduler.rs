@@ -1,4 +1,4 @@
-//! Who decides which thread runs.
+//! Checks of the scheduler: real-time limit and sched_ext.
 
 use crate::host::checks::scene::Scene;
 use crate::host::checks::{Check, Feed, Found, Verdict, When};
@@ -59,7 +59,7 @@ fn scheduler(scene: &Scene<'_>) -> Verdict {
     }
 }
 
-/// The first two numbers of a kernel's release.
+/// Returns the first two numbers of a kernel's release.
 pub(super) fn version_of(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|character: char| !character.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))

@@ -1,4 +1,4 @@
-//! Other people's tools that ctxprof can use.
+//! Checks for external tools that ctxprof can use.
 
 use crate::host::checks::scene::{Scene, ToolMissing, ToolSeen};
 use crate::host::checks::{Check, Found, Verdict};
@@ -28,7 +28,7 @@ fn tool(seen: &Result<ToolSeen, ToolMissing>) -> Found {
         Ok(ToolSeen { path, version }) => Found::ok(format!("{version}, {}", path.display())),
         Err(ToolMissing { reason, remedy }) => {
             let found = Found::info(reason.clone());
-            // A command, where the system's way to install it is known.
+            // Only where the remedy is a command.
             match remedy.strip_prefix("install it: ") {
                 Some(command) if !command.contains("see ") && !command.contains("it is ") => {
                     found.fix(format!("sudo {command}"))

@@ -1,4 +1,4 @@
-//! What traces switches already, as far as tracefs shows it.
+//! Checks for active tracers and probes, as far as tracefs shows them.
 
 use crate::host::checks::scene::Scene;
 use crate::host::checks::{Check, Found, Verdict};
@@ -12,7 +12,7 @@ pub(super) const TRACERS: Check = Check {
 };
 
 const MOUNT: &str = "sudo mount -t tracefs nodev /sys/kernel/tracing";
-/// Where tracefs is; the second is how it used to be.
+/// Mount points of tracefs, the second on older systems.
 const FOLDERS: [&str; 2] = ["sys/kernel/tracing", "sys/kernel/debug/tracing"];
 
 fn tracers(scene: &Scene<'_>) -> Verdict {
@@ -53,7 +53,7 @@ fn probes(scene: &Scene<'_>) -> Verdict {
         Ok(folder) => folder,
         Err(unknown) => return Ok(unknown),
     };
-    // A kernel without one of the sorts has no file of it.
+    // A kernel without one of the kinds has no file for it.
     let count = |file: &str| -> Result<usize, String> {
         let text = scene.read_if_there(&format!("{folder}/{file}"))?.unwrap_or_default();
         Ok(text.lines().filter(|line| !line.trim().is_empty()).count())
@@ -66,7 +66,7 @@ fn probes(scene: &Scene<'_>) -> Verdict {
     })
 }
 
-/// Where tracefs can be read; otherwise what to say of what it would show.
+/// Returns the folder where tracefs can be read; otherwise a finding to report instead.
 fn folder(scene: &Scene<'_>) -> Result<&'static str, Found> {
     if let Some(folder) = FOLDERS.into_iter().find(|folder| scene.read(&format!("{folder}/current_tracer")).is_ok()) {
         return Ok(folder);

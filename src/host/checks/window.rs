@@ -1,4 +1,4 @@
-//! What else happens on the pinned CPU, watched for a moment in which nothing is measured.
+//! Checks of other activity on the pinned CPU, watched for a moment while nothing is measured.
 
 use crate::host::checks::scene::Scene;
 use crate::host::checks::{Check, Found, Verdict};
@@ -13,7 +13,7 @@ pub(super) const INTERRUPTS: Check = Check {
     feeds: None,
 };
 
-/// So many a second take a per cent of the time at 2 µs each, or four times what the busiest tick does.
+/// Interrupts per second that take 1 % of the time at 2 µs each; five times those of a tick at HZ 1000.
 const MANY_INTERRUPTS: f64 = 5_000.0;
 
 fn interrupts(scene: &Scene<'_>) -> Verdict {
@@ -36,14 +36,14 @@ pub(super) const LOAD: Check = Check {
     feeds: None,
 };
 
-/// From here on a reader should know. The kernel counts in ticks of 10 ms, one of which is 2 % of half a second.
+/// Share of busy time that is reported. The kernel counts in ticks of 10 ms, one of which is 2 % of half a second.
 const SOME_LOAD: f64 = 0.05;
 const MUCH_LOAD: f64 = 0.25;
 
 fn load(scene: &Scene<'_>) -> Verdict {
     let busy_ns = scene.window.busy_ns.ok_or_else(|| format!("/proc/stat has no line of cpu{}", scene.cpu))?;
     let elapsed_ns = scene.window.surroundings.elapsed_ns.max(1);
-    // The kernel's ticks may be one more than fit.
+    // The kernel may count one tick more than fits.
     let busy = (busy_ns as f64 / elapsed_ns as f64).min(1.0);
     let what = format!("CPU {} was busy {} of {:.1} s", scene.cpu, Share(busy), elapsed_ns as f64 / 1e9);
     let who = "ps -eo psr,pcpu,pid,comm --sort=-pcpu | head";
@@ -83,7 +83,7 @@ mod tests {
     const INTERRUPTS_BEFORE: &str =
         "           CPU0       CPU1\n 41:       1651       1000   virtio\n LOC:      5851       5341   Local\n";
 
-    /// What /proc has of CPU 1 after so many ticks of user time and of steal.
+    /// Returns a /proc/stat with this many ticks of user time and of steal on CPU 1.
     fn stat(busy: u64, steal: u64) -> String {
         format!(
             "cpu  9 0 0 9 0 0 0 0 0 0\ncpu0 9 0 0 9 0 0 0 0 0 0\ncpu1 {busy} 0 0 100 0 0 0 {steal} 0 0\nctxt 1\nbtime 1\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n"
