@@ -1,7 +1,7 @@
-//! A coroutine that is resumed and suspends itself: what control costs to hand over with no scheduler at all.
+//! A coroutine that is resumed and suspends itself: the cost of passing control without any scheduler.
 //!
-//! One op is a resume and a suspend, two switches of stacks. There is no floor: without the switch nothing is left but a
-//! loop.
+//! One op is a resume and a suspend, two switches of stacks. There is no no-switch cost: without the switch only a loop is
+//! left.
 
 use anyhow::{Context, Result, bail};
 use corosensei::{Coroutine, CoroutineResult};
@@ -35,13 +35,13 @@ impl Suspended {
     }
 
     fn resume(&mut self, ops: u64, pace: &mut impl Pace) -> Result<Played> {
-        // A local one's stack pointer stays in a register, as it does in a program that uses coroutines.
+        // In a local variable its stack pointer stays in a register, as it does in a program that uses coroutines.
         let mut coroutine = self.0.take().context("the coroutine has ended")?;
         let mut suspended = 0;
         let started_ns = monotonic_ns();
         pace.begin();
         for _ in 0..ops {
-            // Counted where it has come back by a suspend, and for nothing: it is the loop's own count as well.
+            // Counted when it comes back by a suspend. Free: the counter is the loop's own.
             match coroutine.resume(true) {
                 CoroutineResult::Yield(()) => suspended += 1,
                 CoroutineResult::Return(()) => bail!("the coroutine ended in the middle of the measurement"),

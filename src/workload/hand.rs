@@ -1,4 +1,4 @@
-//! Mechanisms of a ping-pong, each in two hands: one gives control and the other takes it.
+//! Handoff mechanisms of a ping-pong, one end for each participant: signal the other, wait for its signal.
 
 use std::io;
 
@@ -7,22 +7,22 @@ use anyhow::{Context, Result};
 use crate::sys::clock::monotonic_ns;
 use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
 
-/// One party's hand on a mechanism.
+/// One participant's end of a handoff mechanism.
 pub(super) trait Hand: Sized {
-    /// Gives control to the other party.
+    /// Passes control to the other participant.
     ///
     /// # Errors
-    /// The other party is gone.
+    /// The other participant is gone.
     fn give(&mut self) -> io::Result<()>;
 
-    /// Waits until the other party gives control.
+    /// Waits until the other participant passes control.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the other party has let go, `BrokenPipe` when it has died, `TimedOut` when the watchdog has
-    /// given the measurement up.
+    /// `UnexpectedEof` when the other participant has closed its end, `BrokenPipe` when it has died, `TimedOut` when the
+    /// watchdog has given up the measurement.
     fn take(&mut self) -> io::Result<()>;
 
-    /// Lets go for good, so that the other party need not wait any more.
+    /// Closes this end, so that the other participant stops waiting.
     fn let_go(self);
 }
 
@@ -38,7 +38,7 @@ pub(super) fn lead<H: Hand>(hand: &mut H, ops: u64, pace: &mut impl Pace) -> io:
     Ok(Played::timed(monotonic_ns() - started))
 }
 
-/// Gives control back whenever it comes, until the leader lets go.
+/// Passes control back whenever it comes, until the leader closes its end.
 pub(super) fn follow<H: Hand>(mut hand: H) -> io::Result<()> {
     let outcome = loop {
         match hand.take().and_then(|()| hand.give()) {
@@ -51,7 +51,7 @@ pub(super) fn follow<H: Hand>(mut hand: H) -> io::Result<()> {
     outcome
 }
 
-/// Both hands of a mechanism in one thread: the same calls, and nothing switches.
+/// Both ends of a mechanism in one thread: the same calls without a switch.
 pub(super) struct Alone<H> {
     here: H,
     there: H,

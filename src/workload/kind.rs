@@ -1,8 +1,8 @@
-//! What switches, and who counts it.
+//! Kinds of participants, and the source of each kind's switch counts.
 
 use serde::{Deserialize, Serialize};
 
-/// What the parties of a workload are.
+/// Kind of a workload's participants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -12,7 +12,7 @@ pub enum Kind {
     Task,
     Coroutine,
     Goroutine,
-    /// Something to compare with, in which nothing switches.
+    /// A baseline for comparison in which nothing switches.
     Reference,
 }
 
@@ -33,7 +33,7 @@ impl Kind {
     }
 }
 
-/// Who counts a workload's own switches.
+/// Source of the count of a workload's own switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SwitchSource {

@@ -25,66 +25,67 @@ use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::session::{Session, Setting};
 use crate::workload::shape::RingShape;
 
-/// One way of passing control between parties.
+/// One way of passing control between threads, processes, tasks, coroutines or goroutines.
 #[derive(Debug)]
 pub struct Workload {
     pub name: &'static str,
     pub kind: Kind,
     pub summary: &'static str,
-    /// What one op is.
+    /// Name of one op.
     pub op: &'static str,
-    /// Switches per op that its author expects; what is divided by is the count. `None` where nothing is promised.
+    /// Switches per op that its author expects; results are divided by the count. `None` where nothing is promised.
     pub expected_switches_per_op: Option<f64>,
     pub switch_source: SwitchSource,
-    /// What a reader of its row must know to compare it with another.
+    /// Caveat for comparing its row with another.
     pub remark: Option<&'static str>,
-    /// Whether `run` measures it without being told.
+    /// True if `run` measures it by default.
     pub default: bool,
-    /// Whether its parties can run on different CPUs.
+    /// True if its participants can run on different CPUs.
     pub apart: bool,
-    /// How long a sample should be, in ns, with all parties on one CPU.
+    /// Target length of a sample, ns, with all participants on one CPU.
     pub sample_ns: u32,
-    /// Whether this system has what it takes, found out without starting anything.
+    /// Checks that this system has the prerequisites, without starting anything.
     pub available: fn() -> Result<(), Unavailable>,
-    /// Makes what takes long to make and is kept, before anything is measured. The callback is told what, if anything is.
+    /// Prepares and saves anything that takes long, before anything is measured. The callback gets a message if it does.
     pub provide: fn(Say<'_>) -> Result<()>,
     pub prepare: Prepare,
-    /// The same calls where nothing switches, and what they are.
+    /// The same calls without a switch, and their description.
     pub floor: Option<Floor>,
-    /// Makes the same parties in another place in memory each time, where that makes a difference which `prepare` does not show.
+    /// Prepares the same participants at another place in memory each time, where that matters and `prepare` does not show it.
     pub elsewhere: Option<Prepare>,
-    /// Where its switches can be counted from outside, for one with [`SwitchSource::Uprobe`].
+    /// Function at which its switches can be counted from outside, for [`SwitchSource::Uprobe`].
     pub probe_point: Option<fn() -> Result<ProbePoint>>,
-    /// What other compiler than ctxprof's own built the parties' program, with its version, once [`Workload::provide`] is done.
+    /// Returns the compiler, other than ctxprof's own, that built the participants' program, with its version, once
+    /// [`Workload::provide`] is done.
     pub toolchain: fn() -> Option<String>,
-    /// The same mechanism between any number of parties; `None` where that has not been made.
+    /// The same mechanism between any number of participants; `None` where there is none yet.
     pub ring: Option<Ring>,
 }
 
-/// Makes parties.
+/// Starts the participants.
 pub type Prepare = fn(&Setting) -> Result<Box<dyn Session>>;
 
-/// Tells the user what is about to take a while.
+/// Reports to the user a step that will take a while.
 pub type Say<'a> = &'a dyn Fn(&str);
 
-/// What an op costs without its switches.
+/// No-switch cost of an op.
 #[derive(Debug)]
 pub struct Floor {
     pub summary: &'static str,
     pub prepare: Prepare,
 }
 
-/// A mechanism by which parties hand a token round, each to the next. One op is one hop, and one switch.
+/// A mechanism by which participants pass a token around, each to the next. One op is one hop, and one switch.
 #[derive(Debug)]
 pub struct Ring {
     pub prepare: fn(&Setting, RingShape) -> Result<Box<dyn Session>>,
-    /// The calling thread alone hands the token to itself, and walks as much memory as a party, which stays hot.
+    /// The calling thread alone passes the token to itself, and walks as much memory as one participant, which stays hot.
     pub floor: fn(RingShape) -> Result<Box<dyn Session>>,
-    /// What one party takes of what is limited.
+    /// Limited resources that one participant needs.
     pub needs: Needs,
 }
 
-/// How much of something limited one party takes.
+/// Resource need of one participant.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Needs {
     /// Linux threads, also those that are processes.
@@ -93,11 +94,11 @@ pub struct Needs {
     pub files: u32,
     /// Mappings of this process.
     pub mappings: u32,
-    /// Memory besides its working set, at the least.
+    /// Memory besides its working set, a lower bound.
     pub bytes: u32,
 }
 
-/// Why a workload cannot be measured here, and what would help.
+/// Reason why a workload cannot be measured on this host, and a remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unavailable {
     pub reason: String,
@@ -130,7 +131,7 @@ const ROUND_TRIP: &str = "round trip";
 pub const ONE_HOP: &str = "one hop";
 
 impl Workload {
-    /// What a row need not say.
+    /// Defaults for a row.
     const EMPTY: Workload = Workload {
         name: "",
         kind: Kind::Reference,
@@ -188,7 +189,7 @@ pub static WORKLOADS: &[Workload] = &[
 /// Stands for every workload.
 pub const ALL: &str = "all";
 
-/// The workloads that a word means, in the registry's order: `all`, a kind, a glob, or a name. None if it means nothing.
+/// Returns the workloads that a word (`all`, a kind, a glob or a name) selects, in the registry's order; empty if none.
 pub fn meant_by(word: &str) -> Vec<&'static Workload> {
     let glob = glob::Pattern::new(word).ok();
     let is_meant = |workload: &&Workload| {
@@ -197,7 +198,7 @@ pub fn meant_by(word: &str) -> Vec<&'static Workload> {
     WORKLOADS.iter().filter(is_meant).collect()
 }
 
-/// What `run` measures when it is not told what.
+/// Returns the workloads that `run` measures by default.
 pub fn defaults() -> impl Iterator<Item = &'static Workload> {
     WORKLOADS.iter().filter(|workload| workload.default)
 }
@@ -211,7 +212,7 @@ mod tests {
     use crate::workload::session::Laps;
     use std::fs;
 
-    /// What could be left behind: open files and threads of this process, and its children.
+    /// Returns the resources that could leak: open files and threads of this process, and its children.
     fn left_overs() -> (usize, usize, Vec<String>) {
         let count = |folder: &str| fs::read_dir(folder).unwrap().count();
         let children = fs::read_dir("/proc/self/task")
@@ -243,7 +244,7 @@ mod tests {
         let before = left_overs();
         let mut session = prepare(&setting).unwrap();
         assert!(!session.parties().is_empty(), "{name}");
-        // A reactor learns only by the first that its pipes are empty.
+        // A reactor learns only by the first play that its pipes are empty.
         session.play(session.fitting(1)).unwrap();
         let mut books = Books::open(session.parties().into_iter().map(|party| (party.process, party.thread)), true);
         for ops in [1, 2, 7, 100] {
@@ -254,8 +255,8 @@ mod tests {
             assert!(played.elapsed_ns > 0, "{name}");
             if let Some(per_op) = own_switches_per_op {
                 let (counted, expected) = (played.own_switches.unwrap() as f64, per_op * ops as f64);
-                // Where parties run at the same time, one that is preempted may find that the other has been quicker, and need
-                // not wait; or the last poll of the play before comes only now.
+                // Where participants run in parallel, a preempted one may find the other's answer already there and not wait; or
+                // the last poll of the previous play comes only now.
                 let (missing, late) = if may_overtake { (kernel_switches, 2.0) } else { (0.0, 0.0) };
                 assert!((-late..=missing).contains(&(expected - counted)), "{name}, {ops} ops: {counted}");
             }
@@ -270,7 +271,7 @@ mod tests {
         assert!(session.lap_cost_ns().unwrap() > 0.0, "{name}");
         drop(books);
         session.end().unwrap();
-        // A thread that has been joined is in /proc for a moment still.
+        // A joined thread stays in /proc for a moment.
         let settles = |how: &str| {
             let settled = (0..1000).any(|_| {
                 std::thread::sleep(std::time::Duration::from_millis(1));

@@ -1,6 +1,6 @@
-//! The ends of the scale: what a call costs that switches nothing.
+//! The ends of the scale: the cost of a call that switches nothing.
 //!
-//! One op is one call. Neither has a floor: they are floors themselves.
+//! One op is one call. Neither has a no-switch cost of its own: they are one.
 
 use std::hint::black_box;
 

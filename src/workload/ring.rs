@@ -1,14 +1,14 @@
-//! A ring: parties that hand one token round, each to the next. One op is one hop.
+//! A ring: threads, processes or tasks that pass one token around, each to the next. One op is one hop.
 //!
 //! ```text
 //! members   0 ─► 1 ─► 2 ─► … ─► n-1 ─► 0     0 is the calling thread, which reads the clock
 //! aside     m ─► 0, and later 0 ─► m         where a play ends before the token has come round
 //! ```
 //!
-//! A lap of a million parties is longer than any sample. So a play has a number of hops, and whoever is to make the last of
-//! them hands the token to the calling thread instead of the next member; the next play goes on from there. The calling
-//! thread is a member like the others where the token comes by. How many hops are left is kept where all can see it: who
-//! has the token, and nobody else, touches it.
+//! A lap of a million members is longer than any sample. So a play has a number of hops, and the member that would make the
+//! last of them passes the token to the calling thread instead of the next member; the next play continues from there. When
+//! the token comes by, the calling thread is a member like the others. The number of hops left is shared: only the holder of
+//! the token touches it.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -24,11 +24,11 @@ use crate::workload::hand::Hand;
 use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
 use crate::workload::shape::RingShape;
 
-/// A mechanism by which any number of parties can be a ring.
+/// A mechanism by which any number of participants can form a ring.
 pub(super) trait RingHand: Hand {
-    /// Makes the hands of a ring, each of which gives to the next member and takes from the one before: the calling thread's,
-    /// and one after the other those of members 1 and up. What a hand needs is made with it, so that a process that is forked in
-    /// between has the files of few. When the calling thread's lets go, the members that there are see it, one after the other.
+    /// Opens the ends of a ring, each of which passes to the next member and waits for the one before: the calling thread's,
+    /// then those of members 1 and up, one by one. Each end's files are opened with it, so that a process that is forked in
+    /// between inherits few. When the calling thread closes its end, the other members see it one after the other.
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`: a limit is reached; also from each item.
@@ -42,10 +42,10 @@ pub(super) trait RingHand: Hand {
     }
 }
 
-/// What each member of a ring gives with and takes with, in the form of [`RingHand::ring`]; each line is made when it is needed.
+/// Opens the giving and the taking end of each member, in the form of [`RingHand::ring`]; each line is opened when needed.
 ///
 /// # Errors
-/// A line cannot be made.
+/// A line cannot be opened.
 #[expect(clippy::type_complexity, reason = "the form of what it is for, with pairs for hands")]
 pub(super) fn chain<G, T>(
     parties: usize,
@@ -63,14 +63,14 @@ pub(super) fn chain<G, T>(
             Some(to_leader) => (to_leader, None),
             None => line().map(|(to_next, from_here)| (to_next, Some(from_here)))?,
         };
-        // Made by the turn before; after an error there are no more turns.
+        // Opened by the turn before; after an error there are no more turns.
         let from_before = mem::replace(&mut from_before, from_here).ok_or(io::ErrorKind::NotFound)?;
         Ok((to_next, from_before))
     });
     Ok((leader, followers))
 }
 
-/// How many hops of a play are left. Only who has the token touches it, and handing that over orders what was written.
+/// Number of hops left in a play. Only the holder of the token touches it; passing the token orders the writes.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct Baton {
@@ -82,7 +82,7 @@ impl Baton {
         self.left.store(hops, Ordering::Release);
     }
 
-    /// A hop has been made; how many are left.
+    /// Counts a hop and returns the number left.
     #[inline]
     pub(super) fn passed(&self) -> u64 {
         let left = self.left.load(Ordering::Acquire) - 1;
@@ -91,7 +91,7 @@ impl Baton {
     }
 }
 
-/// Memory of a party's own that it walks on its turn.
+/// Private memory that a participant walks on its turn.
 #[derive(Debug, Clone)]
 pub(super) struct WorkingSet(Vec<CacheLine>);
 
@@ -100,10 +100,10 @@ pub(super) struct WorkingSet(Vec<CacheLine>);
 struct CacheLine([u64; 8]);
 
 impl WorkingSet {
-    /// From here on, what the allocator keeps of earlier sets is given back first: in a small cgroup there is no room for both.
+    /// From this size on, the allocator's free memory is released first: in a small cgroup there is no room for both.
     const LARGE_BYTES: u64 = 1 << 20;
 
-    /// So many bytes, rounded up to whole lines.
+    /// Allocates the working set, rounded up to whole cache lines.
     pub(super) fn of(shape: RingShape) -> WorkingSet {
         if shape.working_set_bytes >= Self::LARGE_BYTES {
             heap::give_back();
@@ -122,12 +122,12 @@ impl WorkingSet {
     }
 }
 
-/// How the token goes in a play.
+/// The token's way in a play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Route {
     /// The member that gets it first.
     pub(super) first: u64,
-    /// How often it comes by at the calling thread before the end.
+    /// Number of times it passes the calling thread before the end.
     pub(super) comes_by: u64,
     /// The member that makes the last hop aside, and has the token when the next play begins; 0 where the token comes
     /// round to the calling thread by itself.
@@ -135,8 +135,8 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// The token's way through `hops` hops, from where it is: at the calling thread (0), or with a member. The number of
-    /// hops is one that [`fitting`] gives.
+    /// Returns the token's way through `hops` hops, from its holder `at`: the calling thread (0) or a member. The number of
+    /// hops is one that [`fitting`] returns.
     pub(super) fn of(parties: u64, at: u64, hops: u64) -> Route {
         debug_assert_eq!(hops, fitting(parties, at, hops), "of {parties}, from {at}");
         let first = first(at);
@@ -148,34 +148,34 @@ impl Route {
         Route { first, comes_by: arrivals - u64::from(comes_round), ends_at: if comes_round { 0 } else { last_giver } }
     }
 
-    /// The members that get the token besides the calling thread, if not all do.
+    /// Returns the members that get the token besides the calling thread; `None` if all do.
     pub(super) fn members(&self, parties: u64, hops: u64) -> Option<Vec<usize>> {
         let given = (hops < parties).then(|| (0..hops - 1).map(|hop| ((self.first + hop) % parties) as usize));
         given.map(Iterator::collect)
     }
 }
 
-/// What a ring says that is to be timed hop by hop.
+/// Refuses to time the hops of a ring one by one.
 ///
 /// # Errors
-/// Always: the token is out of the calling thread's sight for most of its way, and others read no clock.
+/// Always: most hops are out of the calling thread's sight, and other members read no clock.
 pub(super) fn no_laps() -> Result<Played> {
     bail!("the hops of a ring are not timed one by one")
 }
 
-/// The member that gets the token first, from where it is.
+/// Returns the member that gets the token first, from its holder `at`.
 fn first(at: u64) -> u64 {
     at.max(1)
 }
 
-/// The number of hops, this or the next above, with which a play can end at the calling thread: there and back is two,
+/// Returns the number of hops, this or the next above, with which a play can end at the calling thread: a round trip is two,
 /// and the last hop cannot be its own.
 pub(super) fn fitting(parties: u64, at: u64, hops: u64) -> u64 {
     let hops = hops.max(2);
     if (first(at) + hops - 2) % parties == 0 { hops + 1 } else { hops }
 }
 
-/// What the calling thread has of a ring.
+/// The calling thread's part of a ring.
 #[derive(Debug)]
 pub(super) struct Leader<H> {
     hand: H,
@@ -183,9 +183,9 @@ pub(super) struct Leader<H> {
     baton: Arc<Shared<Baton>>,
     memory: WorkingSet,
     parties: u64,
-    /// Where the token is, as [`Route::ends_at`].
+    /// Holder of the token, as [`Route::ends_at`].
     at: u64,
-    /// Who has had it in the last play.
+    /// Members that had it in the last play.
     visited: Option<Vec<usize>>,
 }
 
@@ -200,7 +200,7 @@ impl<H: Hand> Leader<H> {
         fitting(self.parties, self.at, hops)
     }
 
-    /// The places of those that took part in the last play; `None` if all did.
+    /// Returns the indexes of the members of the last play; `None` if all took part.
     pub(super) fn visited(&self) -> Option<Vec<usize>> {
         self.visited.clone()
     }
@@ -225,14 +225,14 @@ impl<H: Hand> Leader<H> {
         Ok(Played::timed(elapsed_ns))
     }
 
-    /// Lets go of the token's neighbours and of whoever may have it aside: member after member sees it and does the same.
+    /// Closes the ends to both neighbours and to the member that may hold the token aside: one after the other follows.
     pub(super) fn let_go(self) {
         self.hand.let_go();
         self.aside.let_go();
     }
 }
 
-/// Hands the token on whenever it comes, until the member before lets go. `aside` is for one member at a time.
+/// Passes the token on whenever it comes, until the member before closes its end. `aside` is for one member at a time.
 pub(super) fn follow<H: Hand>(
     mut hand: H,
     mut aside: impl FnMut(&mut dyn FnMut(&mut H) -> io::Result<()>) -> io::Result<()>,
@@ -265,7 +265,7 @@ pub(super) fn follow<H: Hand>(
     outcome
 }
 
-/// A ring of one: the calling thread hands the token to itself, and nothing switches.
+/// A ring of one: the calling thread passes the token to itself, and nothing switches.
 pub(super) struct RingOfOne<H> {
     hand: H,
     baton: Shared<Baton>,
@@ -318,7 +318,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The way of the token by walking it, hop by hop.
+    /// Computes the token's way by walking it, hop by hop.
     fn walked(parties: u64, at: u64, hops: u64) -> (Vec<u64>, Option<Route>) {
         let first = if at == 0 { 1 } else { at };
         let mut holders = vec![first];

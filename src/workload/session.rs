@@ -1,4 +1,4 @@
-//! What every way of switching must be able to do: make its parties, play, end.
+//! Sessions, the interface of every workload: start the participants, play, end.
 
 use anyhow::{Context, Result};
 use nix::unistd::{Pid, getpid, gettid};
@@ -7,28 +7,28 @@ use crate::sys::affinity;
 use crate::sys::clock::monotonic_ns;
 use crate::workload::shape::RingShape;
 
-/// Where a session's parties are to run, and how many there are where that can be chosen.
+/// Placement of a session's participants, and their number where it can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
     /// The calling thread's CPU, to which it is pinned already.
     pub leader_cpu: usize,
-    /// The CPU of the party that it plays with.
+    /// The CPU of the other participant.
     pub follower_cpu: usize,
     /// Worker threads of a multi-thread runtime.
     pub workers: usize,
-    /// A CPU that no party runs on, for what must keep out of their way; `None` where none is allowed.
+    /// A CPU without participants, for work that must not disturb them; `None` where none is allowed.
     pub spare_cpu: Option<usize>,
-    /// The ring that the parties are to be; `None` for a pair.
+    /// The ring to form; `None` for a pair.
     pub ring: Option<RingShape>,
 }
 
 impl Setting {
-    /// All parties on one CPU.
+    /// All participants on one CPU.
     pub fn on(cpu: usize) -> Setting {
         Setting { leader_cpu: cpu, follower_cpu: cpu, workers: 2, spare_cpu: None, ring: None }
     }
 
-    /// Whether the parties run on two CPUs.
+    /// Returns true if the participants run on two CPUs.
     pub fn is_apart(&self) -> bool {
         self.leader_cpu != self.follower_cpu
     }
@@ -44,7 +44,7 @@ impl Setting {
         Setting { follower_cpu, ..*self }
     }
 
-    /// Takes the calling thread, a follower that has inherited the leader's CPU, to its own.
+    /// Moves the calling thread, a follower that has inherited the leader's CPU, to its own.
     ///
     /// # Errors
     /// That CPU is offline or not allowed.
@@ -57,26 +57,25 @@ impl Setting {
     }
 }
 
-/// One set of parties, alive and waiting between plays. Made pinned: its parties run where its [`Setting`] says.
+/// One set of participants, alive and waiting between plays. Started while pinned: they run where its [`Setting`] says.
 pub trait Session {
     /// The Linux threads that take part, the calling one included if it does.
     fn parties(&self) -> Vec<Party>;
 
-    /// The number of ops, this or one a little above, that can be played: a token must come back.
+    /// Returns the number of ops, this or one a little above, that can be played: a token must come back.
     fn fitting(&self, ops: u64) -> u64 {
         ops
     }
 
-    /// Which of the parties took part in the last play, by their places among [`Session::parties`]; `None` if all did.
+    /// Returns the participants of the last play, by their indexes in [`Session::parties`]; `None` if all took part.
     fn visited(&self) -> Option<Vec<usize>> {
         None
     }
 
-    /// Plays this many ops, a number that [`Session::fitting`] gives, and times them, with the clock read at both ends
-    /// only.
+    /// Plays this many ops, a number that [`Session::fitting`] returns, and times them, reading the clock only at both ends.
     ///
     /// # Errors
-    /// A party is gone or stuck; the session is then good for nothing but [`Session::end`] or being dropped.
+    /// A participant is gone or stuck; the session can then only be dropped or [ended](Session::end).
     fn play(&mut self, ops: u64) -> Result<Played>;
 
     /// Plays as [`Session::play`] does, at most [`MOST_LAPS`] ops, with the clock read after every op as well.
@@ -85,25 +84,25 @@ pub trait Session {
     /// As [`Session::play`].
     fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played>;
 
-    /// What reading the clock between two ops costs [`Session::play_each`] per op, ns, measured now.
+    /// Returns the cost of reading the clock between two ops of [`Session::play_each`], ns per op, measured now.
     ///
     /// # Errors
-    /// As [`Session::play`], of parties that have a clock of their own.
+    /// As [`Session::play`], of participants that have a clock of their own.
     fn lap_cost_ns(&mut self) -> Result<f64> {
         Ok(Laps::cost_ns())
     }
 
-    /// Ends all parties and waits for them, leaving no thread, process or file descriptor behind.
+    /// Ends all participants and waits for them, leaving no thread, process or file descriptor behind.
     ///
     /// # Errors
-    /// A party had failed.
+    /// A participant had failed.
     fn end(self: Box<Self>) -> Result<()>;
 }
 
-/// Ops of a play that is timed op by op: their moments fit the second-level cache beside what the parties need.
+/// Maximum of ops that are timed op by op: the timestamps fit the L2 cache beside the participants' data.
 pub const MOST_LAPS: u64 = 10_000;
 
-/// What is done between one op and the next.
+/// Work between one op and the next.
 pub trait Pace {
     /// The first op begins.
     fn begin(&mut self);
@@ -112,7 +111,7 @@ pub trait Pace {
     fn lap(&mut self);
 }
 
-/// Nothing: the loop is as if there were no pace.
+/// No work: the loop compiles as if there were no pace.
 #[derive(Debug)]
 pub struct Unpaced;
 
@@ -124,19 +123,19 @@ impl Pace for Unpaced {
     fn lap(&mut self) {}
 }
 
-/// The moments between the ops of a play, by the monotonic clock.
+/// Timestamps between the ops of a play, of the monotonic clock.
 #[derive(Debug, Default)]
 pub struct Laps {
     moments: Vec<u64>,
 }
 
 impl Laps {
-    /// With room for so many ops, so that nothing is allocated while they are played.
+    /// Allocates room for so many ops, so that nothing is allocated while they are played.
     pub fn of(ops: u64) -> Laps {
         Laps { moments: Vec::with_capacity(ops as usize + 1) }
     }
 
-    /// Those of ops that another process has timed, from their durations, ns.
+    /// Replaces them by those of ops timed in another process, from their durations, ns.
     pub fn retell(&mut self, durations: impl Iterator<Item = u64>) {
         self.moments.clear();
         self.moments.push(0);
@@ -146,24 +145,24 @@ impl Laps {
         }));
     }
 
-    /// The same ops, each longer by this share of it.
+    /// Makes each op longer by this share of it.
     pub fn stretch(&mut self, share: f64) {
         let Some(&first) = self.moments.first() else { return };
         self.moments.iter_mut().for_each(|moment| *moment += ((*moment - first) as f64 * share) as u64);
     }
 
-    /// When the first op began, and when each had ended, ns of the monotonic clock; of ops that another process has timed,
-    /// since the first began.
+    /// Returns the timestamps of the first op's start and of each op's end, ns of the monotonic clock; of ops timed in another
+    /// process, ns since the first start.
     pub fn moments(&self) -> &[u64] {
         &self.moments
     }
 
-    /// From the first op's begin to the last one's end, ns.
+    /// Returns the time from the first op's start to the last one's end, ns.
     pub fn elapsed_ns(&self) -> u64 {
         self.moments.first().zip(self.moments.last()).map_or(0, |(first, last)| last - first)
     }
 
-    /// What a lap costs by itself, ns: the median of several rows of laps with no op between them.
+    /// Returns the cost of a lap by itself, ns: the median of several rows of laps with no op between them.
     fn cost_ns() -> f64 {
         const LAPS: u64 = 1000;
         let mut laps = Laps::of(LAPS);
@@ -176,14 +175,14 @@ impl Laps {
         costs[costs.len() / 2]
     }
 
-    /// How long each op took, ns; the clock's reading is in each.
+    /// Returns the duration of each op, ns, including one reading of the clock.
     pub fn durations(&self) -> impl Iterator<Item = u64> {
         self.moments.windows(2).map(|pair| pair[1] - pair[0])
     }
 }
 
 impl Pace for Laps {
-    /// Forgets the play before.
+    /// Discards the previous play.
     fn begin(&mut self) {
         self.moments.clear();
         self.lap();
@@ -195,13 +194,13 @@ impl Pace for Laps {
     }
 }
 
-/// What a play took.
+/// Result of a play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Played {
     pub elapsed_ns: u64,
-    /// Switches between the parties, where the workload counts them itself.
+    /// Switches between the participants, where the workload counts them itself.
     pub own_switches: Option<u64>,
-    /// Wall and CPU time as parties in another process read them around their play; `None` where this process can.
+    /// Wall and CPU time around the play as measured by another process that plays; `None` where this process measures them.
     pub times: Option<PlayTimes>,
 }
 
@@ -213,7 +212,7 @@ pub struct PlayTimes {
 }
 
 impl Played {
-    /// A play whose switches are for the kernel to count.
+    /// A play whose switches the kernel counts.
     pub fn timed(elapsed_ns: u64) -> Played {
         Played { elapsed_ns, own_switches: None, times: None }
     }
@@ -247,7 +246,7 @@ impl Party {
     }
 }
 
-/// A session played in surroundings of its own, which are there until it has ended: its followers end before they are taken down.
+/// A session in an environment of its own, which stays until the session's followers have ended.
 pub(super) struct Within<S> {
     // Dropped in this order.
     pub(super) session: Box<dyn Session>,

@@ -1,23 +1,23 @@
-//! Rings: parties that hand one token round, and what is varied of them.
+//! Rings: their size, and the steps of a sweep over it.
 
 use serde::{Deserialize, Serialize};
 
-/// A token ring in place of a pair: each party hands the token on to the next, and an op is one hop.
+/// A token ring in place of a pair: each member passes the token to the next, and an op is one hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RingShape {
     /// Two or more, the calling thread among them.
     pub parties: u64,
-    /// How much memory of its own each party walks on its turn.
+    /// Private memory that each member walks on its turn.
     #[serde(default)]
     pub working_set_bytes: u64,
 }
 
 impl RingShape {
-    /// The fewest that can hand something to and fro.
+    /// The smallest ring.
     pub const FEWEST: u64 = 2;
 }
 
-/// What of a ring is made larger from step to step of a sweep.
+/// Dimension of a ring that a sweep increases from step to step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RingVariable {
@@ -36,7 +36,7 @@ impl RingVariable {
         }
     }
 
-    /// What a ring has of it.
+    /// Returns a ring's value of it.
     pub fn of(self, ring: RingShape) -> u64 {
         match self {
             RingVariable::Parties => ring.parties,
@@ -44,7 +44,7 @@ impl RingVariable {
         }
     }
 
-    /// The same ring with so much of it.
+    /// Returns the same ring with this value of it.
     pub fn set(self, ring: RingShape, value: u64) -> RingShape {
         match self {
             RingVariable::Parties => RingShape { parties: value, ..ring },
@@ -53,13 +53,13 @@ impl RingVariable {
     }
 }
 
-/// Which rings a sweep goes through.
+/// The rings of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RingSteps {
     pub variable: RingVariable,
-    /// Parties, or bytes; ascending, both ends of the range among them.
+    /// Members, or bytes; ascending, both ends of the range among them.
     pub steps: Vec<u64>,
-    /// What is the same at all steps.
+    /// The ring whose other dimension all steps share.
     pub fixed: RingShape,
 }
 

@@ -1,17 +1,17 @@
-//! Two goroutines of a Go program that is built here once, kept, and asked to play.
+//! Two goroutines of a Go program that is built once on this host, saved, and driven by requests.
 //!
 //! ```text
-//! this process   on a spare CPU:  "play 1000" ─ read(2) waits ──────────────────── back to the parties' CPU
-//! the program    on the parties' CPU:          reads ─ clock ─ ops ─ clock ─ answers
+//! this process   on a spare CPU:    "play 1000" ─ read(2) waits ──────────────────── back to the goroutines' CPU
+//! the program    on its own CPU:               reads ─ clock ─ ops ─ clock ─ answers
 //! ```
 //!
-//! The program times its own loop, and its own CPU time around it: this process could not tell the way there and back from
-//! the play. Its switches are counted by the kernel, with a probe on the function by which Go's runtime runs a goroutine,
+//! The program times its own loop, and its own CPU time around it: this process could not separate the request and the answer
+//! from the play. Its switches are counted by the kernel, with a probe on the function by which Go's runtime runs a goroutine,
 //! in a pass of its own. Kernel switches are those of all its threads.
 //!
-//! The floor of pipes: one goroutine writes and reads by itself. Channels have none: through an unbuffered one a goroutine cannot send
-//! to itself, and one that holds a message is another contract. Nor has giving way, as with nobody there Go's scheduler still goes
-//! all the way, back to the same goroutine.
+//! The no-switch cost of pipes: one goroutine writes and reads by itself. Channels have none: through an unbuffered one a
+//! goroutine cannot send to itself, and a buffered one is another contract. Nor have yields: with nothing else runnable, Go's
+//! scheduler still goes all the way, back to the same goroutine.
 
 use std::fs;
 use std::path::PathBuf;
@@ -83,11 +83,11 @@ const FAMILY: Workload = Workload {
     ..Workload::EMPTY
 };
 
-/// Has goroutines play that are not the first of their program.
+/// Plays with goroutines that are not the first of their program.
 const LATER: &str = "later";
 
-/// The Go that built the program, as the program says itself. It is one program as long as this process lives, and has been
-/// started before anything is measured.
+/// Version of the Go that built the program, as the program reports it. It is one program as long as this process lives, and
+/// has been started before anything is measured.
 static BUILT_BY: OnceLock<String> = OnceLock::new();
 
 /// The function of Go's runtime that runs a goroutine: one call per switch.
@@ -105,34 +105,34 @@ fn program() -> Result<PathBuf> {
     go::find()?.build(&SOURCES)
 }
 
-/// The program that plays the same loops under Go's own benchmark driver: `BenchmarkContextSwitch` one way,
-/// `BenchmarkContextSwitchPingPong` to and fro, and the others. Built unless it is there already, which takes seconds.
+/// Returns the program that plays the same loops under Go's own benchmark driver: `BenchmarkContextSwitch` one way,
+/// `BenchmarkContextSwitchPingPong` as round trips, and the others. Builds it if needed, which takes seconds.
 ///
 /// # Errors
-/// There is no go here, or the build fails.
+/// Go is not installed, or the build fails.
 pub fn test_program() -> Result<PathBuf> {
     go::find()?.build_test(&TEST_SOURCES)
 }
 
-/// Whether [`test_program`] will not take long.
+/// Returns true if [`test_program`] need not build.
 pub fn test_program_is_built() -> bool {
     go::find().is_ok_and(|go| go.is_test_built(&TEST_SOURCES))
 }
 
-/// Builds the program if it is not there yet, and has it play once: what it answers shows whether it works here.
+/// Builds the program if needed, and has it play once: its answer shows whether it works on this host.
 fn provide(say: Say<'_>) -> Result<()> {
     let go = go::find()?;
     if !go.is_built(&SOURCES) {
         say(&format!("building the goroutines' program with {} (once)", go.path().display()));
     }
     let program = go.build(&SOURCES)?;
-    // The loop that is warm soonest: every run waits for this.
+    // The loop that warms up soonest: every run waits for this.
     let mut goroutines = Goroutines::start(program, &["yield"], None)?;
     goroutines.play(2)?;
     Box::new(goroutines).end()
 }
 
-/// The program, waiting to be asked.
+/// The program, waiting for requests.
 struct Goroutines {
     program: Child,
     spare_cpu: Option<usize>,
@@ -164,7 +164,7 @@ impl Session for Goroutines {
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        // Woken by the answer on the parties' CPU, this thread could take it before the clock has stopped.
+        // Woken by the answer on the goroutines' CPU, this thread could take it before the clock has stopped.
         let _away = self.spare_cpu.map(Pinned::to).transpose()?;
         let answer = self.program.ask(&format!("play {ops}"))?;
         parse(&answer).with_context(|| format!("the goroutines' program answered {answer:?}"))
@@ -209,10 +209,10 @@ impl Session for Goroutines {
 const CLOCK_READINGS: u64 = 1000;
 const CLOCK_ROWS: usize = 9;
 
-/// As many numbers as the program may be asked for, each of an op of up to a hundred seconds.
+/// Longest answer, bytes: as many numbers as can be asked for, each of an op of up to a hundred seconds.
 const EACH_ANSWER_LIMIT: usize = (MOST_LAPS as usize + 3) * 12;
 
-/// The same three times, and how long each op took.
+/// Parses the same three times, and the duration of each op.
 pub(crate) fn parse_each(answer: &str, ops: u64, laps: &mut Laps) -> Result<Played> {
     let mut each = answer.splitn(4, ' ');
     let times: Vec<&str> = each.by_ref().take(3).collect();
@@ -226,7 +226,7 @@ pub(crate) fn parse_each(answer: &str, ops: u64, laps: &mut Laps) -> Result<Play
     Ok(played)
 }
 
-/// `<elapsed ns> <wall ns> <CPU ns>`
+/// Parses `<elapsed ns> <wall ns> <CPU ns>`.
 pub(crate) fn parse(answer: &str) -> Result<Played> {
     let numbers = answer.split(' ').map(str::parse::<u64>).collect::<Result<Vec<u64>, _>>()?;
     match numbers[..] {

@@ -4,7 +4,7 @@
 //! ctxprof makes the two cgroups, moves itself and the partner in, and moves back before it removes them. Without the right to make
 //! cgroups it is left out.
 //!
-//! The floor is that of `process-pipe`: one thread writes and reads both pipes by itself.
+//! The no-switch cost is that of `process-pipe`: one thread writes and reads both pipes by itself.
 
 use crate::sys::cgroup::{self, Cgroups};
 use crate::workload::process::{ProcessPair, pipe};
@@ -20,7 +20,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
         let remedy = Some("it takes root, and cgroups with the CPU controller".to_string());
         cgroup::can_be_made().map_err(|error| Unavailable { reason: format!("{error:#}"), remedy })
     },
-    // That the kernel refuses after all is found out before anything is measured.
+    // A refusal by the kernel shows before anything is measured.
     provide: |_| Cgroups::enter().map(drop),
     prepare: |setting| {
         let cgroups = Cgroups::enter()?;

@@ -1,6 +1,6 @@
 //! Two processes, one word in shared memory that says whose turn it is, and futex(2) to wait for it.
 //!
-//! The floor: one thread changes the word and wakes nobody, twice.
+//! The no-switch cost: one thread changes the word and wakes nobody, twice.
 
 use crate::sys::futex::Scope;
 use crate::workload::hand::Alone;

@@ -4,7 +4,7 @@
 //! Where the processor or the kernel offers no such choice, as in many virtual machines, it is left out with what prctl(2)
 //! answered. It has not been run on a host that offers it.
 //!
-//! The floor is that of `process-pipe` with the speculation off as well: one thread writes and reads both pipes by itself.
+//! The no-switch cost is that of `process-pipe`, also with speculation off: one thread writes and reads both pipes by itself.
 
 use anyhow::Result;
 

@@ -20,7 +20,7 @@ use crate::sys::reap::Ended;
 use crate::workload::hand::{self, Hand};
 use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
 
-/// Forks a process that goes to its CPU and lives a life without allocating; how that ends is its exit code.
+/// Forks a process that moves to its CPU and runs `life` without allocating; its exit code is the outcome.
 ///
 /// # Errors
 /// `EAGAIN` when `RLIMIT_NPROC` or the cgroup's `pids.max` is reached.
@@ -29,11 +29,11 @@ fn fork_follower(setting: &Setting, life: impl FnOnce() -> io::Result<()>) -> Re
     Partner::fork(|| if seated() && life().is_ok() { 0 } else { 1 }).context("starting the partner process")
 }
 
-/// A partner's end as the cause, if that is why a play came to nothing. Of several, the one that was killed: the others ended
-/// because it did.
+/// Returns a partner's end as the cause, if a play failed because of it. Of several, the one that was killed: the others
+/// ended because of it.
 fn explain(partners: &mut [Partner], error: io::Error) -> anyhow::Error {
     let mut culprit: Option<(Pid, Ended)> = None;
-    // What it held closes a moment before it can be waited for.
+    // Its files close a moment before it can be waited for.
     for _ in 0..100 {
         for partner in &mut *partners {
             match partner.ended() {
@@ -42,7 +42,7 @@ fn explain(partners: &mut [Partner], error: io::Error) -> anyhow::Error {
                 None => {}
             }
         }
-        // Another's end is seen before its own where that closes what the other waited at.
+        // Another partner's end may be seen before that of the one whose files it waited at.
         let is_certain =
             matches!(culprit, Some((_, ended)) if partners.len() == 1 || matches!(ended, Ended::Killed(_)));
         if is_certain || error.kind() == io::ErrorKind::TimedOut {
@@ -59,7 +59,7 @@ fn explain(partners: &mut [Partner], error: io::Error) -> anyhow::Error {
     }
 }
 
-/// Waits for a partner that has been told to end.
+/// Waits for a partner that has been asked to end.
 fn wait_for(partner: Partner) -> Result<()> {
     match partner.wait()? {
         Ended::Exited(0) => Ok(()),
@@ -78,7 +78,7 @@ impl<H: Hand + 'static> ProcessPair<H> {
         let mut pair = Some(pair().context("making what the processes pass control through")?);
         let follower = fork_follower(setting, || {
             let (mine, theirs) = pair.take().ok_or(io::ErrorKind::NotFound)?;
-            // The leader's hand, of which this process has a copy: while one is open, the leader's end goes unnoticed.
+            // The leader's end, of which this process has a copy: while one is open, the leader's exit goes unnoticed.
             drop(mine);
             hand::follow(theirs)
         })?;

@@ -1,6 +1,6 @@
 //! Two processes, two pipes: the round trip that `perf bench sched pipe` times.
 //!
-//! The floor is that of the threads: one thread writes and reads both pipes by itself.
+//! The no-switch cost is that of the threads: one thread writes and reads both pipes by itself.
 
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::process::ProcessPair;

@@ -13,7 +13,7 @@ use crate::workload::ring::{Baton, Leader, RingHand, WorkingSet, follow, no_laps
 use crate::workload::session::{Laps, Party, Played, Session, Setting};
 use crate::workload::shape::RingShape;
 
-/// What a process takes, by `ctxprof memory`; its files are its own.
+/// Resource need of a process, by `ctxprof memory`; its files are its own.
 pub(super) const NEEDS: Needs = Needs { threads: 1, files: 0, mappings: 0, bytes: 130_000 };
 
 pub(super) struct ProcessRing<H: RingHand> {
@@ -22,7 +22,7 @@ pub(super) struct ProcessRing<H: RingHand> {
 }
 
 impl<H: RingHand + 'static> ProcessRing<H> {
-    /// Makes the ring, with every other member on the follower's CPU.
+    /// Starts the ring, with every other member on the follower's CPU.
     pub(super) fn prepare(setting: &Setting, shape: RingShape) -> Result<Box<dyn Session>> {
         ensure!(shape.parties >= RingShape::FEWEST, "a ring has two parties or more");
         let parties = shape.parties as usize;
@@ -35,11 +35,11 @@ impl<H: RingHand + 'static> ProcessRing<H> {
         let mut followers = Vec::with_capacity(parties - 1);
         for member in 1..parties {
             let mut hand = Some(hands.as_mut().and_then(Iterator::next).context(making)?.context(making)?);
-            // Made here, where one may allocate; it is the child that touches it, and so gets pages of its own.
+            // Allocated before the fork; the child touches it, and so gets pages of its own.
             let mut memory = Some(WorkingSet::of(shape));
             let is_last = member == parties - 1;
             let follower = fork_follower(&setting.of_member(member), || {
-                // Copies of what others hold: while one is open, nobody's end goes noticed.
+                // Copies of the other members' ends: while one is open, nobody's exit is noticed.
                 drop((leader.take(), mine.take(), hands.take()));
                 let mut aside = theirs.take().ok_or(std::io::ErrorKind::NotFound)?;
                 let hand = hand.take().ok_or(std::io::ErrorKind::NotFound)?;

@@ -1,6 +1,6 @@
-//! Two processes on one CPU that give way to each other with sched_yield(2), as the threads of `thread-yield` do.
+//! Two processes on one CPU that yield to each other with sched_yield(2), as the threads of `thread-yield` do.
 //!
-//! The floor: one thread yields twice, with nobody to give way to.
+//! The no-switch cost: one thread yields twice, with nobody to yield to.
 
 use std::slice;
 

@@ -1,6 +1,6 @@
 //! Two tokio tasks on one thread, two channels.
 //!
-//! The floor: one task sends and receives through both channels by itself, which leaves out waking the other, the
+//! The no-switch cost: one task sends and receives through both channels by itself, without waking the other, the
 //! scheduler's queue and its polls.
 
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
     ..Workload::EMPTY
 };
 
-/// What a channel of tokio's takes, measured by a million of them.
+/// Memory of a tokio channel, measured over a million of them.
 const CHANNEL_BYTES: u32 = 1250;
 
 /// A channel of capacity 1.

@@ -1,6 +1,6 @@
 //! Tokio tasks on one thread, both spawned on a current-thread runtime without a driver unless a workload needs one: the
-//! scheduler's path is part of the price, and with one party as `block_on`'s root, or with timers and I/O enabled, it is
-//! another path and up to half dearer.
+//! scheduler's path is part of the cost, and with one task as `block_on`'s root, or with timers and I/O enabled, it is
+//! another path and costs up to half more.
 
 pub(super) mod channel;
 pub(super) mod multi;
@@ -23,7 +23,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::sys::clock::monotonic_ns;
 use crate::workload::session::{Laps, Party, Played, Session};
 
-/// What is handed over.
+/// The value passed.
 const TOKEN: u64 = 1;
 
 /// Tasks that wait for a number of ops to play.
@@ -31,21 +31,21 @@ struct TaskSession {
     runtime: Runtime,
     start: Sender<Order>,
     done: Receiver<(Played, Option<Laps>)>,
-    /// The runtime's own threads, where it has any.
+    /// The runtime's own threads, if any.
     workers: Vec<Party>,
 }
 
-/// What a leading task is told: how many ops to play, and where each one's end is to be noted, if it is.
+/// Order to a leading task: the number of ops, and the laps to time each in, if wanted.
 struct Order {
     ops: u64,
     laps: Option<Laps>,
 }
 
-/// Where a leading task is told what to play, and tells what it took.
+/// A leading task's end of the orders and reports.
 struct Orders<S> {
     start: Receiver<Order>,
     done: Sender<(Played, Option<Laps>)>,
-    /// Of the order that is being played.
+    /// Of the current order.
     laps: Option<Laps>,
     switches: Arc<S>,
     started_ns: u64,
@@ -54,8 +54,8 @@ struct Orders<S> {
 
 /// Plays the ops of an order in the leading task: `each_op!(orders, ops, left => { … })`, of which `left` are still to come.
 ///
-/// The op's code is there twice, with and without the clock read after it: a loop for both would have a branch or a future
-/// more in each of some hundred nanoseconds.
+/// The op's code is expanded twice, with and without the clock read after it: one loop for both would add a branch or a future
+/// to each op, of some hundred nanoseconds.
 macro_rules! each_op {
     ($orders:ident, $ops:ident, $left:pat => $op:block) => {
         match &mut $orders.laps {
@@ -80,7 +80,7 @@ macro_rules! each_op {
 }
 use each_op;
 
-/// The same future where it is in nobody's way: a second loop within the leading task's own made the first 2 % slower.
+/// Boxes the future out of line: a second loop within the leading task's own made the first 2 % slower.
 #[cold]
 #[inline(never)]
 fn out_of_line<'a>(
@@ -99,7 +99,7 @@ impl<S: Tally> Orders<S> {
         Some(ops)
     }
 
-    /// Stops the clock and reports; `None` when nobody listens any more.
+    /// Stops the clock and reports; `None` when nobody receives any more.
     async fn finish(&mut self) -> Option<()> {
         let elapsed_ns = monotonic_ns() - self.started_ns;
         let played = Played::counted(elapsed_ns, self.switches.count() - self.switched);
@@ -113,7 +113,7 @@ impl TaskSession {
         TaskSession::on(Builder::new_current_thread().build().context("starting a tokio runtime")?, Vec::new(), spawn)
     }
 
-    /// Tasks on a runtime of the workload's own making, with the threads that it has beside the calling one.
+    /// Tasks on a runtime built by the workload, with the threads that it has beside the calling one.
     fn on<S: Tally>(
         runtime: Runtime,
         workers: Vec<Party>,
@@ -131,7 +131,7 @@ impl TaskSession {
         TaskSession { runtime, start, done, workers }
     }
 
-    /// Has every task run until it waits.
+    /// Runs every task until it waits.
     fn settle(&mut self) {
         // Spawned from outside, as all of them were: into the same queue, behind them.
         let last = self.runtime.spawn(async {});
@@ -174,7 +174,7 @@ trait Tally: Default + Send + Sync + 'static {
     fn polled(&self, party: u64);
 }
 
-/// The tally of tasks on one thread, which is that thread's: reached without a pointer, since a poll takes some 30 ns and
+/// Tally of tasks on one thread, in thread-local variables: reached without a pointer, since a poll takes some 30 ns and
 /// every load of it shows.
 #[derive(Debug, Default)]
 struct Switches;
@@ -191,17 +191,17 @@ impl Tally for Switches {
 
     #[inline]
     fn polled(&self, party: u64) {
-        // Without a branch: which task is polled next may be hard to foresee.
+        // Branchless: which task is polled next may be hard to predict.
         let switched = u64::from(POLLED_LAST.replace(party) != party);
         SWITCHES.set(SWITCHES.get() + switched);
     }
 }
 
-/// A task whose polls are counted as this party's.
+/// A task whose polls are counted under this number.
 #[repr(align(128))]
 struct Counted<const PARTY: u64, F, S> {
     switches: Arc<S>,
-    // Boxed: within tokio's own cell the same loop took 5 to 12 % longer where this was written.
+    // Boxed: within tokio's own cell the same loop took 5 to 12 % longer on the machine of the measurement.
     task: Pin<Box<F>>,
 }
 

@@ -1,12 +1,11 @@
 //! Two tokio tasks on a multi-thread runtime, two channels.
 //!
-//! What is measured is that scheduler, with its LIFO slot: a task that is woken is handed straight to the worker that woke
-//! it, so that two tasks that take turns tend to stay on one worker, and the others look for work now and then. The kernel
-//! switches of all workers are counted beside the polls. While a task is the other worker's, either may be preempted between
-//! sending and waiting, finds the answer there, and saves a poll at the price of a kernel switch: then an op has fewer than two
-//! polls.
+//! Measures that scheduler, with its LIFO slot: a woken task goes straight to the worker that woke it, so that two tasks
+//! that take turns tend to stay on one worker, and the others look for work now and then. The kernel switches of all workers
+//! are counted beside the polls. While a task is on the other worker, either may be preempted between sending and waiting,
+//! find the answer already there, and save a poll at the cost of a kernel switch: then an op has fewer than two polls.
 //!
-//! There is no floor of its own: a single task on these workers is the floor of `task-channel` with more expensive wakes.
+//! It has no no-switch cost of its own: a single task on these workers is that of `task-channel` with more expensive wakes.
 
 use std::io;
 use std::io::Write;
@@ -50,7 +49,7 @@ fn prepare(setting: &Setting) -> Result<Box<dyn Session>> {
     check_threads(setting.workers)?;
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(setting.workers).thread_name("ctxprof-worker").on_thread_start(move || {
-        // Signals are the main thread's. A worker that cannot be seated is not entered, and missed below.
+        // Signals are the main thread's. A worker that cannot be pinned is not entered, and missed below.
         let odd = turn.fetch_add(1, Ordering::Relaxed) % 2 == 1;
         let seated = signal::block_all().and_then(|()| if odd { seats.seat_follower() } else { Ok(()) });
         if seated.is_ok() {
@@ -71,7 +70,7 @@ fn prepare(setting: &Setting) -> Result<Box<dyn Session>> {
     TaskSession::on(runtime, workers, ping_pong::<SharedSwitches>)
 }
 
-/// Has as many threads at once, for a moment. Tokio does not return the error where it cannot have its own: it panics.
+/// Starts as many threads at once, for a moment. Tokio does not return the error where it cannot start its own: it panics.
 fn check_threads(count: usize) -> Result<()> {
     let gate = Arc::new(Mutex::new(()));
     let closed = gate.lock();
@@ -95,8 +94,8 @@ fn check_threads(count: usize) -> Result<()> {
     refused.map_or(Ok(()), |error| Err(error).with_context(|| format!("starting {count} threads for tokio")))
 }
 
-/// Builds a runtime. Where threads that were to be had a moment ago are not any more, it ends this process with the reason: after
-/// tokio's panic the workers that it does have are waited for, and they wait for those that it has not.
+/// Builds a runtime. Where threads that could be started a moment ago cannot any more, it ends this process with the reason:
+/// after tokio's panic the started workers are waited for, and they wait for the missing ones.
 fn build(builder: &mut Builder) -> Result<Runtime> {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(|panicked| {
@@ -112,7 +111,7 @@ fn build(builder: &mut Builder) -> Result<Runtime> {
 /// The tally of tasks that may run on any worker.
 ///
 /// Plain loads and stores, though there are several threads: the tasks take turns, and each poll begins after the other
-/// task has sent, so that one begins after another. A locked instruction would cost a tenth of the poll.
+/// task has sent, so that polls are ordered. A locked instruction would cost a tenth of the poll.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct SharedSwitches {

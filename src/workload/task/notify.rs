@@ -1,6 +1,6 @@
-//! Two tokio tasks on one thread, two `Notify`s: what waking a task costs without a channel.
+//! Two tokio tasks on one thread, two `Notify`s: the cost of waking a task without a channel.
 //!
-//! The floor: one task notifies itself and finds that it need not wait.
+//! The no-switch cost: one task notifies itself and finds that it need not wait.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
     ..Workload::EMPTY
 };
 
-/// What a `Notify` behind an `Arc` takes, measured by a million of them.
+/// Memory of a `Notify` in an `Arc`, measured over a million of them.
 const NOTIFY_BYTES: u32 = 100;
 
 impl Inbox for Arc<Notify> {
@@ -95,6 +95,6 @@ fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
         }
         Some(())
     };
-    // Unconstrained, as a task that is always ready is made to yield.
+    // Unconstrained: tokio makes a task that is always ready yield.
     runtime.spawn(Counted::<1, _, _>::new(&switches, unconstrained(task)));
 }

@@ -3,7 +3,7 @@
 //! Not the same: tokio has no unbuffered channel. With a capacity of 1 the sender runs on until it finds the channel full,
 //! so that both tasks are polled once per message, where an unbuffered channel of Go's takes one switch per message.
 //!
-//! One op is one message. The floor: one task sends and receives each message by itself.
+//! One op is one message. The no-switch cost: one task sends and receives each message by itself.
 
 use std::sync::Arc;
 
@@ -72,6 +72,6 @@ fn alone(runtime: &Runtime, mut orders: Orders<Switches>) {
         }
         Some(())
     };
-    // Unconstrained, as a task that is always ready is made to yield.
+    // Unconstrained: tokio makes a task that is always ready yield.
     runtime.spawn(Counted::<1, _, _>::new(&switches, unconstrained(task)));
 }

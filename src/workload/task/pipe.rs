@@ -1,9 +1,9 @@
 //! Two tokio tasks on one thread that wait for pipes to become readable: I/O readiness through the reactor, where the
 //! advantage of tasks is said to vanish.
 //!
-//! Every hand-over is a write, a read that would block, an `epoll_wait`, and a read: more system calls than two threads make.
+//! Every handoff is a write, a read that would block, an `epoll_wait`, and a read: more system calls than two threads make.
 //!
-//! The floor: one task writes and reads both pipes by itself, and never has to wait.
+//! The no-switch cost: one task writes and reads both pipes by itself, and never has to wait.
 
 use std::io;
 use std::sync::Arc;
@@ -104,6 +104,6 @@ fn alone(runtime: &Runtime, mut orders: Orders<Switches>, [there, back]: [Line; 
         }
         Some(())
     };
-    // Unconstrained, as a task that is always ready is made to yield.
+    // Unconstrained: tokio makes a task that is always ready yield.
     runtime.spawn(Counted::<1, _, _>::new(&switches, unconstrained(task)));
 }

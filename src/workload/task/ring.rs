@@ -1,7 +1,7 @@
 //! A ring of tokio tasks on one thread.
 //!
-//! The doors of all inboxes are where every task can reach them, so that nobody has to wait aside: a task that is to make
-//! the last hop of a play hands the token to the leading task, which begins the next play with that task again.
+//! Every task can reach every inbox, so that nobody has to wait aside: the task that would make the last hop of a play passes
+//! the token to the leading task, which begins the next play with that task again.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -17,27 +17,27 @@ use crate::workload::session::{Laps, Party, Played, Session, Setting};
 use crate::workload::shape::RingShape;
 use crate::workload::task::{Orders, Switches, Tally, TaskSession, each_op};
 
-/// What a task takes that waits at an inbox of so many bytes.
+/// Returns the resource need of a task that waits at an inbox of so many bytes.
 pub(super) const fn needs(inbox_bytes: u32) -> Needs {
     const TASK_BYTES: u32 = 650;
     Needs { threads: 0, files: 0, mappings: 0, bytes: TASK_BYTES + inbox_bytes }
 }
 
-/// Where a task waits for the token.
+/// Inbox at which a task waits for the token.
 pub(super) trait Inbox: Sized + Send + 'static {
-    /// Where others hand it in.
+    /// End at which others hand it in.
     type Door: Send + Sync + 'static;
 
     fn make() -> (Self::Door, Self);
 
-    /// `None` when nobody waits at the inbox any more.
+    /// Hands in the token; `None` when nobody waits at the inbox any more.
     fn hand_in(door: &Self::Door) -> impl Future<Output = Option<()>> + Send;
 
-    /// `None` when nobody can hand anything in any more.
+    /// Takes out the token; `None` when nobody can hand it in any more.
     fn take_out(&mut self) -> impl Future<Output = Option<()>> + Send;
 }
 
-/// A task whose polls are counted as this member's. Not the counted task of the pairs: that is aligned and boxed, which makes
+/// A task whose polls are counted as this member's. Not [`Counted`](super::Counted), which is aligned and boxed: that makes
 /// no difference to two tasks, and half a kilobyte to each of a million.
 async fn counted<F: Future>(member: u64, task: F) -> F::Output {
     let mut task = pin!(task);
@@ -52,7 +52,7 @@ async fn counted<F: Future>(member: u64, task: F) -> F::Output {
 pub(super) struct TaskRing {
     session: TaskSession,
     parties: u64,
-    /// Where the token is, as [`Route::ends_at`].
+    /// Holder of the token, as [`Route::ends_at`].
     at: u64,
 }
 
@@ -66,7 +66,7 @@ impl TaskRing {
         Ok(Box::new(TaskRing { session, parties: shape.parties, at: 0 }))
     }
 
-    /// One task that hands the token to itself.
+    /// One task that passes the token to itself.
     pub(super) fn prepare_floor<I: Inbox>(shape: RingShape) -> Result<Box<dyn Session>> {
         let runtime = Builder::new_current_thread().build().context("starting a tokio runtime")?;
         TaskSession::on(runtime, Vec::new(), |runtime, orders| spawn_alone::<I>(runtime, orders, shape))
@@ -98,7 +98,7 @@ impl Session for TaskRing {
     }
 }
 
-/// What all tasks of a ring share.
+/// State that all tasks of a ring share.
 struct Table<I: Inbox> {
     doors: Vec<I::Door>,
     baton: Baton,
@@ -109,7 +109,7 @@ fn spawn<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches>, shape: RingS
     let (doors, mut inboxes): (Vec<I::Door>, Vec<I>) = (0..shape.parties).map(|_| I::make()).unzip();
     let table = Arc::new(Table::<I> { doors, baton: Baton::default(), shape });
     let mut memory = WorkingSet::of(shape);
-    // From the last one on, so that the memory of their list goes as it empties.
+    // From the last one down, so that the memory of their list shrinks as it empties.
     for member in (1..shape.parties).rev() {
         if let Some(inbox) = inboxes.pop() {
             let task = hand_on(Arc::clone(&table), member, inbox);
@@ -139,7 +139,7 @@ fn spawn<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches>, shape: RingS
     runtime.spawn(counted(0, leader));
 }
 
-/// The life of a member that does not lead.
+/// Runs a member that does not lead.
 async fn hand_on<I: Inbox>(table: Arc<Table<I>>, member: u64, mut inbox: I) -> Option<()> {
     let mut memory = WorkingSet::of(table.shape);
     memory.walk();
@@ -169,6 +169,6 @@ fn spawn_alone<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches>, shape:
         }
         Some(())
     };
-    // Unconstrained, as a task that is always ready is made to yield.
+    // Unconstrained: tokio makes a task that is always ready yield.
     runtime.spawn(counted(0, unconstrained(task)));
 }

@@ -1,10 +1,10 @@
 //! Two tokio tasks on one thread that yield to each other: the scheduler's queue and nothing else.
 //!
-//! Which of the two is polled next is the scheduler's affair, so that no number of switches is promised. Tokio puts tasks
-//! that yield aside and takes them back in the opposite order (A B, B A, A B, …): every second poll is of the same task again
-//! and no switch.
+//! Which task is polled next is up to the scheduler, so that no number of switches is promised. Tokio puts tasks that yield
+//! aside and takes them back in the opposite order (A B, B A, A B, …): every second poll is of the same task again and no
+//! switch.
 //!
-//! There is no floor: a task that yields with nobody else ready still goes through the queue.
+//! There is no no-switch cost: a task that yields with nobody else ready still goes through the queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,9 +1,9 @@
 //! Two threads, two rendezvous channels of std: `sync_channel(0)`.
 //!
-//! A sender waits until its message is received, and so both parties wait twice a round trip: more than two switches,
-//! which is the discovery, and not corrected.
+//! A sender waits until its message is received, so that both threads wait twice a round trip: more than two switches, which is
+//! the finding and is not corrected.
 //!
-//! There is no floor: a rendezvous takes two.
+//! There is no no-switch cost: a rendezvous takes two.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

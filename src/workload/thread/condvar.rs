@@ -1,9 +1,10 @@
 //! Two threads, a `Mutex` and a `Condvar` of std, used as its documentation shows: notified while the lock is held.
 //!
-//! The thread that is woken runs into the lock that its waker still holds, so that a round trip takes more than two
-//! switches; that is the discovery, and not corrected.
+//! The woken thread runs into the lock that its waker still holds, so that a round trip takes more than two switches; that is
+//! the finding and is not corrected.
 //!
-//! The floor: one thread locks, changes whose turn it is, notifies nobody and unlocks; then locks again and need not wait.
+//! The no-switch cost: one thread locks, changes whose turn it is, notifies nobody and unlocks; then locks again and need not
+//! wait.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -46,7 +47,7 @@ impl CondvarHand {
         Ok((CondvarHand { table: Arc::clone(&table), party: 0 }, CondvarHand { table, party: 1 }))
     }
 
-    /// The turn is a plain value: a party that panicked while holding the lock has not left it half changed.
+    /// The turn is a plain value: a thread that panicked while holding the lock has not left it half changed.
     fn lock(&self) -> MutexGuard<'_, Turn> {
         self.table.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

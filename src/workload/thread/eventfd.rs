@@ -1,6 +1,6 @@
 //! Two threads, two eventfds.
 //!
-//! The floor: one thread adds to and reads both eventfds by itself.
+//! The no-switch cost: one thread adds to and reads both eventfds by itself.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -39,7 +39,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
 struct EventHand {
     to_other: Arc<OwnedFd>,
     from_other: Arc<OwnedFd>,
-    /// A closed eventfd is not seen on the other side, so that this has to be said.
+    /// A closed eventfd is not seen on the other side: this flag reports it.
     over: Arc<AtomicBool>,
 }
 
@@ -73,7 +73,7 @@ impl Hand for EventHand {
 
     fn let_go(mut self) {
         self.over.store(true, Ordering::Release);
-        // It cannot fail for want of a reader: this process holds both sides.
+        // It cannot fail for lack of a reader: this process holds both sides.
         let _ = self.give();
     }
 }

@@ -1,7 +1,7 @@
 //! Two threads, one word that says whose turn it is, and futex(2) to wait for it.
 //!
-//! The floor: one thread changes the word and wakes nobody, twice. The system call that waits is left out, since one that
-//! need not wait is not made.
+//! The no-switch cost: one thread changes the word and wakes nobody, twice. The waiting system call is left out: without a
+//! need to wait it is not made.
 
 use std::io;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
     ..Workload::EMPTY
 };
 
-/// Whose turn it is: a party's number, or nobody's any more.
+/// Whose turn it is: 0 for the leader, 1 for the follower, [`OVER`] for nobody any more.
 #[repr(align(128))]
 struct Turn(AtomicU32);
 
@@ -86,7 +86,7 @@ impl Hand for FutexHand {
     }
 }
 
-/// A slot of a ring: whether the token lies there.
+/// A slot of a ring: [`EMPTY`], [`TOKEN`] or [`OVER`].
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Slot(AtomicU32);
@@ -94,11 +94,11 @@ struct Slot(AtomicU32);
 const EMPTY: u32 = 0;
 const TOKEN: u32 = 1;
 
-/// Whether the members are of one process, or of several.
+/// Values of `SHARED`: the members are of one process, or of several.
 pub(in crate::workload) const WITHIN: bool = false;
 pub(in crate::workload) const BETWEEN: bool = true;
 
-/// A member of a ring, which waits at its own slot and lays the token into the next.
+/// A member of a ring, which waits at its own slot and puts the token into the next.
 pub(in crate::workload) struct SlotHand<const SHARED: bool> {
     slots: Arc<SharedSlice<Slot>>,
     here: usize,

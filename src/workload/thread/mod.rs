@@ -22,7 +22,7 @@ use crate::sys::signal;
 use crate::workload::hand::{self, Hand};
 use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
 
-/// Address space of a follower's stack: small, for there may be thousands.
+/// Address space of a follower's stack: small, as there may be thousands.
 const STACK_BYTES: usize = 256 << 10;
 
 /// A thread that follows the calling one.
@@ -32,10 +32,10 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Starts a thread that goes to its CPU and runs `life`.
+    /// Starts a thread that moves to its CPU and runs `life`.
     ///
     /// # Errors
-    /// `EAGAIN` when `RLIMIT_NPROC` or the cgroup's `pids.max` is reached; its CPU cannot be had.
+    /// `EAGAIN` when `RLIMIT_NPROC` or the cgroup's `pids.max` is reached; its CPU is not available.
     pub(super) fn start(setting: &Setting, life: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<Follower> {
         let (introduce, introduced) = mpsc::channel();
         let setting = *setting;
@@ -43,7 +43,7 @@ impl Follower {
             .name("ctxprof-follow".to_string())
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                // Signals are the main thread's: one caught here would be a switch of a party.
+                // Signals are the main thread's: one caught by this thread would be a switch of a participant.
                 let ready = signal::block_all().and_then(|()| setting.seat_follower());
                 let is_ready = ready.is_ok();
                 let _ = introduce.send(ready.map(|()| gettid()));
@@ -58,7 +58,7 @@ impl Follower {
         Party::thread(self.thread)
     }
 
-    /// Waits until it has ended, which it must have been told to.
+    /// Waits until it has ended, which it must have been asked to.
     pub(super) fn join(self) -> Result<()> {
         self.handle.join().map_err(|_| anyhow!("the partner thread panicked"))?
     }
@@ -66,7 +66,7 @@ impl Follower {
 
 /// A ping-pong between the calling thread and another.
 pub(super) struct ThreadPair<H: Hand> {
-    /// `None` once let go.
+    /// `None` once closed.
     hand: Option<H>,
     /// `None` once joined.
     follower: Option<Follower>,
@@ -106,7 +106,7 @@ impl<H: Hand + Send + 'static> Session for ThreadPair<H> {
 
 impl<H: Hand> Drop for ThreadPair<H> {
     fn drop(&mut self) {
-        // Not joined: a follower that is stuck would be waited for without end.
+        // Not joined: a stuck follower would be waited for forever.
         self.hand.take().into_iter().for_each(Hand::let_go);
     }
 }

@@ -1,6 +1,6 @@
 //! Two threads, `std::thread::park` and `unpark`.
 //!
-//! The floor: one thread unparks itself and finds that it need not park.
+//! The no-switch cost: one thread unparks itself and finds that it need not park.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,7 +36,7 @@ const OVER: usize = 2;
 struct Table {
     /// Whose turn it is, or [`OVER`].
     turn: AtomicUsize,
-    /// Who is to be unparked; entered by each when it first takes.
+    /// The threads to be unparked; each enters its own when it first waits.
     parties: [OnceLock<Thread>; 2],
 }
 
@@ -53,7 +53,7 @@ impl ParkHand {
 
     fn set(&self, turn: usize) {
         self.table.turn.store(turn, Ordering::SeqCst);
-        // One that has not entered its name yet will look at the turn before it parks.
+        // One that has not entered itself yet will check the turn before it parks.
         if let Some(other) = self.table.parties[1 - self.party].get() {
             other.unpark();
         }

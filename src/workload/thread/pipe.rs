@@ -1,7 +1,7 @@
 //! Two threads, two pipes: the round trip that `perf bench sched pipe -T` times.
 //!
-//! The floor: one thread writes and reads both pipes by itself, which leaves out waking the other, the switches, and
-//! the second thread's stack and caches.
+//! The no-switch cost: one thread writes and reads both pipes by itself, without waking the other, the switches, and the
+//! second thread's stack and caches.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -33,7 +33,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
     ..Workload::EMPTY
 };
 
-/// What remains of a pipe round trip when nothing switches.
+/// A pipe round trip without a switch.
 pub(in crate::workload) const FLOOR: Floor = Floor {
     summary: "one thread writes and reads the same two pipes by itself: two writes, two reads, no switch",
     prepare: |_| Alone::prepare(PipeHand::pair),
@@ -71,6 +71,6 @@ impl Hand for PipeHand {
         token::receive::<{ WORD.len() }>(&self.from_other)
     }
 
-    /// Closes both ends, which the other party sees as the end of its pipe.
+    /// Closes both ends, which the other thread sees as the end of its pipe.
     fn let_go(self) {}
 }

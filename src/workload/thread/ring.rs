@@ -12,21 +12,21 @@ use crate::workload::session::{Laps, Party, Played, Session, Setting};
 use crate::workload::shape::RingShape;
 use crate::workload::thread::Follower;
 
-/// What a thread takes besides what its hand does: by `ctxprof memory`, and by the mappings of its two stacks, each with a
+/// Resource need of a thread without its handoff: by `ctxprof memory`, and by the mappings of its two stacks, each with a
 /// guard.
 pub(super) const NEEDS: Needs = Needs { threads: 1, files: 0, mappings: 4, bytes: 40_000 };
 
-/// The files of a member, at the most.
+/// Maximum of files of a member.
 const FILES_EACH: u64 = 2;
 
 pub(super) struct ThreadRing<H: RingHand> {
-    /// `None` once let go.
+    /// `None` once closed.
     leader: Option<Leader<H>>,
     followers: Vec<Follower>,
 }
 
 impl<H: RingHand + Send + 'static> ThreadRing<H> {
-    /// Makes the ring, with every other member on the follower's CPU.
+    /// Starts the ring, with every other member on the follower's CPU.
     pub(super) fn prepare(setting: &Setting, shape: RingShape) -> Result<Box<dyn Session>> {
         ensure!(shape.parties >= RingShape::FEWEST, "a ring has two parties or more");
         rlimit::allow_files(shape.parties.saturating_mul(FILES_EACH));
@@ -53,7 +53,7 @@ impl<H: RingHand + Send + 'static> ThreadRing<H> {
         match (1..parties).map(follower).try_for_each(|started| started.map(|follower| ring.followers.push(follower))) {
             Ok(()) => Ok(Box::new(ring)),
             Err(error) => {
-                // Those that there are must not stay: nobody may be forked beside them.
+                // The started members must not stay: the process may not fork beside them.
                 Box::new(ring).end()?;
                 Err(error)
             }
@@ -94,7 +94,7 @@ impl<H: RingHand + Send + 'static> Session for ThreadRing<H> {
 
 impl<H: RingHand> Drop for ThreadRing<H> {
     fn drop(&mut self) {
-        // Not joined: a follower that is stuck would be waited for without end.
+        // Not joined: a stuck follower would be waited for forever.
         self.leader.take().into_iter().for_each(Leader::let_go);
     }
 }
@@ -107,11 +107,11 @@ mod tests {
     use std::io;
 
     thread_local! {
-        /// What every hand of this test's has a share of.
+        /// Shared by every end of this test: its count shows leaks.
         static SHARES: Arc<()> = Arc::new(());
     }
 
-    /// A ring of which the fifth member cannot be made.
+    /// A ring whose fifth member cannot be opened.
     struct FourAtMost(SlotHand<WITHIN>, #[expect(dead_code, reason = "it is there to be counted")] Arc<()>);
 
     impl Hand for FourAtMost {

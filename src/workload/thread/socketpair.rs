@@ -1,6 +1,6 @@
 //! Two threads, one pair of connected UNIX stream sockets.
 //!
-//! The floor: one thread writes and reads both sockets by itself.
+//! The no-switch cost: one thread writes and reads both sockets by itself.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -47,6 +47,6 @@ impl Hand for SocketHand {
         token::receive::<{ WORD.len() }>(&self.0)
     }
 
-    /// Closes the socket, which the other party sees.
+    /// Closes the socket, which the other thread sees.
     fn let_go(self) {}
 }

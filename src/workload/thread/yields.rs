@@ -1,16 +1,16 @@
-//! Two parties on one CPU that give way to each other with sched_yield(2).
+//! Two threads on one CPU that yield to each other with sched_yield(2).
 //!
-//! How many switches that makes is the scheduler's affair: a party that yields may be chosen again. So none is promised,
-//! and they are counted only; across CPUs there are none at all.
+//! The scheduler decides how many switches that makes: a thread that yields may be chosen again. So none is promised, and
+//! they are only counted; across CPUs there are none at all.
 //!
 //! ```text
-//! leader    wake ─ yield until the other is there ─ clock ─ yield × ops ─ yield until the other is through ─ clock
-//! follower  woken ─ yield until the start ─────────────── yield × ops ─ sleep until the next play
+//! leader    wake ─ yield until the other has arrived ─ clock ─ yield × ops ─ yield until the other is done ─ clock
+//! follower  woken ─ yield until the start ────────────────── yield × ops ─ sleep until the next play
 //! ```
 //!
 //! The two or three switches before the clock starts are counted with the others: one in some hundreds.
 //!
-//! The floor: one thread yields twice, with nobody to give way to.
+//! The no-switch cost: one thread yields twice, with nobody to yield to.
 
 use std::io;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
     ..Workload::EMPTY
 };
 
-/// Samples long enough for the switches before their clock starts not to count.
+/// Sample length, ns: long enough for the switches before the clock starts not to matter.
 pub(in crate::workload) const YIELDS_NS: u32 = 1_000_000;
 
 pub(in crate::workload) const ONE_YIELD_EACH: &str = "one yield each";
@@ -51,22 +51,22 @@ pub(in crate::workload) const FLOOR: Floor = Floor {
     prepare: |_| Ok(Box::new(YieldAlone)),
 };
 
-/// What the parties of a yield workload tell each other.
+/// Shared state of a yield workload's participants.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(in crate::workload) struct Track {
-    /// How many plays have been announced; what the follower sleeps on.
+    /// Number of plays announced; the follower sleeps on it.
     announced: AtomicU32,
-    /// The play for which the follower has come to the start.
+    /// The play for which the follower has arrived at the start.
     arrived: AtomicU32,
     /// The play that has been started.
     started: AtomicU32,
-    /// The play that the follower is through with.
+    /// The play that the follower has finished.
     finished: AtomicU32,
     ops: AtomicU64,
 }
 
-/// Announced instead of a play: there will be no more.
+/// Announced instead of a play: no more will follow.
 const OVER: u32 = u32::MAX;
 
 impl Track {
@@ -106,7 +106,7 @@ impl Track {
         }
     }
 
-    /// Ends the follower's life, also one that waits at the start.
+    /// Ends the follower, also one that waits at the start.
     pub(in crate::workload) fn call_off(&self, scope: Scope) {
         self.announced.store(OVER, Ordering::Release);
         self.started.store(OVER, Ordering::Release);
@@ -114,9 +114,9 @@ impl Track {
     }
 }
 
-/// Gives way until the other party has come to this play.
+/// Yields until the other participant has reached this play.
 fn yield_until(reached: &AtomicU32, play: u32) -> io::Result<()> {
-    /// Asking whether all is in order costs a few loads: now and then is enough.
+    /// Checking that all is in order costs a few loads: now and then is enough.
     const BETWEEN_LOOKS: u32 = 1024;
     let mut yields: u32 = 0;
     while reached.load(Ordering::Acquire) < play {
