@@ -1,6 +1,6 @@
-//! What `--help` says besides the options.
+//! Texts of `--help` besides the options.
 
-/// Commands by what people want, in the order of `--help`.
+/// Commands by task, in the order of `--help`.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Measure this machine", &["run", "sweep", "compare", "memory"]),
     ("Measure a program", &["stat", "trace"]),

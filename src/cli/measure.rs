@@ -1,4 +1,4 @@
-//! What every command understands that measures workloads: which, where, how long, and how switches are counted.
+//! Options shared by the commands that measure workloads: which, where, for how long, and the counting of switches.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::perf::ladder::CounterChoice;
 use crate::sys::policy::Policy;
 use crate::workload::{self, Workload};
 
-/// A sample of more would take seconds, in which nothing can be seen, stopped, or told from a stall.
+/// A longer sample would take seconds without progress, without reacting to Ctrl-C, and looking like a hang.
 const MOST_OPS: u64 = 1_000_000;
 
 #[derive(Debug, Args)]
@@ -67,14 +67,13 @@ pub struct MeasureArgs {
     pub counters: String,
 }
 
-/// Seconds, none included: not to wait.
+/// Parses seconds; 0 means not to wait.
 fn patience(text: &str) -> Result<Duration, String> {
     if text == "0" { Ok(Duration::ZERO) } else { seconds(text) }
 }
 
 impl MeasureArgs {
-    /// The workloads that were asked for, each once, in the order of the first words that mean them; none if nothing was
-    /// asked for by name.
+    /// Returns the requested workloads, each once, in the order of the first words that select them; empty if none was named.
     pub fn selected(&self) -> Vec<&'static Workload> {
         let mut selected: Vec<&'static Workload> = Vec::new();
         for workload in self.workloads.iter().flat_map(|word| workload::meant_by(word)) {
@@ -85,13 +84,13 @@ impl MeasureArgs {
         selected
     }
 
-    /// How long to measure each row, where nothing was said for so long.
+    /// Returns the effort for each row: `default` unless a time or a number of samples was given.
     pub fn effort(&self, default: Duration) -> Effort {
         let time = self.time.or_else(|| self.samples.is_none().then_some(default));
         Effort { time, samples: self.samples }
     }
 
-    /// The way of counting that was asked for.
+    /// Returns the requested way of counting.
     pub fn counter_choice(&self) -> CounterChoice {
         CounterChoice::ALL.into_iter().find(|choice| choice.name() == self.counters).unwrap_or(CounterChoice::Auto)
     }

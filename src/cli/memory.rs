@@ -42,7 +42,7 @@ pub struct MemoryArgs {
     pub no_progress: bool,
 }
 
-/// What the process that holds parties is told.
+/// Arguments of the process that holds the participants of `memory`.
 #[derive(Debug, Args)]
 pub struct HoldArgs {
     #[arg(value_parser = PossibleValuesParser::new(KINDS.iter().map(|kind| kind.kind.name())))]

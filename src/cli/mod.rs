@@ -47,7 +47,7 @@ pub struct Cli {
     pub global: Global,
 }
 
-/// What every command understands.
+/// Options of every command.
 #[derive(Debug, Args)]
 pub struct Global {
     /// When to color
@@ -118,12 +118,12 @@ pub enum Command {
     },
 }
 
-/// The heading of what `run` takes for a baseline.
+/// Heading of the options of `run` that need a baseline.
 const BESIDE: &str = "With --baseline";
 
-/// What a command that runs a program exits with when it fails itself, as env(1) and timeout(1) do: other codes are its program's.
+/// Exit code of a command that runs a program when it fails itself, as of env(1) and timeout(1): other codes are its program's.
 pub const PROGRAM_FAILED: u8 = 125;
-/// The commands that do.
+/// The commands that run a program.
 const OF_PROGRAMS: [&str; 2] = ["stat", "trace"];
 
 #[derive(Debug, Args)]
@@ -177,7 +177,7 @@ pub struct DiffArgs {
     pub output: OutputArgs,
 }
 
-/// What is made of a change.
+/// Thresholds and exit codes of a comparison.
 #[derive(Debug, Args)]
 pub struct GateArgs {
     /// What surely differs by less than this is the same
@@ -198,7 +198,7 @@ pub struct GateArgs {
 }
 
 impl GateArgs {
-    /// As a diff keeps it.
+    /// Returns the settings as a diff saves them.
     pub fn settings(&self) -> DiffSettings {
         DiffSettings {
             margin: Some(self.margin),
@@ -223,7 +223,7 @@ pub struct ReportArgs {
     pub sort: SortKey,
 }
 
-/// By what rows are ordered.
+/// Order of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SortKey {
     /// As `ctxprof list` has them
@@ -232,7 +232,7 @@ pub enum SortKey {
     Price,
 }
 
-/// Where a report goes, and in which form.
+/// Destination and format of a report.
 #[derive(Debug, Args)]
 pub struct OutputArgs {
     /// The form on stdout
@@ -247,15 +247,15 @@ pub struct OutputArgs {
     pub wide: bool,
 }
 
-/// Parses the command line, with the nearest name offered for one that is wrong.
+/// Parses the command line; an error suggests the nearest name.
 ///
 /// # Errors
-/// Wrong usage; asking for help or the version, which clap treats alike.
+/// Wrong usage; a request for help or the version, which clap treats alike.
 pub fn parse() -> Result<Cli, clap::Error> {
     parse_from(std::env::args_os())
 }
 
-/// The exit code of a command line that is wrong.
+/// Returns the exit code of a wrong command line.
 pub fn usage_code() -> u8 {
     const WRONG_USAGE: u8 = 2;
     let words: Vec<OsString> = std::env::args_os().collect();
@@ -263,7 +263,7 @@ pub fn usage_code() -> u8 {
     if runs_program { PROGRAM_FAILED } else { WRONG_USAGE }
 }
 
-/// The first word that is neither an option of every command nor the value of one.
+/// Returns the first word that is neither an option of every command nor the value of one.
 fn named_command(words: &[OsString]) -> Option<&OsString> {
     let mut words = words.iter().skip(1);
     loop {
@@ -299,7 +299,7 @@ fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> R
     }
 }
 
-/// The same error with the nearest name, where clap found none near enough: `rnu` is two letters from everything to it.
+/// Adds the nearest name to an error where clap found none near enough: `rnu` is two letters from everything to it.
 fn with_suggestion(mut error: clap::Error, command: &clap::Command, words: &[OsString]) -> clap::Error {
     let shown = || command.get_subcommands().filter(|command| !command.is_hide_set());
     let commands = || shown().map(|command| command.get_name().to_string()).collect();
@@ -333,7 +333,7 @@ fn with_suggestion(mut error: clap::Error, command: &clap::Command, words: &[OsS
     error
 }
 
-/// The parser, with its help grouped by what people want.
+/// Returns the parser, with its help grouped by task.
 pub fn command() -> clap::Command {
     let command = Cli::command();
     let width = command.get_subcommands().map(|command| command.get_name().len()).max().unwrap_or_default();
@@ -358,7 +358,7 @@ fn output_file(text: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// A share, from a number of per cent.
+/// Parses a share from a percentage.
 fn percent(text: &str) -> Result<f64, String> {
     let percent: f64 = text.trim_end_matches('%').parse().map_err(|_| "not a number of per cent".to_string())?;
     if !(0.0..=1000.0).contains(&percent) {
@@ -367,7 +367,7 @@ fn percent(text: &str) -> Result<f64, String> {
     Ok(percent / 100.0)
 }
 
-/// The longest time that a command takes: none is meant to be longer, and what is added to a clock must not overflow it.
+/// Limit of any duration on the command line: larger ones could overflow a clock that they are added to.
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn seconds(text: &str) -> Result<Duration, String> {

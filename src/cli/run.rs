@@ -77,7 +77,7 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// The ring that was asked for; `None` for pairs.
+    /// Returns the requested ring; `None` for pairs.
     pub fn ring(&self) -> Option<RingShape> {
         let is_asked = self.parties.is_some() || self.working_set.is_some();
         is_asked.then(|| RingShape {

@@ -1,6 +1,6 @@
 //! Sizes on the command line.
 
-/// A number of bytes, with or without a unit of 1024.
+/// Parses a number of bytes, with or without a unit of 1024.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

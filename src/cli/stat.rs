@@ -71,7 +71,7 @@ impl StatArgs {
     }
 }
 
-/// `500ms`, `2s`, or a number of seconds.
+/// Parses `500ms`, `2s`, or a number of seconds.
 fn interval(text: &str) -> Result<Duration, String> {
     const SHORTEST: Duration = Duration::from_millis(10);
     let duration = match (humantime::parse_duration(text), text.parse::<f64>()) {

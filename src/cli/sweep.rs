@@ -14,13 +14,13 @@ use crate::host::placement::PlaceChoice;
 use crate::workload::shape::{RingShape, RingSteps, RingVariable};
 use crate::workload::{self, WORKLOADS, Workload};
 
-/// More would take hours, and no sweep that doubles needs them.
+/// More would take hours, and no doubling sweep needs them.
 const MOST_STEPS: usize = 64;
-/// From nothing on, the first step: a page.
+/// First step after 0: a page.
 const FIRST_WORKING_SET: u64 = 4096;
-/// How long each row is measured.
+/// Default time of each row.
 const ROW_TIME: Duration = Duration::from_millis(300);
-/// How often the parties of a row are made anew, where nothing is said.
+/// Default number of repetitions of a row.
 pub(super) const INCARNATIONS: &str = "6";
 
 #[derive(Debug, Args)]
@@ -64,10 +64,10 @@ pub struct Ends {
 }
 
 impl SweepArgs {
-    /// The rings to go through.
+    /// Returns the rings to measure.
     ///
     /// # Errors
-    /// The range makes no sense of what is varied, or something is said that is varied already.
+    /// The range does not fit what is varied, or an option sets what is varied already.
     pub fn steps(&self) -> Result<RingSteps, String> {
         let Ends { from, to } = self.range;
         let fixed = RingShape {
@@ -107,10 +107,10 @@ impl SweepArgs {
         Ok(RingSteps { variable: self.variable, steps, fixed })
     }
 
-    /// The workloads that were asked for: `all`, a kind and a glob mean those of them that can be rings, nothing the defaults.
+    /// Returns the requested workloads: `all`, a kind and a glob select those of them that can be rings; without a word, the defaults.
     ///
     /// # Errors
-    /// None can, or one that was asked for by name cannot.
+    /// None of them can be a ring, or one that was named cannot.
     pub fn selected(&self) -> Result<Vec<&'static Workload>, String> {
         let is_ring = |workload: &&'static Workload| workload.ring.is_some();
         let is_named = |workload: &&'static Workload| self.measure.workloads.iter().any(|word| word == workload.name);
@@ -138,7 +138,7 @@ fn variable(name: String) -> RingVariable {
     RingVariable::ALL.into_iter().find(|variable| variable.name() == name).unwrap_or(RingVariable::Parties)
 }
 
-/// `FROM..TO`, each a number of things or a size; `FROM..=TO` is the same.
+/// Parses `FROM..TO`, each a number of things or a size; `FROM..=TO` is the same.
 fn ends(text: &str) -> Result<Ends, String> {
     let (from, to) = text.split_once("..").ok_or("not a range; write it as 2..4096 or 0..8M")?;
     let end = |text: &str| size(text.trim()).map_err(|reason| format!("{text:?} is {reason}"));
@@ -149,7 +149,7 @@ fn ends(text: &str) -> Result<Ends, String> {
     Ok(ends)
 }
 
-/// Each twice the one before it, with the end of the range wherever that falls.
+/// Returns steps that double each time, and the end of the range wherever it falls.
 fn doubled(from: u64, to: u64) -> Vec<u64> {
     let next = |&step: &u64| if step == 0 { Some(FIRST_WORKING_SET) } else { step.checked_mul(2) };
     let mut steps: Vec<u64> = std::iter::successors(Some(from), next).take_while(|&step| step < to).collect();

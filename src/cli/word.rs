@@ -1,4 +1,4 @@
-//! Words that stand for workloads.
+//! Words that select workloads.
 
 use std::ffi::OsStr;
 
@@ -7,7 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use crate::workload::kind::Kind;
 use crate::workload::{self, WORKLOADS};
 
-/// A word that means one or more workloads; its values, for completions, are the names.
+/// Parser of a word that selects one or more workloads; completions offer their names.
 #[derive(Clone)]
 pub(super) struct WorkloadWord;
 
@@ -28,7 +28,7 @@ impl TypedValueParser for WorkloadWord {
     ) -> Result<String, clap::Error> {
         match value.to_str().filter(|word| !workload::meant_by(word).is_empty()) {
             Some(word) => Ok(word.to_string()),
-            // Its words for a name that is none.
+            // Reports the unknown name with the registry's suggestions.
             None => Self::names().parse_ref(command, argument, value),
         }
     }

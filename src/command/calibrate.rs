@@ -1,4 +1,4 @@
-//! What a switch costs here, measured in a second for a program's bill, where no run has been kept that knows.
+//! Measures the cost of a switch on this host in a second, for a program's estimate, where no saved run has it.
 
 use std::path::Path;
 use std::thread;
@@ -23,15 +23,15 @@ use crate::store::timestamp;
 use crate::sys::signal;
 use crate::workload;
 
-/// For each of six rows at most.
+/// Time of each row, of six at most.
 const TIME: Duration = Duration::from_millis(250);
-/// The fewest that have a 95 % interval.
+/// The fewest repetitions that give a 95 % interval.
 const INCARNATIONS: u32 = 6;
-/// How long the kernel keeps switches slow after the last event on a thread has been closed.
+/// Time for which the kernel keeps switches slow after the last event on a thread has been closed.
 const AFTER_THREAD_EVENTS: Duration = Duration::from_millis(1200);
 
-/// Measures the prices that `known` lacks; says which cannot be had here. Waits first where events on threads have just
-/// been closed.
+/// Measures the costs that `known` lacks; returns also those that are not available on this host. Waits first where events on
+/// threads have just been closed.
 ///
 /// # Errors
 /// There is no CPU to pin to, or a workload failed.
@@ -56,7 +56,7 @@ pub(super) fn prices(known: &PriceList, after_thread_events: bool) -> Result<(Pr
     Ok((price::of_run(&run, &PriceSource::Calibrated), left_out))
 }
 
-/// What perf's counters on threads cost a switch, ns; `None` where that cannot be measured.
+/// Returns the cost that perf's counters on threads add to a switch, ns; `None` where that cannot be measured.
 pub(super) fn counting_cost_ns() -> Option<f64> {
     let choice = CounterChoice::Only(CountingMode::Thread);
     let run = measure(&[WITHIN], choice, TIME * 2, |entry| entry.placement == Placement::Same).ok()?;
@@ -65,7 +65,7 @@ pub(super) fn counting_cost_ns() -> Option<f64> {
     Some(ns_per_op * (1.0 - 1.0 / factor) / result.switches_per_op?)
 }
 
-/// A short run of these workloads, on one CPU and on the nearest two, as far as they are `wanted`.
+/// Runs these workloads briefly, on one CPU and on the nearest two, as far as they are `wanted`.
 fn measure(
     names: &[&str],
     choice: CounterChoice,

@@ -1,4 +1,4 @@
-//! `ctxprof compare`: the tools that people quote, beside ours, with their switches counted.
+//! `ctxprof compare`: external benchmarks next to ctxprof, with their switches counted.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -25,14 +25,14 @@ use crate::sys::signal;
 use crate::workload::session::Setting;
 use crate::{text, workload};
 
-/// Of our own workload in each round.
+/// Time of ctxprof's own workload in each round.
 const OWN_TIME: Duration = Duration::from_millis(400);
 const OWN_INCARNATIONS: u32 = 4;
-/// What is read of a file with saved output.
+/// Limit of a file with saved output.
 const MOST_SAVED_BYTES: u64 = 16 * 1024 * 1024;
 
 pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Outcome> {
-    // Before signals are caught: a FIFO that nobody writes to is waited for until one ends this process.
+    // Before signals are caught: opening a FIFO without a writer blocks until a signal ends this process.
     let saved = arguments.with.iter().map(|file| read_saved(file)).collect::<Result<Vec<_>>>()?;
     signal::catch_stops()?;
     for path in &arguments.output.output {
@@ -76,7 +76,7 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
     ended(seen.ending, delivered.map(|()| Outcome::Done))
 }
 
-/// The peers that are here and whose own workload can be measured, and why the others are not.
+/// Returns the external benchmarks that are installed and whose counterpart can be measured, and why the others are left out.
 fn available(quiet: bool) -> (Vec<&'static Peer>, Vec<LeftOut>) {
     let (mut peers, mut left_out) = (Vec::new(), Vec::new());
     for peer in PEERS {
@@ -103,7 +103,7 @@ fn available(quiet: bool) -> (Vec<&'static Peer>, Vec<LeftOut>) {
     (peers, left_out)
 }
 
-/// What a file with saved output has.
+/// Content of a file with saved output.
 struct SavedFile {
     rows: Vec<SavedRow>,
     passed_over: Vec<PassedOverRow>,

@@ -1,4 +1,4 @@
-//! `ctxprof diff`: what has changed since.
+//! `ctxprof diff`: changes between saved runs.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -27,17 +27,17 @@ pub(super) fn execute(arguments: &DiffArgs, color: ColorChoice) -> Result<Outcom
     outcome(&document)
 }
 
-/// The diff of a run that has just ended with one that was read from a file.
+/// Compares a run that has just ended with one that was read from a file.
 pub(super) fn with_baseline(new: &RunDocument, old: RunDocument, file: &Path, gate: &GateArgs) -> Result<DiffDocument> {
     let settings =
         DiffSettings { old: vec![file.display().to_string()], new: vec!["this run".to_string()], ..gate.settings() };
     diff::compare(&[old], std::slice::from_ref(new), settings, timestamp(SystemTime::now()))
 }
 
-/// What a diff that has been shown means for who waits for it.
+/// Returns the outcome of a diff that has been shown, which becomes the exit code.
 ///
 /// # Errors
-/// It was to judge more than it could.
+/// It was asked to judge more than it could.
 pub(super) fn outcome(document: &DiffDocument) -> Result<Outcome> {
     let (body, settings) = (&document.body, &document.settings);
     if body.has_regression() || settings.fail_undecided && body.undecided().next().is_some() {
@@ -49,7 +49,7 @@ pub(super) fn outcome(document: &DiffDocument) -> Result<Outcome> {
     }
 }
 
-/// The files of both sides: those named, else the last two runs that were kept.
+/// Returns the files of both sides: those named, else the last two saved runs.
 fn sides(arguments: &DiffArgs) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     match (arguments.files.as_slice(), arguments.old.as_slice(), arguments.new.as_slice()) {
         ([], [], []) => {

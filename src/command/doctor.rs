@@ -1,4 +1,4 @@
-//! `ctxprof doctor`: what on this host makes the numbers worse.
+//! `ctxprof doctor`: measurement problems of this host.
 
 use std::path::Path;
 use std::thread::sleep;
@@ -20,7 +20,7 @@ use crate::store::{self, timestamp};
 use crate::sys::signal;
 use crate::tool::{Missing, go, perf};
 
-/// For how long it is watched what else runs on the pinned CPU: 50 of the ticks in which the kernel counts that.
+/// Time for which other activity on the pinned CPU is observed: 50 of the ticks in which the kernel counts it.
 const WATCHED: Duration = Duration::from_millis(500);
 
 pub(super) fn execute(arguments: &DoctorArgs, color: ColorChoice) -> Result<Outcome> {
@@ -32,7 +32,7 @@ pub(super) fn execute(arguments: &DoctorArgs, color: ColorChoice) -> Result<Outc
     let started_at = timestamp(SystemTime::now());
     let (place, processors) = place(arguments.cpu)?;
     let host = probe::facts(root, Some(&place), &processors);
-    // First: what is tried out and started below is not to be part of it.
+    // First: the probes and programs started below must not be part of it.
     let window = watch(place.cpu);
     if let Some(number) = signal::stop_requested() {
         return ended(Ending::Interrupted(number as i32), Ok(Outcome::Done));
@@ -56,7 +56,7 @@ pub(super) fn execute(arguments: &DoctorArgs, color: ColorChoice) -> Result<Outc
     }
 }
 
-/// What happens on a CPU while this process sleeps.
+/// Observes the activity on a CPU while this process sleeps.
 fn watch(cpu: usize) -> Window {
     let surveyor = Surveyor::new(&[cpu]);
     let earlier = surveyor.look();

@@ -1,4 +1,4 @@
-//! The registry of documents: what each schema is read as, and so shown as.
+//! The registry of documents: the type that each schema is read as, and so shown as.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ use crate::program::trace::document::TraceDocument;
 /// A document of any command.
 #[derive(Debug)]
 pub enum Saved {
-    /// As saved, or worked out again from saved samples.
+    /// As saved, or recomputed from raw samples.
     Run(Box<RunDocument>),
     Other(Box<dyn Report>),
 }
@@ -51,7 +51,7 @@ fn other<D: Report + DeserializeOwned + 'static>(text: &str) -> Result<Saved> {
 }
 
 impl Saved {
-    /// What it is shown as.
+    /// Returns the document as a report.
     pub fn report(&self) -> &dyn Report {
         match self {
             Saved::Run(run) => &**run,

@@ -1,4 +1,4 @@
-//! `ctxprof list`: what can be measured here, and why the rest cannot.
+//! `ctxprof list`: workloads and counters available on this host, and why the others are not.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -23,7 +23,7 @@ use crate::workload::{WORKLOADS, Workload};
 pub(super) fn execute(output: &OutputArgs, color: ColorChoice) -> Result<()> {
     let started_at = timestamp(SystemTime::now());
     let (place, processors) = place(None)?;
-    // The meter is tried out by a switch of this thread, which must happen where it is attached.
+    // The meter is tried with a switch of this thread, which must happen on its CPU.
     let pinned = Pinned::to(place.cpu)?;
     let mut ladder = Ladder::new(CounterChoice::Auto);
     let counting = ladder.attach(&[place.cpu])?.counting;
@@ -47,9 +47,9 @@ pub(super) fn execute(output: &OutputArgs, color: ColorChoice) -> Result<()> {
     deliver(&document, output, color)
 }
 
-/// What is counted in passes of their own, each tried out.
+/// Returns the counters that need a pass of their own, each after a trial.
 fn extra_entries(ladder: &mut Ladder, cpu: usize) -> Vec<CounterEntry> {
-    // Any function of any program shows whether a probe can be had.
+    // Any function of any program shows whether probes are available.
     let program = std::env::current_exe().unwrap_or_default();
     let probe = Extra::Probe { program: &program, function: "main" };
     let extras = [

@@ -1,4 +1,4 @@
-//! What `stat --interval` shows while a program runs: a table that is drawn anew, or a line each time.
+//! Output of `stat --interval` while a program runs: a table that is redrawn, or a line each time.
 
 use std::io;
 use std::io::{IsTerminal, Write};
@@ -16,9 +16,9 @@ use crate::unit::{Share, Span};
 
 pub(super) struct Live {
     quiet: bool,
-    /// Whether a table is drawn anew in place, and how many lines of it there are.
+    /// Number of lines of the table that is redrawn in place; `None` without a table.
     table: Option<usize>,
-    /// Whether lines are wanted, and the heading above them has been printed.
+    /// True once the heading above the lines has been printed; `None` without lines.
     lines: Option<bool>,
     before: Books,
     groups_before: Vec<ThreadGroup>,
@@ -27,8 +27,8 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// A table where stderr is a terminal that the program does not write to, as far as can be known; else lines, unless
-    /// something else than text is to stand on stderr.
+    /// Chooses a table where stderr is a terminal that the program does not write to, as far as can be known; else lines, unless
+    /// stderr is to get another format than text.
     pub(super) fn new(arguments: &StatArgs) -> Live {
         let is_terminal = io::stderr().is_terminal();
         let shared = arguments.pid.is_none() && io::stdout().is_terminal();
@@ -67,7 +67,7 @@ impl Live {
         }
     }
 
-    /// The intervals that there were, with the table taken away.
+    /// Returns the intervals and erases the table.
     pub(super) fn finish(self) -> Vec<IntervalRecord> {
         if let Some(lines) = self.table {
             let _ = Term::stderr().clear_last_lines(lines);
@@ -115,7 +115,7 @@ fn line(interval: &IntervalRecord) -> String {
     )
 }
 
-/// The whole, and below it the threads that switched most in the last interval.
+/// Returns the totals, and below them the threads that switched most in the last interval.
 fn live_table(interval: &IntervalRecord, before: &[ThreadGroup], now: &[ThreadGroup], most: usize) -> Vec<String> {
     let mut rows: Vec<(u64, Books, &ThreadGroup)> = now
         .iter()

@@ -1,4 +1,4 @@
-//! From a command line to samples: what every command does that measures workloads.
+//! From a command line to samples, for every command that measures workloads.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -24,7 +24,7 @@ use crate::workload::Workload;
 use crate::workload::session::Setting;
 use crate::workload::shape::RingShape;
 
-/// What is to be measured.
+/// Workloads and options of a measurement.
 pub(super) struct Request<'a> {
     pub(super) measure: &'a MeasureArgs,
     /// In the order of the report.
@@ -38,7 +38,7 @@ pub(super) struct Request<'a> {
     pub(super) no_progress: bool,
 }
 
-/// What is asked for besides prices.
+/// Passes to make besides those for cost.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct More {
     pub(super) latency: bool,
@@ -46,10 +46,10 @@ pub(super) struct More {
     pub(super) timeline: bool,
 }
 
-/// Measures it.
+/// Measures the request.
 ///
 /// # Errors
-/// As [`engine::run`]; or nothing of it can be measured here.
+/// As [`engine::run`]; or none of its workloads can be measured on this host.
 pub(super) fn measure(request: &Request<'_>) -> Result<SamplesDocument> {
     let arguments = request.measure;
     let started_at = timestamp(SystemTime::now());
@@ -106,10 +106,10 @@ pub(super) fn measure(request: &Request<'_>) -> Result<SamplesDocument> {
     Ok(SamplesDocument::of(started_at, host, settings, seen))
 }
 
-/// A wait for the core that is shorter is nobody's concern.
+/// Shorter waits for the CPU are not reported.
 const WORTH_A_WORD: Duration = Duration::from_millis(100);
 
-/// What is to be measured, with all that takes long made beforehand.
+/// Returns the plan of a request, with everything prepared that takes long.
 fn plan(request: &Request<'_>, leader: usize, processors: &Processors) -> Result<Plan> {
     let arguments = request.measure;
     let workers = usize::from(request.workers);
@@ -140,16 +140,16 @@ fn plan(request: &Request<'_>, leader: usize, processors: &Processors) -> Result
     })
 }
 
-/// That all of it was left out, and why.
+/// Returns the error for a request of which all was left out, with the reasons.
 pub(super) fn nothing_to_measure(left_out: &[LeftOut]) -> Error {
     let reasons: Vec<String> = left_out.iter().map(ToString::to_string).collect();
     anyhow!("nothing of this can be measured here: {}", reasons.join("; "))
 }
 
-/// Makes what takes long to make; leaves out what cannot be made, with the reason.
+/// Prepares what takes long; leaves out the workloads that fail, with the reason.
 fn provide(entries: &mut Vec<Entry>, left_out: &mut Vec<LeftOut>, quiet: bool) {
     let say = |what: &str| output::say_unless(quiet, what);
-    // A workload may be meant for several placements, and is made once.
+    // A workload may be requested at several placements, and is prepared once.
     let mut made: Vec<(&str, Result<()>)> = Vec::new();
     for entry in entries.iter() {
         if made.iter().all(|(name, _)| *name != entry.workload.name) {
@@ -164,7 +164,7 @@ fn provide(entries: &mut Vec<Entry>, left_out: &mut Vec<LeftOut>, quiet: bool) {
     });
 }
 
-/// What a test asks to be made slower. Every document of such a run says so.
+/// Returns the slowdown that a test injects. Every document of such a run reports it.
 fn handicap() -> Result<Option<Handicap>> {
     const HOOK: &str = "CTXPROF_TEST_HANDICAP";
     let asked = std::env::var(HOOK).ok().map(|text| text.parse().map_err(|reason| anyhow!("{HOOK}: {reason}")));

@@ -1,4 +1,4 @@
-//! `ctxprof memory`: what one more party takes.
+//! `ctxprof memory`: the memory of one more thread, process, task, coroutine or goroutine.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -69,7 +69,7 @@ pub(super) fn execute(arguments: &MemoryArgs, color: ColorChoice) -> Result<Outc
     ended(ending, deliver(&document, &arguments.output, color).map(|()| Outcome::Done))
 }
 
-/// Holds parties for another ctxprof, which asks for them on stdin.
+/// Holds participants for another ctxprof, which sends requests on stdin.
 pub(super) fn hold(arguments: &HoldArgs) -> Result<Outcome> {
     let HoldArgs { capacity, stack_use, future_size, fixed_addresses, .. } = *arguments;
     let shape = Shape { capacity, stack_use, future_size, fixed_addresses };
@@ -77,7 +77,7 @@ pub(super) fn hold(arguments: &HoldArgs) -> Result<Outcome> {
     footprint::serve(kind.kind, shape).map(|()| Outcome::Done)
 }
 
-/// The kinds that were asked for, or all; and those of them that cannot be had.
+/// Returns the requested kinds, or all; and those of them that are not available.
 fn available(arguments: &MemoryArgs) -> (Vec<&'static PartyKind>, Vec<KindLeftOut>) {
     let is_asked =
         |kind: &&PartyKind| arguments.kinds.is_empty() || arguments.kinds.iter().any(|name| name == kind.kind.name());

@@ -33,24 +33,24 @@ use crate::sys::launch::NotStarted;
 use crate::sys::signal::SignalNumber;
 use crate::workload::session::Setting;
 
-/// How a command ended, other than by an error.
+/// Outcome of a command, other than an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// A row has become slower by more than was allowed, as was to be found out.
+    /// A row has become slower by more than the gate allows.
     Regression,
-    /// A program has been run, and exited with this code.
+    /// A program was run, and exited with this code.
     Passed(u8),
-    /// A program has been run, and was killed by this signal.
+    /// A program was run, and was killed by this signal.
     Killed(SignalNumber),
-    /// A signal ended it, after what there was had been printed.
+    /// A signal ended it, after it printed what it had.
     Interrupted(Signal),
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// It failed or was refused; what could be printed has been.
+/// It failed or was refused; available results have been printed.
 pub fn execute(cli: &Cli) -> Result<Outcome> {
     let color = cli.global.color;
     if let Command::Run(_)
@@ -83,7 +83,7 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
     }
 }
 
-/// The exit code for an error: 1, but for what runs a program, whose other codes are that program's.
+/// Returns the exit code for an error: 1, except for commands that run a program, whose other codes are that program's.
 pub fn failure_code(cli: &Cli, error: &anyhow::Error) -> u8 {
     const FAILED: u8 = 1;
     match (&cli.command, error.downcast_ref::<NotStarted>()) {
@@ -107,7 +107,7 @@ fn manual(of: Option<&str>) -> Result<()> {
     output::print(&page)
 }
 
-/// How a command ends whose measurement ended so, once what there was has been delivered.
+/// Returns the outcome of a command by how its measurement ended, once the available results have been delivered.
 fn ended(ending: Ending, delivered: Result<Outcome>) -> Result<Outcome> {
     match ending {
         Ending::Failed(reason) => bail!(reason),
@@ -118,7 +118,7 @@ fn ended(ending: Ending, delivered: Result<Outcome>) -> Result<Outcome> {
     }
 }
 
-/// Puts a run's rows in the order that was asked for.
+/// Sorts a run's rows by this key.
 fn sort(document: &mut RunDocument, key: SortKey) {
     let price = |result: &RunResult| result.ns_per_hand_over().unwrap_or(f64::INFINITY);
     match key {
@@ -127,7 +127,7 @@ fn sort(document: &mut RunDocument, key: SortKey) {
     }
 }
 
-/// The CPU that was asked for, or the best of those allowed.
+/// Returns the requested CPU, or the best of those allowed.
 fn place(asked: Option<usize>) -> Result<(Place, Processors)> {
     let root = Path::new("/");
     let processors = probe::processors(root)?;
@@ -138,7 +138,7 @@ fn place(asked: Option<usize>) -> Result<(Place, Processors)> {
     Ok((place, processors))
 }
 
-/// The placements that were asked for, nearest first, with the CPUs of each.
+/// Returns the requested placements, nearest first, with the CPUs of each.
 fn places(choice: PlaceChoice, leader: usize, processors: &Processors) -> Result<Vec<(Placement, Setting)>> {
     let root = Path::new("/");
     let candidates = probe::candidates(root, &processors.allowed);

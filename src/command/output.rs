@@ -1,4 +1,4 @@
-//! Where reports go: stdout, and files.
+//! Destinations of reports: stdout, stderr, and files.
 
 use std::env;
 use std::io;
@@ -11,19 +11,19 @@ use crate::cli::{ColorChoice, OutputArgs};
 use crate::output::{self, FORMATS, Look, Report, safe};
 use crate::store;
 
-/// What is assumed of a page where there is no terminal to ask.
+/// Width of a report where there is no terminal to ask.
 const PAGE_WIDTH: usize = 100;
 
-/// Where a report goes if not, or not only, to files.
+/// Stream that a report goes to besides files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stream {
-    /// Also where files are asked for.
+    /// Written also when files are asked for.
     Stdout,
-    /// Unless files are asked for: stdout is a program's that has been run.
+    /// Written unless files are asked for: stdout belongs to the program that was run.
     Stderr,
 }
 
-/// Prints the report in the form asked for, then writes it to every file asked for, each in its own form.
+/// Prints the report in the requested format, then writes it to every requested file, each in its own format.
 ///
 /// # Errors
 /// The first of the outputs that could not be written; the others have been.
@@ -51,7 +51,7 @@ pub(super) fn deliver_to(stream: Stream, report: &dyn Report, output: &OutputArg
     outcome
 }
 
-/// Writes to stdout. That nobody reads on (`| head`) is no failure.
+/// Writes to stdout. A closed pipe (`| head`) is no failure.
 ///
 /// # Errors
 /// Stdout is a file on a full disk.
@@ -66,12 +66,12 @@ fn write(mut stream: impl Write, name: &str, text: &[u8]) -> Result<()> {
     }
 }
 
-/// Says something beside the report, on stderr, if anyone listens there.
+/// Prints a message beside the report, on stderr; ignores a closed stderr.
 pub(super) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "ctxprof: {}", safe::lines(text));
 }
 
-/// Says something that one may wish not to hear.
+/// Prints a message unless `quiet`.
 pub(super) fn say_unless(quiet: bool, text: &str) {
     if !quiet {
         say(text);
@@ -90,7 +90,7 @@ fn look_of(term: &Term, wide: bool, color: ColorChoice) -> Look {
     Look { width, wide, ascii: !locale_is_utf8(), color }
 }
 
-/// Whether a variable is there and not empty.
+/// Returns true if a variable is set and not empty.
 ///
 /// # References
 /// <https://no-color.org>
@@ -98,7 +98,7 @@ fn is_set(name: &str) -> bool {
     env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
-/// What the locale's variables say, the first that is set deciding, as in locale(7).
+/// Returns true if the locale is UTF-8, by the first of its variables that is set, as in locale(7).
 fn locale_is_utf8() -> bool {
     let locale =
         ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(|name| is_set(name)).and_then(|name| env::var(name).ok());

@@ -1,4 +1,4 @@
-//! What the commands have in common that run a program.
+//! Functions shared by the commands that run a program.
 
 use std::env;
 
@@ -12,7 +12,7 @@ use crate::program::watch::Told;
 use crate::program::watched::{ProgramEnd, Watched};
 use crate::sys::signal::SignalNumber;
 
-/// As whom to run the command.
+/// Returns the user to run the command as.
 ///
 /// # Errors
 /// This process is not root's, or there is no such user.
@@ -32,7 +32,7 @@ pub(super) fn user(asked: Option<&Option<String>>) -> Result<Option<User>> {
     Ok(Some(user))
 }
 
-/// Says what one may wonder at while a program is watched; intervals are somebody else's.
+/// Prints events that need an explanation while a program is watched; intervals are shown elsewhere.
 pub(super) fn show(told: &Told, quiet: bool) {
     match told {
         Told::WaitingFor(names) => {
@@ -54,7 +54,7 @@ pub(super) fn show(told: &Told, quiet: bool) {
     }
 }
 
-/// How a command ends that has run a program: as the program has.
+/// Returns the outcome of a command that has run a program: the program's.
 pub(super) fn outcome(watched: &Watched) -> Outcome {
     match watched.ended {
         ProgramEnd::Exited(code) => Outcome::Passed(code as u8),

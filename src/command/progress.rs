@@ -1,4 +1,4 @@
-//! A progress bar on stderr, drawn by the main thread between incarnations: a thread of its own would switch.
+//! A progress bar on stderr, drawn by the main thread between repetitions: a thread of its own would switch.
 
 use std::io;
 use std::io::IsTerminal;
@@ -31,7 +31,7 @@ impl Bar {
         self.0.set_position(progress.done.into());
     }
 
-    /// How many samples of something have been taken.
+    /// Shows the number of samples taken.
     pub(super) fn show_samples(&mut self, what: &'static str, done: u32, of: u32) {
         self.show(Progress { workload: what, done, of });
     }

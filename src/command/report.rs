@@ -1,4 +1,4 @@
-//! `ctxprof report`: a saved document again.
+//! `ctxprof report`: a saved document, shown again.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `ctxprof run`: the price list.
+//! `ctxprof run`: the cost of a switch, by mechanism.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::sys::signal;
 use crate::{store, workload};
 
 pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome> {
-    // Before minutes are spent on what could then not be compared; and before signals are caught, for a FIFO that nobody
-    // writes to is waited for until one ends this process.
+    // Before minutes are spent on a run that could not be compared; and before signals are caught, as opening a FIFO without
+    // a writer blocks until a signal ends this process.
     let baseline = arguments.baseline.as_deref().map(saved_runs::read_run).transpose()?;
     signal::catch_stops()?;
     for path in arguments.output.output.iter().chain(&arguments.samples_out) {
@@ -43,7 +43,7 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
     ended(samples.body.seen.ending, delivered.map(|()| outcome))
 }
 
-/// Sets the run beside its baseline: below the report, where people read it, else on stderr.
+/// Compares the run with its baseline: below the report in formats for people, else on stderr.
 fn against_baseline(
     document: &RunDocument,
     baseline: Option<RunDocument>,
@@ -66,10 +66,10 @@ fn against_baseline(
     diff::outcome(&diff)
 }
 
-/// Time for each workload where none is asked for: the defaults are seven, and take less than 8 s with what goes before and after.
+/// Default time for each workload: the defaults are seven, and take less than 8 s with preparation and report.
 const TIME_EACH: Duration = Duration::from_millis(800);
 
-/// What is measured: the pairs or the rings that were asked for, the defaults where nothing was.
+/// Measures the requested pairs or rings, or the defaults.
 fn samples(arguments: &RunArgs) -> Result<SamplesDocument> {
     let selected = arguments.measure.selected();
     let request = Request {
@@ -85,8 +85,8 @@ fn samples(arguments: &RunArgs) -> Result<SamplesDocument> {
     measure(&request)
 }
 
-/// Foretells what another run will say, by those kept before, and keeps this one for later, with what they say of it. That it could
-/// not be kept is no reason to withhold it now.
+/// Adds the reproducibility predicted from earlier runs, then saves this run and adds it to the history. A failure to save it
+/// is no reason to withhold the report.
 fn keep(document: &mut RunDocument, samples: &mut SamplesDocument, arguments: &RunArgs) {
     let folder = store::folder();
     let beside = || folder.as_ref().ok().map(|folder| folder.join(history::NAME));
@@ -105,7 +105,7 @@ fn keep(document: &mut RunDocument, samples: &mut SamplesDocument, arguments: &R
         Ok(_) => {}
         Err(error) => output::say(&format!("this run was not kept: {error:#}")),
     }
-    // Beside the kept runs where they could be kept, as root's folder was looked at then.
+    // Beside saved runs only if this one could be saved, as that checked root's folder.
     let Some(history) = history.filter(|_| is_kept || arguments.history.is_some()) else { return };
     let for_all_readers = arguments.history.is_none() && geteuid().is_root();
     if let Err(error) = history::remember(document, &history, for_all_readers) {

@@ -1,4 +1,4 @@
-//! `ctxprof stat`: the bill of a real program.
+//! `ctxprof stat`: a program's switches and their estimated cost.
 
 use std::io;
 use std::io::IsTerminal;
@@ -26,7 +26,7 @@ use crate::program::watched::Watched;
 use crate::store::{self, timestamp};
 use crate::sys::{signal, stand_in};
 
-/// What stands for a file's name in `--price`.
+/// Words in place of a file name in `--price`.
 const CALIBRATE: &str = "calibrate";
 const NONE: &str = "none";
 
@@ -35,7 +35,7 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
         store::check_writable(path)?;
     }
     let host = probe::facts(Path::new("/"), None, &probe::processors_if_told(Path::new("/")));
-    // Before the program runs, whose end might come in hours.
+    // Before the program runs, which may take hours.
     let named = named_prices(arguments)?;
     let doubts = named.iter().flat_map(|named| named.doubts(&host)).collect::<Vec<_>>();
     let named = named.map(|named| named.prices);
@@ -60,7 +60,7 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     let (body, mut warnings) = body(seen);
     warnings.extend(doubts);
     if signal::stop_requested().is_some() {
-        // It has ended the calibrating; the report is on its way.
+        // It has ended the calibration; the report is on its way.
         signal::ignore_stops()?;
     }
     let settings = settings(arguments, user.as_ref());
@@ -103,7 +103,7 @@ fn settings(arguments: &StatArgs, user: Option<&User>) -> StatSettings {
     }
 }
 
-/// The prices of a run that `--price` names.
+/// The costs of a run that `--price` names.
 struct NamedPrices {
     file: String,
     run: RunDocument,
@@ -111,7 +111,7 @@ struct NamedPrices {
 }
 
 impl NamedPrices {
-    /// Returns the warnings of what may make these prices wrong for programs on this host.
+    /// Returns warnings that these costs may be wrong for programs on this host.
     fn doubts(&self, host: &Facts) -> Vec<Warning> {
         let mut doubts = Vec::new();
         if !price::is_like(&self.run.host, host) {
@@ -129,7 +129,7 @@ impl NamedPrices {
     }
 }
 
-/// The prices of the run that `--price` names, if it names one.
+/// Returns the costs of the run that `--price` names, if any.
 fn named_prices(arguments: &StatArgs) -> Result<Option<NamedPrices>> {
     let is_word = |path: &&Path| [CALIBRATE, NONE].iter().any(|word| Path::new(word) == *path);
     let Some(path) = arguments.price.as_deref().filter(|path| !is_word(path)) else { return Ok(None) };
@@ -146,7 +146,7 @@ fn named_prices(arguments: &StatArgs) -> Result<Option<NamedPrices>> {
     Ok(Some(NamedPrices { file, run, prices }))
 }
 
-/// What the bill is made with.
+/// Costs of a switch for the estimate.
 #[derive(Default)]
 struct Prices {
     list: PriceList,
@@ -154,7 +154,7 @@ struct Prices {
     counting_cost_ns: Option<f64>,
 }
 
-/// The prices named, or those that were kept, and what these lack measured now: the program has ended.
+/// Returns the named or saved costs, and measures those that are missing: the program has ended.
 fn prices(arguments: &StatArgs, named: Option<PriceList>, host: &Facts, watched: &Watched) -> Prices {
     let mut prices = Prices::default();
     let asked_not_to = arguments.price.as_deref() == Some(Path::new(NONE));

@@ -1,4 +1,4 @@
-//! `ctxprof sweep`: a switch's price by the size of the ring.
+//! `ctxprof sweep`: the cost of a switch by the size of the ring.
 
 use anyhow::{Error, Result};
 

@@ -27,7 +27,7 @@ pub(super) fn execute(arguments: &TraceArgs, color: ColorChoice) -> Result<Outco
     let host = probe::facts(Path::new("/"), None, &probe::processors_if_told(Path::new("/")));
     let user = program::user(arguments.user.as_ref())?;
     let started_at = timestamp(SystemTime::now());
-    // Before the program runs: what is refused is refused now.
+    // Before the program runs, so that a refusal comes first.
     let mut tracer = trace::load(Programs::Following)?;
     let plan = plan(arguments, user.as_ref());
     let quiet = arguments.quiet;
@@ -57,14 +57,14 @@ fn plan<'a>(arguments: &'a TraceArgs, user: Option<&'a User>) -> WatchPlan<'a> {
         limit: None,
         interval: None,
         leave_orphans: arguments.leave_running,
-        // The tracer knows more of threads, and these take each that ends 2 µs.
+        // The tracer sees every thread; exit records would cost each thread 2 µs at its end.
         exit_records: false,
         count_on_threads: false,
         every_thread: false,
     }
 }
 
-/// What tracing takes a switch here, or why that is not known.
+/// Returns the cost of tracing a switch on this host, or why it is not known.
 fn cost(arguments: &TraceArgs, traced: &Traced) -> Result<Cost, String> {
     if arguments.no_cost {
         return Err("--no-cost".to_string());
