@@ -2,12 +2,12 @@
 //!
 //! | | counts | source | costs |
 //! |---|---|---|---|
-//! | [`switches`] | kernel switches of a thread, this process or its children, by kind | the kernel's own books, getrusage(2) | two system calls; the switches themselves nothing |
+//! | [`switches`] | kernel switches of a thread, this process or its children, by kind | kernel accounting, getrusage(2) | two system calls; nothing per switch |
 //! | [`events`] | the calling thread's kernel switches, cycles, page faults, … | perf_event_open(2), where that is allowed | a switch takes some 15 to 25 % longer |
 //! | [`polls`] | how often a task's future is polled | a counter around the future | an addition per poll |
 //!
 //! A kernel switch is one that the kernel makes from thread to thread. Tasks that take turns on one thread make none,
-//! which is what they are for: of them, polls are counted.
+//! which is their purpose: for them, polls are counted.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -21,23 +21,23 @@ use crate::perf::meter::{Edge, Meter, Reading, Ring};
 pub use crate::sys::usage::SwitchCount;
 use crate::sys::usage::{of_calling_thread, of_children, of_this_process};
 
-/// Whose switches are counted, and what is not among them.
+/// Threads or processes whose switches are counted, and the exceptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
-    /// The calling thread's, all of them (`RUSAGE_THREAD`). Other threads that the work starts or wakes are not in it.
+    /// The calling thread's, all of them (`RUSAGE_THREAD`). Threads that the work starts or wakes are not included.
     CallingThread,
-    /// Those of all threads of this process, whatever they do meanwhile (`RUSAGE_SELF`). Of a thread that ends the last
-    /// switch is missing, since its books are closed before.
+    /// Those of all threads of this process, also unrelated ones (`RUSAGE_SELF`). A thread's last switch, at its end, is missing:
+    /// its accounting closes before.
     Process,
-    /// Those of child processes that are waited for meanwhile, with all that they have waited for themselves
-    /// (`RUSAGE_CHILDREN`). Such a child counts whole, whenever it was started, but for the last switch of each thread; one
-    /// that goes on, or that nobody waits for, does not count at all.
+    /// Those of child processes that are waited for meanwhile, and of all that they have waited for themselves
+    /// (`RUSAGE_CHILDREN`). Such a child counts whole, whenever it was started, except for the last switch of each thread; one
+    /// that still runs, or that nobody waits for, does not count at all.
     Children,
 }
 
-/// What the work returns, and how many kernel switches were made meanwhile.
+/// Does the work; returns its result and the number of kernel switches made meanwhile.
 ///
-/// The kernel counts them anyway, so that this needs no rights and slows no switch.
+/// The kernel counts them anyway, so that this needs no privileges and slows no switch.
 ///
 /// ```
 /// use ctxprof::count::{self, Whose};
@@ -45,7 +45,7 @@ pub enum Whose {
 ///
 /// let nap = || thread::sleep(Duration::from_millis(1));
 ///
-/// // Whoever sleeps gives up the CPU: a voluntary switch.
+/// // A sleeping thread gives up the CPU: a voluntary switch.
 /// let ((), switches) = count::switches(Whose::CallingThread, nap)?;
 /// assert!(switches.voluntary >= 1);
 ///
@@ -74,14 +74,14 @@ pub fn switches<T>(whose: Whose, work: impl FnOnce() -> T) -> Result<(T, SwitchC
     Ok((value, booked()? - before))
 }
 
-/// What perf has counted.
+/// Events counted by perf.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Events {
     /// One for every event that this system counts, `context-switches` first.
     pub counted: Vec<Event>,
-    /// Those that it does not count, and why: a virtual machine often has no cycles.
+    /// Events that it does not count, and why: a virtual machine often has no cycles.
     pub absent: Vec<AbsentCounter>,
-    /// What a reader of the numbers must know, such as that cycles are an emulated PMU's.
+    /// Caveats for the reader, such as that cycles are an emulated PMU's.
     pub remarks: Vec<String>,
 }
 
@@ -91,25 +91,25 @@ pub struct Event {
     /// As perf prints it: `context-switches`, `cpu-migrations`, `page-faults`, `task-clock` (ns), `cycles`, `cycles:u`,
     /// `cycles:k`, `instructions`; `msr/tsc/` (ticks, not cycles) where there are no cycles on x86.
     pub name: String,
-    /// How many; scaled by the ratio below, as `perf stat` does.
+    /// The count, scaled by the ratio below as `perf stat` does.
     pub count: u64,
-    /// The share of the time in which it really counted: below 1 it shared its hardware counter with other events.
+    /// The share of the time in which it counted: below 1 it shared its hardware counter with other events.
     pub running_ratio: f64,
 }
 
 impl Events {
-    /// The count of an event by perf's name; `None` if it is absent.
+    /// Returns the count of an event by perf's name; `None` if it is absent.
     pub fn count(&self, name: &str) -> Option<u64> {
         self.counted.iter().find(|event| event.name == name).map(|event| event.count)
     }
 }
 
-/// What the work returns, and what perf counts meanwhile on the calling thread, in user mode and in the kernel, and on the
-/// threads and processes that the work makes.
+/// Does the work; returns its result and perf's counts meanwhile, in user mode and in the kernel, of the calling thread and of
+/// the threads and processes that the work starts.
 ///
-/// For what [`switches`] does not have, cycles above all. Every switch of a thread that is watched this way takes some 15 to
-/// 25 % longer, for about a second after the end too: count with it, and time without it. The events are open before the
-/// work begins, which takes a few milliseconds.
+/// For events that [`switches`] lacks, cycles above all. Every switch of a thread observed this way takes some 15 to 25 %
+/// longer, and for about a second after the end: count with it, and time without it. The events are opened before the work
+/// begins, which takes a few milliseconds.
 ///
 /// ```
 /// use ctxprof::count;
@@ -118,15 +118,15 @@ impl Events {
 /// match count::events(nap) {
 ///     Ok(((), events)) => {
 ///         assert!(events.count("context-switches") >= Some(1));
-///         println!("cycles: {:?}", events.count("cycles")); // None where the processor's counters are not to be had
+///         println!("cycles: {:?}", events.count("cycles")); // None where the processor's counters are not available
 ///     }
 ///     Err(refused) => println!("{refused:#}"),
 /// }
 /// ```
 ///
 /// # Errors
-/// `perf_event_open` refuses to count switches: `kernel.perf_event_paranoid` is above 1 and this is neither root nor has
-/// `CAP_PERFMON`, or a container forbids it. The work is not done then.
+/// `perf_event_open` refuses to count switches: `kernel.perf_event_paranoid` is above 1 and this process has neither root's
+/// rights nor `CAP_PERFMON`, or a container forbids it. Then the work is not done.
 ///
 /// # References
 /// perf_event_open(2).
@@ -163,18 +163,18 @@ fn read_at(meter: &mut dyn Meter, edge: Edge, readings: &mut [Option<Reading>]) 
     rings.into_iter().try_for_each(|ring| meter.read(ring, edge, readings))
 }
 
-/// A count that stands for the whole time, and the share of it in which the event ran; `None` if it never did.
+/// Returns a count scaled to the whole time, and the share of it in which the event ran; `None` if it never did.
 fn scaled(before: Reading, after: Reading) -> Option<(u64, f64)> {
     let (enabled, running) = (after.enabled_ns - before.enabled_ns, after.running_ns - before.running_ns);
     let ratio = (running > 0).then(|| running as f64 / enabled.max(running) as f64)?;
     Some((((after.count - before.count) as f64 / ratio).round() as u64, ratio))
 }
 
-/// What a future returns, and how often it was polled.
+/// Awaits a future; returns its output and the number of its polls.
 ///
-/// The first poll starts it; each further one is a return to it after it had given way, at an `.await` that had to wait. If
-/// its thread went to another task in between, that was two task switches, away and back. The runtime's own turns are not
-/// counted, nor are the parts of a `join!` by themselves.
+/// The first poll starts it; each further one returns to it after an `.await` that had to wait. If its thread ran another task
+/// in between, that was two task switches, away and back. The runtime's own turns are not counted, nor are the parts of a
+/// `join!` by themselves.
 ///
 /// ```
 /// use ctxprof::count::{self, Whose};
@@ -183,7 +183,7 @@ fn scaled(before: Reading, after: Reading) -> Option<(u64, f64)> {
 /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 /// let gives_way = || async { for _ in 0..1000 { yield_now().await } };
 ///
-/// // Two tasks that take turns on this thread: 2000 times one gives way, and the kernel sees a thread that goes on.
+/// // Two tasks that take turns on this thread: 2000 yields, and the kernel sees one thread that runs on.
 /// let (polled, switches) = count::switches(Whose::CallingThread, || {
 ///     runtime.block_on(async {
 ///         let other = tokio::spawn(count::polls(gives_way()));
@@ -193,7 +193,7 @@ fn scaled(before: Reading, after: Reading) -> Option<(u64, f64)> {
 /// })?;
 /// let (((), one), ((), other)) = (polled.0?, polled.1?);
 /// assert_eq!((one, other), (1001, 1001));
-/// assert!(switches.voluntary < 10, "{switches:?}"); // 0, unless another thread of this process is in the way
+/// assert!(switches.voluntary < 10, "{switches:?}"); // 0, unless another thread of this process interferes
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub async fn polls<F: Future>(task: F) -> (F::Output, u64) {

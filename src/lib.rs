@@ -1,8 +1,8 @@
-//! ctxprof measures what a context switch costs on this machine, with the switches counted and never assumed.
+//! ctxprof measures what context switches cost: on this host, and in your program.
 //!
 //! # From your own program
 //!
-//! [`count`] says how many switches a piece of code makes:
+//! [`count`] returns the number of switches that a piece of code makes:
 //!
 //! ```
 //! use ctxprof::count::{self, Whose};
@@ -13,22 +13,22 @@
 //!     42
 //! })?;
 //! assert_eq!(answer, 42);
-//! assert!(switches.voluntary >= 1); // whoever sleeps gives up the CPU
+//! assert!(switches.voluntary >= 1); // a sleeping thread gives up the CPU
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 //!
-//! That module is what the library promises. All others are the program's own, public for its benchmarks and for those who
-//! read them, and change with it.
+//! That module is the library's stable interface. All others are the program's own, public for its benchmarks and for
+//! readers, and change with it.
 //!
 //! # Map
 //!
-//! What belongs to one subject lies in one folder, from its engine to its view: [`mod@bench`] (what a switch costs on this host),
+//! Everything of one subject is in one folder, from its engine to its view: [`mod@bench`] (the cost of a switch on this host),
 //! [`program`] (a real program: its switches counted, estimated and traced), [`footprint`] (memory), [`change`] (two sides), [`doctor`].
-//! [`command`] does what the command line ([`cli`]) asks for with them.
+//! [`command`] runs the commands of the command line ([`cli`]) with them.
 //!
-//! Below lies what they share: [`workload`]s, [`mod@perf`] counters and the [`bpf`] object, scheduler events put together ([`sched`]), the
-//! [`host`], other people's [`tool`]s, [`document`]s and where they are kept ([`store`]), formats ([`output`]), intervals
-//! ([`estimate`]) and the kernel's calls ([`sys`]).
+//! Below are the parts they share: [`workload`]s, [`mod@perf`] counters and the [`bpf`] object, assembled scheduler events
+//! ([`sched`]), the [`host`], external [`tool`]s, [`document`]s and the folders they are saved in ([`store`]), formats ([`output`]),
+//! intervals ([`estimate`]) and system calls ([`sys`]).
 
 #![deny(unsafe_code)]
 
@@ -83,7 +83,7 @@ pub mod unit;
 #[cfg(target_os = "linux")]
 pub mod workload;
 
-/// What this machine can do, for unit tests and black-box tests alike.
+/// Abilities of this machine, for unit tests and black-box tests alike.
 #[cfg(test)]
 #[path = "../tests/support/machine.rs"]
 mod machine;
@@ -91,7 +91,7 @@ mod machine;
 #[path = "../tests/support/program.rs"]
 mod made_program;
 
-/// Held by tests that fork, count this process's threads and files, or measure: they would see each other.
+/// Held by tests that fork, count this process's threads and files, or measure: they would interfere.
 #[cfg(test)]
 pub(crate) fn test_lock() -> std::sync::MutexGuard<'static, ()> {
     static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());

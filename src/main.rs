@@ -11,13 +11,13 @@ use ctxprof::sys::{signal, stand_in};
 
 /// A regression was found.
 const REGRESSION: u8 = 3;
-/// A shell's way of saying that a signal ended a program.
+/// Base of a shell's exit code for a program that a signal ended.
 const SIGNALLED: u8 = 128;
 
 fn main() -> ExitCode {
     let cli = match cli::parse() {
         Ok(cli) => cli,
-        // Help and version are "errors" too; clap prints each where it belongs.
+        // Help and version are "errors" too; clap prints each to its stream.
         Err(error) => {
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(cli::usage_code()) } else { ExitCode::SUCCESS };
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         }
         Ok(Outcome::Interrupted(signal)) => ExitCode::from(SIGNALLED + signal as u8),
         Err(error) => {
-            // Not eprintln, which panics where stderr is closed; in one piece, which no other process's words come between.
+            // Not eprintln, which panics where stderr is closed; in one write, so that no other process's output comes between.
             let words = format!("{error:#}");
             let _ = std::io::stderr().write_all(format!("ctxprof: {}\n", safe::lines(&words)).as_bytes());
             ExitCode::from(command::failure_code(&cli, &error))

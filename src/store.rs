@@ -1,4 +1,4 @@
-//! Where documents are kept, and how files are written: whole or not at all.
+//! Folders of saved documents, and writing files: whole or not at all.
 
 use std::env;
 use std::fs;
@@ -14,18 +14,18 @@ use nix::fcntl::OFlag;
 
 use crate::sys::ownership;
 
-/// A moment as documents write it.
+/// Returns a moment in the form of documents.
 pub fn timestamp(moment: SystemTime) -> String {
     humantime::format_rfc3339_seconds(moment).to_string()
 }
 
-/// Root's documents, which everyone may read.
+/// Root's documents, which every user may read.
 const SYSTEM_STATE: &str = "/var/lib/ctxprof";
 
-/// The folder for a command's saved documents: root's under /var/lib, another user's under XDG's state.
+/// Returns the folder for a command's saved documents: root's under /var/lib, another user's under XDG's state.
 ///
 /// # Errors
-/// Neither `XDG_STATE_HOME` nor `HOME` says where a user's state is.
+/// Neither `XDG_STATE_HOME` nor `HOME` is an absolute path.
 ///
 /// # References
 /// XDG Base Directory Specification: relative paths are to be ignored.
@@ -38,7 +38,7 @@ pub fn folder() -> Result<PathBuf> {
     Ok(state.context("neither XDG_STATE_HOME nor HOME is an absolute path")?.join("ctxprof/runs"))
 }
 
-/// Keeps a document under a name made of its time, and returns where.
+/// Saves a document under a name made of its time, and returns its path.
 ///
 /// # Errors
 /// The folder cannot be made or written.
@@ -51,9 +51,9 @@ pub fn keep(folder: &Path, started_at: &str, content: &str) -> Result<PathBuf> {
     let path = folder.join(format!("run-{}-{}.json", stamp(started_at), std::process::id()));
     let mut readers = None;
     if ownership::is_machines_root() {
-        // Whoever else could change what is in it could have root open another file to all readers.
+        // Anyone else who could change its content could have root open another file to all readers.
         ownership::check_folder(folder)?;
-        // Whatever root's umask is: what a machine costs is no secret of its administrator's.
+        // Whatever root's umask is: measurements of a machine are not its administrator's secret.
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
             .with_context(|| format!("opening {} to all readers", folder.display()))?;
         readers = Some(0o644);
@@ -62,8 +62,8 @@ pub fn keep(folder: &Path, started_at: &str, content: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The folders in which saved documents are looked for: that of [`folder`], and root's, which everyone may read and into which
-/// `sudo ctxprof run` saves.
+/// Returns the folders that are searched for saved documents: that of [`folder`], and root's, which every user may read and into
+/// which `sudo ctxprof run` saves.
 pub fn folders() -> Vec<PathBuf> {
     let system = PathBuf::from(SYSTEM_STATE).join("runs");
     let mut folders: Vec<PathBuf> = folder().into_iter().collect();
@@ -73,18 +73,18 @@ pub fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// The newest document that was kept in these folders.
+/// Returns the newest document saved in these folders.
 ///
 /// # Errors
-/// Nothing has been kept, or no folder can be read.
+/// Nothing has been saved, or no folder can be read.
 pub fn newest(folders: &[PathBuf]) -> Result<PathBuf> {
     kept_in(folders)?.pop().with_context(|| no_run_in(folders))
 }
 
-/// The newest document that was kept in these folders, after the one before it.
+/// Returns the two newest documents saved in these folders, the older one first.
 ///
 /// # Errors
-/// Fewer than two have been kept, or no folder can be read.
+/// Fewer than two have been saved, or no folder can be read.
 pub fn newest_two(folders: &[PathBuf]) -> Result<[PathBuf; 2]> {
     let mut kept = kept_in(folders)?;
     match (kept.pop(), kept.pop()) {
@@ -93,7 +93,7 @@ pub fn newest_two(folders: &[PathBuf]) -> Result<[PathBuf; 2]> {
     }
 }
 
-/// What to know of a document that was taken as the newest without having been named: that it is another user's, and that others in
+/// Returns remarks on a document that was taken as the newest without being named: that it is another user's, and that others in
 /// these folders are dated in the future and were not taken.
 pub fn remarks_on_newest(folders: &[PathBuf], newest: &Path) -> Vec<String> {
     let now = stamp_of(SystemTime::now() + CLOCK_SLACK);
@@ -113,17 +113,17 @@ pub fn remarks_on_newest(folders: &[PathBuf], newest: &Path) -> Vec<String> {
     remarks
 }
 
-/// All documents that were kept in a folder, the oldest first. One that is dated in the future was saved while a clock was
-/// wrong, and would stay the newest for years: such ones, and those with no date, are taken for the oldest.
+/// Returns all documents saved in a folder, the oldest first. One that is dated in the future was saved while a clock was
+/// wrong, and would stay the newest for years: such ones, and those without a date, count as the oldest.
 ///
 /// # Errors
-/// Nothing has been kept, or the folder cannot be read.
+/// Nothing has been saved, or the folder cannot be read.
 pub fn kept(folder: &Path) -> Result<Vec<PathBuf>> {
     kept_in(&[folder.to_path_buf()])
 }
 
-/// As [`kept`], in all these folders; those that are not there, or that this user may not read, are passed over as long as one can
-/// be read.
+/// Returns the documents of [`kept`] for all these folders; those that do not exist, or that this user may not read, are skipped
+/// as long as one can be read.
 ///
 /// # Errors
 /// As [`kept`].
@@ -142,7 +142,7 @@ pub fn kept_in(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
         _ => (),
     }
     let now = stamp_of(SystemTime::now() + CLOCK_SLACK);
-    // The names begin with the time; of two of the same second the file's own decides.
+    // The names begin with the time; within the same second the file's own decides.
     paths.sort_by_cached_key(|path| {
         let date = dated(path).filter(|date| *date <= now.as_str()).map(String::from);
         (date, dated(path).map(String::from), fs::metadata(path).and_then(|file| file.modified()).ok(), path.clone())
@@ -150,7 +150,7 @@ pub fn kept_in(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// How much later than by this machine's clock a document may be dated: a home folder may be shared by several.
+/// Tolerance for documents dated later than this machine's clock: a home folder may be shared by several machines.
 const CLOCK_SLACK: Duration = Duration::from_secs(300);
 
 fn runs_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -159,14 +159,14 @@ fn runs_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths.filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_run)).collect())
 }
 
-/// `20261124T200000Z` of `run-20261124T200000Z-4711.json`.
+/// Returns `20261124T200000Z` of `run-20261124T200000Z-4711.json`.
 fn dated(path: &Path) -> Option<&str> {
     let (date, _) = path.file_name()?.to_str()?.strip_prefix("run-")?.split_once('-')?;
     let is_date = date.len() == 16 && date.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
     is_date.then_some(date)
 }
 
-/// A moment as names have it.
+/// Returns a moment in the form of file names.
 fn stamp_of(moment: SystemTime) -> String {
     stamp(&timestamp(moment))
 }
@@ -183,7 +183,7 @@ fn listed(folders: &[PathBuf]) -> String {
     folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(" or ")
 }
 
-/// Looks whether a file could be written, before hours are spent on what is to go into it.
+/// Checks that a file could be written, before hours are spent on its content.
 ///
 /// # Errors
 /// Its folder does not exist or may not be written, or it is a folder itself.
@@ -196,8 +196,8 @@ pub fn check_writable(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot write into {}", parent.display()))
 }
 
-/// Writes a file whole or not at all: into a new file beside it, which then takes its name. A symbolic link of that
-/// name is replaced, not followed, but for those of /dev and /proc. What is no regular file (a pipe, /dev/stdout) is written
+/// Writes a file whole or not at all: into a new file beside it, which is then renamed. A symbolic link of that name is
+/// replaced, not followed, except those of /dev and /proc. A path that is no regular file (a pipe, /dev/stdout) is written
 /// into.
 ///
 /// # Errors
@@ -214,10 +214,10 @@ pub fn write_whole(path: &Path, content: &str) -> Result<()> {
     }
 }
 
-/// How to open what is to be written into rather than replaced; `None` for everything else.
+/// Returns the flags to open a path that is written into rather than replaced; `None` for every other path.
 ///
-/// A link that somebody else has put into a folder that all may write, where root is about to write a report, leads wherever that
-/// one likes: to a disk, too.
+/// A link that another user has put into a world-writable folder, where root is about to write a report, can lead anywhere: to a
+/// disk, too.
 fn stream(path: &Path) -> Option<OFlag> {
     let is_link = fs::symlink_metadata(path).ok()?.is_symlink();
     let of_the_kernel = || {
@@ -230,7 +230,7 @@ fn stream(path: &Path) -> Option<OFlag> {
     Some(if is_link { OFlag::empty() } else { OFlag::O_NOFOLLOW })
 }
 
-/// The same for what is a regular file, a link, or not there; for all readers, or as the umask has it.
+/// Replaces a regular file or a link, or creates the file; with this mode, or by the umask.
 pub(super) fn replace(path: &Path, content: &str, mode: Option<u32>) -> Result<()> {
     let writing = || format!("writing {}", path.display());
     let mut file = tempfile::Builder::new()
@@ -238,7 +238,7 @@ pub(super) fn replace(path: &Path, content: &str, mode: Option<u32>) -> Result<(
         .tempfile_in(parent_of(path))
         .with_context(writing)?;
     if let Some(mode) = mode {
-        // Of the open file: what has its name by then may be another.
+        // Of the open file: by now another one may have its name.
         file.as_file().set_permissions(fs::Permissions::from_mode(mode)).with_context(writing)?;
     }
     file.write_all(content.as_bytes()).with_context(writing)?;
@@ -326,12 +326,12 @@ mod tests {
     fn a_link_to_a_device_that_somebody_planted_is_replaced_and_those_of_dev_are_followed() {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("link.json");
-        // A write to it fails, so that one that was followed would show.
+        // A write to it fails, so that a followed link would show.
         symlink("/dev/full", &link).unwrap();
         write_whole(&link, "new").unwrap();
         assert!(!fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&link).unwrap(), "new");
-        // As a shell's >(…) has it.
+        // As by a shell's >(…).
         let (reader, writer) = nix::unistd::pipe().unwrap();
         write_whole(Path::new(&format!("/dev/fd/{}", writer.as_raw_fd())), "piped").unwrap();
         drop(writer);

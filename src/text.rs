@@ -1,4 +1,4 @@
-//! Text in files, whatever wrote them: editors mark it, and shells of other systems write it in other encodings.
+//! Text in files of any origin: editors mark it, and shells of other systems write it in other encodings.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -7,15 +7,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// What some editors and PowerShell put before UTF-8.
+/// Byte order mark, which some editors and PowerShell put before UTF-8.
 const MARK: char = '\u{feff}';
-/// How much of a file without a mark is looked at for its encoding.
+/// Bytes of a file without a mark that are checked for its encoding.
 const HEAD_BYTES: usize = 1024;
 
 /// Returns a file's bytes.
 ///
 /// # Errors
-/// It cannot be read, or has more bytes than that; `what` says of what that many are too many.
+/// It cannot be read, or has more bytes than that; `what` names the limit in the message.
 pub fn read_bytes(path: &Path, most_bytes: u64, what: &str) -> Result<Vec<u8>> {
     let reading = || format!("reading {}", path.display());
     // Not by its size alone: a pipe has none.
@@ -29,18 +29,18 @@ pub fn read_bytes(path: &Path, most_bytes: u64, what: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Returns UTF-8 text without the mark before it.
+/// Returns UTF-8 text without its byte order mark.
 ///
 /// # Errors
-/// The bytes are text of another encoding, compressed, or no text; says which, and what makes text of them.
+/// The bytes are text of another encoding, compressed, or no text; reports which, and a command that converts them.
 pub fn decode(bytes: &[u8]) -> Result<&str> {
     refuse_others(bytes)?;
     let text = std::str::from_utf8(bytes).context("this is not UTF-8 text")?;
     Ok(without_mark(text))
 }
 
-/// Returns UTF-8 text as [`decode`] does, each byte that is no part of it replaced by `�`: for text of which the ASCII is what
-/// counts, with a log line in Latin-1 between.
+/// Returns UTF-8 text as [`decode`] does, each invalid byte replaced by `�`: for text of which the ASCII matters, with a log
+/// line in Latin-1 between.
 ///
 /// # Errors
 /// As [`decode`], but for bytes that are not UTF-8.
@@ -52,7 +52,7 @@ pub fn decode_lossy(bytes: &[u8]) -> Result<Cow<'_, str>> {
     })
 }
 
-/// Returns the text without a mark before it: files that were put together have them within, too.
+/// Returns the text without a mark before it: concatenated files have marks within, too.
 pub fn without_mark(text: &str) -> &str {
     text.strip_prefix(MARK).unwrap_or(text)
 }
@@ -71,7 +71,7 @@ fn refuse_others(bytes: &[u8]) -> Result<()> {
     )
 }
 
-/// Whether every second byte is zero, as in English text.
+/// Returns true if every second byte is zero, as in English UTF-16 text.
 fn is_utf16_without_mark(bytes: &[u8]) -> bool {
     let head = &bytes[..bytes.len().min(HEAD_BYTES) / 2 * 2];
     let zeros = |at: usize| head.iter().skip(at).step_by(2).filter(|byte| **byte == 0).count();

@@ -1,8 +1,8 @@
-//! Quantities and how people read them.
+//! Quantities, and their printed form.
 
 use std::fmt;
 
-/// A duration or a price in nanoseconds, printed with three significant digits or to the nanosecond, whichever is finer.
+/// A duration or a cost in nanoseconds, printed with three significant digits or to the nanosecond, whichever is finer.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Nanoseconds(pub f64);
 
@@ -12,7 +12,7 @@ impl fmt::Display for Nanoseconds {
     }
 }
 
-/// A count per op or in all, printed like [`Nanoseconds`].
+/// A count per op or in total, printed like [`Nanoseconds`].
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Count(pub f64);
 
@@ -38,7 +38,7 @@ impl fmt::Display for Share {
     }
 }
 
-/// A stretch of time in nanoseconds, printed with three significant digits and the unit that suits it.
+/// A span of time in nanoseconds, printed with three significant digits and the unit that suits it.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Span(pub f64);
 
@@ -73,7 +73,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// A large number of things, with two significant digits, as one says it: 52,000 or 2.6 million.
+/// A large number of things, printed with two significant digits: 52,000 or 2.6 million.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Roughly(pub f64);
 

@@ -1,12 +1,12 @@
-//! Saved documents and pages, whatever wrote them.
+//! Saved documents and pages, of any origin.
 
 use crate::change::diff;
 use crate::change::rows::DiffSettings;
 use crate::command::documents::{self, Saved};
 use crate::output::{FORMATS, Look};
 
-/// It is a document that can be shown in every form and gives itself again, or it is refused. Raw samples are worked out on the
-/// way, and a run is set beside itself.
+/// The input is a document that can be shown in every format and reads back as itself, or it is refused. Raw samples are
+/// recomputed on the way, and a run is compared with itself.
 pub(super) fn document(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(saved) = documents::parse(text) else { return };
@@ -29,5 +29,5 @@ pub(super) fn document(bytes: &[u8]) {
     }
 }
 
-/// Width, and whether it is wide and in ASCII; one of them, by the length of the text, since all of them take their time.
+/// Width, wide or not, and ASCII or not; one of them by the length of the text, as all of them take their time.
 const LOOKS: [(usize, bool, bool); 3] = [(100, false, false), (80, true, true), (20, true, false)];

@@ -1,8 +1,8 @@
-//! The history of earlier runs, which a cache of somebody else's may have brought.
+//! The history of earlier runs, which may come from somebody else's cache.
 
 use crate::bench::document::history;
 
-/// It is refused, or each of its lines is written as it is read, and whatever they say gives widths that are numbers.
+/// The input is refused, or each of its lines is written as it is read, and gives widths that are numbers.
 pub(super) fn history(bytes: &[u8]) {
     let Ok(read) = history::parse(bytes) else { return };
     for line in &read.lines {

@@ -1,4 +1,4 @@
-//! What the kernel says of the machine in /proc, /sys and the control groups.
+//! Facts about the machine from /proc, /sys and the control groups.
 
 use std::cell::OnceCell;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::perf::records::parse::offset_of;
 use crate::sys::affinity::CpuList;
 use crate::tool::system;
 
-/// Texts of which pure functions make something.
+/// Texts that pure functions parse.
 pub(super) fn text(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(cpus) = text.parse::<CpuList>() {
@@ -37,7 +37,7 @@ pub(super) fn text(bytes: &[u8]) {
     let _ = (offset_of(&text, "pid"), offset_of(&text, "id"), system::family(&text));
 }
 
-/// Every file that is looked for, each with the same text: what is read of one that is another's does no harm.
+/// A tree in which every file has the same text: one in another's place does no harm.
 pub(super) fn tree(bytes: &[u8]) {
     thread_local!(static ROOT: OnceCell<TempDir> = const { OnceCell::new() });
     ROOT.with(|root| {
@@ -55,7 +55,7 @@ fn read_all(root: &Path) {
     let place = Place { cpu: 0, because: String::new() };
     let processors = probe::processors(root).expect("the kernel says where this thread may run");
     let mut host = probe::facts(root, Some(&place), &processors);
-    // So that its configuration has a name which does not depend on the machine.
+    // Gives its configuration a name that does not depend on the machine.
     host.kernel = "fuzzed".to_string();
     let _ = probe::candidates(root, &"0-1".parse().expect("two CPUs"));
     let _ = (probe::neighbourhood(root, 0), probe::smt_siblings(root, 0), probe::cgroup_cpu_stat(root));
@@ -81,7 +81,7 @@ fn read_all(root: &Path) {
     let _ = checks::of_facts(&host, true);
 }
 
-/// Where files cost no disk, if there is such a place.
+/// Returns a folder in memory, if there is one.
 fn memory_folder() -> &'static Path {
     let folder = Path::new("/dev/shm");
     if folder.is_dir() { folder } else { Path::new("/tmp") }

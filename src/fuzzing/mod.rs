@@ -1,7 +1,7 @@
-//! The registry of what is fuzzed: everything that is read from outside, with what must hold of it whatever the bytes.
+//! The registry of fuzzing targets: every reader of outside input, with the properties that hold for any bytes.
 //!
-//! One of these is a name, a function, a program in `fuzz/fuzz_targets` that hands libFuzzer's bytes to it, and a folder of
-//! real inputs in `fuzz/corpus`. The tests here play every corpus, whole and damaged, without a fuzzer.
+//! A target is a name, a function, a program in `fuzz/fuzz_targets` that passes libFuzzer's bytes to it, and a folder of real
+//! inputs in `fuzz/corpus`. The tests in this folder replay every corpus, whole and damaged, without a fuzzer.
 
 mod document;
 mod history;
@@ -14,13 +14,13 @@ mod trace;
 /// A reader, or a family of readers of the same sort of bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// Of the program and of the corpus.
+    /// Name of the program and of the corpus.
     pub name: &'static str,
-    /// Panics where something does not hold.
+    /// Panics if a property does not hold.
     pub check: fn(&[u8]),
 }
 
-/// Every reader of something from outside.
+/// Every reader of outside input.
 pub static TARGETS: &[Target] = &[
     Target { name: "document", check: document::document },
     Target { name: "history", check: history::history },
@@ -39,10 +39,10 @@ pub static TARGETS: &[Target] = &[
     Target { name: "trace_records", check: trace::records },
 ];
 
-/// Holds what a target promises to these bytes.
+/// Checks a target's properties on these bytes.
 ///
 /// # Panics
-/// Something does not hold; or there is no target of this name.
+/// A property does not hold; or there is no target of this name.
 pub fn check(name: &str, bytes: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name);
     (target.unwrap_or_else(|| panic!("no fuzz target {name}")).check)(bytes);

@@ -1,4 +1,4 @@
-//! What other programs print, perf and go among them, and what they are.
+//! Output of other programs, perf and go among them, and their executables.
 
 use crate::bench::external::saved;
 use crate::footprint::holder;
@@ -7,7 +7,7 @@ use crate::tool::{gobench, perf};
 use crate::workload::goroutine;
 use crate::workload::session::Laps;
 
-/// Whatever perf prints, it is figures that make sense, or an error.
+/// Any output of perf gives figures that make sense, or an error.
 pub(super) fn perf_output(bytes: &[u8]) {
     if let Ok(figures) = perf::parse_pipe(&String::from_utf8_lossy(bytes)) {
         assert!(figures.ops > 0 && figures.ops_per_second > 0, "{figures:?}");
@@ -15,7 +15,7 @@ pub(super) fn perf_output(bytes: &[u8]) {
     }
 }
 
-/// Whatever a Go test program prints, it is results that make sense, or an error.
+/// Any output of a Go test program gives results that make sense, or an error.
 pub(super) fn go_output(bytes: &[u8]) {
     if let Ok(benchmarks) = gobench::parse(&String::from_utf8_lossy(bytes)) {
         assert!(!benchmarks.is_empty());
@@ -26,7 +26,7 @@ pub(super) fn go_output(bytes: &[u8]) {
     }
 }
 
-/// A file that `compare --with` is given has claims above 0, or is neither tool's; what is passed over are lines of it, in order.
+/// A file for `compare --with` has claims above 0, or is of neither tool; skipped passages are lines of it, in order.
 pub(super) fn saved_claim(bytes: &[u8]) {
     if let Ok(output) = saved::parse(bytes) {
         assert!(!output.claims.is_empty());
@@ -43,7 +43,7 @@ pub(super) fn saved_claim(bytes: &[u8]) {
     }
 }
 
-/// A child's line: a play's times, each op's, or what the parties' holder says. The first byte is how many ops were asked for.
+/// A child's line: a play's times, each op's, or the answer of `hold`. The first byte is the number of ops asked for.
 pub(super) fn child_answer(bytes: &[u8]) {
     let Some((&ops, answer)) = bytes.split_first() else { return };
     let answer = String::from_utf8_lossy(answer);
@@ -57,7 +57,7 @@ pub(super) fn child_answer(bytes: &[u8]) {
     let _ = holder::made(&answer);
 }
 
-/// A function of a program's file is found, or not: a Go program is somebody else's compiler's work.
+/// A function of a program's file is found, or not: another compiler has built Go programs.
 pub(super) fn go_program(bytes: &[u8]) {
     let _ = offset_in(bytes, "main.main");
 }

@@ -1,4 +1,4 @@
-//! What the kernel says of processes and threads: /proc's texts, and the books of those that end.
+//! Kernel texts about processes and threads: /proc, and the exit records of taskstats.
 
 use procfs::FromRead;
 use procfs::process::Schedstat;
@@ -7,7 +7,7 @@ use crate::host::{ceilings, memory};
 use crate::program::watch::look;
 use crate::sys::{taskstats, usage};
 
-/// No text of /proc makes a reader panic, and what is no number is not read as one.
+/// No text of /proc makes a reader panic, and no other text is read as a number.
 pub(super) fn text(bytes: &[u8]) {
     let _ = usage::parse_status(bytes);
     let _ = (look::migrations(bytes), look::ignores_children(bytes));
@@ -20,7 +20,7 @@ pub(super) fn text(bytes: &[u8]) {
     }
 }
 
-/// A datagram has records of threads, or what cannot be read, and ends. The first byte is the number of the kernel's taskstats.
+/// A datagram parses into thread records and unreadable parts, and ends. The first byte is the number of the kernel's taskstats.
 pub(super) fn exit_record(bytes: &[u8]) {
     let Some((&family, datagram)) = bytes.split_first() else { return };
     let most = datagram.len() / 4;

@@ -1,4 +1,4 @@
-//! Records of perf's ring buffers: each as it lies there, and a play of them put together.
+//! Records of perf's ring buffers: each as it lies in the buffer, and the recording of a play.
 
 use crate::bench::figures::recorded::layers::layers;
 use crate::bench::figures::recorded::timeline::timelines;
@@ -7,8 +7,8 @@ use crate::perf::records::What;
 use crate::perf::records::parse::{Parsed, Samples, parse};
 use crate::sched::timeline::{RecordSource, Run};
 
-/// A record is something that happened, or a number of lost ones, or nothing. Its first bytes are its kind, its flags, and where
-/// the format says that the woken thread's id is.
+/// A record is an event, a number of lost ones, or nothing. Its first bytes are its kind, its flags, and the offset of the woken
+/// thread's id by the format.
 pub(super) fn ring_record(bytes: &[u8]) {
     let [kind, low, high, id_at, record @ ..] = bytes else { return };
     let misc = u16::from_le_bytes([*low, *high]);
@@ -19,7 +19,7 @@ pub(super) fn ring_record(bytes: &[u8]) {
     }
 }
 
-/// Layers are a partition of the time of the ops that they are of, however the records contradict each other.
+/// The breakdown is a partition of the time of its ops, however the records contradict each other.
 pub(super) fn recording(bytes: &[u8]) {
     let Some(recording) = made_up(bytes) else { return };
     if let Some(layers) = layers(&recording, Some(1000.0)) {
@@ -32,7 +32,7 @@ pub(super) fn recording(bytes: &[u8]) {
     }
 }
 
-/// A recording out of bytes: how many ops, how long they take, then six bytes an event.
+/// Makes a recording out of bytes: the number of ops, their duration, then six bytes an event.
 fn made_up(bytes: &[u8]) -> Option<Recording> {
     let [ops, op_ns, parties, events @ ..] = bytes else { return None };
     let mut at_ns: u64 = 0;

@@ -9,7 +9,7 @@ fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What a target's corpus has, with the golden documents for that of documents.
+/// Returns the corpus of a target, with the golden documents for that of documents.
 fn corpus(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
     let mut folders = vec![here().join("fuzz/corpus").join(target.name)];
     if target.name == "document" {
@@ -40,14 +40,14 @@ fn every_target_has_a_program_and_a_corpus_and_no_program_is_without_one() {
 fn every_corpus_holds_what_its_target_promises() {
     for target in TARGETS {
         for (path, bytes) in corpus(target) {
-            // Said before: who panics cannot say it any more.
+            // Printed before: a panic in the check cannot name the file.
             eprintln!("{}: {}", target.name, path.display());
             (target.check)(&bytes);
         }
     }
 }
 
-/// The same bytes, some of them replaced, and cut off somewhere.
+/// The same bytes, some of them replaced, and cut off at a length.
 fn damaged(bytes: &[u8], replaced: &[(usize, u8)], length: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     if !bytes.is_empty() {
@@ -60,7 +60,7 @@ fn damaged(bytes: &[u8], replaced: &[(usize, u8)], length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Most bytes that are read are text, of numbers and few signs.
+/// Most inputs are text of numbers and few signs.
 fn byte() -> impl Strategy<Value = u8> {
     prop_oneof![any::<u8>(), prop::sample::select(b"0123456789eE+-.,:;[]{}()\"/ \n\t".to_vec())]
 }

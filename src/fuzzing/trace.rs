@@ -1,4 +1,4 @@
-//! What `trace` reads: the kernel's types, and the memory that its BPF programs write.
+//! Input of `trace`: the kernel's types, and the memory that its BPF programs write.
 
 use crate::bpf::btf::KernelTypes;
 use crate::bpf::layout::{RECORD, Record, THREAD, Thread};
@@ -6,19 +6,19 @@ use crate::bpf::tracer::Step;
 use crate::program::trace::collect::Collected;
 use crate::program::trace::reason::Reason;
 
-/// Types are read or refused, and every name that is looked for is found within its structure or is not there.
+/// Types are read or refused, and every name looked up is found within its structure or is absent.
 pub(super) fn kernel_types(bytes: &[u8]) {
     let Ok(types) = KernelTypes::read(bytes) else { return };
     let _ = (types.per_cpu("runqueues"), types.per_cpu("pcpu_hot"), types.parameters("btf_trace_sched_switch"));
     for path in [["sched_info", "run_delay"], ["se", "cfs_rq"], ["thread_info", "preempt"]] {
         let of_all = types.member("task_struct", &path);
-        // A member's place is known if its structure's is.
+        // A member's offset is known if its structure's is.
         assert!(of_all.is_none() || types.member("task_struct", &path[..1]).is_some(), "{path:?}");
     }
 }
 
-/// Every record has a reason with a name, and all switches that are shown are those of the records and of threads that are off the CPU. A
-/// piece that begins with an odd byte is a thread that has ended or goes on, any other one a record.
+/// Every record has a reason with a name, and the switches shown are those of the records and of threads that are off the CPU. A
+/// piece that begins with an odd byte is a thread that has ended or still runs, any other one a record.
 pub(super) fn records(bytes: &[u8]) {
     let mut collected = Collected::new(bytes.first().is_some_and(|first| first % 4 == 0));
     let (mut records, mut off) = (0, 0);

@@ -1,4 +1,4 @@
-//! Scheduler events put together: run slices, absences and wake-ups of any number of threads on any number of CPUs.
+//! Assembled scheduler events: run slices, absences and wake-ups of any number of threads on any number of CPUs.
 //!
 //! ```text
 //! thread  ██run slice██ left ················ woken ░░░░░░░░░ entered ██run slice██ left … ended
@@ -6,8 +6,8 @@
 //!                                             └ run queue ────┘
 //! ```
 //!
-//! Events come as a stream, each thread's in their order. What is kept is one state a thread that is alive, so that memory does not
-//! grow with time and time grows with events. Why a thread left and who woke it are the source's words: nothing here looks into them.
+//! Events come as a stream, each thread's in order. The state is one value per living thread, so that memory does not grow with time,
+//! and time grows with events. The source defines why a thread left and who woke it: this module does not interpret them.
 
 pub mod tally;
 pub mod timeline;

@@ -5,19 +5,19 @@ use std::hash::Hash;
 
 use hdrhistogram::Histogram;
 
-/// Durations in ns, kept to two significant digits.
+/// Durations in ns, to two significant digits.
 #[derive(Debug, Clone)]
 pub struct Spread(Histogram<u64>);
 
 /// Longer ones, beyond five days, count as that.
 const LONGEST_NS: u64 = 1 << 49;
-/// How many different wakers a key remembers; others are still counted.
+/// Maximum of different wakers that a key remembers; others are still counted.
 const MOST_WAKERS: usize = 4096;
 
 impl Default for Spread {
     fn default() -> Spread {
         let mut histogram = Histogram::new_with_bounds(1, 1 << 20, 2).expect("bounds in order");
-        // It grows as it must: most keys' durations are short.
+        // It grows on demand: most keys' durations are short.
         histogram.auto(true);
         Spread(histogram)
     }
@@ -33,21 +33,21 @@ impl Spread {
         self.0.len()
     }
 
-    /// Returns the duration that so large a share does not exceed; `None` of none.
+    /// Returns the duration that this share of them does not exceed; `None` if there are none.
     pub fn quantile(&self, share: f64) -> Option<u64> {
         (!self.0.is_empty()).then(|| self.0.value_at_quantile(share))
     }
 }
 
-/// One absence, as far as it is summed up.
+/// The figures of one absence that are summed up.
 #[derive(Debug, Clone, Copy)]
 pub struct Summand<W> {
     pub voluntary: bool,
-    /// `None` of one that is not over.
+    /// Time off the CPU; `None` while it lasts.
     pub off_ns: Option<u64>,
-    /// On a run queue.
+    /// Run-queue wait.
     pub queue_ns: Option<u64>,
-    /// From the waking to a run queue.
+    /// Time from the wake-up to a run queue.
     pub wakeup_ns: Option<u64>,
     pub waker: Option<W>,
 }
@@ -61,7 +61,7 @@ pub struct Row<W> {
     pub queue_ns: u64,
     pub queue: Spread,
     pub wakeup: Spread,
-    /// How many were ended by somebody.
+    /// Number of absences that a waker ended.
     pub woken: u64,
     wakers: HashMap<W, u64>,
 }
@@ -107,7 +107,7 @@ impl<W: Copy + Ord + Hash> Row<W> {
         }
     }
 
-    /// Returns who ended absences, most often first, each with how many.
+    /// Returns the wakers that ended absences, most frequent first, each with its count.
     pub fn wakers(&self) -> Vec<(W, u64)> {
         let mut wakers: Vec<(W, u64)> = self.wakers.iter().map(|(waker, count)| (*waker, *count)).collect();
         wakers.sort_by(|(one, ones), (other, others)| others.cmp(ones).then(one.cmp(other)));

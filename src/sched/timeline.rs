@@ -1,14 +1,14 @@
-//! Who ran for how long on which CPU, why each left, and who was woken when.
+//! The timeline of an op: who ran for how long on which CPU, why each left, and who was woken when.
 
 use serde::{Deserialize, Serialize};
 
-/// Where the records were asked for.
+/// Scope of the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecordSource {
-    /// On the parties' CPUs, whoever runs there.
+    /// On the participants' CPUs, whoever runs there.
     Cpu,
-    /// On the parties' threads: who runs while none of them does is not seen.
+    /// On the participants' threads: others that run meanwhile are not seen.
     Thread,
 }
 
@@ -16,28 +16,28 @@ pub enum RecordSource {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
     pub source: RecordSource,
-    /// Recorded ops of which all is known, and how many of them went as this one.
+    /// Number of completely recorded ops, and of those among them that went like this one.
     pub ops: usize,
     pub alike: usize,
-    /// All of them by their switches, the most frequent number first.
+    /// All of them by number of switches, the most frequent first.
     pub by_switches: Vec<BySwitches>,
-    /// Of those that went as this one, the median.
+    /// Median of those that went like this one.
     pub duration_ns: u64,
-    /// Times that a party left a CPU.
+    /// Number of times that a participant left a CPU.
     pub switches: usize,
-    /// In the order of their begins.
+    /// By start time.
     pub stretches: Vec<Run>,
     pub wake_ups: Vec<Wake>,
 }
 
-/// Ops that made the same number of switches.
+/// Ops with the same number of switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BySwitches {
     pub switches: usize,
     pub ops: usize,
 }
 
-/// A thread on a CPU, since the op's begin.
+/// A thread on a CPU, in times since the op's start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub cpu: u32,
@@ -49,7 +49,7 @@ pub struct Run {
     pub left: Left,
 }
 
-/// Somebody wakes a party.
+/// Wake-up of a participant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Wake {
     pub at_ns: u64,
@@ -57,19 +57,19 @@ pub struct Wake {
     pub whom: String,
 }
 
-/// Why a thread left its CPU.
+/// Reason why a thread left its CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Left {
-    /// To wait for something.
+    /// To wait for an event.
     Sleeps,
-    /// It could have gone on, and another was preferred.
+    /// It was runnable, and the scheduler chose another thread.
     Preempted,
-    /// It could have gone on, and called sched_yield(2).
+    /// It was runnable, and called sched_yield(2).
     Yields,
-    /// It could have gone on; which of the two was not recorded.
+    /// It was runnable; which of the two is not recorded.
     Runnable,
-    /// It goes on after the op's end.
+    /// It runs on after the op's end.
     Stays,
     Unknown,
 }

@@ -1,11 +1,11 @@
-//! What each thread is doing, and what it has done when that is over.
+//! The state of each thread, and each run slice and absence when it is over.
 
 use std::collections::HashMap;
 
-/// A thread, by whatever number its source has for it: one that stands for no other thread before [`What::Ended`].
+/// A thread, by its source's number: unique until [`What::Ended`].
 pub type ThreadNumber = u32;
 
-/// Something that happened to a thread.
+/// A scheduler event of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<L, W> {
     pub at_ns: u64,
@@ -13,29 +13,29 @@ pub struct Event<L, W> {
     pub what: What<L, W>,
 }
 
-/// What happened. `L` says why a thread left the CPU, `W` who woke it.
+/// Kind of event. `L` is the reason why a thread left the CPU, `W` its waker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What<L, W> {
-    /// It has a CPU. It was runnable for so long, if the source knows.
+    /// It is switched in. It was runnable for so long, if the source knows.
     Entered {
         cpu: u32,
         queue_ns: Option<u64>,
     },
-    /// It has left its CPU.
+    /// It is switched out.
     Left(L),
     /// It has been woken, perhaps before it has left.
     Woken(W),
     Ended,
 }
 
-/// Something that is over.
+/// A run slice or an absence that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over<L, W> {
     Slice(Slice),
     Absence(Absence<L, W>),
 }
 
-/// A stretch of time on a CPU.
+/// Time on a CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
     pub thread: ThreadNumber,
@@ -44,7 +44,7 @@ pub struct Slice {
     pub to_ns: u64,
 }
 
-/// A stretch of time off the CPU.
+/// Time off the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Absence<L, W> {
     pub thread: ThreadNumber,
@@ -55,21 +55,21 @@ pub struct Absence<L, W> {
     pub woken: Option<Woken<W>>,
 }
 
-/// The last wake-up of an absence, or the one that came before it began.
+/// The last wake-up of an absence, or the one just before it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Woken<W> {
     pub at_ns: u64,
     pub by: W,
 }
 
-/// What a thread is doing.
+/// State of a thread.
 #[derive(Debug, Clone, Copy)]
 enum Track<L, W> {
     Running { since_ns: u64, cpu: u32, woken: Option<Woken<W>> },
     Suspended { since_ns: u64, left: L, woken: Option<Woken<W>> },
 }
 
-/// All threads that are alive.
+/// All living threads.
 #[derive(Debug)]
 pub struct Tracks<L, W> {
     threads: HashMap<ThreadNumber, Track<L, W>>,
@@ -83,8 +83,8 @@ impl<L, W> Default for Tracks<L, W> {
 }
 
 impl<L, W> Tracks<L, W> {
-    /// Takes the next event, and returns what is over with it. What a thread did before its first event is not known, nor what it did
-    /// between two that do not follow one another ([`Tracks::gaps`]).
+    /// Processes the next event, and returns the run slice or absence that it ends. Unknown are a thread's states before its first event
+    /// and between two events that do not match ([`Tracks::gaps`]).
     pub fn take(&mut self, event: Event<L, W>) -> Option<Over<L, W>> {
         let Event { at_ns, thread, what } = event;
         match what {
@@ -132,12 +132,12 @@ impl<L, W> Tracks<L, W> {
         }
     }
 
-    /// Returns how many threads are alive, as far as they have had an event.
+    /// Returns the number of living threads that have had an event.
     pub fn alive(&self) -> usize {
         self.threads.len()
     }
 
-    /// Returns how often an event did not follow the one before it, as where records were lost.
+    /// Returns the number of events that did not match the one before, as where records were lost.
     pub fn gaps(&self) -> u64 {
         self.gaps
     }
