@@ -13,7 +13,7 @@
 //!     42
 //! })?;
 //! assert_eq!(answer, 42);
-//! assert!(switches.voluntary >= 1); // a sleeping thread gives up the CPU
+//! assert!(switches.voluntary >= 1); // whoever sleeps gives up the CPU
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 //!
