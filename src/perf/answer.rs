@@ -1,27 +1,27 @@
-//! What the system answered when something was tried out.
+//! Answers of the system to trial calls.
 
-/// What `perf_event_open` answered, from the most that one may ask of it to the least.
+/// Answers of `perf_event_open`, from the most privileged request to the least.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PerfTrials {
-    /// A software event on a CPU, whoever runs there.
+    /// A software event on a CPU, for all threads.
     pub on_cpu: Result<(), Refusal>,
-    /// A software event on the calling thread, the kernel's side included.
+    /// A software event on the calling thread, kernel mode included.
     pub on_thread: Result<(), Refusal>,
     /// The same in user mode only.
     pub in_user_mode: Result<(), Refusal>,
     pub cycles: Cycles,
 }
 
-/// What the hardware's cycles turned out to be.
+/// Quality of the hardware's cycle counter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cycles {
-    /// They are not to be had.
+    /// Not available.
     Refused(Refusal),
-    /// They open and do not count, and why that is so.
+    /// They open and do not count, with the reason.
     Lying(String),
-    /// They are time rather than work, and how that shows.
+    /// They measure time rather than work, with the evidence.
     Emulated(String),
-    /// They count, so many per ns of CPU time.
+    /// They count, at this rate per ns of CPU time.
     Counting { gigahertz: f64 },
 }
 
@@ -30,6 +30,6 @@ pub enum Cycles {
 pub struct Refusal {
     /// `None` where it was no system call that failed.
     pub errno: Option<i32>,
-    /// What the system answered, as a sentence.
+    /// The system's answer, as a sentence.
     pub answer: String,
 }

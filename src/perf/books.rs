@@ -1,4 +1,4 @@
-//! The parties' own books: what the kernel keeps for every thread at no cost to it.
+//! Kernel accounting of the participants: what the kernel records for every thread at no cost to it.
 
 use anyhow::Result;
 use nix::unistd::{Pid, getpid, gettid};
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::sys::clock::{monotonic_ns, process_cpu_ns, thread_cpu_ns};
 use crate::sys::usage::{self, SwitchCount, ThreadStatus};
 
-/// What the kernel booked on all parties together; `None` where its books cannot be read or were not.
+/// Kernel accounting summed over all participants; `None` where it cannot be read or was not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartyUsage {
-    /// Between the two readings of the books: what `cpu_ns` is out of.
+    /// Time between the two readings: the base of `cpu_ns`.
     pub wall_ns: u64,
     pub voluntary: Option<u64>,
     pub involuntary: Option<u64>,
@@ -26,16 +26,16 @@ impl PartyUsage {
 
 /// A set of threads whose switches and CPU time are read together.
 ///
-/// Never the whole process's (`RUSAGE_SELF`): a helper thread's switches are not the parties'.
+/// Never the whole process's (`RUSAGE_SELF`): a helper thread's switches are not the participants'.
 #[derive(Debug)]
 pub struct Books {
     threads: Vec<Thread>,
-    /// Whether switches are read at all, or CPU time only.
+    /// True if switches are read, false for CPU time only.
     switches: bool,
 }
 
-/// Of more threads than these only the CPU time is read, and only of those that took part: reading all would take longer than
-/// a sample, need a file of each, and bring the state of parties into the caches whose turn is to find it elsewhere.
+/// Of more threads than this only the CPU time is read, and only of those that took part: reading all would take longer than a
+/// sample, need a file for each, and pull the state of waiting participants into the caches.
 const CROWD: usize = 16;
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ struct Thread {
     id: Pid,
     is_calling: bool,
     switches: SwitchBook,
-    /// As read last; `None` if it cannot be.
+    /// Last reading; `None` if it cannot be read.
     cpu_ns: Option<u64>,
 }
 
@@ -57,7 +57,7 @@ enum SwitchBook {
 }
 
 impl Books {
-    /// Opens the books of these threads, given as (process, thread).
+    /// Opens the accounting of these threads, given as (process, thread).
     pub fn open(threads: impl IntoIterator<Item = (Pid, Pid)>, switches: bool) -> Books {
         let threads: Vec<(Pid, Pid)> = threads.into_iter().collect();
         let switches = switches && threads.len() <= CROWD;
@@ -75,16 +75,16 @@ impl Books {
         Books { threads: threads.into_iter().map(open).collect(), switches }
     }
 
-    /// Has the scheduler take the CPU away now from the calling thread if its turn is over. It looks whenever it is asked for a
-    /// thread's CPU time: without this, beside busy threads, one sample of each turn would be interrupted by its own first reading.
+    /// Lets the scheduler preempt the calling thread now if its time slice is over. Reading a thread's CPU time triggers that check:
+    /// without this, beside busy threads, one sample of each slice would be interrupted by its own first reading.
     pub fn settle(&mut self) {
         self.own();
     }
 
-    /// The calling thread's CPU time, next to the clock: to be read last before a play and first after it, so that nothing
-    /// else that is read is in the play's. The order is the same at both ends: each of the two differences has one reading of
-    /// the other clock in it, so that they are the same where nothing else ran. The clock goes first, since it is after the
-    /// reading of CPU time that this thread may be interrupted.
+    /// Returns the calling thread's CPU time and the clock: to be read last before a play and first after it, so that no other
+    /// reading falls into the play. The order is the same at both ends: each of the two differences includes one reading of the
+    /// other clock, so that both are equal where nothing else ran. The clock is read first, since this thread may be preempted
+    /// after reading its CPU time.
     pub fn own(&mut self) -> Own {
         let at_ns = monotonic_ns();
         let own = self.threads.iter_mut().find(|thread| thread.is_calling);
@@ -95,9 +95,9 @@ impl Books {
         Own { cpu_ns, at_ns }
     }
 
-    /// The others' CPU time, which stands still while they wait, and everybody's switches, 10 µs of reading in /proc: to be read
-    /// first before a play and last after it. A part is `None` as soon as one thread's cannot be read. Of a crowd, only those at
-    /// the places in `active` have run since the last reading.
+    /// Returns the others' CPU time, constant while they wait, and all threads' switches, 10 µs of reading in /proc: to be read
+    /// first before a play and last after it. A part is `None` if one thread's cannot be read. Of more than 16 threads, only those
+    /// at the indices in `active` have run since the last reading.
     pub fn others(&mut self, active: Option<&[usize]>) -> Others {
         match active.filter(|_| self.threads.len() > CROWD) {
             Some(places) => places.iter().for_each(|&place| self.threads[place].read_cpu_ns_of_other()),
@@ -115,14 +115,14 @@ impl Books {
     }
 }
 
-/// The calling thread's part of a reading; no CPU time where it is not among the threads.
+/// The calling thread's part of a reading; CPU time 0 where it is not among the threads.
 #[derive(Debug, Clone, Copy)]
 pub struct Own {
     cpu_ns: Option<u64>,
     at_ns: u64,
 }
 
-/// The others' part of a reading, with the switches of all.
+/// The other threads' part of a reading, with the switches of all.
 #[derive(Debug, Clone, Copy)]
 pub struct Others {
     cpu_ns: Option<u64>,
@@ -130,7 +130,7 @@ pub struct Others {
 }
 
 impl Own {
-    /// The whole reading.
+    /// Returns the whole reading.
     pub fn with(self, others: Others) -> Booked {
         let cpu_ns = self.cpu_ns.zip(others.cpu_ns).map(|(own, others)| own + others);
         Booked { at_ns: self.at_ns, switches: others.switches, cpu_ns }
@@ -144,7 +144,7 @@ impl Thread {
         }
     }
 
-    /// Another process's is read as a whole: the kernel does not tell its threads' apart.
+    /// Reads another process's CPU time as a whole: the kernel does not report it per thread.
     fn read_cpu_ns(&mut self) {
         self.cpu_ns = if self.process == getpid() { thread_cpu_ns(self.id) } else { process_cpu_ns(self.process) };
     }
@@ -160,7 +160,7 @@ impl SwitchBook {
     }
 }
 
-/// A reading of the books.
+/// A reading of the kernel accounting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Booked {
     at_ns: u64,
@@ -169,12 +169,12 @@ pub struct Booked {
 }
 
 impl Booked {
-    /// When it was read, on the monotonic clock.
+    /// Returns the time of the reading, on the monotonic clock.
     pub fn at_ns(self) -> u64 {
         self.at_ns
     }
 
-    /// What was booked since an earlier reading.
+    /// Returns the difference from an earlier reading.
     pub fn since(self, earlier: Booked) -> PartyUsage {
         let switches = self.switches.zip(earlier.switches);
         PartyUsage {
@@ -206,7 +206,7 @@ mod tests {
         let until = monotonic_ns() + 20_000_000;
         while monotonic_ns() < until {}
         let spun_after = own.with(books.others(None)).since(begin);
-        // The clock stands in the same reading as the CPU time, and neither has what was done before the others were read.
+        // The clock is part of the same reading as the CPU time, and neither includes work before the others were read.
         assert!(spun_after.cpu_ns.unwrap() < 10_000_000, "{spun_after:?}");
         assert_eq!(spun_after.wall_ns, own.at_ns - begin.at_ns);
     }
@@ -229,7 +229,7 @@ mod tests {
         helper.join().unwrap();
         thread::sleep(std::time::Duration::from_millis(5));
         let usage = reading(&mut books).since(before);
-        // However often somebody else's thread preempts it.
+        // However often another thread preempts it.
         assert!((1..20).contains(&usage.voluntary.unwrap()), "{usage:?}");
         drop(go);
         partner.join().unwrap();

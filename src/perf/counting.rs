@@ -1,37 +1,37 @@
-//! How counters are attached, and which of them are not available.
+//! The counting mode, its counters, and those that are not available.
 
 use serde::{Deserialize, Serialize};
 
-/// How the kernel's counters were attached, and what could not be.
+/// Counters that were attached, and those that could not be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Counting {
     pub mode: CountingMode,
-    /// What each sample's `counts` are, in their order.
+    /// Counters behind each sample's `counts`, in their order.
     pub counters: Vec<CounterInfo>,
-    /// Counters that this system does not offer, with what it answered.
+    /// Counters that this system does not offer, with its answer.
     pub absent: Vec<AbsentCounter>,
-    /// Better modes that were tried before this one, with what the system answered.
+    /// Better modes that were tried before this one, with the system's answers.
     pub refused: Vec<String>,
-    /// What a reader of the numbers must know about these counters.
+    /// Caveats about these counters.
     pub remarks: Vec<String>,
 }
 
 impl Counting {
-    /// No counters, and nothing said about them.
+    /// Returns no counters and no caveats.
     pub fn without_counters(mode: CountingMode) -> Counting {
         Counting { mode, counters: Vec::new(), absent: Vec::new(), refused: Vec::new(), remarks: Vec::new() }
     }
 }
 
-/// Where the kernel switches of a run were counted.
+/// Scope in which kernel switches were counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CountingMode {
-    /// Perf events on the pinned CPU, whoever runs there.
+    /// Perf events on the pinned CPU, for all threads.
     Cpu,
-    /// Perf events on the parties' threads, which slows every switch.
+    /// Perf events on the participants' threads, which slows every switch.
     Thread,
-    /// What the kernel keeps for every thread (getrusage, /proc), without perf.
+    /// Kernel accounting of every thread (getrusage, /proc), without perf.
     Rusage,
     /// Nowhere.
     None,
@@ -65,7 +65,7 @@ pub struct AbsentCounter {
 /// Threads woken, counted in a pass of its own.
 pub const WAKE_UPS: &str = "sched:sched_waking";
 
-/// Switches to the idle thread, counted in a pass of its own where the parties run on two CPUs.
+/// Switches to the idle thread, counted in a pass of its own where the participants run on two CPUs.
 pub const TO_IDLE: &str = "sched:sched_switch/next_pid==0/";
 
 /// Calls of the function by which a program's runtime switches, counted in a pass of its own.

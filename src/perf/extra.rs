@@ -1,4 +1,4 @@
-//! What is counted in a pass of its own: tracepoints of the scheduler, and probes on a program's functions.
+//! Counters that need a pass of their own: tracepoints of the scheduler, and probes on a program's functions.
 
 use std::ffi::{CStr, CString};
 use std::fs;
@@ -17,10 +17,10 @@ use crate::perf::open::{OpenCounter, PerfMeter};
 use crate::perf::refusal::{self, Refused};
 use crate::perf::tracefs::tracepoint;
 
-/// Attaches what is asked for to these CPUs.
+/// Attaches the requested counter to these CPUs.
 ///
 /// # Errors
-/// [`Refused::Absent`] with the reason: no right to it, no tracefs, no such function.
+/// [`Refused::Absent`] with the reason: no permission, no tracefs, no such function.
 pub(super) fn attach(extra: &Extra<'_>, cpus: &[usize]) -> Result<Attached, Refused> {
     match extra {
         Extra::UserMode => Err(Refused::NotNeeded),
@@ -35,7 +35,7 @@ pub(super) fn attach(extra: &Extra<'_>, cpus: &[usize]) -> Result<Attached, Refu
     }
 }
 
-/// One counter on each CPU, added up.
+/// Opens one counter on each CPU; returns a meter of their sum.
 fn on_each<E: Event>(
     name: &str,
     cpus: &[usize],
@@ -53,7 +53,7 @@ fn on_each<E: Event>(
     Ok(Attached { meter: Box::new(meter), counting })
 }
 
-/// A probe on a place in a program's file, which the perf crate knows and cannot open.
+/// A probe at an offset in a program's file, which the perf crate defines and cannot open.
 #[derive(Debug, Clone)]
 struct FileProbe {
     pmu: u32,
@@ -80,27 +80,27 @@ impl Event for FileProbe {
         attributes.config = 0;
         attributes.uprobe_path = self.path.as_ptr() as usize as u64;
         attributes.probe_offset = self.offset;
-        // What a CString points to stays where it is when the CString moves.
+        // A CString's buffer does not move with the CString.
         Some(Arc::new(self.path))
     }
 }
 
-/// Where in a program's file a function begins.
+/// Returns the offset of a function in a program's file.
 fn offset_of(program: &Path, function: &str) -> Result<u64, String> {
     let reason = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
     let bytes = fs::read(program).map_err(|error| reason(&error))?;
     offset_in(&bytes, function).map_err(|error| reason(&error))
 }
 
-/// Where in the bytes of a program a function begins.
+/// Returns the offset of a function in the bytes of a program.
 ///
 /// # Errors
-/// They are no program that can be read, or it has no such function, or not in its file.
+/// The bytes are no readable program, or have no such function, or not in the file.
 pub(crate) fn offset_in(program: &[u8], function: &str) -> Result<u64, String> {
     let file = object::File::parse(program).map_err(|error| error.to_string())?;
     let symbol = file.symbols().find(|symbol| symbol.name() == Ok(function));
     let address = symbol.map(|symbol| symbol.address()).ok_or_else(|| format!("has no function {function}"))?;
-    // What a damaged file says may be beyond all addresses.
+    // Addresses of a damaged file may be out of range.
     let place = |segment: object::Segment<'_, '_>| {
         let within = address.checked_sub(segment.address()).filter(|within| *within < segment.size())?;
         within.checked_add(segment.file_range().0)

@@ -1,11 +1,11 @@
-//! The ladder of ways to count, from the best that a system may allow to none. A rung is taken by trying it: neither
-//! the user's id nor the paranoid level says for sure what a kernel, a container or a hypervisor lets one do.
+//! The fallback chain of ways to count, from the best that a system may allow to none. A level is chosen by trying it: neither
+//! the user's id nor the paranoid level determines what a kernel, a container or a hypervisor allows.
 //!
-//! | rung | what it takes | what it gives |
+//! | level | requires | provides |
 //! |---|---|---|
-//! | `cpu` | root, `CAP_PERFMON` or paranoid ≤ 0 | events on the pinned CPU, at no cost to the parties |
-//! | `thread` | paranoid ≤ 1 | events on the parties' threads, which slows every switch |
-//! | `rusage` | nothing | what the kernel keeps anyway; user-mode cycles, in a pass of their own, where there is a PMU |
+//! | `cpu` | root, `CAP_PERFMON` or paranoid ≤ 0 | events on the pinned CPU, at no cost to the participants |
+//! | `thread` | paranoid ≤ 1 | events on the participants' threads, which slows every switch |
+//! | `rusage` | nothing | kernel accounting; user-mode cycles, in a pass of their own, where there is a PMU |
 
 use std::io;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::perf::records::Recorder;
 use crate::perf::refusal::{self, Refused};
 use crate::perf::{CONTEXT_SWITCHES, Counter, HARDWARE, SOFTWARE, TIME_STAMP_COUNTER, USER_MODE, extra, rate};
 
-/// Which rung to take.
+/// The level to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CounterChoice {
     /// The highest that the system allows.
     Auto,
-    /// This one or none.
+    /// This one or an error.
     Only(CountingMode),
 }
 
@@ -51,7 +51,7 @@ impl CounterChoice {
 #[derive(Debug, Clone)]
 pub struct Ladder {
     choice: CounterChoice,
-    /// What was refused on the way to the rung that `choice` has become.
+    /// Refusals on the way to the level that `choice` has become.
     refused: Vec<String>,
 }
 
@@ -82,22 +82,22 @@ impl Attach for Ladder {
         }
     }
 
-    // Whatever counts: records are asked for by an option of their own.
+    // Independent of the level: records have an option of their own.
     fn recorder(&mut self, cpus: &[usize], parties: &[Pid]) -> Result<Recorder, Refused> {
         Recorder::open(cpus, parties)
     }
 }
 
-/// What the rung `thread` counts, on the calling thread and those that it makes from now on.
+/// Attaches the level `thread` to the calling thread and those that it creates from now on.
 ///
 /// # Errors
-/// `perf_event_open` refuses to count switches, and why; what else it refuses is absent.
+/// `perf_event_open` refuses to count switches, with the reason; other refused counters are absent.
 pub fn attach_to_calling_thread() -> Result<Attached> {
     let ladder = Ladder::new(CounterChoice::Only(CountingMode::Thread));
     ladder.step(CountingMode::Thread, &[]).map_err(|reason| anyhow!("counting on this thread is refused: {reason}"))
 }
 
-/// User-mode cycles of the calling thread and those that it makes; `None` where they are not to be had.
+/// Attaches user-mode cycles to the calling thread and those that it creates; `None` where they are not available.
 fn attach_user_mode() -> Option<Attached> {
     let (cycles, others) = USER_MODE.split_last()?;
     let mut cycles = OpenCounter::open(cycles, Target::CallingThread).ok()?;
@@ -113,7 +113,7 @@ fn attach_user_mode() -> Option<Attached> {
 }
 
 impl Ladder {
-    /// Takes the highest rung that the system allows, and stays there if asked again.
+    /// Takes the highest level that the system allows, and the same one if asked again.
     fn climb_down(&mut self, cpus: &[usize]) -> Attached {
         for mode in [CountingMode::Cpu, CountingMode::Thread] {
             match self.step(mode, cpus) {
@@ -128,7 +128,7 @@ impl Ladder {
         Attached::without_events(CountingMode::Rusage, self.refused.clone())
     }
 
-    /// Takes one rung; the error is a sentence for the user.
+    /// Attaches one level; the error is a sentence for the user.
     fn step(&self, mode: CountingMode, cpus: &[usize]) -> Result<Attached, String> {
         let target = match mode {
             CountingMode::Cpu => Target::Cpu(cpus[0]),
@@ -178,7 +178,7 @@ impl Ladder {
     }
 }
 
-/// Opens cycles and, if they tell the truth, what explains them. The error says why there are no cycles.
+/// Opens cycles and, if they are plausible, the counters that explain them. The error is the reason why there are no cycles.
 fn open_hardware(
     target: Target,
     explain: &dyn Fn(&io::Error) -> String,
@@ -198,7 +198,7 @@ fn open_hardware(
     Ok((hardware, remark))
 }
 
-/// Whether this machine's cycles are cycles. The error says why not; the remark, why they may not be.
+/// Checks that this machine's cycles are cycles. The error is the reason why not; the remark, why they may not be.
 pub(super) fn check_hardware() -> Result<Option<String>, String> {
     let [.., cycles] = HARDWARE else { unreachable!("the registry has cycles") };
     let opened = OpenCounter::open(cycles, Target::CallingThread);
@@ -209,11 +209,10 @@ fn missing(counter: &Counter, reason: String) -> AbsentCounter {
     AbsentCounter { name: counter.name.to_string(), reason }
 }
 
-/// Sleeps, which is a switch, and looks whether the counter saw it: an event opened wrongly, or by a hypervisor that
-/// only pretends, opens without an error and reads 0 for ever.
+/// Sleeps, which is a switch, and checks that the counter saw it: an event opened wrongly, or by a hypervisor that only pretends,
+/// opens without an error and always reads 0.
 ///
-/// A guest may be held up on its way to sleep until there is nothing left to wait for, and then does not switch: so it tries again,
-/// and for longer.
+/// A guest may be delayed on its way to sleep until the time is over, and then does not switch: so it tries again, for longer.
 fn check_alive(switches: &mut OpenCounter) -> Result<(), String> {
     const SLEEPS_US: [u64; 4] = [50, 200, 1000, 5000];
     let mut read = || switches.read().map_err(|error| format!("cannot be read: {error:#}"));
@@ -227,7 +226,7 @@ fn check_alive(switches: &mut OpenCounter) -> Result<(), String> {
     Err("opened, but did not count a switch that was made".to_string())
 }
 
-/// Spins and compares cycles with the clock. The error says why these are no cycles; the remark, why they may not be.
+/// Spins and compares cycles with the clock. The error is the reason why these are no cycles; the remark, why they may not be.
 fn check_cycles(cycles: &mut OpenCounter) -> Result<Option<String>, String> {
     rate::of_spinning(cycles)?.judge()
 }

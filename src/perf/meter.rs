@@ -1,4 +1,4 @@
-//! What counts while a sample is played. A meter never knows which workload it watches.
+//! Counting during a sample. A meter never knows which workload it measures.
 
 use std::path::Path;
 
@@ -12,48 +12,48 @@ use crate::perf::refusal::Refused;
 /// Reads a fixed set of counters around each sample.
 ///
 /// ```text
-/// Outer begin ── others' books ── Inner begin ── clock, own CPU time ── ops ── clock, own CPU time ── Inner end ── others' books ── Outer end
+/// Outer begin ── others' accounting ── Inner begin ── clock, own CPU time ── ops ── clock, own CPU time ── Inner end ── others' accounting ── Outer end
 /// ```
 ///
-/// What counts switches brackets the parties' own books, so that their switches are always among those counted. What
-/// counts work (cycles) lies within them, so that reading the books is not counted as work; innermost are the calling thread's
-/// CPU time and a clock, since whatever is read within them by this thread would be CPU time of the parties. Within a ring the
-/// counters are read in opposite orders at the two ends, so that the first of a ring is read farthest out.
+/// Counters of switches bracket the kernel accounting, so that its switches are always among those counted. Counters of work
+/// (cycles) lie within it, so that reading it is not counted as work; innermost are the calling thread's CPU time and a clock,
+/// since any reading by this thread within them would be CPU time of the participants. Within a ring the counters are read in
+/// opposite orders at the two ends, so that the first of a ring is read farthest out.
 pub trait Meter {
-    /// What is counted; one place in `readings` each, in this order.
+    /// Returns the counters; one place in `readings` each, in this order.
     fn counters(&self) -> &[CounterInfo];
 
-    /// Whether counting switches is paid for by every switch counted, so that it is left off while time is measured.
+    /// Returns true if counting switches slows every counted switch, so that it is off while time is measured.
     fn switches_on_demand(&self) -> bool;
 
-    /// Counts switches from now on, or no longer, where that is done on demand; else does nothing.
+    /// Turns counting of switches on or off where that is done on demand; else does nothing.
     ///
     /// # Errors
     /// The kernel refuses the event that it allowed before.
     fn count_switches(&mut self, on: bool) -> Result<()>;
 
-    /// Reads the counters of a ring into their places of `readings`; `None` for one that does not count now.
+    /// Reads the counters of a ring into their places of `readings`; `None` for one that is not counting.
     ///
     /// # Errors
     /// The kernel refuses to read, for example because the CPU went offline.
     fn read(&mut self, ring: Ring, edge: Edge, readings: &mut [Option<Reading>]) -> Result<()>;
 }
 
-/// How close to the clock a counter is read.
+/// Distance from the clock at which a counter is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ring {
     Outer,
     Inner,
 }
 
-/// Which end of a sample is read.
+/// The end of a sample that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edge {
     Begin,
     End,
 }
 
-/// A counter's value and times since it was opened. `RESET` does not clear the times: differences mean something.
+/// A counter's value and times since it was opened. `RESET` does not clear the times: use differences.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reading {
     pub count: u64,
@@ -61,14 +61,14 @@ pub struct Reading {
     pub running_ns: u64,
 }
 
-/// A meter and how it came to be attached.
+/// A meter and the way it was attached.
 pub struct Attached {
     pub meter: Box<dyn Meter>,
     pub counting: Counting,
 }
 
 impl Attached {
-    /// No perf events at all; `refused` says what was tried before.
+    /// Returns a meter without perf events; `refused` lists the modes tried before.
     pub fn without_events(mode: CountingMode, refused: Vec<String>) -> Attached {
         let counting = Counting { refused, ..Counting::without_counters(mode) };
         Attached { meter: Box::new(NoMeter), counting }
@@ -95,32 +95,31 @@ impl Meter for NoMeter {
     }
 }
 
-/// Attaches meters; the engine does so once, and again when it must first run without or goes to other CPUs.
+/// Attaches meters; the engine does so once, and again after a pass without one or a move to other CPUs.
 pub trait Attach {
-    /// Attaches one to parties that run on these CPUs, the calling thread's first; called again, in the same mode.
+    /// Attaches one to participants on these CPUs, the calling thread's first; called again, in the same mode.
     ///
     /// # Errors
-    /// The mode that was asked for by name is refused.
+    /// The mode requested by name is refused.
     fn attach(&mut self, cpus: &[usize]) -> Result<Attached>;
 
-    /// Attaches what is counted in a pass of its own, since it slows the parties.
+    /// Attaches counters that need a pass of their own, since they slow the participants.
     ///
     /// # Errors
-    /// It is not needed, or not to be had.
+    /// It is not needed, or not available.
     fn attach_extra(&mut self, extra: &Extra<'_>, cpus: &[usize]) -> Result<Attached, Refused>;
 
-    /// Opens what records every switch of these threads on these CPUs, in a pass of its own as well.
+    /// Opens a recorder of every switch of these threads on these CPUs, also in a pass of its own.
     ///
     /// # Errors
-    /// It is not to be had.
+    /// It is not available.
     fn recorder(&mut self, cpus: &[usize], parties: &[Pid]) -> Result<Recorder, Refused>;
 }
 
-/// What is counted in a pass of its own.
+/// Counters that need a pass of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extra<'a> {
-    /// What may be counted of user mode where the kernel may not be observed. To be the last pass: it slows, for a second,
-    /// what follows.
+    /// User-mode counters where the kernel may not be observed. Must be the last pass: it slows what follows for a second.
     UserMode,
     /// Threads woken from these CPUs.
     WakeUps,
@@ -130,7 +129,7 @@ pub enum Extra<'a> {
     Probe { program: &'a Path, function: &'a str },
 }
 
-/// A meter that answers from a script: for tests of everything above the kernel.
+/// A scripted meter: for tests of everything above the kernel.
 #[cfg(test)]
 pub mod scripted {
     use super::*;

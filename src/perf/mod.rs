@@ -1,6 +1,6 @@
-//! The registry of counters, and the ladder of ways to attach them.
+//! The registry of counters, and the fallback chain of ways to attach them.
 //!
-//! A counter says whether it fires in kernel mode: opened without it, such an event reads 0 and no error says why.
+//! A counter declares if it fires in kernel mode: opened without it, such an event reads 0 and no error says why.
 
 pub mod answer;
 pub mod books;
@@ -33,7 +33,7 @@ pub struct Counter {
     pub scope: Scope,
 }
 
-/// Where attaching it makes sense.
+/// Targets on which attaching it makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     Anywhere,
@@ -53,7 +53,7 @@ impl Scope {
     }
 }
 
-/// Which of the kernel's event families counts it.
+/// The kernel's event family that counts it.
 #[derive(Debug, Clone, Copy)]
 pub enum EventKind {
     Software(Software),
@@ -64,8 +64,8 @@ pub enum EventKind {
 
 /// The mode that the CPU is in when the event counts.
 ///
-/// What fires in the kernel, as a switch does, needs [`Side::Both`] or [`Side::Kernel`], and a system that lets the kernel
-/// be observed; opened as [`Side::User`] it is no error and reads 0.
+/// Events that fire in the kernel, as a switch does, need [`Side::Both`] or [`Side::Kernel`], and permission to observe the
+/// kernel; opened as [`Side::User`] such an event reads 0 without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     Both,
@@ -73,7 +73,7 @@ pub enum Side {
     Kernel,
 }
 
-/// What kernel switches are counted with.
+/// The counter of kernel switches.
 pub static CONTEXT_SWITCHES: Counter = Counter {
     name: "context-switches",
     summary: "kernel switches",
@@ -83,7 +83,7 @@ pub static CONTEXT_SWITCHES: Counter = Counter {
     scope: Scope::Anywhere,
 };
 
-/// What is read beside the switches, each where it exists.
+/// Software counters read beside the switches, each where it exists.
 pub static SOFTWARE: &[Counter] = &[
     Counter {
         name: "cpu-migrations",
@@ -158,7 +158,7 @@ pub static HARDWARE: &[Counter] = &[
     },
 ];
 
-/// What may be counted of threads of one's own where the kernel may not be observed. Ordered as [`HARDWARE`] is.
+/// User-mode counters of one's own threads where the kernel may not be observed. Ordered as [`HARDWARE`] is.
 pub static USER_MODE: &[Counter] = &[
     Counter {
         name: "instructions:u",
@@ -171,7 +171,7 @@ pub static USER_MODE: &[Counter] = &[
     USER_CYCLES,
 ];
 
-/// What stands in for cycles where there is no PMU, under its own name.
+/// Substitute for cycles where there is no PMU, under its own name.
 pub static TIME_STAMP_COUNTER: Counter = Counter {
     name: "msr/tsc/",
     summary: "time-stamp counter ticks: wall time by a constant, not cycles",

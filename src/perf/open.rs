@@ -1,4 +1,4 @@
-//! Counters opened through `perf_event_open`, and the meter made of them.
+//! Counters opened with `perf_event_open`, and the meter built from them.
 
 use std::ffi::CStr;
 use std::io;
@@ -15,12 +15,12 @@ use crate::perf::meter::{Edge, Meter, Reading, Ring};
 use crate::perf::{CONTEXT_SWITCHES, Counter, EventKind, Side};
 use crate::sys::perf;
 
-/// What an event watches.
+/// Target of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     /// Everything that runs on this CPU.
     Cpu(usize),
-    /// The calling thread, and the threads and processes that it makes from now on.
+    /// The calling thread, and the threads and processes that it creates from now on.
     CallingThread,
     /// The same of another thread.
     Thread(Pid),
@@ -45,14 +45,14 @@ pub(super) struct OpenCounter {
     event: PerfCounter,
 }
 
-/// What opens a counter, on no target yet.
+/// Returns a builder of a counter, without a target.
 fn builder_of(counter: &Counter) -> io::Result<Builder<'static>> {
     let mut builder = match counter.event {
         EventKind::Software(event) => Builder::new(event),
         EventKind::Hardware(event) => Builder::new(event),
         EventKind::TimeStampCounter => Builder::new(Msr::new(MsrId::TSC)?),
     };
-    // The builder leaves the kernel out unless told otherwise; the msr PMU refuses every exclusion (EINVAL).
+    // The builder excludes the kernel by default; the msr PMU refuses every exclusion (EINVAL).
     builder
         .exclude_kernel(counter.side == Side::User)
         .exclude_user(counter.side == Side::Kernel)
@@ -62,7 +62,7 @@ fn builder_of(counter: &Counter) -> io::Result<Builder<'static>> {
 
 impl OpenCounter {
     /// # Errors
-    /// What `perf_event_open` answers; `NotFound` where the event's PMU is not in /sys.
+    /// The errno of `perf_event_open`; `NotFound` where the event's PMU is not in /sys.
     pub(super) fn open(counter: &Counter, target: Target) -> io::Result<OpenCounter> {
         let mut builder = builder_of(counter)?;
         match target {
@@ -81,10 +81,10 @@ impl OpenCounter {
         Ok(OpenCounter { info, ring: counter.ring, side: counter.side, event })
     }
 
-    /// Opens an event that is in no registry, on a CPU, and counts only what passes the filter.
+    /// Opens an event outside the registry on a CPU; counts only what passes the filter.
     ///
     /// # Errors
-    /// What `perf_event_open` or the filter's ioctl answers.
+    /// The errno of `perf_event_open` or of the filter's ioctl.
     pub(super) fn open_event(
         name: &str,
         event: impl Event,
@@ -116,18 +116,18 @@ impl OpenCounter {
 
 /// The same counters on another CPU, whose counts are added to those of the first.
 ///
-/// Reading an event on another CPU costs an interrupt there, and a software event costs nothing beside it: those are read
-/// together, as a group.
+/// Reading an event on another CPU costs an interrupt there, whatever the number of software events: those are read together, as
+/// a group.
 struct Remote {
     group: Group,
     /// Members of the group, with the place of each among the meter's counters.
     members: Vec<(usize, PerfCounter)>,
-    /// Hardware counters, which may have to take turns and do so better each by itself.
+    /// Hardware counters, which may be multiplexed, and better one by one.
     others: Vec<(usize, OpenCounter)>,
 }
 
 impl Remote {
-    /// Opens these counters on a CPU, those that can be; of a time-stamp counter the sum over CPUs would mean nothing.
+    /// Opens these counters on a CPU; not a time-stamp counter, whose sum over CPUs would mean nothing.
     fn open(cpu: usize, counters: &[CounterInfo]) -> io::Result<Remote> {
         let mut group = Group::builder().any_pid().one_cpu(cpu).build_group()?;
         let (mut members, mut others) = (Vec::new(), Vec::new());
@@ -145,7 +145,7 @@ impl Remote {
         Ok(Remote { group, members, others })
     }
 
-    /// Adds what is counted here; what is counted on one of the two only becomes `None`.
+    /// Adds this CPU's counts; a counter that counts on one of the two CPUs only becomes `None`.
     fn add_to(&mut self, readings: &mut [Option<Reading>]) -> Result<()> {
         let mut here: Vec<Option<Reading>> = vec![None; readings.len()];
         let data = self.group.read().context("reading the other CPU's counters")?;
@@ -173,23 +173,22 @@ impl Remote {
 
 /// The real meter: perf events, all on one target, or on two CPUs.
 ///
-/// On a CPU, the event that counts switches is opened on demand. Counting one takes the kernel's software-event path at
-/// every switch, which cost 3 % of a pipe round trip where this was written, and half of that while the event was open
-/// but disabled; the others cost nothing that could be measured. Across two CPUs, where a round trip takes ten times as
-/// long, it is always open, for it tells the clean samples.
+/// On a CPU, the event that counts switches is opened on demand. It takes the kernel's software-event path at every switch, which
+/// cost 3 % of a pipe round trip where this was written, and half of that while open but disabled; the others had no measurable
+/// cost. Across two CPUs, where a round trip takes ten times as long, it is always open, since it identifies undisturbed samples.
 pub(super) struct PerfMeter {
     infos: Vec<CounterInfo>,
-    /// `None` while it is not open.
+    /// `None` while not open.
     counters: Vec<Option<OpenCounter>>,
     /// The CPU on which the first counter, that of switches, is opened on demand.
     on_demand: Option<usize>,
     remote: Option<Remote>,
-    /// What is added to the first counter.
+    /// Counters added to the first one.
     summands: Vec<OpenCounter>,
 }
 
 impl PerfMeter {
-    /// A meter of these counters, all open.
+    /// Returns a meter of these counters, all open.
     pub(super) fn new(counters: Vec<OpenCounter>) -> PerfMeter {
         let infos: Vec<CounterInfo> = counters.iter().map(|counter| counter.info.clone()).collect();
         PerfMeter {
@@ -201,7 +200,7 @@ impl PerfMeter {
         }
     }
 
-    /// A meter of one counter, whose count is the sum of these.
+    /// Returns a meter of one counter, whose count is the sum of these.
     pub(super) fn sum_of(counters: Vec<OpenCounter>) -> PerfMeter {
         let mut counters = counters.into_iter();
         let mut meter = PerfMeter::new(counters.next().into_iter().collect());
@@ -209,17 +208,17 @@ impl PerfMeter {
         meter
     }
 
-    /// The same meter, whose first counter counts switches and is open on demand only.
+    /// Returns the same meter with its first counter, that of switches, open on demand only.
     pub(super) fn on_demand(mut self, cpu: usize) -> PerfMeter {
         self.counters[0] = None;
         self.on_demand = Some(cpu);
         self
     }
 
-    /// The same meter, with the same counters on another CPU too.
+    /// Returns the same meter with the same counters on another CPU too.
     ///
     /// # Errors
-    /// What `perf_event_open` answers for one of them.
+    /// The errno of `perf_event_open` for one of them.
     pub(super) fn and_on(mut self, cpu: usize) -> io::Result<PerfMeter> {
         self.remote = Some(Remote::open(cpu, &self.infos)?);
         Ok(self)
@@ -244,7 +243,7 @@ impl Meter for PerfMeter {
     }
 
     fn read(&mut self, ring: Ring, edge: Edge, readings: &mut [Option<Reading>]) -> Result<()> {
-        // All that the other CPU counts is read farthest out, and all of this one's beside it, to be added up.
+        // The other CPU's counters are read farthest out, and this one's beside them, to be added up.
         if let Some(remote) = &mut self.remote {
             if ring == Ring::Inner {
                 return Ok(());
@@ -281,7 +280,7 @@ mod tests {
     use crate::machine::{Ability, missing};
     use crate::perf::SOFTWARE;
 
-    /// What a counter of the calling thread reads after ten sleeps; `None` where perf is not to be had.
+    /// Returns a counter of the calling thread after ten sleeps; `None` where perf is not available.
     fn after_ten_sleeps(counter: &Counter) -> Option<u64> {
         let mut open = match OpenCounter::open(counter, Target::CallingThread) {
             Ok(open) => open,
@@ -295,7 +294,7 @@ mod tests {
         Some(open.read().unwrap().count)
     }
 
-    /// Writes to so many pages for the first time: of more memory than an allocator keeps, each in a huge page of its own.
+    /// Writes to this many pages for the first time: of more memory than an allocator caches, each in a huge page of its own.
     fn touch_pages(count: usize) {
         const APART: usize = 4 << 20;
         let mut pages = vec![0_u8; count * APART];
@@ -316,7 +315,7 @@ mod tests {
     fn every_software_counter_opens_and_is_read() {
         for counter in SOFTWARE.iter().filter(|counter| counter.scope.includes(CountingMode::Thread)) {
             let Some(read) = after_ten_sleeps(counter) else { continue };
-            // What must have happened in ten sleeps of this thread, and what cannot have.
+            // Range that ten sleeps of this thread can cause.
             let possible = match counter.name {
                 "cpu-migrations" => 0..=10_000,
                 "page-faults" => 16..=10_000,

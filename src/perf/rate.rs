@@ -1,18 +1,18 @@
-//! How fast a counter of cycles counts: not at all, by the clock, or by the work that is done.
+//! Rate of a cycle counter: zero, that of a clock, or that of work.
 
 use crate::perf::Side;
 use crate::perf::open::OpenCounter;
 use crate::sys::clock::{monotonic_ns, read_cost_ns};
 
-/// What a counter counts per ns.
+/// Counts per ns, with bounds.
 ///
 /// ```text
-/// clock ─ reading ─ look at the clock ─ look ─ look ─ … ─ look ─ reading ─ clock
+/// clock ─ reading ─ clock poll ─ poll ─ poll ─ … ─ poll ─ reading ─ clock
 /// ```
 ///
-/// It is more than the count over all of that time, and less than the count over the looks that follow each other closely.
-/// Whatever lies in a gap between two looks may have been counted or not: the kernel's work is not by an event of user
-/// mode, another thread's is by a CPU's event and not by a thread's, and the host's is time of an emulated PMU.
+/// It is at least the count over all of that time, and at most the count over the polls that follow each other closely.
+/// Whatever runs in a gap between two polls may have been counted or not: an event of user mode omits the kernel's work, a CPU's
+/// event counts another thread's and a thread's event does not, and an emulated PMU counts the host's time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rate {
     low: f64,
@@ -20,24 +20,24 @@ pub(super) struct Rate {
     high: f64,
 }
 
-/// How long a spin took, three times over.
+/// Duration of a spin, by three measures.
 #[derive(Debug, Clone, Copy)]
 struct Spin {
     /// From before the first reading to after the second.
     around_ns: u64,
-    /// From the first look to the last.
+    /// From the first poll to the last.
     between_ns: u64,
-    /// Between looks that follow each other closely.
+    /// Sum between polls that follow each other closely.
     kept_ns: u64,
 }
 
-/// How much the bounds of a rate may differ for it to be known.
+/// Largest relative width of the bounds of a known rate.
 const KNOWN: f64 = 0.015;
 /// An emulated PMU derives its cycles from the guest's clock: 1 GHz to four digits or better.
 const OFF_THE_CLOCK: f64 = 0.02;
 
 impl Rate {
-    /// Of what was counted between the readings of a spin. An event that sees the kernel most likely counted in the gaps too.
+    /// Returns the rate of a count between the readings of a spin. An event that sees the kernel most likely counted in the gaps too.
     fn of(count: u64, spin: Spin, side: Side) -> Rate {
         let Spin { around_ns, between_ns, kept_ns } = spin;
         let likely_ns = match side {
@@ -48,7 +48,7 @@ impl Rate {
         Rate { low: per(around_ns), likely: per(likely_ns), high: per(kept_ns) }
     }
 
-    /// Cycles per ns.
+    /// Returns cycles per ns.
     pub(super) fn gigahertz(self) -> f64 {
         self.likely
     }
@@ -65,7 +65,7 @@ impl Rate {
         self.low < 1.0 + OFF_THE_CLOCK && self.high > 1.0 - OFF_THE_CLOCK
     }
 
-    /// What to make of it. The error says why these are no cycles; the remark, why they may not be.
+    /// Judges the rate. The error is the reason why these are no cycles; the remark, why they may not be.
     pub(super) fn judge(self) -> Result<Option<String>, String> {
         if self.high == 0.0 {
             return Err("opened, but reads 0: this hypervisor has no PMU and does not say so".to_string());
@@ -77,11 +77,11 @@ impl Rate {
     }
 }
 
-/// Spins on this thread, 2.5 ms at a time, until the rate is known or as well known as it will be: 3 times at most, 20 where it
-/// may be a clock's.
+/// Spins on this thread, 2.5 ms at a time, until the rate is known: at most 3 times, 20 where it may be a clock's. Returns the
+/// narrowest rate.
 ///
 /// # Errors
-/// The counter cannot be read, and why.
+/// The counter cannot be read, with the reason.
 pub(super) fn of_spinning(cycles: &mut OpenCounter) -> Result<Rate, String> {
     const SPINS: usize = 3;
     const SPINS_IN_DOUBT: usize = 20;
@@ -114,15 +114,15 @@ fn spin(cycles: &mut OpenCounter, longest_look_ns: u64) -> Result<Rate, String> 
     Ok(Rate::of(after - before, spin, cycles.side()))
 }
 
-/// Who looks at the clock again and again and finds it later than by this was interrupted.
+/// Returns the longest gap between two polls of the clock without an interruption.
 fn longest_look_ns() -> u64 {
     const USUAL_ONES: u64 = 8;
     const LEAST_NS: u64 = 2_000;
     LEAST_NS + USUAL_ONES * read_cost_ns()
 }
 
-/// The time from the first of these looks at the clock to the one that finds `spin_ns` over, and how much of that is between looks
-/// that follow each other closely.
+/// Returns the time from the first of these polls of the clock to the one that finds `spin_ns` over, and how much of it lies
+/// between polls that follow each other closely.
 fn looked_ns(first_ns: u64, looks: impl Iterator<Item = u64>, spin_ns: u64, longest_look_ns: u64) -> (u64, u64) {
     let (mut last_ns, mut kept_ns) = (first_ns, 0);
     for now_ns in looks {
@@ -140,7 +140,7 @@ fn looked_ns(first_ns: u64, looks: impl Iterator<Item = u64>, spin_ns: u64, long
 
 #[cfg(test)]
 impl Rate {
-    /// Of a spin that nothing interrupted and whose readings took no time.
+    /// Returns the rate of a spin without interruptions whose readings took no time.
     pub(super) fn made_up(count: u64, spin_ns: u64) -> Rate {
         Rate::of(count, Spin { around_ns: spin_ns, between_ns: spin_ns, kept_ns: spin_ns }, Side::Both)
     }
@@ -163,7 +163,7 @@ mod tests {
         assert!([0, 999_700, 3_400_000].into_iter().all(|count| of(count).is_known()));
     }
 
-    /// What is counted of a gap, which went to the kernel, another thread, or the host, depends on the event.
+    /// The event decides if a gap is counted, which went to the kernel, another thread, or the host.
     #[test]
     fn an_interruption_hides_no_clock_and_makes_none_of_cycles() {
         for side in [Side::Both, Side::User] {

@@ -1,4 +1,4 @@
-//! What a refused `perf_event_open` means, and what to do about it.
+//! Refusals of `perf_event_open`: their meaning, and remedies.
 
 use std::io;
 
@@ -7,10 +7,10 @@ use nix::errno::Errno;
 use crate::perf::counting::{AbsentCounter, CountingMode};
 use crate::sys::sysctl;
 
-/// Why something is not counted in a pass of its own.
+/// Reason why something is not counted in a pass of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// The way of counting that was chosen has no use for it.
+    /// The chosen way of counting does not need it.
     NotNeeded,
     /// This system does not offer it.
     Absent(AbsentCounter),
@@ -22,7 +22,7 @@ impl Refused {
     }
 }
 
-/// One sentence: what the system answered, why, and what would help.
+/// Returns one sentence: the system's answer, the reason, and a remedy.
 pub(super) fn explain(mode: CountingMode, error: &io::Error) -> String {
     let Some(raw) = error.raw_os_error() else { return error.to_string() };
     let errno = Errno::from_raw(raw);
@@ -30,14 +30,14 @@ pub(super) fn explain(mode: CountingMode, error: &io::Error) -> String {
     format!("{}: {}", answer(error), reason(mode, errno, paranoid.as_deref()))
 }
 
-/// What the system answered, alone.
+/// Returns the system's answer alone.
 pub(super) fn answer(error: &io::Error) -> String {
     let Some(raw) = error.raw_os_error() else { return error.to_string() };
     let errno = Errno::from_raw(raw);
     format!("perf_event_open answered {errno:?} ({})", errno.desc())
 }
 
-/// The same of a ring buffer that is not to be had.
+/// Returns the same for a ring buffer.
 pub(super) fn explain_buffer(bytes: usize, error: &io::Error) -> String {
     let Some(raw) = error.raw_os_error() else { return error.to_string() };
     let errno = Errno::from_raw(raw);

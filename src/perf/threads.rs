@@ -1,4 +1,4 @@
-//! perf's counters on the threads of somebody else's program, and on those that it makes: what `perf stat` does.
+//! perf's counters on the threads of another program, and on those that they create: what `perf stat` does.
 //!
 //! Every switch of such a thread takes the counters off the CPU and puts them back: 15 to 25 % of a pipe round trip.
 
@@ -18,7 +18,7 @@ use crate::sys::rlimit;
 pub struct ThreadCounting {
     pub counters: Vec<ThreadCount>,
     pub absent: Vec<AbsentCounter>,
-    /// What is to be known of them.
+    /// Caveats about them.
     pub remarks: Vec<String>,
 }
 
@@ -39,15 +39,15 @@ pub struct ThreadCounters {
 }
 
 impl ThreadCounters {
-    /// On a child that has not called exec yet, and whatever comes of it; counts from exec on.
+    /// Opens them on a child that has not called exec yet, and its descendants; counts from exec on.
     ///
     /// # Errors
-    /// `perf_event_open` refuses to count switches; what else it refuses is absent.
+    /// `perf_event_open` refuses to count switches; other refused counters are absent.
     pub fn of_program(pid: Pid) -> Result<ThreadCounters> {
         ThreadCounters::on(&[Target::AfterExec(pid)])
     }
 
-    /// On threads that run already, and those that they make from now on.
+    /// Opens them on running threads, and those that they create from now on.
     ///
     /// # Errors
     /// As [`ThreadCounters::of_program`].
@@ -84,7 +84,7 @@ impl ThreadCounters {
         Ok(all)
     }
 
-    /// What they have counted, each summed over all threads.
+    /// Returns the counts, each summed over all threads.
     ///
     /// # Errors
     /// The kernel does not let one be read.

@@ -1,4 +1,4 @@
-//! Tries out what `perf_event_open` gives here, without measuring anything.
+//! Tries what `perf_event_open` allows on this host, without measuring anything.
 
 use std::io;
 
@@ -34,8 +34,8 @@ fn cycles() -> Cycles {
     Cycles::Refused(refused)
 }
 
-/// Cycles as a whole, and those in user mode: who may not look into the kernel is refused before it is looked whether there is
-/// a PMU. Each is the last of its list, after parts of it.
+/// Returns cycles, and those of user mode: without permission for the kernel the first is refused, with or without a PMU. Each is
+/// the last of its list, after its parts.
 fn cycle_counters() -> impl Iterator<Item = &'static Counter> {
     [HARDWARE.last(), USER_MODE.last()].into_iter().flatten()
 }

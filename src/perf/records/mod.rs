@@ -1,10 +1,10 @@
-//! Records of every switch, by perf's ring buffers: on CPUs, or on the parties' threads where that is all that is allowed.
+//! Records of every switch, from perf's ring buffers: on CPUs, or on the participants' threads where only that is allowed.
 //!
 //! ```text
 //! one event on each CPU    sched:sched_waking, sampled, with context_switch: wake-ups and switches in one buffer, in order
-//! beside it                syscalls:sys_enter_sched_yield, to tell a yield from a preemption
+//! beside it                syscalls:sys_enter_sched_yield, to distinguish a yield from a preemption
 //! without tracefs          a dummy event with context_switch: switches only
-//! unprivileged             the same on each party's thread, user mode only: who else ran is not seen
+//! unprivileged             the same on each participant's thread, user mode only: other threads are not seen
 //! ```
 
 pub(crate) mod parse;
@@ -25,21 +25,21 @@ use crate::sched::timeline::RecordSource;
 
 pub use parse::Record;
 
-/// The records of all switches, by the name of the kernel's record.
+/// The kernel's name for records of switches.
 pub const SWITCH_RECORDS: &str = "PERF_RECORD_SWITCH";
 
-/// Calls of sched_yield(2), recorded to tell them from preemptions: of both the kernel says that the thread could have gone on.
+/// Calls of sched_yield(2), recorded to distinguish them from preemptions: the kernel reports both threads as runnable.
 pub const YIELDS: &str = "syscalls:sys_enter_sched_yield";
 
-/// What happened to a thread.
+/// Event of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
-    /// Came onto the CPU.
+    /// Got the CPU.
     In,
     /// Left it to sleep.
     Out,
-    /// Left it although it could have gone on.
+    /// Left it while runnable.
     OutRunnable,
     /// Began to be woken, on the waker's CPU.
     Waking,
@@ -47,8 +47,8 @@ pub enum What {
     Yield,
 }
 
-/// Of each buffer: room for 300 round trips of six switches. Two of them are within what every user may lock where there are
-/// two CPUs (kernel.perf_event_mlock_kb is 516 for each by default; what is beyond counts against RLIMIT_MEMLOCK).
+/// Size of each buffer: 300 round trips of six switches. Two of them are within what every user may lock where there are two CPUs
+/// (kernel.perf_event_mlock_kb is 516 for each by default; the rest counts against RLIMIT_MEMLOCK).
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Ring buffers that fill while recording is on.
@@ -59,7 +59,7 @@ pub struct Recorder {
     buffers: Vec<Buffer>,
 }
 
-/// What was recorded since the last time, by its times.
+/// Records since the last call, ordered by time.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Recorded {
     pub records: Vec<Record>,
@@ -70,11 +70,11 @@ pub struct Recorded {
 struct Buffer {
     sampler: Sampler,
     samples: Samples,
-    /// As the kernel told it the last time.
+    /// The kernel's count at the last call.
     lost: u64,
 }
 
-/// What a buffer is to watch.
+/// Target of a buffer.
 #[derive(Debug, Clone, Copy)]
 enum Target {
     Cpu(usize),
@@ -82,10 +82,10 @@ enum Target {
 }
 
 impl Recorder {
-    /// Opens buffers for parties on these CPUs; recording is off.
+    /// Opens buffers for participants on these CPUs; recording is off.
     ///
     /// # Errors
-    /// [`Refused::Absent`] with what the system answered, on CPUs and on threads.
+    /// [`Refused::Absent`] with the system's answers, on CPUs and on threads.
     pub fn open(cpus: &[usize], parties: &[Pid]) -> Result<Recorder, Refused> {
         let buffer_bytes = buffer_bytes().map_err(|reason| Refused::absent(SWITCH_RECORDS, reason))?;
         let on_cpus = match Recorder::on_cpus(cpus, buffer_bytes) {
@@ -108,15 +108,15 @@ impl Recorder {
         self.buffer_bytes as u64
     }
 
-    /// What is not recorded, and why.
+    /// Returns the events that are not recorded, with the reason.
     pub fn absent(&self) -> &[AbsentCounter] {
         &self.absent
     }
 
-    /// Records from now on, or no longer.
+    /// Turns recording on or off.
     ///
     /// # Errors
-    /// The kernel refuses, for example because a party has ended.
+    /// The kernel refuses, for example because a participant has ended.
     pub fn record(&mut self, on: bool) -> Result<()> {
         for buffer in &mut self.buffers {
             let done = if on { buffer.sampler.enable() } else { buffer.sampler.disable() };
@@ -125,16 +125,16 @@ impl Recorder {
         Ok(())
     }
 
-    /// Takes everything out of the buffers.
+    /// Drains the buffers.
     ///
     /// # Errors
-    /// The kernel does not say how many records were lost.
+    /// The kernel does not report the number of lost records.
     pub fn take(&mut self) -> Result<Recorded> {
         let mut recorded = Recorded::default();
         for buffer in &mut self.buffers {
             buffer.take(&mut recorded)?;
         }
-        // Each buffer is in order, and stays so among records of one time.
+        // Each buffer is in order, and the sort is stable.
         recorded.records.sort_by_key(|record| record.at_ns);
         Ok(recorded)
     }
@@ -189,7 +189,7 @@ impl Recorder {
 
 impl Buffer {
     /// # Errors
-    /// A sentence for the user: what the kernel answers to the event, or to its buffer.
+    /// A sentence for the user: the kernel's answer to the event, or to its buffer.
     fn open(
         event: impl PerfEvent,
         target: Target,
@@ -219,7 +219,7 @@ impl Buffer {
             }
         };
         let built = builder.build().or_else(|error| match error.raw_os_error() {
-            // Kernels before 6.0 do not tell it; the buffer's own records of losses must do.
+            // Kernels before 6.0 do not report it; the buffer's own records of losses must do.
             Some(libc::EINVAL) => builder.read_format(ReadFormat::empty()).build(),
             _ => Err(error),
         });
@@ -244,7 +244,7 @@ impl Buffer {
     }
 }
 
-/// Where a sample of a wake-up has the woken thread's id.
+/// Returns the offset of the woken thread's id in a sample of a wake-up.
 fn woken_at() -> Result<usize, String> {
     /// The inode of the machine's own PID namespace (`PROC_PID_INIT_INO` in the kernel's proc_ns.h).
     const OUTERMOST: &str = "pid:[4026531836]";
@@ -257,7 +257,7 @@ fn woken_at() -> Result<usize, String> {
     Ok(id_at)
 }
 
-/// How large a buffer is to be; a test makes it smaller, so that records are lost.
+/// Returns the size of a buffer; a test makes it smaller, so that records are lost.
 fn buffer_bytes() -> Result<usize, String> {
     const HOOK: &str = "CTXPROF_TEST_RECORD_BUFFER";
     match std::env::var(HOOK) {
@@ -266,7 +266,7 @@ fn buffer_bytes() -> Result<usize, String> {
     }
 }
 
-/// What a thread is called now; `None` once it has ended.
+/// Returns a thread's current name; `None` once it has ended.
 pub fn name_of(thread: u32) -> Option<String> {
     fs::read_to_string(format!("/proc/{thread}/comm")).ok().map(|name| name.trim_end().to_string())
 }
@@ -282,7 +282,7 @@ mod tests {
     use nix::unistd::gettid;
     use std::time::Duration;
 
-    /// What is recorded of ten sleeps, and between which moments; `None` where records are not to be had.
+    /// Returns the records of ten sleeps, and the times of their start and end; `None` where records are not available.
     fn ten_sleeps(open: impl FnOnce(usize) -> Result<Recorder, String>) -> Option<(Recorded, u64, u64)> {
         let _alone = test_lock();
         let cpu = allowed().unwrap().cpus()[0];

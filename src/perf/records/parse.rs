@@ -1,7 +1,7 @@
-//! Records as they lie in a perf ring buffer.
+//! Layout of records in a perf ring buffer.
 //!
 //! ```text
-//! SWITCH            [pid tid] [time] [cpu]                          of the thread that comes or goes
+//! SWITCH            [pid tid] [time] [cpu]                          of the thread that gets or leaves the CPU
 //! SWITCH_CPU_WIDE   next_prev_pid next_prev_tid, then the same
 //! SAMPLE            [pid tid] [time] [cpu] raw_size raw …           of the thread that hit the tracepoint
 //! LOST              id lost, then the same
@@ -17,7 +17,7 @@ use perf_event_open_sys::bindings::{
 
 use crate::perf::records::What;
 
-/// Something that happened to a thread, by the monotonic clock.
+/// An event of a thread, by the monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
     pub at_ns: u64,
@@ -25,28 +25,28 @@ pub struct Record {
     pub what: What,
     /// The kernel's id of the thread, 0 for an idle one.
     pub thread: u32,
-    /// Who did it.
+    /// The thread that caused it.
     pub by: u32,
 }
 
-/// What a sample in a buffer means.
+/// Meaning of a sample in a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Samples {
     /// There are none.
     None,
-    /// Wake-ups; the woken thread's id is a 32-bit number at this place of the raw data.
+    /// Wake-ups; the woken thread's id is a 32-bit number at this offset of the raw data.
     Waking { id_at: usize },
     /// Calls of sched_yield(2).
     Yield,
 }
 
-/// What a record says.
+/// Content of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parsed {
     Record(Record),
-    /// So many did not fit.
+    /// This many did not fit.
     Lost(u64),
-    /// Something else, or not as long as it should be.
+    /// Something else, or too short.
     Nothing,
 }
 
@@ -85,7 +85,7 @@ fn sample(bytes: &[u8], samples: Samples) -> Option<Parsed> {
     Some(Parsed::Record(Record { at_ns, cpu, what, thread, by }))
 }
 
-/// Thread, time and CPU of a record, which stand in this order from `at` on.
+/// Returns thread, time and CPU of a record, in this order from `at` on.
 fn identity(bytes: &[u8], at: usize) -> Option<(u32, u64, u32)> {
     Some((u32_at(bytes, at + 4)?, u64_at(bytes, at + 8)?, u32_at(bytes, at + 16)?))
 }
@@ -100,7 +100,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_ne_bytes(field.try_into().ok()?))
 }
 
-/// Where a tracepoint's raw data has a field, by its `format` file in tracefs; `None` if it has no 32-bit field of this name.
+/// Returns the offset of a field in a tracepoint's raw data, by its `format` file in tracefs; `None` if it has no such 32-bit field.
 pub(crate) fn offset_of(format: &str, field: &str) -> Option<usize> {
     let value = |part: &str, key: &str| part.trim().strip_prefix(key)?.trim().parse::<usize>().ok();
     format.lines().find_map(|line| {
