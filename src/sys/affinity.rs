@@ -1,4 +1,4 @@
-//! Which CPUs the calling thread may run on.
+//! CPU affinity of the calling thread.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -75,13 +75,13 @@ impl fmt::Display for CpuList {
 type Mask = Vec<libc::c_ulong>;
 
 const BITS: usize = libc::c_ulong::BITS as usize;
-/// As many CPUs as a `cpu_set_t` has room for, which suits most machines.
+/// CPUs of a `cpu_set_t`, enough for most machines.
 const USUAL_CPUS: usize = 1024;
 
-/// The CPUs that the calling thread may run on: what `taskset` or a cpuset left it, however many the kernel has.
+/// Returns the CPUs that the calling thread may run on, by `taskset` or a cpuset, however many the kernel has.
 ///
 /// # Errors
-/// Neither sched_getaffinity(2) nor /proc says.
+/// Neither sched_getaffinity(2) nor /proc reports them.
 ///
 /// # References
 /// sched_setaffinity(2), "Handling systems with large CPU affinity masks".
@@ -139,19 +139,19 @@ pub fn restrict_to(cpus: &CpuList) -> Result<()> {
     Errno::result(answer).map(drop).with_context(|| format!("sched_setaffinity to CPU {cpus}"))
 }
 
-/// The CPU that the calling thread is on; where it is pinned, another one only if its own has gone offline or its mask was
-/// changed from outside. `None` where the kernel does not say.
+/// Returns the CPU that the calling thread is on; where it is pinned, another one only if its own has gone offline or its mask was
+/// changed from outside. `None` where the kernel does not report it.
 pub fn current_cpu() -> Option<usize> {
     sched_getcpu().ok()
 }
 
-/// Whether a CPU is there to run on; one that the kernel does not say this of is.
+/// Returns true if a CPU is online, or the kernel does not report its state.
 pub fn is_online(cpu: usize) -> bool {
     // A CPU that cannot be taken offline has no such file.
     std::fs::read_to_string(format!("/sys/devices/system/cpu/cpu{cpu}/online")).map_or(true, |text| text.trim() != "0")
 }
 
-/// The calling thread on one CPU, until dropped; then it goes back to where it was allowed before.
+/// Pins the calling thread to one CPU until dropped, then restores its mask.
 #[derive(Debug)]
 pub struct Pinned {
     home: CpuList,
@@ -169,7 +169,7 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        // The CPUs it came from may be offline by now; then it stays where it is.
+        // The CPUs of the mask may be offline by now; then it stays where it is.
         let _ = restrict_to(&self.home);
     }
 }

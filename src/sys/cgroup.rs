@@ -1,5 +1,5 @@
-//! Two cgroups of one's own, with the CPU controller, of either version: a process moves into one, its partner into the other,
-//! and both are gone afterwards. Nothing that was there before is changed.
+//! Two temporary cgroups with the CPU controller, of either version: a process moves into one, its partner into the other, and
+//! both are removed afterwards. Existing cgroups are not changed.
 
 use std::fs;
 use std::io;
@@ -10,17 +10,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use nix::unistd::{Pid, getpid};
 
-/// Where cgroups with the CPU controller are, and where this process is among them.
+/// Hierarchy with the CPU controller, and this process's cgroup in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Hierarchy {
-    /// In which folder new ones are made. That is this process's own, within whose limits they are then; but for version 2, where
-    /// one with processes in it hands no controller down: there it is the root.
+    /// Parent of new cgroups. That is this process's own, so that its limits apply; but in version 2 a cgroup with processes hands
+    /// no controller down: there it is the root.
     root: PathBuf,
     /// This process's own.
     own: PathBuf,
 }
 
-/// Mount points, with what the line of /proc/self/cgroup says that is mounted there: version 1's controller, or nothing.
+/// Mount points, each with its controller in /proc/self/cgroup: version 1's, or none.
 const MOUNTS: [(&str, &str); 4] = [
     ("cpu", "sys/fs/cgroup/cpu"),
     ("cpu", "sys/fs/cgroup/cpu,cpuacct"),
@@ -28,10 +28,10 @@ const MOUNTS: [(&str, &str); 4] = [
     ("", "sys/fs/cgroup/unified"),
 ];
 
-/// Begins the names of what is made, followed by the process that made it.
+/// Prefix of the names, followed by the PID of the process that created them.
 const PREFIX: &str = "ctxprof-pair-";
 
-/// The two, and where this process was before.
+/// The two cgroups, and this process's previous one.
 #[derive(Debug)]
 pub struct Cgroups {
     before: PathBuf,
@@ -40,10 +40,10 @@ pub struct Cgroups {
 }
 
 impl Cgroups {
-    /// Makes two, and moves this process into the first. What a process that was killed has left of the sort is removed.
+    /// Creates two, and moves this process into the first. Removes what a killed process has left.
     ///
     /// # Errors
-    /// No cgroup with the CPU controller can be made by this user here; says what the system answered.
+    /// This user can create no cgroup with the CPU controller on this host; with the system's answer.
     pub fn enter() -> Result<Cgroups> {
         let hierarchy = hierarchy(Path::new("/"))?;
         remove_abandoned(&hierarchy.root);
@@ -56,10 +56,10 @@ impl Cgroups {
         Ok(cgroups)
     }
 
-    /// Moves the other process into the second.
+    /// Moves the other process into the second cgroup.
     ///
     /// # Errors
-    /// It is gone, or the kernel refuses.
+    /// It has ended, or the kernel refuses.
     pub fn seat_follower(&self, process: Pid) -> Result<()> {
         move_into(&self.followers, process)
     }
@@ -67,13 +67,13 @@ impl Cgroups {
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
-        // Only a process that is in one can keep it from being removed.
+        // A cgroup with a process in it cannot be removed.
         let _ = move_into(&self.before, getpid());
         [&self.leaders, &self.followers].into_iter().for_each(|folder| remove(folder));
     }
 }
 
-/// Looks whether two can be made here, without making any.
+/// Checks that two could be created on this host, without creating any.
 ///
 /// # Errors
 /// As [`Cgroups::enter`].
@@ -83,7 +83,7 @@ pub fn can_be_made() -> Result<()> {
         nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).with_context(|| format!("writing {}", path.display()))
     };
     may_write(&root)?;
-    // Whoever enters one must be able to come back.
+    // The process must be able to move back.
     may_write(&own.join("cgroup.procs"))
 }
 
@@ -94,7 +94,7 @@ fn hierarchy(root: &Path) -> Result<Hierarchy> {
         let Some(path) = path_in(&lines, controller) else { continue };
         let mount = root.join(mount);
         let is_there = mount.join("cgroup.procs").exists();
-        // Of version 2, what is made has the controllers that its parent hands down.
+        // In version 2, a new cgroup has the controllers that its parent hands down.
         let handed_down = || fs::read_to_string(mount.join("cgroup.subtree_control")).unwrap_or_default();
         if is_there && (controller == "cpu" || handed_down().split_whitespace().any(|each| each == "cpu")) {
             let own = mount.join(path.trim_start_matches('/'));
@@ -108,7 +108,7 @@ fn hierarchy(root: &Path) -> Result<Hierarchy> {
     bail!("no cgroups with the CPU controller are mounted in /sys/fs/cgroup, or their root does not hand it down")
 }
 
-/// This process's cgroup: of `4:cpu,cpuacct:/user.slice` or, version 2, `0::/user.slice`.
+/// Returns this process's cgroup, from `4:cpu,cpuacct:/user.slice` or, version 2, `0::/user.slice`.
 fn path_in<'l>(lines: &'l str, controller: &str) -> Option<&'l str> {
     lines.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -132,7 +132,7 @@ fn remove(folder: &Path) {
     }
 }
 
-/// Removes those whose maker is gone.
+/// Removes those whose creator has ended.
 fn remove_abandoned(root: &Path) {
     let is_abandoned = |folder: &PathBuf| {
         let maker =

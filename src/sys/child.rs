@@ -1,4 +1,4 @@
-//! Programs that answer questions through pipes: started, tied to their starter's life, reaped.
+//! Child programs that answer requests through pipes: started, tied to their parent's life, reaped.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -23,12 +23,12 @@ use crate::sys::fork::Partner;
 use crate::sys::reap::Ended;
 use crate::sys::signal;
 
-/// The longest answer unless more is asked for, without its end of line. Questions and answers are a few numbers.
+/// Longest answer unless more is allowed, without its end of line. Requests and answers are a few numbers.
 const ANSWER_LIMIT: usize = 256;
-/// How much of what a child last said on stderr is kept.
+/// Bytes kept of the end of a child's stderr.
 const COMPLAINTS_LIMIT: usize = 1024;
 
-/// A program that answers each line on its stdin with one on its stdout. It dies with its starter, and is killed and
+/// A program that answers each line on its stdin with one on its stdout. It dies with its parent, and is killed and
 /// reaped when dropped.
 #[derive(Debug)]
 pub struct Child {
@@ -44,7 +44,7 @@ impl Child {
     /// Starts a program, without any environment: a `GODEBUG` or `LD_PRELOAD` would change what is measured.
     ///
     /// To be called from the main thread: `PR_SET_PDEATHSIG` fires when the *thread* that forked ends. The program begins
-    /// with SIGINT and SIGTERM ignored: a Ctrl-C reaches the whole group, and the one who asks wants an answer still.
+    /// with SIGINT and SIGTERM ignored: a Ctrl-C reaches the whole group, and the parent still waits for an answer.
     ///
     /// # Errors
     /// There is no such program, it may not be executed, or `RLIMIT_NPROC` or `RLIMIT_NOFILE` is reached.
@@ -76,7 +76,7 @@ impl Child {
         self.process.pid()
     }
 
-    /// Writes a line and waits for the line that answers it: one write, and for a prompt child one read.
+    /// Writes a line and returns the line that answers it: one write, and for a prompt child one read.
     ///
     /// # Errors
     /// As [`Child::listen`]; `BrokenPipe` when the child no longer listens.
@@ -84,39 +84,38 @@ impl Child {
         self.ask_at_length(question, ANSWER_LIMIT)
     }
 
-    /// The same where the answer may have up to `limit` bytes.
+    /// As [`Child::ask`], where the answer may have up to `limit` bytes.
     ///
     /// # Errors
     /// As [`Child::ask`].
     pub fn ask_at_length(&mut self, question: &str, limit: usize) -> io::Result<String> {
-        // A child that complains and goes on must not come to wait for somebody who reads its complaints.
+        // A child that writes to stderr and goes on must not block on a full pipe.
         self.complaints.gather();
         tell(&self.questions, &format!("{question}\n")).map_err(|error| self.explain(error))?;
         hear(&self.answers, limit).map_err(|error| self.explain(error))
     }
 
-    /// Waits for a line that the child says without having been asked, as when it is ready.
+    /// Waits for a line that the child writes without a request, as when it is ready.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the child is gone, with how it ended and the last line that it wrote to stderr;
-    /// `InvalidData` when it said something else than one line of UTF-8 with up to 256 bytes; `TimedOut` when the
-    /// watchdog has given the measurement up.
+    /// `UnexpectedEof` when the child has ended, with its exit status and its last line on stderr; `InvalidData` when it wrote
+    /// something else than one line of UTF-8 with up to 256 bytes; `TimedOut` when the watchdog has stopped the measurement.
     pub fn listen(&mut self) -> io::Result<String> {
         hear(&self.answers, ANSWER_LIMIT).map_err(|error| self.explain(error))
     }
 
-    /// Closes the child's stdin, which is to end it, and waits until it has ended.
+    /// Closes the child's stdin, which must end it, and waits for its end.
     ///
     /// # Errors
     /// The watchdog gave up while waiting.
     pub fn end(self) -> Result<Ended> {
-        // The others stay open meanwhile: with nobody to read them, its last words would end it by SIGPIPE.
+        // The others stay open meanwhile: without a reader, its last output would end it by SIGPIPE.
         let Child { process, program, questions, answers: _answers, complaints: _complaints } = self;
         drop(questions);
         process.wait().with_context(|| format!("ending {}", program.display()))
     }
 
-    /// The error with the child's end as its cause, where that is why there was no answer, and its last words.
+    /// Returns the error with the child's exit status, where that caused it, and its last line on stderr.
     fn explain(&mut self, error: io::Error) -> io::Error {
         let ended = match error.kind() {
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe => self.ended_soon(),
@@ -145,12 +144,12 @@ impl Child {
     }
 }
 
-/// Has the program that a command starts die with the thread that starts it.
+/// Makes a command's program die with the thread that starts it.
 pub fn tie_to_life(command: &mut Command) {
     let starter = getpid();
     let tie = move || {
         set_pdeathsig(Signal::SIGKILL)?;
-        // The starter may have died before the line above: then nobody would ever send the signal.
+        // The parent may have died before the line above: then the signal would never be sent.
         if getppid() == starter { Ok(()) } else { Err(Errno::ESRCH.into()) }
     };
     // SAFETY: the closure runs between fork and exec; it makes two system calls and allocates nothing.
@@ -189,7 +188,7 @@ fn hear(reader: &OwnedFd, limit: usize) -> io::Result<String> {
             Some(end) if end + 1 == filled => {
                 return str::from_utf8(&said[..end]).map(String::from).map_err(|_| garbage("no UTF-8", said));
             }
-            // Nobody asked for a second line: every later answer would be taken for that of the next question.
+            // After an unrequested second line every later answer would be taken for that of the next request.
             Some(_) => return Err(garbage("more than one line", said)),
             None if filled == bytes.len() => return Err(garbage(&format!("more than {limit} bytes"), said)),
             None => {}
@@ -202,7 +201,7 @@ fn garbage(what: &str, said: &[u8]) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, format!("its answer is {what}, beginning with {begin:?}"))
 }
 
-/// The end of what a child wrote to stderr.
+/// The end of a child's stderr.
 #[derive(Debug)]
 struct Complaints {
     reader: OwnedFd,
@@ -211,12 +210,12 @@ struct Complaints {
 
 impl Complaints {
     fn of(reader: OwnedFd) -> Result<Complaints> {
-        // Of this end only: the child's end of a pipe has flags of its own.
+        // Only this end: the child's end of a pipe has its own flags.
         fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("fcntl(O_NONBLOCK)")?;
         Ok(Complaints { reader, tail: Vec::new() })
     }
 
-    /// Takes what there is, without waiting.
+    /// Reads what is available, without waiting.
     fn gather(&mut self) {
         let mut bytes = [0; 4096];
         while let Ok(length @ 1..) = unistd::read(&self.reader, &mut bytes) {
@@ -269,7 +268,7 @@ mod tests {
     #[test]
     fn the_end_of_a_child_is_the_cause_of_a_missing_answer() {
         let _alone = test_lock();
-        // Whether it is gone before the question or before the answer is a matter of luck.
+        // It may end before the request or before the answer.
         let gone = [ErrorKind::UnexpectedEof, ErrorKind::BrokenPipe];
         check_refused("exit 3", &gone, &["/bin/sh", "exited with code 3 instead of answering"]);
         check_refused("echo first >&2; echo last >&2; exit 3", &gone, &["exited with code 3", "it said: last"]);

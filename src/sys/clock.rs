@@ -3,7 +3,7 @@
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
-/// `CLOCK_MONOTONIC` now, read through the vDSO where the clocksource has such a path.
+/// Returns `CLOCK_MONOTONIC`, read through the vDSO where the clocksource supports that.
 ///
 /// # Panics
 /// If the kernel has no such clock; every Linux has.
@@ -12,7 +12,7 @@ pub fn monotonic_ns() -> u64 {
     read(ClockId::CLOCK_MONOTONIC).expect("every Linux kernel has CLOCK_MONOTONIC")
 }
 
-/// The time since boot, sleep included: the clock by which the kernel dates threads.
+/// Returns the time since boot, suspend included: the clock of threads' start times.
 ///
 /// # Panics
 /// If the kernel has no such clock; every Linux has.
@@ -20,7 +20,7 @@ pub fn since_boot_ns() -> u64 {
     read(ClockId::CLOCK_BOOTTIME).expect("every Linux kernel has CLOCK_BOOTTIME")
 }
 
-/// What reading the clock costs, in ns: the median of many readings in a row. Two readings of a stretch may be off by as much.
+/// Returns the cost of reading the clock, in ns: the median of many readings in a row. A difference of two may be off by as much.
 pub fn read_cost_ns() -> u64 {
     let mut costs: [u64; 101] = std::array::from_fn(|_| {
         let before = monotonic_ns();
@@ -30,22 +30,22 @@ pub fn read_cost_ns() -> u64 {
     costs[costs.len() / 2]
 }
 
-/// The CPU time that a thread of this process has used so far; `None` once it has ended.
+/// Returns the CPU time of a thread of this process so far; `None` once it has ended.
 pub fn thread_cpu_ns(thread: Pid) -> Option<u64> {
     read(cpu_clock(thread, CPUCLOCK_SCHED | CPUCLOCK_PERTHREAD))
 }
 
-/// The CPU time that all threads of a process have used so far; `None` once it is reaped.
+/// Returns the CPU time of all threads of a process so far; `None` once it is reaped.
 pub fn process_cpu_ns(process: Pid) -> Option<u64> {
     read(cpu_clock(process, CPUCLOCK_SCHED))
 }
 
-/// The clock counts time on CPU as the scheduler does, to the nanosecond.
+/// Clock of the scheduler's CPU time, to the nanosecond.
 const CPUCLOCK_SCHED: i32 = 2;
-/// The id is a thread's; the kernel answers for threads of the caller's own process only.
+/// Flag for a thread's id; the kernel answers for threads of the caller's own process only.
 const CPUCLOCK_PERTHREAD: i32 = 4;
 
-/// The kernel's clock id of a thread's or a process's CPU time: the inverted id above three bits that say which.
+/// Returns the kernel's clock id of a thread's or a process's CPU time: the inverted id above three bits for the kind.
 ///
 /// # References
 /// `include/linux/posix-timers_types.h` of the kernel, which glibc's `pthread_getcpuclockid` follows.

@@ -1,20 +1,20 @@
-//! What the processor says about itself, and about a hypervisor above it.
+//! CPUID: identification of the processor, and of a hypervisor.
 #![allow(unsafe_code)]
 
 use serde::{Deserialize, Serialize};
 
-/// A processor by its own word, which no hypervisor's configuration renames.
+/// Identification by CPUID, which no hypervisor's configuration renames.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Processor {
     pub family: u32,
     pub model: u32,
     pub stepping: u32,
-    /// How fast its time-stamp counter counts, measured.
+    /// Measured rate of its time-stamp counter.
     pub tsc_khz: f64,
 }
 
 impl Processor {
-    /// By so much two measurements of one time-stamp counter differ at most.
+    /// Largest relative difference of two measurements of one time-stamp counter.
     const TSC_TOLERANCE: f64 = 0.001;
 
     pub fn is_like(self, other: Processor) -> bool {
@@ -23,7 +23,7 @@ impl Processor {
     }
 }
 
-/// The hypervisor's signature (`KVMKVMKVM`, `Microsoft Hv`, …), or `None` on bare metal and where a processor cannot be asked.
+/// Returns the hypervisor's signature (`KVMKVMKVM`, `Microsoft Hv`, …), or `None` on bare metal and on processors without CPUID.
 ///
 /// # References
 /// "Hypervisor CPUID leaf range", Documentation/virt/kvm/x86/cpuid.rst of the kernel.
@@ -47,7 +47,7 @@ pub fn hypervisor_signature() -> Option<String> {
         .filter(|text| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() || c == ' '))
 }
 
-/// What this processor is, with the rate of its time-stamp counter; `None` where a processor cannot be asked.
+/// Returns this processor's identification, with the rate of its time-stamp counter; `None` on processors without CPUID.
 ///
 /// # References
 /// "CPUID—CPU Identification", leaf 01H, Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2A: where the family is
@@ -65,12 +65,12 @@ pub fn processor() -> Option<Processor> {
     Some(Processor { family, model, stepping: bits(0, 4), tsc_khz: tsc_khz() })
 }
 
-/// How fast the time-stamp counter counts, over a millisecond.
+/// Returns the rate of the time-stamp counter, measured over a millisecond.
 #[cfg(target_arch = "x86_64")]
 fn tsc_khz() -> f64 {
     use crate::sys::clock::monotonic_ns;
     const SPAN_NS: u64 = 1_000_000;
-    // The counter between two readings of the clock that are close together: what interrupts one pair does not interrupt all.
+    // The counter between two close readings of the clock: an interruption hits one pair, not all.
     let read = || {
         let pairs = (0..5).map(|_| {
             let before_ns = monotonic_ns();

@@ -1,8 +1,8 @@
-//! A command that is run to its end, or ended with all that it started: what it said, and what it cost.
+//! A subprocess run to its end, or killed with its descendants: its output, exit status and resource usage.
 //!
 //! ```text
-//! this process   spawn ─ poll(2): reads, looks for its end, for a signal and at the clock ──────── wait4(2): its books
-//! the command      └ in a process group of its own ─ says something ─ says more ─ ends, or is killed with its group
+//! this process   spawn ─ poll(2): reads, checks for its end, for a signal and the clock ────────── wait4(2): its rusage
+//! the command      └ in a process group of its own ─ writes output ─ writes more ─ ends, or is killed with its group
 //! ```
 
 use std::io::Read;
@@ -25,15 +25,15 @@ use crate::sys::child::tie_to_life;
 use crate::sys::reap::{self, Ended, Reaped, Usage};
 use crate::sys::signal;
 
-/// How much is kept of what a command writes to stdout, and as much of stderr.
+/// Bytes kept of a command's stdout, and as many of its stderr.
 const SAID_LIMIT: usize = 64 * 1024;
-/// How much is read at once from one pipe: more than it usually holds (64 KiB), and not without end.
+/// Bytes read at once from one pipe: more than it usually holds (64 KiB), but bounded.
 const READ_LIMIT: u64 = 256 * 1024;
-/// How many lines of what a command said follow the sentence that it failed.
+/// Lines of a command's output in the message that it failed.
 const LAST_LINES: usize = 5;
-/// How often to look at the clock while nothing happens. Each time takes a switch, maybe on the CPU where the command runs.
+/// Interval of clock checks while nothing happens. Each takes a switch, maybe on the command's CPU.
 const GLANCE: Duration = Duration::from_millis(100);
-/// The first wait for a command that has closed its ends, as those that are about to end do.
+/// First wait for a command that has closed its output, as commands that are about to end do.
 const FIRST_NAP: Duration = Duration::from_millis(1);
 
 /// A command that has ended.
@@ -42,21 +42,21 @@ pub struct Finished {
     pub stdout: Said,
     pub stderr: Said,
     pub ended: Ended,
-    /// Why it was not left to end by itself; `None` if it was.
+    /// Reason why it was killed; `None` if it ended by itself.
     pub cut_short: Option<CutShort>,
     pub usage: Usage,
 }
 
-/// Why a command was ended.
+/// Reason for killing a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CutShort {
-    /// It took longer than it was given.
+    /// It exceeded its time limit.
     TookTooLong(Duration),
     /// This process was asked to stop.
     Stopped(Signal),
 }
 
-/// What a command wrote to stdout or stderr; the last 64 KiB of it.
+/// Output of a command on stdout or stderr; the last 64 KiB of it.
 #[derive(Debug, Default)]
 pub struct Said {
     tail: Vec<u8>,
@@ -64,13 +64,13 @@ pub struct Said {
 }
 
 /// Runs a command in a process group of its own, and kills the group when the command takes longer than `patience` or
-/// `stop_requested` says so: a Ctrl-C reaches this process only. It has no stdin. The watchdog is held off meanwhile.
+/// `stop_requested` returns a signal: a Ctrl-C reaches this process only. It has no stdin. The watchdog is reset meanwhile.
 ///
 /// The command inherits the CPUs and the scheduling policy of the calling thread. To be called from the main thread:
 /// the command dies with the *thread* that started it.
 ///
 /// # Errors
-/// The command cannot be started. How it ended is no error here: see [`Finished::check`].
+/// The command cannot be started. Its exit status is no error: see [`Finished::check`].
 pub fn run(command: &mut Command, patience: Duration, stop_requested: impl Fn() -> Option<Signal>) -> Result<Finished> {
     let name = Path::new(command.get_program()).display().to_string();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -97,7 +97,7 @@ pub fn run(command: &mut Command, patience: Duration, stop_requested: impl Fn() 
         };
         break (group.kill()?, Some(cut_short));
     };
-    // What it wrote just before it ended.
+    // Its output just before it ended.
     ends.iter_mut().for_each(End::gather);
     let [stdout, stderr] = ends.map(|end| end.said);
     let Reaped { ended, usage, .. } = reaped;
@@ -105,10 +105,10 @@ pub fn run(command: &mut Command, patience: Duration, stop_requested: impl Fn() 
 }
 
 impl Finished {
-    /// Whether it did what it was to do; `what` names it at the beginning of a sentence.
+    /// Returns an error unless it ended by itself with code 0; `what` names it at the beginning of a sentence.
     ///
     /// # Errors
-    /// It was ended or failed; with its last words.
+    /// It was killed or failed; with its last lines.
     pub fn check(&self, what: &str) -> Result<()> {
         match self.cut_short {
             Some(CutShort::TookTooLong(patience)) => {
@@ -121,7 +121,7 @@ impl Finished {
         }
     }
 
-    /// The last lines of what it said, to follow a sentence: what is on stderr, last.
+    /// Returns the last lines of its output, stderr last, to follow a sentence.
     pub fn last_words(&self) -> String {
         let said = [&self.stdout, &self.stderr].map(|said| String::from_utf8_lossy(&said.tail));
         let lines: Vec<String> = said
@@ -138,7 +138,7 @@ impl Finished {
 }
 
 impl Said {
-    /// All of it.
+    /// Returns the whole output.
     ///
     /// # Errors
     /// It is more than 64 KiB, or not UTF-8.
@@ -157,7 +157,7 @@ impl Said {
     }
 }
 
-/// Our end of a pipe that a command writes to.
+/// This process's end of a pipe that a command writes to.
 struct End {
     pipe: Option<std::fs::File>,
     said: Said,
@@ -165,16 +165,16 @@ struct End {
 
 impl End {
     fn of(pipe: OwnedFd) -> Result<End> {
-        // Of this end only: the command's end of a pipe has flags of its own.
+        // Only this end: the command's end of a pipe has its own flags.
         fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("fcntl(O_NONBLOCK)")?;
         Ok(End { pipe: Some(pipe.into()), said: Said::default() })
     }
 
-    /// Takes what there is, without waiting.
+    /// Reads what is available, without waiting.
     fn gather(&mut self) {
         let Some(pipe) = &self.pipe else { return };
         let mut bytes = Vec::new();
-        // An error is that there is no more at the moment; what came before it counts.
+        // An error means that no more is available now; what came before it counts.
         let closed =
             matches!(pipe.take(READ_LIMIT).read_to_end(&mut bytes), Ok(length) if (length as u64) < READ_LIMIT);
         self.said.add(&bytes);
@@ -184,7 +184,7 @@ impl End {
     }
 }
 
-/// Waits until there is something to read, a signal comes, or it is time to look at the clock.
+/// Waits for output, a signal, or the next clock check.
 fn wait_for_words(ends: &[End], nap: &mut Duration) -> Result<()> {
     let open = ends.iter().filter_map(|end| end.pipe.as_ref());
     let mut open: Vec<PollFd<'_>> = open.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)).collect();
@@ -212,10 +212,10 @@ impl Group {
         Ok(Group { leader, reaped: false })
     }
 
-    /// How the leader ended and what it has used, if it has ended.
+    /// Returns the leader's exit status and usage, if it has ended.
     fn reap(&mut self, block: bool) -> Result<Option<Reaped>> {
         let reaped = reap::reap(self.leader, block);
-        // An error is that it is no child of ours any more: what has its number now is somebody else's.
+        // An error means that it is no child of this process any more: its PID may be another process's now.
         self.reaped = !matches!(reaped, Ok(None));
         if let Ok(Some(_)) = reaped {
             signal::forget_ended_children();
@@ -225,7 +225,7 @@ impl Group {
 
     /// Kills the group and waits for its leader.
     fn kill(&mut self) -> Result<Reaped> {
-        // Until its leader is reaped, the group's number is nobody else's.
+        // Until its leader is reaped, the group's number is not reused.
         let _ = killpg(self.leader, Signal::SIGKILL);
         loop {
             if let Some(reaped) = self.reap(true)? {
@@ -261,13 +261,13 @@ mod tests {
         run(&mut shell(script), LONG, || None).unwrap()
     }
 
-    /// Whether a process runs; one that has ended and waits to be reaped does not.
+    /// Returns true if a process runs, false for a zombie.
     fn runs(pid: &str) -> bool {
         fs::read_to_string(format!("/proc/{pid}/stat"))
             .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
     }
 
-    /// Runs a command that hangs together with one that it started, and returns what became of it.
+    /// Runs a command that hangs together with one that it started; returns the result.
     fn hang(patience: Duration, stop: impl Fn(&Path) -> Option<Signal>) -> Finished {
         let folder = tempfile::tempdir().unwrap();
         let note = folder.path().join("pid");
@@ -356,7 +356,7 @@ mod tests {
     fn the_switches_and_the_time_of_a_command_and_of_what_it_waited_for_are_counted() {
         let _alone = test_lock();
         let idle = finish("exit 0").usage;
-        // A sleep each is a voluntary switch of a grandchild.
+        // Each sleep is a voluntary switch of a grandchild.
         let sleeps = finish("for each in 1 2 3 4 5 6 7 8 9 10; do sleep 0.001; done").usage;
         assert!(sleeps.voluntary >= idle.voluntary + 10, "{idle:?} {sleeps:?}");
         let busy = finish("(number=0; while [ $number -lt 200000 ]; do number=$((number + 1)); done)").usage;

@@ -35,7 +35,7 @@ impl Partner {
             ForkResult::Parent { child } => Ok(Partner { pid: child, reaped: false }),
             ForkResult::Child => {
                 let tied = set_pdeathsig(Signal::SIGKILL).is_ok();
-                // The parent may have died before the line above: then nobody would ever send the signal.
+                // The parent may have died before the line above: then the signal would never be sent.
                 let code = if tied && getppid() == parent && signal::ignore_stops().is_ok() { body() } else { 1 };
                 // SAFETY: _exit only ends the process.
                 unsafe { libc::_exit(code) }
@@ -43,7 +43,7 @@ impl Partner {
         }
     }
 
-    /// A child process that was started in another way, and for which nobody else waits.
+    /// Takes over a child process that was started in another way, and that nothing else waits for.
     pub(super) fn adopt(pid: Pid) -> Partner {
         Partner { pid, reaped: false }
     }
@@ -52,7 +52,7 @@ impl Partner {
         self.pid
     }
 
-    /// How it ended, if it has; does not wait.
+    /// Returns its exit status if it has ended; does not wait.
     pub fn ended(&mut self) -> Option<Ended> {
         self.wait_with(false).ok().flatten()
     }
@@ -88,7 +88,7 @@ impl Partner {
 impl Drop for Partner {
     fn drop(&mut self) {
         if !self.reaped {
-            // It may have ended already; until it is reaped its pid is nobody else's.
+            // It may have ended already; until it is reaped its PID is not reused.
             let _ = kill(self.pid, Signal::SIGKILL);
             while let Ok(None) | Err(Errno::EINTR) = reap::wait(self.pid, true) {}
             signal::forget_ended_children();

@@ -1,4 +1,4 @@
-//! Waiting for a word of memory to change, in the kernel.
+//! Futexes: waiting in the kernel for a word of memory to change.
 //!
 //! # References
 //! futex(2).
@@ -10,12 +10,12 @@ use std::sync::atomic::AtomicU32;
 
 use crate::sys::signal;
 
-/// Who can see the word.
+/// Processes that can see the word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// The threads of one process: the kernel finds its waiters by address.
     Process,
-    /// Whoever has the page mapped: the kernel has to look the page up.
+    /// All that have the page mapped: the kernel has to look the page up.
     Shared,
 }
 
@@ -31,7 +31,7 @@ impl Scope {
 /// Waits while the word is `value`; may return early.
 ///
 /// # Errors
-/// `TimedOut` when the watchdog has given the measurement up, `BrokenPipe` when a partner process has ended.
+/// `TimedOut` when the watchdog has stopped the measurement, `BrokenPipe` when a partner process has ended.
 #[inline]
 pub fn wait(word: &AtomicU32, value: u32, scope: Scope) -> io::Result<()> {
     let operation = libc::FUTEX_WAIT | scope.flag();
@@ -61,14 +61,14 @@ fn interrupted() -> io::Result<()> {
     }
 }
 
-/// Wakes one who waits for the word to change, if anyone does.
+/// Wakes one thread that waits for the word to change, if any.
 #[inline]
 pub fn wake(word: &AtomicU32, scope: Scope) {
     // SAFETY: the word is a live, aligned u32; waking reads no memory of this process.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | scope.flag(), 1) };
 }
 
-/// Wakes all who wait for the word to change, within one process.
+/// Wakes all threads of one process that wait for the word to change.
 pub fn wake_all(word: &AtomicU32) {
     let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
     // SAFETY: as in `wake`.

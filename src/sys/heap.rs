@@ -1,8 +1,8 @@
-//! What the allocator holds of the kernel's memory.
+//! Freed memory that the allocator keeps.
 #![allow(unsafe_code)]
 
-/// Gives back to the kernel what has been freed. glibc keeps freed blocks of up to 32 MiB for later, and twice as much at the top of
-/// its heaps; other allocators are left as they are.
+/// Returns freed memory to the kernel. glibc keeps freed blocks of up to 32 MiB for later, and twice as much at the top of its
+/// heaps; other allocators are left alone.
 ///
 /// # References
 /// malloc_trim(3), mallopt(3) on the dynamic threshold of mmap.

@@ -1,4 +1,4 @@
-//! Signals as messages: for a process that waits for others and must hear of everything in turn.
+//! Signals as messages: for a process that waits for others and must handle all events in turn.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,11 +13,11 @@ use nix::unistd::{getpgrp, tcgetpgrp};
 
 use crate::sys::signal;
 
-/// What asks a program to end.
+/// Signals that ask a program to end.
 const STOPS: [Signal; 4] = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP];
 
-/// Collects SIGINT, SIGQUIT, SIGTERM, SIGHUP and SIGCHLD until dropped. What was ignored when this process began stays
-/// ignored, as nohup(1) wants it.
+/// Collects SIGINT, SIGQUIT, SIGTERM, SIGHUP and SIGCHLD until dropped. A signal that was ignored when this process began stays
+/// ignored, as nohup(1) requires.
 ///
 /// Where this process is the terminal's foreground job, it may write there from now on, also after the inbox is dropped, and
 /// after a program has taken the terminal for itself: with `stty tostop` that would stop a job in the background (SIGTTOU).
@@ -29,7 +29,7 @@ pub struct Inbox {
     stay_blocked: SigSet,
 }
 
-/// How signals were before: what a program that is started must find.
+/// Signal settings of before, which a started program must inherit.
 #[derive(Debug, Clone, Copy)]
 pub struct Inherited {
     mask: SigSet,
@@ -40,7 +40,7 @@ pub struct Inherited {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopAsked {
     pub signal: Signal,
-    /// Whether the terminal sent it, and so to the whole foreground group: children have it too.
+    /// True if the terminal sent it, and so to the whole foreground group, children included.
     pub by_terminal: bool,
 }
 
@@ -55,7 +55,7 @@ impl Inbox {
                 collected.add(stop);
             }
         }
-        // Children of a process that ignores SIGCHLD vanish without a trace.
+        // Children of a process that ignores SIGCHLD cannot be waited for.
         let ignores_children = signal::is_ignored(Signal::SIGCHLD)?;
         signal::take_default(Signal::SIGCHLD)?;
         let mut stay_blocked = SigSet::empty();
@@ -70,7 +70,7 @@ impl Inbox {
         Ok(Inbox { messages, inherited: Inherited { mask, ignores_children }, stay_blocked })
     }
 
-    /// Takes no more wishes to stop, not even when the inbox is dropped: what was wished for is done.
+    /// Ignores further stop requests, also after the inbox is dropped: the stop is under way.
     pub fn heed_no_more(&mut self) {
         STOPS.into_iter().for_each(|stop| self.stay_blocked.add(stop));
     }
@@ -82,7 +82,7 @@ impl Inbox {
     /// Waits until a signal comes, `also` becomes readable, or the time is up; the first two may have happened before.
     ///
     /// # Errors
-    /// What ppoll answers.
+    /// The errno of ppoll.
     pub fn wait(&self, also: Option<BorrowedFd<'_>>, timeout: Duration) -> Result<()> {
         let mut fds = vec![PollFd::new(self.messages.as_fd(), PollFlags::POLLIN)];
         fds.extend(also.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
@@ -92,7 +92,7 @@ impl Inbox {
         }
     }
 
-    /// The oldest wish to stop that has not been taken yet. What says that a child has ended is dropped: ask for them.
+    /// Returns the oldest stop request not taken yet. SIGCHLD is dropped: check for ended children.
     pub fn stop_asked(&mut self) -> Option<StopAsked> {
         while let Ok(Some(message)) = self.messages.read_signal() {
             match Signal::try_from(message.ssi_signo as i32) {
@@ -109,22 +109,22 @@ const SI_KERNEL: i32 = 0x80;
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        // What came in the meantime was a wish that has been granted.
+        // Requests that came in the meantime have been met.
         while self.stop_asked().is_some() {}
         let _ = self.inherited.restore_but(self.stay_blocked);
     }
 }
 
-/// Whether this process has a terminal and is in its foreground.
+/// Returns true if this process has a terminal and is in its foreground.
 fn is_foreground_job() -> bool {
     File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))
 }
 
 impl Inherited {
-    /// Makes signals what they were; in a child between fork and exec too.
+    /// Restores the signal settings; also in a child between fork and exec.
     ///
     /// # Errors
-    /// None that a correct mask could give.
+    /// None with a correct mask.
     pub fn restore(&self) -> Result<(), Errno> {
         self.restore_but(SigSet::empty())
     }

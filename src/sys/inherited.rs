@@ -1,20 +1,20 @@
-//! What this process was given by the one that started it, where Rust's runtime changes it before `main`.
+//! Settings inherited from the parent process that Rust's runtime changes before `main`.
 #![allow(unsafe_code)]
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether SIGPIPE was ignored before the runtime had it ignored.
+/// True if SIGPIPE was ignored before the runtime ignored it.
 static IGNORED_PIPE: AtomicBool = AtomicBool::new(false);
 
-/// Has the loader call [`note`] before the runtime begins.
+/// Makes the loader call [`note`] before the runtime begins.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static NOTE: extern "C" fn() = note;
 
-/// Returns whether this process was started with SIGPIPE ignored, which programs that it starts are then to find so, too.
+/// Returns true if this process was started with SIGPIPE ignored, as the programs that it starts must be then.
 pub fn ignores_pipe() -> bool {
-    // Named, so that no linker takes it for unneeded.
+    // Used, so that no linker removes it.
     std::hint::black_box(&NOTE);
     IGNORED_PIPE.load(Ordering::Relaxed)
 }

@@ -1,7 +1,7 @@
-//! Somebody else's program, started in two steps, so that it can be looked at before its first instruction.
+//! A program started in two steps, so that it can be observed before its first instruction.
 //!
 //! ```text
-//! this process   fork ── looks at the child's books ── go ──────────── learns whether exec worked
+//! this process   fork ── reads the child's accounting ── go ───────── learns if exec worked
 //! the child       └ becomes the user, waits ─────────────── exec ─ the program
 //! ```
 #![allow(unsafe_code)]
@@ -23,17 +23,17 @@ use nix::unistd::{ForkResult, Pid, User, execvpe, fork, initgroups, pipe2, setre
 use crate::sys::inbox::Inherited;
 use crate::sys::{inherited, reap};
 
-/// A child that waits to become a program. It ends by itself if its starter does, or when it is dropped.
+/// A child that waits to become a program. It ends when its parent ends, or when it is dropped.
 #[derive(Debug)]
 pub struct Suspended {
     pid: Pid,
     go: OwnedFd,
-    /// Says nothing if exec works, which closes it.
+    /// Pipe without data if exec works, which closes it.
     failure: OwnedFd,
     program: OsString,
 }
 
-/// Why a program was not started, and the shell's exit code for it.
+/// Reason why a program was not started, with the shell's exit code for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotStarted {
     program: OsString,
@@ -41,7 +41,7 @@ pub struct NotStarted {
 }
 
 impl NotStarted {
-    /// 127 for what is not there, 126 for what cannot be executed, as env(1) and the shells have it.
+    /// Returns 127 for a missing program, 126 for one that cannot be executed, as env(1) and shells do.
     pub fn exit_code(&self) -> u8 {
         if self.errno == Errno::ENOENT { 127 } else { 126 }
     }
@@ -60,10 +60,10 @@ impl fmt::Display for NotStarted {
 impl Error for NotStarted {}
 
 impl Suspended {
-    /// Forks a child that is to run `command`, as `user` if there is one, with signals as they were inherited.
+    /// Forks a child that will run `command`, as `user` if there is one, with signals as they were inherited.
     ///
-    /// To be called while this process has one thread. Unlike a measurement's partner the program does not die with its
-    /// starter. As `user`, it gets that user's groups and `HOME`, `USER`, `LOGNAME` and `SHELL`; `PATH` stays.
+    /// To be called while this process has one thread. Unlike a measurement's partner the program does not die with its parent. As
+    /// `user`, it gets that user's groups and `HOME`, `USER`, `LOGNAME` and `SHELL`; `PATH` stays.
     ///
     /// # Errors
     /// A word of the command has a NUL in it; `EAGAIN` when `RLIMIT_NPROC` or the cgroup's `pids.max` is reached.
@@ -87,7 +87,7 @@ impl Suspended {
                         setresgid(user.gid, user.gid, user.gid)?;
                         setresuid(user.uid, user.uid, user.uid)?;
                     }
-                    // Without its starter's word it must not run: nobody would count it.
+                    // Without its parent's go it must not run: it would not be counted.
                     let mut word = [0];
                     match unistd::read(&wait, &mut word) {
                         Ok(1) => {}
@@ -95,7 +95,7 @@ impl Suspended {
                     }
                     signals.restore()?;
                     if !ignores_pipe {
-                        // Rust's runtime ignores it, and exec would pass that on.
+                        // Rust's runtime ignores it, and exec would inherit that.
                         // SAFETY: no handler is installed, only the default taken back.
                         unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
                     }
@@ -126,7 +126,7 @@ impl Suspended {
             }
         };
         if told.is_err() {
-            // It has ended already, or ends now that nobody can tell it to go on: never to be waited for as a program.
+            // It has ended already, or ends now without a go: it never becomes a program to wait for.
             drop(self.go);
             while reap::reap(self.pid, true)?.is_none() {}
             return told.map(|_| self.pid).context("telling a program to start");
@@ -150,7 +150,7 @@ fn c_string(word: &OsStr) -> Result<CString> {
     CString::new(word.as_bytes()).with_context(|| format!("{word:?} has a NUL in it"))
 }
 
-/// This process's environment, with the variables that say who one is of `user`.
+/// Returns this process's environment, with the variables that identify the user set to `user`.
 fn environment(user: Option<&User>) -> Result<Vec<CString>> {
     let mut variables: Vec<(OsString, OsString)> = env::vars_os().collect();
     if let Some(user) = user {

@@ -1,4 +1,4 @@
-//! Memory of a file descriptor's that the kernel writes to meanwhile, as that of BPF maps.
+//! Mapped memory of a file descriptor that the kernel writes to concurrently, as that of BPF maps.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -11,7 +11,7 @@ use libc::c_void;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-/// A mapping that is read and written in whole words, each at once: nothing is borrowed from it, since it changes by itself.
+/// A mapping read and written in whole words, each atomically: nothing is borrowed from it, since it changes concurrently.
 #[derive(Debug)]
 pub struct Mapped {
     place: NonNull<c_void>,
@@ -19,10 +19,10 @@ pub struct Mapped {
 }
 
 impl Mapped {
-    /// Maps the first so many bytes.
+    /// Maps the first `length` bytes.
     ///
     /// # Errors
-    /// What mmap(2) answers: `ENOMEM`, or `EPERM` and `EINVAL` of what cannot be mapped; `EINVAL` of no bytes.
+    /// The errno of mmap(2): `ENOMEM`, or `EPERM` and `EINVAL` if it cannot be mapped; `EINVAL` for no bytes.
     pub fn new(fd: impl AsFd, length: usize) -> io::Result<Mapped> {
         let length = NonZeroUsize::new(length).ok_or(Errno::EINVAL)?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
@@ -31,10 +31,10 @@ impl Mapped {
         Ok(Mapped { place, length })
     }
 
-    /// Returns the word at so many bytes from the start; what was written before it by who wrote it is seen from here on.
+    /// Returns the word at byte `at`; what its writer wrote before it is visible from here on.
     ///
     /// # Panics
-    /// Beyond the end, or not at a word's place.
+    /// Beyond the end, or not aligned to a word.
     pub fn load(&self, at: usize) -> u64 {
         self.word(at).load(Ordering::Acquire)
     }
@@ -53,11 +53,11 @@ impl Mapped {
     /// Beyond the end.
     pub fn store_byte(&self, at: usize, value: u8) {
         assert!(at < self.length.get(), "{at} of {} bytes", self.length);
-        // SAFETY: the byte lies within the mapping, which lives as long as this; who else writes it does so atomically or in BPF.
+        // SAFETY: the byte lies within the mapping, which lives as long as this; other writers are atomic or BPF.
         unsafe { AtomicU8::from_ptr(self.place.as_ptr().cast::<u8>().add(at)) }.store(value, Ordering::Release);
     }
 
-    /// Copies whole words from there on into `words`.
+    /// Copies whole words from byte `at` on into `words`.
     ///
     /// # Panics
     /// As [`Mapped::load`], of any of them.
@@ -70,8 +70,8 @@ impl Mapped {
     fn word(&self, at: usize) -> &AtomicU64 {
         let is_within = at % size_of::<u64>() == 0 && at + size_of::<u64>() <= self.length.get();
         assert!(is_within, "a word at {at} of {} bytes", self.length);
-        // SAFETY: the word lies within the mapping, at a place for words since mappings start at a page, and the mapping lives as
-        // long as this. Who else writes it does so in whole words, or in smaller parts that are read as they come.
+        // SAFETY: the word lies within the mapping, aligned since mappings start at a page, and the mapping lives as long as this.
+        // Others write it in whole words, or in smaller parts that are read as they come.
         unsafe { AtomicU64::from_ptr(self.place.as_ptr().cast::<u8>().add(at).cast()) }
     }
 }

@@ -1,6 +1,6 @@
-//! The kernel's calls as this crate needs them: processors, clocks, tokens, processes, signals.
+//! System calls as this crate needs them: processors, clocks, tokens, processes, signals.
 //!
-//! All of the crate's `unsafe` is here. Nothing here knows what a workload or a counter is.
+//! The crate's `unsafe` is in this folder. Nothing in it knows what a workload or a counter is.
 
 pub mod affinity;
 pub mod cgroup;

@@ -1,4 +1,4 @@
-//! Whose a file is, where what is in it may be executed or opened to others by root.
+//! Ownership of files whose content root may execute or publish.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use nix::unistd::geteuid;
 
-/// Whether this process is root on the machine itself, to whom its folders belong. User 0 of another user namespace, as in a
-/// rootless container, is an ordinary user outside of it.
+/// Returns true if this process is root on the machine itself, the owner of its folders. User 0 of another user namespace, as in
+/// a rootless container, is an ordinary user outside of it.
 ///
 /// # References
 /// user_namespaces(7): the initial namespace maps every user to itself.

@@ -1,4 +1,4 @@
-//! What the perf crate leaves to its users.
+//! perf ioctls that the perf crate does not offer.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char};
@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 
-/// Has a tracepoint event count only what passes the filter, as `perf stat --filter` does.
+/// Makes a tracepoint event count only what passes the filter, as `perf stat --filter` does.
 ///
 /// # Errors
 /// `EINVAL` when the kernel does not understand the filter for this event.

@@ -1,4 +1,4 @@
-//! The scheduling policy of the calling thread, which those that it starts inherit.
+//! The scheduling policy of the calling thread, inherited by those that it starts.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -22,7 +22,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// Whether it goes before everything that is not real-time.
+    /// Returns true if it takes precedence over all threads that are not real-time.
     pub fn is_realtime(self) -> bool {
         matches!(self, Policy::Fifo(_) | Policy::RoundRobin(_))
     }
@@ -82,10 +82,10 @@ impl FromStr for Policy {
     }
 }
 
-/// The calling thread under another policy or nice value, until dropped.
+/// Sets another policy or nice value for the calling thread, until dropped.
 #[derive(Debug)]
 pub struct Applied {
-    /// The policy and the flags beside it, and the priority.
+    /// The policy with its flags, and the priority.
     policy: Option<(libc::c_int, libc::c_int)>,
     nice: Option<libc::c_int>,
 }
@@ -112,7 +112,7 @@ impl Applied {
 
 impl Drop for Applied {
     fn drop(&mut self) {
-        // A user without rights may not be let back to a lower nice value; then it ends with this process.
+        // An unprivileged user may not return to a lower nice value; then it ends with this process.
         if let Some((policy, priority)) = self.policy {
             let _ = set_scheduler(policy, priority);
         }

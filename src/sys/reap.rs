@@ -1,4 +1,4 @@
-//! Waiting for children that have ended, with the kernel's books of what they have used.
+//! Waiting for children that have ended, with their resource usage (rusage).
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::sys::signal::SignalNumber;
 
-/// How a process ended.
+/// Exit status of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     Exited(i32),
@@ -27,18 +27,18 @@ impl fmt::Display for Ended {
     }
 }
 
-/// The kernel's books of a process: all its threads, and all processes that it has waited for.
+/// Resource usage of a process: all its threads, and all processes that it has waited for.
 ///
 /// # References
-/// getrusage(2): what a process that nobody waited for has used is not in it. Nor is the last switch of any thread, which
-/// comes after the books are closed.
+/// getrusage(2): processes that were never waited for are not in it. Nor is the last switch of any thread, which comes after
+/// accounting ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Switches of threads that had to wait.
+    /// Switches of threads that blocked.
     pub voluntary: u64,
-    /// Switches of threads that could have gone on.
+    /// Switches of threads that were runnable.
     pub involuntary: u64,
-    /// User and system time together, which the kernel keeps more exactly than either; to the microsecond.
+    /// Sum of user and system time, which the kernel measures more exactly than either; to the microsecond.
     pub cpu_ns: u64,
     /// Page faults that needed no input.
     pub minor_faults: u64,
@@ -53,7 +53,7 @@ pub struct Reaped {
     pub usage: Usage,
 }
 
-/// Has orphaned descendants of this process become its children from now on, so that it can wait for them.
+/// Makes orphaned descendants of this process its children from now on, so that it can wait for them.
 ///
 /// # References
 /// prctl(2), `PR_SET_CHILD_SUBREAPER`.
@@ -61,23 +61,23 @@ pub fn adopt_orphans() -> Result<()> {
     set_child_subreaper(true).context("prctl(PR_SET_CHILD_SUBREAPER)")
 }
 
-/// What children there are to wait for.
+/// State of the children to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Children {
     None,
     AllAlive,
-    /// This one has ended. It is left as it is until [`reap`]: its /proc entry can still be read.
+    /// This one has ended and stays a zombie until [`reap`]: its /proc entry can still be read.
     Ended(Pid),
-    /// This one has made itself traced by this process, and stands still at a signal until [`let_go`].
+    /// This one has made itself traced by this process, and is stopped at a signal until [`let_go`].
     Trapped(Pid),
 }
 
-/// Looks whether a child has ended, without waiting.
+/// Checks for an ended child, without waiting.
 ///
 /// # Errors
-/// What waitid answers; that there is no child is none.
+/// The errno of waitid; that there is no child is no error.
 pub fn children() -> Result<Children> {
-    // SAFETY: siginfo_t is plain data, of which all may be 0; waitid leaves it so where nothing has happened.
+    // SAFETY: siginfo_t is plain data, of which all may be 0; waitid leaves it so if no child has changed state.
     let mut seen: libc::siginfo_t = unsafe { mem::zeroed() };
     let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     // SAFETY: the kernel writes the struct, which outlives the call.
@@ -97,15 +97,14 @@ pub fn children() -> Result<Children> {
     })
 }
 
-/// Lets a child go on that has made itself traced by this process, with the signal at which it stands still, as if nobody
-/// traced it.
+/// Detaches a child that has made itself traced by this process, and passes on the signal at which it is stopped.
 ///
 /// # References
-/// ptrace(2): after `PTRACE_TRACEME` a program stands still at each signal, and after execve, which sends it a SIGTRAP that
-/// is for the tracer alone.
+/// ptrace(2): after `PTRACE_TRACEME` a program stops at each signal, and after execve, which sends it a SIGTRAP meant for the
+/// tracer alone.
 pub fn let_go(pid: Pid) {
     let mut status = 0;
-    // SAFETY: waitpid writes the one place, which outlives the call; it takes the news of a child that stands still.
+    // SAFETY: waitpid writes the one place, which outlives the call; it consumes the state change of a stopped child.
     let found = unsafe { libc::waitpid(pid.as_raw(), &raw mut status, libc::WNOHANG | libc::__WALL) };
     if found != pid.as_raw() || !libc::WIFSTOPPED(status) {
         return;
@@ -121,7 +120,7 @@ pub fn let_go(pid: Pid) {
     if signal == libc::SIGTRAP && known && why.si_code == libc::SI_USER && sender() == pid.as_raw() {
         signal = 0;
     }
-    // SAFETY: takes integers only. That it has just been killed is no failure.
+    // SAFETY: takes integers only. It fails harmlessly if the child has just been killed.
     unsafe { libc::ptrace(libc::PTRACE_DETACH, pid.as_raw(), nothing, i64::from(signal) as libc::c_long) };
 }
 
@@ -155,7 +154,7 @@ pub(super) fn wait(pid: Pid, block: bool) -> Result<Option<Reaped>, Errno> {
     } else if libc::WIFSIGNALED(status) {
         Ended::Killed(SignalNumber(libc::WTERMSIG(status)))
     } else {
-        // It stands still, and has not ended.
+        // It is stopped, and has not ended.
         return Ok(None);
     };
     Ok(Some(Reaped { pid, ended, usage: Usage::from(used) }))
@@ -163,7 +162,7 @@ pub(super) fn wait(pid: Pid, block: bool) -> Result<Option<Reaped>, Errno> {
 
 impl From<libc::rusage> for Usage {
     fn from(used: libc::rusage) -> Usage {
-        // None of these is ever negative; their C types are what differs between architectures.
+        // None of these is ever negative; only their C types differ between architectures.
         #[allow(clippy::useless_conversion, reason = "time_t, suseconds_t and c_long are 32 bits wide on some")]
         let count = |value: libc::c_long| u64::try_from(i64::from(value)).unwrap_or(0);
         #[allow(clippy::useless_conversion, reason = "time_t, suseconds_t and c_long are 32 bits wide on some")]

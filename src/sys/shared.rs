@@ -1,4 +1,4 @@
-//! Memory that a process and those it forks have in common.
+//! Memory shared between a process and those that it forks.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -10,7 +10,7 @@ use libc::c_void;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
-/// A value in memory of its own that stays shared across fork.
+/// A value in its own memory that stays shared across fork.
 #[derive(Debug)]
 pub struct Shared<T: Sync> {
     value: NonNull<T>,
@@ -50,7 +50,7 @@ impl<T: Sync> Drop for Shared<T> {
     }
 }
 
-/// Several values in memory of their own that stays shared across fork.
+/// Several values in their own memory that stays shared across fork.
 #[derive(Debug)]
 pub struct SharedSlice<T: Sync> {
     values: NonNull<[T]>,
@@ -79,7 +79,7 @@ impl<T: Sync> Deref for SharedSlice<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: the mapping holds so many initialized values until this is dropped.
+        // SAFETY: the mapping holds this many initialized values until this is dropped.
         unsafe { self.values.as_ref() }
     }
 }
@@ -92,7 +92,7 @@ impl<T: Sync> Drop for SharedSlice<T> {
     }
 }
 
-/// A new mapping of so many bytes that stays shared across fork.
+/// Returns a new mapping of this many bytes that stays shared across fork.
 fn map_shared(bytes: usize) -> io::Result<NonNull<c_void>> {
     let length = NonZeroUsize::new(bytes).ok_or(Errno::EINVAL)?;
     // SAFETY: a new mapping at an address of the kernel's choice touches no memory that is in use.

@@ -1,14 +1,14 @@
 //! Ctrl-C, SIGTERM, and a watchdog, without a helper thread that would itself switch.
 //!
 //! ```text
-//! SIGINT, SIGTERM   first: remembered, the sample under way is finished      half a second later: the process ends
-//! SIGCHLD           a partner process has ended: who waits for it gives up
+//! SIGINT, SIGTERM   first: recorded, the current sample is finished          half a second later: the process ends
+//! SIGCHLD           a partner process has ended: calls that wait for it fail
 //! SIGALRM           every 2 s: a tick; progress sets the ticks back to 0
-//!                   tick 5 (10 s without progress): waiting calls give up    tick 7: the process ends at once
+//!                   tick 5 (10 s without progress): waiting calls fail       tick 7: the process ends at once
 //! ```
 //!
-//! The handlers are installed without `SA_RESTART`: a call that waits returns `EINTR`, asks [`check_in_order`], and waits
-//! again. Ticks are counted, not time, so that a process stopped by Ctrl-Z for an hour has missed one tick.
+//! The handlers are installed without `SA_RESTART`: a waiting call returns `EINTR`, checks [`check_in_order`], and waits again.
+//! Ticks are counted, not time, so that a process stopped by Ctrl-Z for an hour has missed one tick.
 #![allow(unsafe_code)]
 
 mod number;
@@ -29,24 +29,24 @@ use crate::sys::clock::monotonic_ns;
 
 const TICK_SECONDS: u32 = 2;
 const TICKS_UNTIL_STALLED: u32 = 5;
-/// Enough for a call that does notice `EINTR` to give up and for the report to be printed.
+/// Enough for an interrupted call to fail and for the report to be printed.
 const TICKS_UNTIL_EXIT: u32 = 7;
 
-/// How long a measurement may make no progress, in seconds.
+/// Seconds that a measurement may go without progress.
 pub const STALL_SECONDS: u32 = TICK_SECONDS * TICKS_UNTIL_STALLED;
 
-/// A signal that follows so soon is the same wish: timeout(1) signals its child and then the group, the child again.
+/// A signal that follows within this time is the same request: timeout(1) signals its child and then the group, the child again.
 const SAME_WISH_NS: u64 = 500_000_000;
 
 static STOP_SIGNAL: AtomicI32 = AtomicI32::new(0);
 static STOPPED_AT_NS: AtomicU64 = AtomicU64::new(0);
 static TICKS: AtomicU32 = AtomicU32::new(0);
 static CHILD_ENDED: AtomicBool = AtomicBool::new(false);
-/// What is being done, for the last words: always a `&'static` place, so that a handler may read it at any time.
+/// Current activity, for the last message: always a `&'static` place, so that a handler may read it at any time.
 static ACTIVITY: AtomicPtr<&'static str> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Remembers SIGINT and SIGTERM from now on, so that a run can end in order. One that was ignored when this process began
-/// stays so, as nohup(1) and a shell's background jobs want it.
+/// Records SIGINT and SIGTERM from now on, so that a run can end in order. One that was ignored when this process began stays so,
+/// as nohup(1) and a shell's background jobs require.
 pub fn catch_stops() -> Result<()> {
     for stop in [Signal::SIGINT, Signal::SIGTERM] {
         if !is_ignored(stop)? {
@@ -62,12 +62,12 @@ pub fn ignore_stops() -> Result<()> {
     install(Signal::SIGTERM, SigHandler::SigIgn)
 }
 
-/// The signal that asked this process to stop, if one has.
+/// Returns the signal that asked this process to stop, if any.
 pub fn stop_requested() -> Option<Signal> {
     Signal::try_from(STOP_SIGNAL.load(Ordering::Relaxed)).ok()
 }
 
-/// Whether a signal is ignored, as nohup(1) and a shell's background jobs have it.
+/// Returns true if a signal is ignored, as under nohup(1) and in a shell's background jobs.
 ///
 /// # Errors
 /// None for a signal that can be handled.
@@ -89,13 +89,13 @@ pub fn ignore(signal: Signal) -> Result<(), Errno> {
     unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) }.map(drop)
 }
 
-/// Has a signal do what it does by default from now on.
+/// Restores a signal's default action.
 pub fn take_default(signal: Signal) -> Result<()> {
     install(signal, SigHandler::SigDfl)
 }
 
-/// Ends this process by a signal, as the program ended that it stands for: a shell then knows why, and stops its script
-/// at a Ctrl-C. Leaves no core file; returns only if the signal cannot end a process.
+/// Ends this process by the signal that ended its program: a shell then knows the reason, and stops its script at a Ctrl-C. Leaves
+/// no core file; returns only if the signal cannot end a process.
 pub fn die_of(SignalNumber(number): SignalNumber) {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     // SAFETY: no handler is installed, only the default taken back; a set is plain data that sigemptyset fills in; the last
@@ -110,13 +110,13 @@ pub fn die_of(SignalNumber(number): SignalNumber) {
     }
 }
 
-/// Blocks every signal for the calling thread, so that the main thread gets them all.
+/// Blocks all signals for the calling thread, so that the main thread gets them.
 pub fn block_all() -> Result<()> {
     SigSet::all().thread_block().context("blocking signals")
 }
 
-/// An error of kind `TimedOut` once the watchdog has given up, or `BrokenPipe` once a partner process has ended; for
-/// calls that were interrupted while they waited for a party.
+/// Returns an error of kind `TimedOut` once the watchdog has expired, or `BrokenPipe` once a partner process has ended; for
+/// calls that were interrupted while they waited for a participant.
 pub fn check_in_order() -> io::Result<()> {
     if CHILD_ENDED.load(Ordering::Relaxed) {
         return Err(io::Error::new(io::ErrorKind::BrokenPipe, "a partner process has ended"));
@@ -124,7 +124,7 @@ pub fn check_in_order() -> io::Result<()> {
     check_not_stalled()
 }
 
-/// An error of kind `TimedOut` once the watchdog has given up; for calls that were interrupted.
+/// Returns an error of kind `TimedOut` once the watchdog has expired; for calls that were interrupted.
 pub fn check_not_stalled() -> io::Result<()> {
     if TICKS.load(Ordering::Relaxed) < TICKS_UNTIL_STALLED {
         return Ok(());
@@ -132,18 +132,18 @@ pub fn check_not_stalled() -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::TimedOut, format!("no progress for {STALL_SECONDS} s")))
 }
 
-/// Says that there was progress, where a wait has a limit of its own and knows no watchdog.
+/// Resets the watchdog, where a wait has its own limit and no [`Watchdog`] at hand.
 pub fn progress() {
     TICKS.store(0, Ordering::Relaxed);
 }
 
-/// Notices from now on when a child ends, so that nobody waits for it: [`check_in_order`] says so.
+/// Records from now on that a child has ended, so that no call waits for it: [`check_in_order`] then fails.
 pub fn watch_children() -> Result<()> {
     forget_ended_children();
     install_with(Signal::SIGCHLD, SigHandler::Handler(on_child), SaFlags::SA_NOCLDSTOP)
 }
 
-/// Forgets that a child has ended: it has been waited for, and nobody waits for it any more.
+/// Clears the record that a child has ended: it has been waited for.
 pub fn forget_ended_children() {
     CHILD_ENDED.store(false, Ordering::Relaxed);
 }
@@ -160,12 +160,12 @@ impl Watchdog {
         Ok(Watchdog(()))
     }
 
-    /// Says that there was progress. Costs one store.
+    /// Resets the watchdog. Costs one store.
     pub fn progress(&self) {
         progress();
     }
 
-    /// Says what begins now: the words that a stalled process ends with.
+    /// Sets the current activity, which the message of a stalled process names.
     pub fn begin(&self, activity: &'static &'static str) {
         ACTIVITY.store(std::ptr::from_ref(activity).cast_mut(), Ordering::Relaxed);
         self.progress();
@@ -192,7 +192,7 @@ fn install_with(signal: Signal, handler: SigHandler, flags: SaFlags) -> Result<(
 
 extern "C" fn on_stop(signal: c_int) {
     let now_ns = monotonic_ns();
-    // One exchange decides who was first, even between two signals whose handlers interrupt each other.
+    // One exchange decides which was first, even between two signals whose handlers interrupt each other.
     match STOPPED_AT_NS.compare_exchange(0, now_ns, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => STOP_SIGNAL.store(signal, Ordering::Relaxed),
         Err(first_ns) if now_ns.saturating_sub(first_ns) > SAME_WISH_NS => {

@@ -1,5 +1,5 @@
-//! A thread's indirect branch speculation, prctl(2): with it off, the kernel has the branch predictor flushed at a switch to or from
-//! another process (an indirect branch prediction barrier, IBPB), which switches between plain processes are spared.
+//! A thread's indirect branch speculation, prctl(2): with it off, the kernel flushes the branch predictor at a switch to or from
+//! another process (an indirect branch prediction barrier, IBPB), which switches between plain processes do not need.
 //!
 //! # References
 //! "Speculation Control", Documentation/userspace-api/spec_ctrl.rst of the kernel; PR_SET_SPECULATION_CTRL in prctl(2).
@@ -23,16 +23,16 @@ const OFF: i32 = 1 << 2;
 /// `PR_SPEC_FORCE_DISABLE`: off for good.
 const OFF_FOR_GOOD: i32 = 1 << 3;
 
-/// The calling thread's indirect branch speculation, off until this is dropped. A process that is forked meanwhile has it off, too.
+/// Turns the calling thread's indirect branch speculation off until dropped. A process forked meanwhile has it off, too.
 #[derive(Debug)]
 pub struct Barriers {
     was_on: bool,
 }
 
-/// Looks whether a thread may turn its indirect branch speculation off here.
+/// Checks that a thread may turn its indirect branch speculation off on this host.
 ///
 /// # Errors
-/// The kernel or the processor has no such control, or whoever started the kernel has decided for all; says which.
+/// The kernel or the processor has no such control, or boot options decide for all processes; with the reason.
 pub fn may_choose() -> Result<()> {
     let state = state().context("prctl(PR_GET_SPECULATION_CTRL) for indirect branches")?;
     if state & MAY_CHOOSE != 0 {
@@ -84,7 +84,7 @@ fn state() -> io::Result<i32> {
 fn set(state: i32) -> io::Result<()> {
     let unused: libc::c_ulong = 0;
     let state = state as libc::c_ulong;
-    // SAFETY: the call takes numbers only, and changes how the calling thread is switched, not what it may touch.
+    // SAFETY: the call takes numbers only, and changes how the calling thread is switched, not its memory.
     let answer = unsafe { libc::prctl(SET, INDIRECT_BRANCH, state, unused, unused) };
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

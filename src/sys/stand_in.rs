@@ -1,11 +1,11 @@
-//! A process without children of before: whoever counts what its children do, or waits for them, must have none that others started.
+//! A process without previous children: to count or wait for children, it must have none that others started.
 //!
-//! A shell that becomes ctxprof (`exec`, or the last command of `bash -c`) may have children already: jobs in the background, what
-//! reads a `2> >(…)`. They stay children of the process that it started as, and what they leave behind does not come to the other:
+//! A shell that becomes ctxprof (`exec`, or the last command of `bash -c`) may have children already: background jobs, the reader
+//! of a `2> >(…)`. They stay children of the original process, and their orphans do not come to the new one:
 //!
 //! ```text
-//! as it was started   with its children ─ fork ─ waits for the new one only, passes signals on ──────────── ends as that one has ended
-//! the new one                              └ has no child: does everything, dies with the first ─ its report ─ ends
+//! original process    with its children ─ fork ─ waits for the new one only, passes signals on ──────────── ends as that one has ended
+//! new process                              └ has no child: does everything, dies with the first ─ its report ─ ends
 //! ```
 #![allow(unsafe_code)]
 
@@ -23,14 +23,14 @@ use nix::unistd::{ForkResult, fork, getpid, getppid};
 use crate::sys::inbox::Inbox;
 use crate::sys::reap::{self, Ended};
 
-/// The process that this one stands in for; 0 if none.
+/// PID of the original process; 0 if this is it.
 static STOOD_IN_FOR: AtomicI32 = AtomicI32::new(0);
 
-/// How often somebody looks whether there is nothing to do.
+/// Timeout of a wait that needs none.
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
-/// Goes on in a process without children: in this one if it has none, and then returns nothing; else in a new one, and what
-/// returns in this one is how that has ended.
+/// Continues in a process without children: in this one if it has none, and returns `None`; else in a new one, and returns its
+/// exit status in this one.
 ///
 /// To be called while this process has one thread.
 ///
@@ -59,7 +59,7 @@ pub fn without_children() -> Result<Option<Ended>> {
     loop {
         inbox.wait(None, AN_HOUR)?;
         while let Some(asked) = inbox.stop_asked() {
-            // The terminal has told the whole group, and so both.
+            // The terminal has signalled the whole group, and so both.
             if !asked.by_terminal {
                 let _ = kill(child, asked.signal);
             }
@@ -70,7 +70,7 @@ pub fn without_children() -> Result<Option<Ended>> {
     }
 }
 
-/// Returns whether a number is this process's, or that of the one that it stands in for.
+/// Returns true for the PID of this process, or of the original one.
 pub fn is_this_process(pid: i32) -> bool {
     pid == getpid().as_raw() || pid == STOOD_IN_FOR.load(Ordering::Relaxed)
 }

@@ -1,9 +1,9 @@
-//! The kernel's settings.
+//! The kernel's settings (sysctl).
 
 use std::fs;
 use std::path::Path;
 
-/// A setting under /proc/sys, by its dotted name, without the line's end; `None` where it is absent or hidden.
+/// Returns a setting under /proc/sys by its dotted name, trimmed; `None` where it is absent or hidden.
 pub fn read(name: &str) -> Option<String> {
     let path = Path::new("/proc/sys").join(name.replace('.', "/"));
     Some(fs::read_to_string(path).ok()?.trim().to_string())

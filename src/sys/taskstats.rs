@@ -1,11 +1,11 @@
-//! The kernel's books of every thread that ends on this machine, sent by the thread itself on its last way.
+//! taskstats exit records: the kernel's accounting of every thread that ends on this machine, sent by the thread as it exits.
 //!
-//! A thread is charged nothing while it runs. When it ends, and somebody listens on the CPU where it does, it fills in one
-//! record and puts it into the listener's socket (2 µs), before whoever waits for it (join, wait) can know that it has ended.
+//! A thread has no cost while it runs. When it ends on a CPU with a listener, it fills in one record and puts it into the
+//! listener's socket (2 µs), before a waiter (join, wait) can know that it has ended.
 //!
 //! ```text
 //! datagram   nlmsghdr │ genlmsghdr │ AGGR_PID ────────────────────── │ AGGR_TGID ──────────────── with the last thread
-//!            16 bytes │ 4 bytes    │  PID: the thread │ STATS: books │  TGID │ STATS: few sums     of a group of several
+//!            16 bytes │ 4 bytes    │  PID: the thread │ STATS: all   │  TGID │ STATS: few sums     of a group of several
 //! ```
 #![allow(unsafe_code)]
 
@@ -39,58 +39,58 @@ const NETLINK_HEADER: usize = mem::size_of::<libc::nlmsghdr>();
 const GENERIC_HEADER: usize = mem::size_of::<libc::genlmsghdr>();
 const ATTRIBUTE_HEADER: usize = mem::size_of::<libc::nlattr>();
 
-/// What is asked of the kernel for records that wait to be drained. It doubles that and charges 2304 bytes for a record
-/// (1280 for the only thread of a process): room for 29,000. Memory is taken only for those that are there.
+/// Requested buffer for records that wait to be drained. The kernel doubles that and charges 2304 bytes for a record (1280 for the
+/// only thread of a process): room for 29,000. It takes memory only for queued records.
 const RECEIVE_BUFFER: usize = 32 << 20;
-/// Room for one datagram: two books of 560 bytes each in Linux 6.18, which grow by some with every few versions.
+/// Room for one datagram: two structs of 560 bytes each in Linux 6.18, which grow with every few versions.
 const DATAGRAM_LIMIT: usize = 8192;
 
-/// What the kernel's books said of a thread when it ended: all that it did before it gave back its memory and files. Its last
-/// switch, away from the CPU for good, is not in them either, and in what wait4(2) says of a process only if it came in time.
+/// Exit record of a thread: its accounting up to the release of its memory and files. Its last switch, away from the CPU for good,
+/// is not included, and in rusage (wait4(2)) only if it came in time.
 ///
 /// # References
-/// `struct taskstats` in <linux/taskstats.h>; Documentation/accounting/taskstats.rst and delay-accounting.rst of Linux, of
-/// which the latter's fields used here are kept with `kernel.task_delayacct=0` too.
+/// `struct taskstats` in <linux/taskstats.h>; Documentation/accounting/taskstats.rst and delay-accounting.rst of Linux; the
+/// latter's fields used below are filled in with `kernel.task_delayacct=0` too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitRecord {
-    /// The thread's number. If it called `execve` and was not its process's leader, it has the leader's by now: two records
-    /// with one number follow each other then, and there is none with the number that it had before.
+    /// The thread's TID. If it called `execve` and was not its process's leader, it has the leader's by now: two records with one TID
+    /// follow each other then, and there is none with its former TID.
     pub tid: i32,
-    /// The process it was in; `None` before Linux 5.19.
+    /// Its process; `None` before Linux 5.19.
     pub pid: Option<i32>,
-    /// The process that its process was a child of by then, which is not who started it if that one ended first; 0 if none.
+    /// Parent of its process at that time, not the one that started it if that one ended first; 0 if none.
     pub parent: i32,
-    /// Its name at the end: 15 bytes at most, and U+FFFD for what is not UTF-8.
+    /// Its name at the end: at most 15 bytes, with U+FFFD for what is not UTF-8.
     pub name: String,
-    /// Switches because it had to wait.
+    /// Switches at which it blocked.
     pub voluntary: u64,
-    /// Switches although it could have gone on.
+    /// Switches while it was runnable.
     pub involuntary: u64,
-    /// Time on a CPU, at least. It is booked at ticks and switches, and what came after the last of them is missing: up to one
-    /// tick (1 to 10 ms), nine tenths of what `/bin/true` takes. Of a thread that never waited, `elapsed_ns` less
-    /// `run_queue_wait_ns` says more.
+    /// Time on a CPU, a lower bound. It is accounted at ticks and switches, and the time after the last of them is missing: up to one
+    /// tick (1 to 10 ms), nine tenths of what `/bin/true` takes. For a thread that never blocked, `elapsed_ns` less
+    /// `run_queue_wait_ns` is more exact.
     pub on_cpu_ns: u64,
-    /// Time that it was runnable and waited for a CPU.
+    /// Run-queue wait.
     pub run_queue_wait_ns: u64,
     /// Page faults that needed no disk.
     pub minor_faults: u64,
     /// Page faults that did.
     pub major_faults: u64,
-    /// From its creation to its end, whatever it executed meanwhile; to the microsecond.
+    /// Time from its creation to its end, across execve; to the microsecond.
     pub elapsed_ns: u64,
 }
 
-/// What draining has come to.
+/// Result of draining.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Drained {
-    /// Threads whose books came.
+    /// Threads whose records arrived.
     pub taken: u64,
-    /// Threads whose books are known to be lost, because the buffer was full or they could not be read.
+    /// Threads whose records are known to be lost, because the buffer was full or they could not be read.
     pub lost: u64,
 }
 
-/// A listener for the exit records of all threads of this machine, also of those in containers, under the numbers that they
-/// have outside. Once it is dropped, the kernel forgets it on each CPU with the next thread that ends there.
+/// A listener for the exit records of all threads of this machine, also in containers, under their TIDs outside. Once it is
+/// dropped, the kernel forgets it on each CPU with the next thread that ends there.
 #[derive(Debug)]
 pub struct ExitRecords {
     socket: OwnedFd,
@@ -100,17 +100,17 @@ pub struct ExitRecords {
 }
 
 impl ExitRecords {
-    /// Listens from now on. To see that records arrive it has a thread of its own begin and end.
+    /// Listens from now on. Starts and ends a thread of its own to check that records arrive.
     ///
     /// # Errors
     /// `EPERM` without `CAP_NET_ADMIN`, or in another user namespace than the initial one; `EINVAL` in another PID namespace;
-    /// `ENOENT` in a kernel without `CONFIG_TASKSTATS`, and one before 4.12 cannot say what was lost. In another network
-    /// namespace the kernel does not refuse, but nothing comes.
+    /// `ENOENT` in a kernel without `CONFIG_TASKSTATS`, and one before 4.12 cannot report losses. In another network namespace the
+    /// kernel does not refuse, but no record arrives.
     pub fn listen() -> Result<ExitRecords> {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkGeneric)
             .context("opening a generic netlink socket")?;
-        // Who may not exceed net.core.rmem_max may not listen either: that refusal has the better reason.
+        // A process that may not exceed net.core.rmem_max may not listen either: that refusal has the better reason.
         setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER)
             .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER))
             .context("enlarging a netlink socket's buffer")?;
@@ -123,13 +123,13 @@ impl ExitRecords {
         Ok(records)
     }
 
-    /// Takes all there is without waiting, in the order in which it was sent. Those of a process come in any: a leader that
+    /// Takes all records without waiting, in the order in which they were sent. Those of a process come in any order: a leader that
     /// ends the process is usually the first.
     ///
-    /// What the kernel could not even send, having no memory, is neither taken nor known to be lost.
+    /// Records that the kernel could not send for lack of memory are neither taken nor known to be lost.
     ///
     /// # Errors
-    /// The socket fails, which is not known to happen.
+    /// The socket fails, which has not been seen.
     pub fn drain(&mut self, mut each: impl FnMut(ExitRecord)) -> Result<Drained> {
         let mut drained = Drained::default();
         while let Some(datagram) = self.receive()? {
@@ -162,7 +162,7 @@ impl ExitRecords {
         id.and_then(|id| u16_at(id, 0)).context("looking for the kernel's taskstats: the answer has no family number")
     }
 
-    /// Registers on all CPUs that there may ever be: a record goes to those who listen on the CPU where the thread ended.
+    /// Registers on all possible CPUs: a record goes to the listeners of the CPU where the thread ended.
     fn register(&mut self) -> Result<()> {
         let path = "/sys/devices/system/cpu/possible";
         let cpus: CpuList = fs::read_to_string(path).with_context(|| format!("reading {path}"))?.parse()?;
@@ -173,7 +173,7 @@ impl ExitRecords {
             .map_err(|errno| anyhow!("listening for the kernel's exit records: {}", refusal(errno)))
     }
 
-    /// Has a thread end. Its record is in the socket before `join` returns, or it never will be.
+    /// Starts and ends a thread. Its record is in the socket before `join` returns, or never.
     fn prove(&mut self) -> Result<()> {
         let tid = thread::Builder::new().spawn(|| gettid().as_raw()).context("starting a thread")?.join();
         let mut found = false;
@@ -209,7 +209,7 @@ impl ExitRecords {
         Err(Errno::ENODATA)
     }
 
-    /// The length of the next datagram of the kernel's in the buffer, `Some(None)` if it is longer; `None` if there is none.
+    /// Returns the length of the kernel's next datagram in the buffer, `Some(None)` if it is longer; `None` if there is none.
     fn receive(&mut self) -> Result<Option<Option<usize>>, Errno> {
         loop {
             let mut room = [IoSliceMut::new(&mut self.buffer)];
@@ -219,7 +219,7 @@ impl ExitRecords {
                 Ok(message) if message.flags.contains(MsgFlags::MSG_TRUNC) => return Ok(Some(None)),
                 Ok(message) => return Ok(Some(Some(message.bytes))),
                 Err(Errno::EAGAIN) => return Ok(None),
-                // The buffer was full: how many were lost is counted, and what came before is still there.
+                // The buffer was full: losses are counted, and what came before is still there.
                 Err(Errno::ENOBUFS | Errno::EINTR) => {}
                 Err(errno) => return Err(errno),
             }
@@ -227,7 +227,7 @@ impl ExitRecords {
     }
 }
 
-/// What the kernel answered, why, and what would help.
+/// Returns the kernel's answer, the reason, and a remedy.
 fn refusal(errno: Errno) -> String {
     let reason = match errno {
         Errno::EPERM => "this needs CAP_NET_ADMIN, and not a container's; run with sudo",
@@ -238,7 +238,7 @@ fn refusal(errno: Errno) -> String {
     format!("{errno:?} ({}): {reason}", errno.desc())
 }
 
-/// How many datagrams the kernel has thrown away since the socket was opened, as they found its buffer full; it wraps.
+/// Returns the number of datagrams that the kernel has dropped at a full buffer since the socket was opened; it wraps.
 fn drops(socket: &OwnedFd) -> Result<u32> {
     let mut values = [0_u32; libc::SK_MEMINFO_DROPS as usize + 1];
     let mut length = mem::size_of_val(&values) as libc::socklen_t;
@@ -258,7 +258,7 @@ fn request(family: u16, command: u8, (kind, value): (u16, &[u8])) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(length);
     bytes.extend((length as u32).to_ne_bytes());
     bytes.extend([family.to_ne_bytes(), flags.to_ne_bytes()].concat());
-    // Sequence number and sender, which the kernel knows.
+    // Sequence number, not used, and sender, which the kernel knows.
     bytes.extend([0; 8]);
     bytes.extend([command, 1, 0, 0]);
     bytes.extend([(attribute_length as u16).to_ne_bytes(), kind.to_ne_bytes()].concat());
@@ -267,7 +267,7 @@ fn request(family: u16, command: u8, (kind, value): (u16, &[u8])) -> Vec<u8> {
     bytes
 }
 
-/// The exit records in a datagram, one at most as kernels are today; `None` stands for one that cannot be read.
+/// Returns the exit records in a datagram, at most one in current kernels; `None` for one that cannot be read.
 pub(crate) fn records(datagram: &[u8], family: u16) -> impl Iterator<Item = Option<ExitRecord>> {
     messages(datagram)
         .filter(move |(kind, payload)| *kind == family && payload.first() == Some(&TASKSTATS_CMD_NEW))
@@ -276,18 +276,18 @@ pub(crate) fn records(datagram: &[u8], family: u16) -> impl Iterator<Item = Opti
         .map(|(_, nest)| ExitRecord::read(nest))
 }
 
-/// Types and payloads of the messages in a datagram, up to the first that is not whole.
+/// Returns types and payloads of the messages in a datagram, up to the first that is incomplete.
 fn messages(datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     chunks(datagram, NETLINK_HEADER, |header| Some((u32_at(header, 0)? as usize, u16_at(header, 4)?)))
 }
 
-/// Types and values of attributes, up to the first that is not whole.
+/// Returns types and values of attributes, up to the first that is incomplete.
 fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mask = libc::NLA_TYPE_MASK as u16;
     chunks(bytes, ATTRIBUTE_HEADER, move |header| Some((u16_at(header, 0)?.into(), u16_at(header, 2)? & mask)))
 }
 
-/// What `header_of` finds the lengths (header included) and types of, each on a boundary of 4 bytes.
+/// Returns the chunks whose lengths (header included) and types `header_of` finds, each on a boundary of 4 bytes.
 fn chunks(
     mut bytes: &[u8],
     header: usize,
@@ -306,7 +306,7 @@ fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
 }
 
 impl ExitRecord {
-    /// `None` unless every field is there, and where it is expected: both places that name the thread must agree.
+    /// Returns `None` unless every field is where it is expected: both TIDs must agree.
     fn read(nest: &[u8]) -> Option<ExitRecord> {
         let tid = i32_at(attribute(nest, TASKSTATS_TYPE_PID)?, 0)?;
         let books = attribute(nest, TASKSTATS_TYPE_STATS)?;

@@ -1,4 +1,4 @@
-//! Tokens that parties hand to each other through file descriptors: pipes, sockets, eventfds.
+//! Tokens that participants pass to each other through file descriptors: pipes, sockets, eventfds.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,12 +11,12 @@ use nix::unistd;
 
 use crate::sys::signal;
 
-/// What goes through a pipe or a socket: as many bytes as `perf bench sched pipe` moves.
+/// Token of a pipe or a socket: as many bytes as `perf bench sched pipe` moves.
 pub const WORD: [u8; 4] = *b"ctxp";
-/// What goes into an eventfd: the number 1, to be added to its counter.
+/// Token of an eventfd: the number 1, to be added to its counter.
 pub const INCREMENT: [u8; 8] = 1u64.to_ne_bytes();
 
-/// Two descriptors of this process: what is written to one can be read from the other. Closed on exec.
+/// Two descriptors of this process, one to write to and one to read from. Closed on exec.
 #[derive(Debug)]
 pub struct Line {
     pub reader: OwnedFd,
@@ -24,7 +24,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// A pipe.
+    /// Opens a pipe.
     ///
     /// # Errors
     /// `EMFILE` when `RLIMIT_NOFILE` is reached, `ENFILE` when the system's table is full.
@@ -34,7 +34,7 @@ impl Line {
     }
 }
 
-/// An eventfd, to be written and read: that another party has closed it is not noticed. Closed on exec.
+/// Opens an eventfd, to be written and read: a close by another participant is not noticed. Closed on exec.
 ///
 /// # Errors
 /// As for a pipe.
@@ -42,7 +42,7 @@ pub fn eventfd() -> io::Result<OwnedFd> {
     Ok(OwnedFd::from(EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC)?))
 }
 
-/// Two connected UNIX stream sockets, each to be read and written. Closed on exec.
+/// Opens two connected UNIX stream sockets, each to be read and written. Closed on exec.
 ///
 /// # Errors
 /// As for a pipe.
@@ -53,7 +53,7 @@ pub fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// Writes a token.
 ///
 /// # Errors
-/// `EPIPE` when nobody can read it any more, `TimedOut` when the watchdog has given the measurement up.
+/// `EPIPE` when there is no reader any more, `TimedOut` when the watchdog has stopped the measurement.
 #[inline]
 pub fn send<const N: usize>(writer: impl AsFd, token: [u8; N]) -> io::Result<()> {
     let writer = writer.as_fd();
@@ -66,7 +66,7 @@ pub fn send<const N: usize>(writer: impl AsFd, token: [u8; N]) -> io::Result<()>
 /// Waits for a token of `N` bytes.
 ///
 /// # Errors
-/// `UnexpectedEof` when nobody can write it any more, `TimedOut` when the watchdog has given the measurement up.
+/// `UnexpectedEof` when there is no writer any more, `TimedOut` when the watchdog has stopped the measurement.
 #[inline]
 pub fn receive<const N: usize>(reader: impl AsFd) -> io::Result<()> {
     let reader = reader.as_fd();

@@ -1,4 +1,4 @@
-//! What the kernel keeps for every thread at no cost: its switches, voluntary and involuntary.
+//! Kernel accounting of every thread's switches, voluntary and involuntary, at no cost to it.
 
 use std::fs::File;
 use std::ops::Sub;
@@ -8,18 +8,17 @@ use anyhow::{Context, Result, bail};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::Pid;
 
-/// Kernel switches of a thread or several since they began, or a difference of two such counts.
+/// Kernel switches of one or more threads since they began, or a difference of two such counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SwitchCount {
-    /// Switches at which a thread had to wait: for data, a lock, a time.
+    /// Switches at which a thread blocked: for data, a lock, a timer.
     pub voluntary: u64,
-    /// Switches at which it could have gone on, which includes `sched_yield` and being preempted by the thread that it
-    /// has just woken.
+    /// Switches at which it was runnable, which includes `sched_yield` and preemption by the thread that it has just woken.
     pub involuntary: u64,
 }
 
 impl SwitchCount {
-    /// Switches of both kinds.
+    /// Returns switches of both kinds.
     pub fn total(self) -> u64 {
         self.voluntary + self.involuntary
     }
@@ -36,7 +35,7 @@ impl Sub for SwitchCount {
     }
 }
 
-/// The calling thread's switches.
+/// Returns the calling thread's switches.
 ///
 /// # References
 /// getrusage(2), `RUSAGE_THREAD`.
@@ -44,7 +43,7 @@ pub fn of_calling_thread() -> Result<SwitchCount> {
     booked(UsageWho::RUSAGE_THREAD).context("getrusage(RUSAGE_THREAD)")
 }
 
-/// Those of all threads of this process, also of those that have ended, but for the last one of each.
+/// Returns the switches of all threads of this process, also of those that have ended, without the last one of each.
 ///
 /// # References
 /// getrusage(2), `RUSAGE_SELF`.
@@ -52,7 +51,7 @@ pub fn of_this_process() -> Result<SwitchCount> {
     booked(UsageWho::RUSAGE_SELF).context("getrusage(RUSAGE_SELF)")
 }
 
-/// Those of the children that this process has waited for, and of what they have waited for.
+/// Returns the switches of the children that this process has waited for, and of those that they have waited for.
 ///
 /// # References
 /// getrusage(2), `RUSAGE_CHILDREN`.
@@ -90,7 +89,7 @@ impl ThreadStatus {
     }
 }
 
-/// The switches that a thread's `/proc/<pid>/task/<tid>/status` tells.
+/// Returns the switches in a thread's `/proc/<pid>/task/<tid>/status`.
 ///
 /// # Errors
 /// It has no such lines.

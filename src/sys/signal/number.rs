@@ -1,13 +1,13 @@
-//! Signals by their numbers: the real-time ones have no names of their own.
+//! Signals by number: real-time ones have no names of their own.
 
 use std::fmt;
 
 use nix::sys::signal::Signal;
 
-/// The number of a signal, any that the kernel has. It is written as `SIGTERM`, or as `signal 36 (SIGRTMIN+2)`.
+/// The number of any signal of the kernel. Written as `SIGTERM`, or as `signal 36 (SIGRTMIN+2)`.
 ///
 /// # References
-/// signal(7): what `SIGRTMIN` is, the C library says, which keeps the first few to itself.
+/// signal(7): the C library defines `SIGRTMIN`, and reserves the first few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignalNumber(pub i32);
 

@@ -16,7 +16,7 @@ const TASKSTATS_TYPE_TGID: u16 = 2;
 const TASKSTATS_TYPE_AGGR_TGID: u16 = 5;
 const TASKSTATS_TYPE_NULL: u16 = 6;
 
-/// The books of version 16, each field with its offset according to offsetof(3) and <linux/taskstats.h>.
+/// Returns the struct of version 16, each field at its offset according to offsetof(3) and <linux/taskstats.h>.
 fn books() -> Vec<u8> {
     let mut books = vec![0; 560];
     write(&mut books, 0, &16_u16.to_ne_bytes());
@@ -175,7 +175,7 @@ proptest! {
     }
 }
 
-/// A listener, where this machine lets one listen.
+/// Returns a listener, where this machine allows one.
 fn listener() -> Option<ExitRecords> {
     match ExitRecords::listen() {
         Ok(records) => Some(records),
@@ -186,7 +186,7 @@ fn listener() -> Option<ExitRecords> {
     }
 }
 
-/// What has come of all threads, by number.
+/// Returns the records of all threads, by TID.
 fn drain(records: &mut ExitRecords) -> HashMap<i32, ExitRecord> {
     let mut found = HashMap::new();
     let drained = records
