@@ -35,7 +35,7 @@ use crate::cli::trace::TraceArgs;
 use crate::output::{self, FORMATS};
 use crate::workload::WORKLOADS;
 
-/// What a context switch costs on this machine, with the switches counted and never assumed.
+/// Measure what context switches cost: on this host, and in your program.
 #[derive(Debug, Parser)]
 #[command(name = "ctxprof", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}Options:\n{options}{after-help}\n")]
