@@ -1,5 +1,5 @@
-//! The bare loop that `thread-pipe` is held against where perf's own cannot be: two threads, two pipes, one token, and
-//! nothing read while it runs. Prints microseconds per round trip, as `perf bench sched pipe` does.
+//! The bare loop that `thread-pipe` is compared with where perf's own is not available: two threads, two pipes, one token, and
+//! no reading of counters while it runs. Prints microseconds per round trip, as `perf bench sched pipe` does.
 //!
 //! ```sh
 //! taskset -c 1 cargo bench --bench bare_pipe -- 200000

@@ -1,5 +1,5 @@
-//! What ctxprof's loops of tasks and coroutines cost beside the same loops written bare, with nothing counted: pairs that
-//! take turns, each made anew every time, in many processes. Prints the median of the processes' ratios and their range.
+//! Overhead of ctxprof's loops of tasks and coroutines over the same loops written bare, with nothing counted: pairs that take
+//! turns, each restarted every time, in many processes. Prints the median of the processes' ratios and their range.
 //!
 //! ```sh
 //! cargo bench --bench bare_tasks [-- PROCESSES]
@@ -20,7 +20,7 @@ use tokio::sync::mpsc::channel;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
 
-/// Plays so many ops by itself and returns what they took, in ns.
+/// Plays so many ops by itself and returns their time, ns.
 type Bare = fn(u64) -> u64;
 
 /// Ops that take some 10 ms.
@@ -34,11 +34,11 @@ const LOOPS: [(&str, u64, Bare); 7] = [
     ("coroutine", 5_000_000, bare_coroutine),
 ];
 
-/// What a loop of ctxprof's may cost, against the bare one.
+/// Highest acceptable ratio of ctxprof's loop to the bare one.
 const WANTED: f64 = 1.02;
-/// Pairs of one process: where its memory lies is the same luck for all of them.
+/// Pairs of one process, which share its memory layout.
 const PAIRS: usize = 9;
-/// Tells a process that it is one of those.
+/// Argument of the processes that measure pairs.
 const ONE_OF_MANY: &str = "--pairs";
 
 fn main() {
@@ -71,7 +71,7 @@ fn main() {
     }
 }
 
-/// The median ratio of this process's pairs.
+/// Returns the median ratio of this process's pairs.
 fn ratio_of(name: &str, ops: u64, bare: Bare, cpu: usize) -> f64 {
     let workload = WORKLOADS.iter().find(|workload| workload.name == name).expect("a workload of this name");
     let mut ratios: Vec<f64> = (0..PAIRS)
@@ -86,7 +86,7 @@ fn ratio_of(name: &str, ops: u64, bare: Bare, cpu: usize) -> f64 {
     ratios[PAIRS / 2]
 }
 
-/// A session of ctxprof's, warmed up, playing once.
+/// Plays a warmed-up session of ctxprof's once.
 fn played(workload: &Workload, cpu: usize, ops: u64) -> u64 {
     let mut session = (workload.prepare)(&Setting::on(cpu)).expect("the session can be made");
     session.play(ops / 10).expect("it plays");
@@ -99,7 +99,7 @@ fn current_thread() -> Runtime {
     Builder::new_current_thread().build().expect("a runtime can be made")
 }
 
-/// Runs a leading task on this runtime to its end, which is a time in ns.
+/// Runs a leading task on this runtime to its end; returns its time, ns.
 fn led(runtime: &Runtime, leader: impl Future<Output = u64> + Send + 'static) -> u64 {
     let (say, told) = oneshot::channel();
     runtime.spawn(async move {

@@ -1,5 +1,5 @@
-//! How long scheduler events take to be put together, and in how much memory: ten million of a thousand threads, each third one an absence
-//! that is summed up.
+//! Time and memory to assemble scheduler events: ten million of a thousand threads, each third one an absence that is
+//! summed up.
 //!
 //! ```sh
 //! cargo bench --bench sched_events -- 10
@@ -13,7 +13,7 @@ use ctxprof::sched::tally::{Summand, Tally};
 use ctxprof::sched::tracks::{Event, Over, Tracks, What};
 
 const THREADS: u64 = 1000;
-/// Every so many events of a thread it ends, and another one has its number.
+/// Events of a thread until it ends, and another one gets its number.
 const LIFE: u64 = 3000;
 const MOST_SECONDS: f64 = 3.0;
 const MOST_MEBIBYTES: f64 = 50.0;

@@ -1,4 +1,4 @@
-//! What the tool itself costs: from exec to the first op, a default run's length, and its memory.
+//! Overhead of the tool itself: from exec to the first op, a default run's length, and its memory.
 //!
 //! ```sh
 //! cargo bench --bench startup [-- RUNS]
@@ -11,7 +11,7 @@ use std::time::Instant;
 use ctxprof::sys::clock::monotonic_ns;
 use nix::sys::resource::{UsageWho, getrusage};
 
-/// What each may come to: ms, s, MB.
+/// Limits: ms, s, MB.
 const WANTED: [(&str, f64); 3] =
     [("ms from exec to the first op", 10.0), ("s a default run", 6.0), ("MB resident", 20.0)];
 
@@ -38,7 +38,7 @@ fn main() {
     }
 }
 
-/// From exec to the first op, ms; the whole default run, s; the most memory of a run so far, MB.
+/// Returns the time from exec to the first op, ms; of the whole default run, s; and the peak memory of the runs so far, MB.
 fn figures_of_a_run(samples: &Path) -> [f64; 3] {
     let (exec_ns, started) = (monotonic_ns(), Instant::now());
     let status = Command::new(env!("CARGO_BIN_EXE_ctxprof"))
@@ -50,7 +50,7 @@ fn figures_of_a_run(samples: &Path) -> [f64; 3] {
     assert!(status.success());
     let elapsed = started.elapsed();
     let text = std::fs::read_to_string(samples).expect("the samples were written");
-    // Searched, not parsed: a child's peak is at least what this process had when it was forked.
+    // Searched, not parsed: a child's peak is at least this process's memory when it was forked.
     let (_, after) = text.split_once("\"first_op_at_ns\":").expect("an op was played");
     let first_op_ns: u64 = after
         .split(|byte: char| !byte.is_ascii_digit())

@@ -1,5 +1,5 @@
-//! What `ctxprof trace` costs a switch: two processes hand a byte to and fro on one CPU while the tracer is attached and detached in turn,
-//! so that each window is compared with those beside it. As root.
+//! Cost of `ctxprof trace` per switch: two processes pass a byte back and forth on one CPU while the tracer is attached and detached in
+//! turn, so that each window is compared with those beside it. As root.
 //!
 //! ```sh
 //! cargo bench --bench trace_cost -- 40
@@ -15,7 +15,7 @@ use ctxprof::program::trace::cost::{Cost, Windows, measure};
 use ctxprof::program::trace::load;
 
 const WINDOW: Duration = Duration::from_millis(50);
-/// What `trace` may cost: times of a round trip, and ns a switch of others' programs above empty programs.
+/// Limits for `trace`: ratios of a round trip, and ns per switch above that of empty BPF programs.
 const MOST_RATIO: f64 = 1.16;
 const MOST_RATIO_BATCH: f64 = 1.19;
 const MOST_ABOVE_EMPTY_NS: f64 = 30.0;

@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     })?;
     print("this thread sleeps 10 times", switches);
 
-    // Two threads that wait for each other: both must be counted, so it is the process that is.
+    // Two threads that wait for each other: both must be counted, hence the process.
     let (sum, switches) = count::switches(Whose::Process, || sum_of_answers(100))?;
     assert_eq!(sum, 4950);
     print("two threads, 100 questions and answers", switches);
@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     status?;
     print("a child: sleep 0.01", switches);
 
-    // Tasks take turns without the kernel, so that their polls are counted.
+    // Tasks take turns without the kernel: their polls are counted.
     let runtime = Builder::new_current_thread().build()?;
     let (polled, switches) = count::switches(Whose::CallingThread, || {
         runtime.block_on(async {
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     let ((), polls) = polled.0?;
     println!("\none of these tasks was polled {polls} times: begun once, and come back to {} times", polls - 1);
 
-    // What perf adds, where this user may have it.
+    // Perf's additional events, where this user may count them.
     match count::events(|| compute(Duration::from_millis(20))) {
         Ok(((), events)) => {
             println!("\nperf's events while this thread computes for 20 ms");

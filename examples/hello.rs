@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Every line is numbered as it is printed. Run it several times: parts 2 and 4 may come out in another order, the others
-//! never. Where two threads run at once, the order is the scheduler's affair: the kernel's, and above it tokio's.
+//! never. Where two threads run at once, the order is up to the scheduler: the kernel's, and above it tokio's.
 
 use std::sync::Mutex;
 use std::thread;
@@ -25,7 +25,7 @@ fn main() {
     closures_that_own();
 }
 
-/// Prints a line with its number. The lock is held until it is printed, so that the numbers tell the order.
+/// Prints a line with its number. The lock is held until it is printed, so that the numbers show the order.
 fn say(line: &str) {
     static LINES: Mutex<u32> = Mutex::new(0);
     let mut number = LINES.lock().expect("nobody panics while printing");
@@ -37,20 +37,20 @@ fn say(line: &str) {
 /// up behind the main one, and run in turn as soon as that waits.
 fn tasks_on_one_thread() {
     let runtime = Builder::new_current_thread().build().expect("a runtime starts");
-    // The main task: what block_on is given runs on this thread, and so does all that it spawns.
+    // The main task: block_on's future runs on this thread, and so do all tasks that it spawns.
     runtime.block_on(async {
         let first = tokio::spawn(async { say("first task: hello") });
         let second = tokio::spawn(async { say("second task: hello") });
         say("main task, before the wait: both are spawned, neither has run, for I have the thread");
         second.await.expect("the task does not panic");
         first.await.expect("the task does not panic");
-        // The first came first all the same: waiting decides what is known to be over, not who runs next.
+        // The first ran first all the same: waiting decides which is known to be over, not which runs next.
         say("main task, after the wait: both have run");
     });
 }
 
-/// With threads of its own, the runtime may run a task as soon as it is spawned, beside the main one. Only what somebody waits
-/// for has an order: the line after the wait is the last, and the other three come in any order.
+/// With threads of its own, the runtime may run a task as soon as it is spawned, beside the main one. Only waiting creates an
+/// order: the line after the wait is the last, and the other three come in any order.
 fn tasks_on_two_threads() {
     let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("a runtime starts");
     runtime.block_on(async {
@@ -72,15 +72,15 @@ fn a_task_that_nobody_waits_for() {
     });
 }
 
-/// A closure captures by reference what it only uses. A thread may hold references to what lives in this function if it
-/// surely ends before that does: `thread::scope` waits for its threads at its end, so the wait cannot be forgotten.
+/// A closure captures by reference what it only uses. A thread may hold references into this function if it is sure to end
+/// before them: `thread::scope` waits for its threads at its end, so the wait cannot be forgotten.
 fn closures_that_borrow() {
     let greeting = String::from("hello");
     let mut letters = 0;
     thread::scope(|scope| {
         // Captures `&greeting`: many may read at once.
         scope.spawn(|| say(&format!("first thread: {greeting}")));
-        // Captures `&greeting` and `&mut letters`: one may write, and nobody else touches it meanwhile.
+        // Captures `&greeting` and `&mut letters`: one may write, and no other thread uses it meanwhile.
         scope.spawn(|| {
             say(&format!("second thread: {greeting}"));
             letters += greeting.len();
@@ -96,8 +96,8 @@ fn closures_that_own() {
     let greeting = String::from("hello");
     let mut number = 1;
     let thread = thread::spawn(move || {
-        // `greeting` has moved here: main has it no more, and to use it there is an error (E0382). `number` is Copy: this
-        // one is the thread's own, and main keeps another.
+        // `greeting` has moved into the closure: using it in main is an error (E0382). `number` is Copy: this one is the
+        // thread's own, and main has another.
         number += 1;
         say(&format!("thread: {greeting} is mine, and my number is {number}"));
         greeting

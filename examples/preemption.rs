@@ -1,11 +1,11 @@
-//! Who gives way to whom: how often another party gets to run while a busy one is at work on the same thread or CPU.
+//! Preemption: the turns that another task, thread or goroutine gets while a busy one computes on the same thread or CPU.
 //!
 //! ```sh
 //! cargo run --release --example preemption
 //! ```
 //!
-//! Each row is one experiment of a tenth of a second or so. The busy party computes. The other one has nothing to do but to
-//! give way again whenever it has its turn, and its turns are counted while the busy one is at work.
+//! Each row is one experiment of a tenth of a second or so. The busy one computes. The other one only yields again whenever it
+//! gets a turn, and its turns are counted while the busy one computes.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use ctxprof::tool::go;
 use tokio::runtime::Builder;
 use tokio::task::yield_now;
 
-/// How long the busy party is at work: many times what a kernel's or Go's scheduler lets anybody have at a stretch.
+/// Time that the busy one computes: many times the slice of a kernel's or Go's scheduler.
 const WORK: Duration = Duration::from_millis(100);
-/// Into so many pieces a task that waits now and then cuts its work.
+/// Pieces of the work of a task that waits now and then.
 const PIECES: u32 = 100;
 
 /// One line of the table.
 struct Row {
     busy: &'static str,
-    /// How often the busy one was off the thread or CPU, and why.
+    /// Number of times that the busy one was off the thread or CPU, and why.
     left: String,
-    /// The other one's turns meanwhile; `None` where there was no experiment.
+    /// The other one's turns meanwhile; `None` without an experiment.
     turns: Option<u64>,
     why: String,
 }
@@ -63,8 +63,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Two tokio tasks on one thread. Nothing can interrupt a task: only where it awaits something that is not ready does the
-/// runtime get the thread back.
+/// Two tokio tasks on one thread. Nothing can interrupt a task: the runtime gets the thread back only where the task awaits
+/// something that is not ready.
 fn task(waits: bool) -> Result<Row> {
     let runtime = Builder::new_current_thread().build().context("starting a tokio runtime")?;
     let turns = Arc::new(AtomicU64::new(0));
@@ -104,19 +104,19 @@ fn task(waits: bool) -> Result<Row> {
     })
 }
 
-/// Two threads on one CPU. When a thread has had its share, the timer interrupt takes the CPU from it, whatever it does, and
-/// gives it to the other one, or to whoever else on this machine wants it: those preemptions count too.
+/// Two threads on one CPU. When a thread has used its slice, the timer interrupt takes the CPU from it and gives it to the
+/// other one, or to another thread of this machine: those preemptions count too.
 fn thread() -> Result<Row> {
     let cpu = affinity::current_cpu().context("the kernel does not say on which CPU this runs")?;
     let _pinned = Pinned::to(cpu)?;
     let (begun, done) = (AtomicBool::new(false), AtomicBool::new(false));
     let (busy, other) = thread::scope(|scope| {
-        // On the same CPU: a thread inherits where its maker may run.
+        // On the same CPU: a thread inherits its parent's affinity.
         let other = scope.spawn(|| {
             while !begun.load(Ordering::Relaxed) {
                 thread::yield_now();
             }
-            // Each of its turns ends with a switch away from it, which the kernel counts.
+            // Each of its turns ends with a switch, which the kernel counts.
             count::switches(Whose::CallingThread, || {
                 while !done.load(Ordering::Relaxed) {
                     thread::yield_now();
@@ -143,12 +143,12 @@ fn goroutine(busy: &'static str, debug: &str, why: &str) -> Row {
         Ok(turns) => (Some(turns), why.to_string()),
         Err(error) => (None, format!("{error:#}")),
     };
-    // Go's runtime does not count how often it interrupts somebody.
+    // Go's runtime does not count its preemptions.
     Row { busy, left: "–".to_string(), turns, why }
 }
 
 fn goroutine_turns(debug: &str) -> Result<u64> {
-    // Built once with the Go that is here, and kept in ctxprof's cache; nothing is taken from the network.
+    // Built once with the installed Go, and saved in ctxprof's cache; nothing is taken from the network.
     let program =
         go::find().context("no Go here")?.build(&[("go.mod", "module preemption\n\ngo 1.14\n"), ("main.go", GO)])?;
     let output = Command::new(program).env("GODEBUG", debug).output()?;

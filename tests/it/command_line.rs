@@ -1,4 +1,4 @@
-//! What is said about the commands, and what is made of wrong ones.
+//! Help texts and shell completions of the commands, and errors for wrong command lines.
 
 use crate::support::run;
 

@@ -1,4 +1,4 @@
-//! Other tools beside ours.
+//! External benchmarks next to ctxprof.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::support::{
     Done, children_of, command, command_line_of, finish, pid_of, run, runs, signal, start, wait_until,
 };
 
-/// A folder with a `perf` that is this script, to be first on `$PATH`.
+/// Returns a folder with a `perf` that is this script, to be first on `$PATH`.
 fn fake_perf(script: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     make_program(&folder.path().join("perf"), script);
@@ -39,7 +39,7 @@ fn output_that_is_not_understood_is_shown_and_no_zero() {
 
 #[test]
 fn a_tool_that_is_not_here_is_a_line_with_the_command_that_installs_it() {
-    // What Ubuntu's wrapper says when the tools of another kernel are installed.
+    // As Ubuntu's wrapper prints it when the tools of another kernel are installed.
     let folder = fake_perf("echo 'WARNING: perf not found for kernel 6.18' >&2; exit 2");
     let saved = folder.path().join("saved.txt");
     fs::write(&saved, "BenchmarkContextSwitch \t 6843128\t 175.3 ns/op\nPASS\n").unwrap();
@@ -81,7 +81,7 @@ fn an_interrupted_comparison_ends_its_tool_and_shows_the_rounds_until_then() {
     assert!(!seen.into_iter().any(runs), "perf goes on");
 }
 
-/// One at a time: what these hold figures to is not to be disturbed by other tests.
+/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

@@ -1,4 +1,4 @@
-//! Switches are counted, by whatever the system lets count them.
+//! Switches are counted, by whichever counter the system allows.
 
 use std::fs;
 
@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::machine::{Ability, can, needs};
 use crate::support::{SHORT, finish, kernel_switches, ops, result, run, samples_of, start, warned};
 
-/// What other threads that preempt the parties may add to a round trip's switches: one in twenty, which is a hundred times as often as
-/// three busy loops do.
+/// Extra switches per round trip allowed for preemptions by other threads: one in twenty, a hundred times as many as three busy
+/// loops cause.
 const NEIGHBOURS: f64 = 0.1;
 
-/// Holds a count to what an op makes: never less, and more only by what others preempt.
+/// Asserts that a count is an op's switches: never fewer, and more only by preemptions.
 #[track_caller]
 fn assert_counted(value: &Value, expected: f64) {
     let number = value.as_f64().unwrap_or_else(|| panic!("{value} is no number"));
@@ -51,14 +51,14 @@ fn numbers_of_samples_and_ops_are_kept_to() {
 
 #[test]
 fn a_time_budget_ends_a_run_of_too_many_incarnations() {
-    // So many take a quarter of a minute at the very least.
+    // So many take at least a quarter of a minute.
     let run = start("ctxprof run task-channel --incarnations 10000 --time 0.2 --format json --no-save -q");
     let document = finish(run).expect(0, &[]).json();
     assert!(warned(&document, "time-up"));
     assert!(result(&document, "task-channel")["incarnations"].as_u64().unwrap() < 10_000);
 }
 
-/// One at a time: what these hold figures to is not to be disturbed by other tests.
+/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 
@@ -69,7 +69,7 @@ mod measuring {
         let file = folder.path().join("samples.json");
         let line = format!("ctxprof run --counters cpu --format json --samples-out {} {SHORT}", file.display());
         let document = run(&line).expect(0, &[]).json();
-        // Of the sample that others disturbed least it is known to a few switches.
+        // The least disturbed sample is exact to a few switches.
         let seen: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
         for (workload, expected) in [("thread-pipe", 2.0), ("process-pipe", 2.0), ("task-channel", 0.0)] {
             let per_op = samples_of(&seen, workload).map(|sample| kernel_switches(sample) as f64 / ops(sample) as f64);
@@ -89,7 +89,7 @@ mod measuring {
                 .find(|counter| counter["name"] == "context-switches")
                 .unwrap();
             assert_eq!(switches["source"], "cpu");
-            // Of the CPU, whoever else switches there.
+            // Of the CPU, whichever thread switches there.
             assert!(switches["per_op"].as_f64().unwrap() > 2.0 - 0.005, "{switches}");
             let split = &pipe["kernel_switches"];
             assert_near(&split["voluntary"], 2.0 - split["involuntary"].as_f64().unwrap(), NEIGHBOURS);
@@ -129,7 +129,7 @@ mod measuring {
                 run(&format!("ctxprof run thread-pipe --counters {mode} --format json {SHORT}")).expect(0, &[]).json();
             let cost = &result(&document, "thread-pipe")["counting_cost"];
             assert!(cost["median"].is_f64() && cost["low"].is_f64(), "{mode}: {cost}");
-            // How dear it is depends on the machine; a third of a per cent would not be worth the words.
+            // The cost depends on the machine; a third of a per cent would not be worth a note.
             let dear = cost["median"].as_f64().unwrap() > 1.01;
             assert_eq!(warned(&document, "counting-costs"), in_prices && dear, "{mode}: {cost}");
         }
@@ -156,8 +156,8 @@ mod measuring {
                     .fold((f64::INFINITY, 0.0_f64), |(least, most), each| (least.min(each), most.max(each)));
                 assert!((least..=most).contains(&median("ns_per_switch")), "{workload}: {least} to {most}: {row}");
             }
-            // The net is a median of differences, not the difference of medians: how far it is from that depends on how this
-            // machine's speed varies meanwhile.
+            // The net is a median of differences, not the difference of medians: their distance depends on how much this machine's
+            // speed varies meanwhile.
             if row["floor_ns_per_op"].is_object() {
                 assert!(median("floor_ns_per_op") > 0.0, "{row}");
                 assert!(median("net_ns_per_switch") < median("ns_per_switch"), "{row}");

@@ -1,4 +1,4 @@
-//! What a diff may say of two runs: four verdicts, and what a gate makes of them.
+//! Verdicts of a diff: four of them, and the exit codes of a gate.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Done, run};
 
-/// Options of a run short enough for a test, whose incarnations are complete however busy the machine is.
+/// Options of a run short enough for a test, with all repetitions complete on a busy machine too.
 const BRIEF: &str = "--samples 9 --incarnations 6 --no-save --quiet";
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
@@ -16,7 +16,7 @@ fn case(name: &str) -> PathBuf {
     Path::new(CASES).join(name)
 }
 
-/// The words of a report, which is broken into lines.
+/// The words of a report, without its line breaks.
 fn words(shown: &str) -> String {
     shown.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -25,7 +25,7 @@ fn diff(new: &Path, options: &str) -> Done {
     run(&format!("ctxprof diff {} {} {options}", case("diff-base.json").display(), new.display()))
 }
 
-/// A case as a machine would have written it that has kept so many runs, which repeat within 0.2 %, changed.
+/// Writes a changed case as by a machine with many saved runs, which repeat within 0.2 %.
 fn with_history(folder: &Path, name: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
     let mut document: Value = serde_json::from_str(&fs::read_to_string(case(name)).unwrap()).unwrap();
     let known = json!({
@@ -60,7 +60,7 @@ fn what_cannot_be_told_at_1_percent_is_undecided_and_neither_passes_nor_fails() 
     }
     diff(&slower, "--fail-above 1 --fail-undecided").expect(3, &[]);
     diff(&slower, "--fail-undecided").expect(3, &[]);
-    // Surely less than that it is, and surely nothing worth a word for who allows as much.
+    // Surely below the limit, and not worth a note with it.
     diff(&slower, "--fail-above 6 --fail-undecided").expect(0, &[]);
     let document = diff(&slower, "--margin 6 --fail-undecided --format json").expect(0, &[]).json();
     assert_eq!(document["rows"][0]["change"]["verdict"], "same");
@@ -78,7 +78,7 @@ fn on_a_machine_whose_runs_repeat_2_percent_are_found_whatever_was_allowed() {
     assert!(shown.contains("REGRESSION: surely slower by more than 1.0 %: thread-pipe, task-channel."), "{shown}");
     line(&base, &slower, "--fail-above 2.45").expect(0, &[]);
     line(&slower, &base, "--fail-above 0 --fail-undecided").expect(0, &[]);
-    // One side that knows its machine is enough.
+    // One side with a history is enough.
     line(&case("diff-base.json"), &slower, "--fail-above 1").expect(3, &[]);
     // Another day is another session.
     let later = with_history(folder.path(), "diff-slower-2.5-percent.json", |document| {
@@ -107,7 +107,7 @@ fn a_gate_that_lost_rows_does_not_pass_and_names_them() {
     diff(&nothing, "--fail-above 5 --allow-missing").expect(1, &["nothing has passed"]);
     diff(&nothing, "--fail-undecided").expect(1, &["nothing has passed"]);
     diff(&nothing, "").expect(0, &[]);
-    // A row without a price has not passed either, and a regression is told before what is missing.
+    // A row without a cost has not passed either, and a regression is reported before missing rows.
     let folder = tempfile::tempdir().unwrap();
     let priceless = with_history(folder.path(), "diff-slower-2.5-percent.json", |document| {
         document["results"][1]["ns_per_op"] = Value::Null;
@@ -129,7 +129,7 @@ fn a_core_that_was_slow_on_one_side_makes_rows_undecided() {
     let document = run(&format!("{line} --format json")).expect(0, &[]).json();
     assert_eq!(document["rows"][0]["change"]["verdict"], "undecided");
     run(&format!("{line} --fail-undecided")).expect(3, &[]);
-    // A row that is a bound, "≤ 9000", says of itself that the core was slow.
+    // A row that is a bound, "≤ 9000", shows by itself that the core was slow.
     let bound = with_history(folder.path(), "diff-slower-2.5-percent.json", |document| {
         document["results"][0]["ns_per_op"] = json!({"median": 9000.0, "low": null, "high": 9100.0});
     });
@@ -147,7 +147,7 @@ mod measuring {
         let folder = tempfile::tempdir().unwrap();
         let measured = folder.path().join("measured.json");
         run(&format!("ctxprof run task-channel thread-yield {BRIEF} -o {}", measured.display())).expect(0, &[]);
-        // However fast this machine is from one second to the next, it is between a tenth and ten times.
+        // However the speed of this machine varies, it stays between a tenth and ten times.
         let line = |factor: f64| {
             let mut document: Value = serde_json::from_str(&fs::read_to_string(&measured).unwrap()).unwrap();
             // A neighbour on the host may slow the core of either.

@@ -47,7 +47,7 @@ fn verdicts(document: &Value) -> Vec<(&str, &str)> {
 
 #[test]
 fn a_run_is_the_same_as_itself_and_nothing_else_differs() {
-    // Of runs without a history it is assumed how far they lie apart: further than the usual margin.
+    // Without a history the distance between runs is assumed: more than the usual margin.
     let line = format!("ctxprof diff {GOLDEN} {GOLDEN} --format json --fail-above 0 --margin 10");
     let document = run(&line).expect(0, &[]).json();
     assert_eq!(document["schema"], "ctxprof.diff/1");
@@ -165,7 +165,7 @@ fn another_op_or_schema_is_refused_and_so_is_what_is_no_document() {
     diff(golden, &huge, "").expect(1, &["huge.json", "2147483648 bytes"]);
     diff(golden, Path::new("/nowhere"), "").expect(1, &["/nowhere"]);
     diff(golden, Path::new("/tmp"), "").expect(1, &["/tmp"]);
-    // Impossible figures are no price, and no panic.
+    // Impossible figures are no cost, and no panic.
     let hostile = documents.with("hostile.json", |document| {
         document["results"][0]["ns_per_op"] = json!({"median": -5.0, "low": 1e308, "high": -1e308});
         document["results"][1]["ns_per_op"] = json!({"median": 1e-320, "low": 0.0, "high": 1e308});
@@ -186,7 +186,7 @@ fn without_files_the_last_two_runs_are_compared_or_asked_for() {
     run("ctxprof diff a b --old c --new d").expect(2, &["cannot be used"]);
 }
 
-/// One at a time: what these hold figures to is not to be disturbed by other tests.
+/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 
@@ -195,7 +195,7 @@ mod measuring {
         let folder = tempfile::tempdir().unwrap();
         let measured = folder.path().join("measured.json");
         run(&format!("ctxprof run thread-pipe {SHORT} -o {}", measured.display())).expect(0, &[]);
-        // However fast this machine is from one second to the next, it is between a tenth and ten times.
+        // However the speed of this machine varies, it stays between a tenth and ten times.
         let against = |factor: f64| {
             let mut document: Value = serde_json::from_str(&fs::read_to_string(&measured).unwrap()).unwrap();
             slow(&mut document, "thread-pipe", factor);

@@ -1,4 +1,4 @@
-//! The documents, held to the source and to each other: the architecture page is short and has every room, links lead somewhere, and
+//! The documents against the source and each other: the architecture page is short and has every room, links have a target, and
 //! every decision is in the index.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use crate::rules::ROOMS;
 
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 const DECISIONS: &str = "docs/decisions";
-/// Of the architecture page: what is longer is not read.
+/// Maximum of the architecture page: longer ones are not read.
 const MOST_LINES: usize = 150;
 
 fn root() -> &'static Path {
@@ -20,7 +20,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every page that is held to something, from the project's root.
+/// Returns every page under test, from the project's root.
 fn pages() -> Vec<PathBuf> {
     let mut pages: Vec<PathBuf> =
         [ARCHITECTURE, "README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();
@@ -38,7 +38,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// What is in a folder, by name.
+/// Returns the names in a folder.
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(root().join(folder)).unwrap();
     let mut names: Vec<String> =
@@ -47,7 +47,7 @@ fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The marks with which a line opens or closes a block of code.
+/// Returns the marks with which a line opens or closes a block of code.
 fn fence(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let mark = line.chars().next().filter(|first| ['`', '~'].contains(first))?;
@@ -56,7 +56,7 @@ fn fence(line: &str) -> Option<&str> {
     (marks.len() >= 3 && !after.contains('`')).then_some(marks)
 }
 
-/// A page without its blocks of code.
+/// Returns a page without its blocks of code.
 fn prose(text: &str) -> String {
     let (mut prose, mut open) = (String::new(), None);
     for line in text.lines() {
@@ -73,7 +73,7 @@ fn prose(text: &str) -> String {
     prose
 }
 
-/// Prose without what stands between backticks.
+/// Returns prose without code spans.
 fn without_code(prose: &str) -> String {
     let (mut kept, mut rest) = (String::new(), prose);
     while let Some(at) = rest.find('`') {
@@ -85,7 +85,7 @@ fn without_code(prose: &str) -> String {
     kept + rest
 }
 
-/// Where in a paragraph the code ends that so many backticks have begun; `None` if they begin none.
+/// Returns the end of the code span in a paragraph that so many backticks have begun; `None` if they begin none.
 fn end_of_code(inside: &str, marks: usize) -> Option<usize> {
     let paragraph = inside.split("\n\n").next()?;
     let mut from = 0;
@@ -100,7 +100,7 @@ fn end_of_code(inside: &str, marks: usize) -> Option<usize> {
     None
 }
 
-/// Where the links of a page lead to within the project, as they are written.
+/// Returns the targets of a page's links within the project, as written.
 fn links(text: &str) -> Vec<String> {
     let plain = without_code(&prose(text));
     let inline = plain.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
@@ -110,16 +110,16 @@ fn links(text: &str) -> Vec<String> {
     targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:")).map(String::from).collect()
 }
 
-/// The title of a line that is a heading.
+/// Returns the title of a line that is a heading.
 fn heading(line: &str) -> Option<&str> {
     let title = line.trim_start_matches('#');
     let level = line.len() - title.len();
     ((1..=6).contains(&level) && title.starts_with(' ')).then(|| title.trim())
 }
 
-/// The anchor that GitHub makes of a title: its letters, digits, hyphens and underscores, with hyphens for spaces.
+/// Returns the anchor that GitHub makes of a title: its letters, digits, hyphens and underscores, with hyphens for spaces.
 fn anchor(title: &str) -> String {
-    // Of a link only the words are shown.
+    // Only the words of a link are shown.
     let mut parts = title.split("](");
     let first = parts.next().unwrap_or_default().to_string();
     let shown = parts.fold(first, |shown, part| shown + part.split_once(')').map_or(part, |(_, after)| after));
@@ -127,7 +127,7 @@ fn anchor(title: &str) -> String {
     kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect::<String>().to_lowercase()
 }
 
-/// The anchors of a page's headings; of those that are alike, all but the first are numbered.
+/// Returns the anchors of a page's headings; of equal ones, all but the first are numbered.
 fn anchors(text: &str) -> Vec<String> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut anchors = Vec::new();

@@ -1,4 +1,4 @@
-//! `ctxprof doctor` on this machine: whatever it finds, the report is whole, true where this test knows better, and changes nothing.
+//! `ctxprof doctor` on this machine: its report is complete, true where this test can check it, and changes nothing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::machine::{Ability, MOUNT_TRACEFS, can, needs};
 use crate::support::{CTXPROF, Cgroup, Done, Nobody, in_every_format, on_terminal, run};
 
-/// The checks, by what they were called first: scripts look for these.
+/// Names of the checks, which scripts look for.
 const CHECKS: [&str; 32] = [
     "perf-paranoid",
     "perf-events",
@@ -45,7 +45,7 @@ const CHECKS: [&str; 32] = [
     "go",
 ];
 
-/// The findings of a document, by their checks.
+/// Returns the findings of a document, by check.
 #[track_caller]
 fn findings(document: &Value) -> BTreeMap<String, Value> {
     let findings = document["findings"].as_array().unwrap_or_else(|| panic!("{document}"));
@@ -62,7 +62,7 @@ fn check(document: &Value, id: &str, severity: &str, words: &str) {
     assert!(finding["found"].as_str().unwrap().contains(words), "{words:?} is not in {finding}");
 }
 
-/// Runs ctxprof with perf_event_open answering this.
+/// Runs ctxprof with perf_event_open returning this error.
 fn with_perf(errno: &str, arguments: &str) -> Done {
     let inject = format!("-e trace=perf_event_open -e inject=perf_event_open:error={errno}");
     run(&format!("strace -f --seccomp-bpf -qq -o /dev/null {inject} ctxprof {arguments}"))
@@ -89,7 +89,7 @@ fn every_check_stands_once_in_the_document_with_all_its_fields() {
     }
 }
 
-/// What this machine says of itself in files that this test reads, too.
+/// Compares the findings with the machine's files that this test reads, too.
 #[test]
 fn findings_agree_with_what_this_machine_says() {
     let document = run("ctxprof doctor --format json --cpu 0").expect(0, &[]).json();
@@ -144,7 +144,7 @@ fn a_refused_perf_event_open_is_serious_and_so_is_a_tracer() {
         check(&document, "debugger", "serious", "traced by strace");
         let pmu = &findings(&document)["pmu"];
         assert_eq!(pmu["severity"], if errno == "ENOENT" { "info" } else { "unknown" }, "{pmu}");
-        // strace's own filter is one, which a kernel that answers so would be taken for.
+        // strace's own filter is one, and would be taken for the reason.
         let fix = &findings(&document)["perf-events"]["fix"];
         match errno {
             "EACCES" => assert_eq!(fix, "sudo sysctl kernel.perf_event_paranoid=0"),
@@ -183,7 +183,7 @@ fn a_user_without_rights_is_told_what_is_roots() {
 #[test]
 fn tracing_is_seen_where_tracefs_is_mounted() {
     needs!(Root);
-    // In a mount namespace of its own; nothing is switched on, for that would be the machine's.
+    // In a mount namespace of its own; nothing is enabled, which would affect the machine.
     let script = format!("{MOUNT_TRACEFS}; exec \"$@\"");
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-ec", &script, "sh"])
@@ -228,7 +228,7 @@ fn every_format_says_the_same_and_a_narrow_terminal_shows_every_check() {
             assert!(shown.lines().any(|line| line.split_whitespace().next() == Some(id)), "{columns} {id}: {shown}");
         }
         let longest = shown.lines().map(|line| line.chars().count()).max().unwrap();
-        // A command is not broken where it has no space.
+        // A command without a space is not broken.
         assert!(longest <= columns as usize + 20, "{columns} columns, {longest} wide: {shown}");
     }
 }

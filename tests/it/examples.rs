@@ -1,4 +1,4 @@
-//! The examples that people read first, and what the manual and the documentation say of them.
+//! The examples that users read first, and the manual's and documentation's claims about them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::path::Path;
 use crate::machine::{Ability, can, needs};
 use crate::support::{Done, example, run, without_go};
 
-/// What an example says on stdout, which must end well.
+/// Returns an example's stdout, after it has succeeded.
 #[track_caller]
 fn said_by(name: &str) -> String {
     run(example(name).to_str().unwrap()).expect(0, &[]).stdout
 }
 
-/// The numbered lines below a heading, without their numbers, which go on from one heading to the next.
+/// Returns the lines below a heading, without their numbers, which go on from one heading to the next.
 fn part<'s>(said: &'s str, heading: &str) -> Vec<&'s str> {
     let lines = said.lines().skip_while(|line| *line != heading).skip(1);
     let lines: Vec<&str> = lines.take_while(|line| line.starts_with(' ')).collect();
@@ -77,7 +77,7 @@ fn hello_says_the_rest_in_any_order_and_the_line_after_the_wait_last() {
     }
 }
 
-/// How often the busy one was off, and the other one's turns, in the row that begins so.
+/// Returns the times that the busy one was off, and the other one's turns, from the row that begins so.
 #[track_caller]
 fn preemption_row(said: &str, busy: &str) -> (String, Option<u64>) {
     let row = said.lines().find_map(|line| line.strip_prefix(busy)).unwrap_or_else(|| panic!("no {busy:?} in {said}"));
@@ -95,7 +95,7 @@ fn preemption_counts_who_gives_way_and_who_is_made_to() {
     let said = said_by("preemption");
     let (left, turns) = preemption_row(&said, "task, waits 100 times");
     assert_eq!(left, "100 waits");
-    // One a wait; the scheduler may let the same task go twice in a row.
+    // One per wait; the scheduler may run the same task twice in a row.
     assert!((90..=110).contains(&turns.unwrap()), "{said}");
     assert_eq!(preemption_row(&said, "task, only computes"), ("0 waits".to_string(), Some(0)));
     let (left, turns) = preemption_row(&said, "OS thread, only computes");

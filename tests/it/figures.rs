@@ -1,4 +1,4 @@
-//! Figures hold: what a document says of CPU time and counts is possible, beside busy neighbours too.
+//! Figures hold: a document's CPU times and counts are possible, beside busy neighbours too.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -27,7 +27,7 @@ impl Drop for BusyLoops {
     }
 }
 
-/// Runs ctxprof with these arguments: its document, and its raw samples.
+/// Runs ctxprof with these arguments; returns its document and its raw samples.
 fn run_with_samples(arguments: &str) -> (Value, Value) {
     let folder = tempfile::tempdir().unwrap();
     let samples = folder.path().join("samples.json");
@@ -40,7 +40,7 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-/// A median that is in a result of a document.
+/// Returns a median of a document's result.
 fn median(result: &Value, figure: &str) -> f64 {
     number(&result[figure]["median"])
 }
@@ -54,7 +54,7 @@ fn parties_on_one_cpu_never_have_more_cpu_time_than_there_was() {
         let undisturbed: Vec<(f64, f64)> =
             samples_of(&samples, name).map(of).filter(|(wall_ns, cpu_ns)| *wall_ns <= 1.02 * cpu_ns).collect();
         let possible = undisturbed.iter().filter(|(wall_ns, cpu_ns)| *cpu_ns <= 1.01 * wall_ns).count();
-        // A neighbour's turn that falls between two readings at one end leaves the other party's last steps in the sample.
+        // A neighbour's turn that falls between two readings at one end leaves the other participant's last steps in the sample.
         assert!(
             undisturbed.len() - possible <= undisturbed.len() / 10 + 2,
             "{name}: only {possible} of {} undisturbed samples have no more CPU time than there was",
@@ -66,7 +66,7 @@ fn parties_on_one_cpu_never_have_more_cpu_time_than_there_was() {
         let (wall, cpu) = (median(row, "ns_per_op"), median(row, "cpu_ns_per_op"));
         assert!(cpu <= 1.01 * wall, "{name}: {cpu} ns of CPU time in {wall} ns of one CPU");
         let all = row["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "no-clean-samples");
-        // Of a floor that was disturbed from end to end there is no net.
+        // Without an undisturbed no-switch sample there is no net.
         if !all && row["net_cpu_ns_per_switch"].is_object() {
             let (net, net_cpu) = (median(row, "net_ns_per_switch"), median(row, "net_cpu_ns_per_switch"));
             assert!(net_cpu <= 1.02 * net, "{name}: {net_cpu} ns of CPU time in {net} ns, net, of one CPU");
@@ -86,9 +86,9 @@ fn the_kernels_two_counters_of_switches_agree_in_every_row_that_is_made_of_them(
         let interval = &row["switches_per_op_interval"];
         let [low, middle, high] = ["low", "median", "high"].map(|end| interval[end].as_f64());
         assert!(middle.is_some() && row["switches_per_op"].is_f64(), "{row}");
-        // Where the time was up after one incarnation there is no interval.
+        // Where time was up after one repetition there is no interval.
         assert!(low.is_none() || (low <= middle && middle <= high), "{row}");
-        // Where no sample was undisturbed, a CPU's switches are not the parties'.
+        // Where no sample was undisturbed, a CPU's switches are not the participants'.
         if row["audit"].is_object() {
             assert!((number(&row["audit"]["perf_by_books"]) - 1.0).abs() <= 0.01, "{row}");
             audited += 1;
@@ -97,7 +97,7 @@ fn the_kernels_two_counters_of_switches_agree_in_every_row_that_is_made_of_them(
     assert!(audited > 0, "{document}");
 }
 
-/// A run whose kept predecessors had a core so fast that this one's must seem slow, whatever else runs here.
+/// A run whose saved predecessors had a core so fast that this one's must seem slow, beside any load.
 #[test]
 fn a_core_slower_than_in_kept_runs_is_waited_for_and_bounds_prices_from_above_only() {
     needs!(Root);
@@ -105,13 +105,13 @@ fn a_core_slower_than_in_kept_runs_is_waited_for_and_bounds_prices_from_above_on
     let quick = "run thread-pipe --samples 20 --incarnations 3 --quiet";
     nobody.run(&format!("{quick} --patience 0")).expect(0, &[]);
     let folder = nobody.folder.path().join("ctxprof/runs");
-    // Beside the history of them.
+    // The folder has their history, too.
     let is_run = |path: &std::path::PathBuf| path.extension().is_some_and(|suffix| suffix == "json");
     let kept = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).find(is_run).unwrap();
     let mut document: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
     assert!(document["host"]["processor"]["family"].is_u64() || cfg!(not(target_arch = "x86_64")), "{document}");
     document["yardstick_ns"] = json!(50.0);
-    // So many of them that those that this machine's root has kept are not looked at.
+    // So many that the runs saved by this machine's root are not read.
     for number in 0..20 {
         fs::write(folder.join(format!("run-20380101T0000{number:02}Z-1.json")), document.to_string()).unwrap();
     }

@@ -1,4 +1,4 @@
-//! The history of kept runs, and the ± that rests on it.
+//! The history of saved runs, and the ± that rests on it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,12 +13,12 @@ use crate::support::{Done, Nobody, command, result, run, wait_until};
 /// Options of a run short enough for a test.
 const BRIEF: &str = "task-channel --samples 9 --incarnations 6 --quiet";
 
-/// A run with this history, that is added to it and kept in the folder.
+/// Runs with this history, which it extends, and saves into the folder.
 fn run_with(history: &Path, folder: &Path, options: &str) -> Done {
     at_full_speed(|| kept_below(folder, &format!("ctxprof run {BRIEF} --history {} {options}", history.display())))
 }
 
-/// Leaves out how fast the core was in the runs of a history: one in which it was slow does not count beside a fast one.
+/// Removes the core's speed from the runs of a history: one on a slow core does not count beside a fast one.
 fn forget_core_speed(history: &Path) {
     let without = |line: &str| {
         let mut words: Vec<&str> = line.split(' ').collect();
@@ -29,7 +29,7 @@ fn forget_core_speed(history: &Path) {
     fs::write(history, text).unwrap();
 }
 
-/// A run on a core that was not slower than in the runs before: of such a one prices are bounded from above only, and nothing is added.
+/// Repeats a run until its core was not slower than in earlier runs: a slow one gives only upper bounds, and adds nothing.
 #[track_caller]
 fn at_full_speed(run: impl Fn() -> Done) -> Done {
     let is_known = |done: &Done| match done.stdout.as_bytes().first() {
@@ -41,7 +41,7 @@ fn at_full_speed(run: impl Fn() -> Done) -> Done {
     tried.expect("the core was slow in thirty runs")
 }
 
-/// Root's runs are kept in the system's folder whatever the environment says: there a namespace with another one over it.
+/// Runs with this folder for saved runs; root's are always in the system's folder, which a mount namespace covers with this one.
 fn kept_below(folder: &Path, line: &str) -> Done {
     if !nix::unistd::geteuid().is_root() {
         return command(line).env("XDG_STATE_HOME", folder).output().unwrap().into();
@@ -55,7 +55,7 @@ fn kept_below(folder: &Path, line: &str) -> Done {
     words.output().unwrap().into()
 }
 
-/// The words of a report, which is broken into lines.
+/// The words of a report, without its line breaks.
 fn words(shown: &str) -> String {
     shown.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -68,7 +68,7 @@ fn told(document: &Value) -> &Value {
     &result(document, "task-channel")["reproducibility"]
 }
 
-/// One at a time, as all that measures.
+/// One at a time, like all tests that measure.
 mod measuring {
     use super::*;
 
@@ -83,7 +83,7 @@ mod measuring {
         let document = run_with(&history, folder.path(), "--format json").expect(0, &[]).json();
         assert_eq!((&told(&document)["runs"], &told(&document)["sessions"]), (&1.into(), &1.into()));
         assert_eq!(told(&document)["assumed"], false);
-        // One that is not kept knows by the others, and leaves the history as it was.
+        // An unsaved run uses the others, and leaves the history as it was.
         let wide = run_with(&history, folder.path(), "--no-save --wide --format csv").expect(0, &[]).stdout;
         let (heading, row) = wide.split_once('\n').unwrap();
         let cells: Vec<(&str, &str)> = heading.split(',').zip(row.trim().split(',')).collect();
@@ -202,7 +202,7 @@ mod measuring {
         let history = kept.path().join("history");
         run_with(&history, kept.path(), "").expect(0, &[]);
         forget_core_speed(&history);
-        // A disk of two pages, of which the history takes one and something else the other.
+        // A disk of two pages: the history takes one and another file the other.
         let script = "mount -t tmpfs -o size=8k none \"$0\"; cp \"$1\" \"$0/history\"; printf x > \"$0/other\"
             shift; \"$@\" --history \"$0/history\"; code=$?; cat \"$0/history\" >&2; ls \"$0\" >&2; exit $code";
         let run = command(&format!("ctxprof run {BRIEF}"));

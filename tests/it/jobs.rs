@@ -1,4 +1,4 @@
-//! `ctxprof stat` as a shell's job: on a terminal, with children of before, asked to end.
+//! `ctxprof stat` as a shell's job: on a terminal, with children from before, asked to end.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -13,7 +13,7 @@ use crate::support::{CTXPROF, Done, command, runs, wait_until};
 
 const JSON: &str = "--price none --quiet --format json";
 
-/// What a program and ctxprof say on a terminal of their own where Ctrl-C is typed once a second from the first `ready` on, and how they end.
+/// Returns the output of a program and ctxprof on a terminal of their own, with Ctrl-C typed once a second from the first `ready` on.
 fn on_terminal(mode: &str, seconds: i32, options: &str) -> String {
     let (terminal, program) = (Case::new("on-terminal"), Case::new("own-session"));
     let mut command = Command::new(terminal.path());
@@ -90,7 +90,7 @@ fn children_that_were_there_before_are_neither_waited_for_nor_counted() {
     assert!(began.elapsed() < Duration::from_secs(50), "they were waited for: {document}");
     assert_eq!(document["children"].as_array().unwrap().len(), 0, "{document}");
     assert_eq!(document["totals"]["threads"], 1, "{document}");
-    // What reads its stderr ends when it does, and not before.
+    // The reader of its stderr ends when it does, and not before.
     let script = "$C stat --price none -- true 2> >(cat >&2)";
     done(&mut shell(script)).expect(0, &[]);
 }
@@ -102,7 +102,7 @@ fn children_of_before_that_end_meanwhile_are_not_the_programs() {
     for options in ["", "--no-exit-records"] {
         let script = format!("{switching} exec $C stat {JSON} {options} -- sleep 0.4");
         let document = document(&done(&mut shell(&script)).expect(0, &[]));
-        // Of its own waits: others may preempt it.
+        // Only its own waits: others may preempt it.
         assert!(document["totals"]["voluntary_switches"].as_u64().unwrap() < 20, "{document}");
     }
     let script = format!("{switching} exec $C run process-pipe --time 0.4 --incarnations 3 --no-save -q --format json");

@@ -1,4 +1,4 @@
-//! Ops timed one by one: percentiles, histograms, and what ties them to the plain samples.
+//! Ops timed one by one: percentiles, histograms, and their relation to the plain samples.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::support::{
 
 const PERCENTILES: [&str; 4] = ["p50_ns", "p90_ns", "p99_ns", "p99_9_ns"];
 
-/// Holds a row's latency to what is true of any.
+/// Asserts the invariants of a row's latency.
 #[track_caller]
 fn check(row: &Value, least_ops: u64) {
     let latency = &row["latency"];
@@ -25,7 +25,7 @@ fn check(row: &Value, least_ops: u64) {
     let bounds = |bucket: &Value| (bucket["from_ns"].as_f64().unwrap(), bucket["to_ns"].as_f64().unwrap());
     assert!(buckets.windows(2).all(|pair| bounds(&pair[0]).1 <= bounds(&pair[1]).0), "{row}");
     let last = bounds(buckets.last().unwrap());
-    // The longest is told to three digits, which may lie across a bucket's bound.
+    // The longest is given to three digits, which may lie across a bucket's bound.
     assert!(last.0 * 0.999 <= number("max_ns") && number("max_ns") <= last.1 * 1.001, "{row}");
     let known: Vec<f64> = PERCENTILES.iter().filter_map(|field| latency[field].as_f64()).collect();
     assert_eq!(known.len(), if ops >= 10_000 { 4 } else { 3 }, "{row}");
@@ -88,7 +88,7 @@ fn every_format_has_the_percentiles() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let out = format!("-o {} -o {} -o {}", path("a.csv"), path("a.md"), path("a.prom"));
-    // Time enough for the ten thousand ops that the last percentile takes.
+    // Time enough for the ten thousand ops that the last percentile needs.
     run(&format!("ctxprof run task-channel --latency --time 2 --incarnations 6 --no-save --patience 0 -q {out}"))
         .expect(0, &[]);
     let read = |name: &str| fs::read_to_string(path(name)).unwrap();
@@ -113,7 +113,7 @@ fn interrupted(arguments: &str, until: impl FnOnce(&Child)) -> Done {
 fn an_interrupted_run_shows_the_ops_that_it_has_timed() {
     let arguments =
         "thread-pipe --latency --incarnations 10000 --samples 5 --ops-per-sample 200 --time 3600 --format json";
-    // A follower each: the one before has timed a thousand ops.
+    // A follower each: the first has timed a thousand ops.
     let document = interrupted(arguments, |run| {
         let mut threads = BTreeSet::new();
         wait_until("several incarnations have begun", || {
@@ -135,7 +135,7 @@ fn a_run_that_is_interrupted_before_it_timed_an_op_says_so() {
     assert!(done.stdout.contains("partial: interrupted") && !done.stdout.contains("p99.9"), "{done:?}");
 }
 
-/// One at a time: what these hold figures to is not to be disturbed by other tests.
+/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

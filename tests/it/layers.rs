@@ -1,4 +1,4 @@
-//! Layers and timelines: what the records of real switches say, and what a system that refuses them leaves.
+//! Breakdowns and timelines: from records of real switches, and on systems that refuse them.
 
 use std::fs;
 use std::process::Stdio;
@@ -9,14 +9,14 @@ use serde_json::Value;
 use crate::machine::{MOUNT_TRACEFS, needs};
 use crate::support::{CTXPROF, Done, Nobody, SHORT, command, finish, result, run, signal, start, wait_until, warned};
 
-/// A run where tracefs is mounted, in a mount namespace of its own: what is mounted there is not this machine's.
+/// A run where tracefs is mounted, in a mount namespace of its own: the machine is not affected.
 fn traced(arguments: &str) -> Done {
     let script = format!("{MOUNT_TRACEFS}; exec {CTXPROF} {arguments}");
     let output = command("unshare --mount sh -c").arg(script).stdin(Stdio::null()).output().unwrap();
     Done::from(output)
 }
 
-/// The same where it surely is not.
+/// The same where it is surely not mounted.
 fn untraced(arguments: &str) -> Done {
     let script = format!(
         "for at in /sys/kernel/tracing /sys/kernel/debug; do mount -t tmpfs none $at; done; exec {CTXPROF} {arguments}"
@@ -25,7 +25,7 @@ fn untraced(arguments: &str) -> Done {
     Done::from(output)
 }
 
-/// A layer of a workload, by its name.
+/// Returns a layer of a workload, by its kind.
 fn layer<'v>(result: &'v Value, kind: &str) -> Option<&'v Value> {
     result["layers"]["layers"].as_array()?.iter().find(|layer| layer["kind"] == kind)
 }
@@ -37,7 +37,7 @@ fn ns(result: &Value, kind: &str) -> f64 {
 
 const PARTS: [&str; 6] = ["running", "wake-up", "switch", "idle", "other", "unknown"];
 
-/// A run without counters, so that what perf is asked for are records, with system calls tampered with.
+/// A run without counters, so that perf is asked for records only, with system calls tampered with.
 fn recorded_under(tampering: &str) -> Done {
     let arguments = format!("run thread-pipe --counters none --layers --timeline --format json {SHORT}");
     run(&format!("strace -f -qq -o /dev/null {tampering} ctxprof {arguments}"))
@@ -111,10 +111,10 @@ fn an_interrupted_recording_leaves_the_prices_and_nothing_running() {
     let line = "ctxprof run thread process --layers --incarnations 3 --samples 5 --time 0.01 --no-save --quiet";
     let run = start(line);
     let maps = format!("/proc/{}/maps", run.id());
-    // Nothing else of this program's maps a buffer of perf's.
+    // Nothing else in this program maps a perf buffer.
     wait_until("a recording", || fs::read_to_string(&maps).is_ok_and(|maps| maps.contains("[perf_event]")));
     signal(&run, Signal::SIGINT);
-    // Whoever was left running would hold the other end of these pipes.
+    // A process left running would hold the other end of these pipes.
     let done = finish(run).expect(130, &[]);
     assert!(done.stdout.contains("partial: interrupted") && done.stdout.contains("process-yield"), "{done:?}");
 }
@@ -126,7 +126,7 @@ fn what_the_kernel_does_not_record_is_said_and_is_no_failure() {
     assert!(done.stdout.replace("\n  ", " ").contains(words), "{}", done.stdout);
 }
 
-/// One at a time: what these hold figures to is not to be disturbed by other tests.
+/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 
@@ -141,7 +141,7 @@ mod measuring {
             let whole = ns(result, "whole");
             assert!((parts - whole).abs() < 0.01 * whole, "{parts} of {whole}: {result}");
             assert!(ns(result, "running") > 0.0 && ns(result, "wake-up") > 0.0 && ns(result, "switch") > 0.0);
-            // Of the ops that nothing disturbed, which is what the count is of as well.
+            // Of the undisturbed ops, as is the count.
             let recorded = layer(result, "switch").unwrap()["per_op"].as_f64().unwrap();
             let counted = result["switches_per_op"].as_f64().unwrap();
             let timeline = &result["timelines"][0];
@@ -150,7 +150,7 @@ mod measuring {
                 assert!((recorded - counted).abs() < 0.1 * counted, "{recorded} recorded, {counted} counted");
                 assert_eq!(typical, counted.round(), "{timeline}");
             } else {
-                // A channel's op goes in several ways, and on a busy machine not the same ones in both passes.
+                // A channel's op can go several ways, and on a busy machine different ones in both passes.
                 assert!((2.0..=12.0).contains(&recorded) && (2.0..=12.0).contains(&typical), "{recorded}, {timeline}");
             }
             assert_eq!(timeline["stretches"].as_array().unwrap().last().unwrap()["left"], "stays");
@@ -165,8 +165,8 @@ mod measuring {
         let text = traced(&format!("run thread-channel --timeline {SHORT}")).expect(0, &[]).stdout;
         let switches = text.split("µs: ").nth(1).and_then(|after| after.split_once(" switches"));
         let switches: u64 = switches.unwrap().0.parse().unwrap_or_else(|error| panic!("{error}: {text}"));
-        // Six on a calm machine: each side looks for the other, gives way, and sleeps at last. Beside others it may find the
-        // other side ready at once.
+        // Six on a calm machine: each side checks for the other, yields, and sleeps at last. Beside others it may find the other
+        // side ready at once.
         let words: &[&str] = match switches {
             6 => &["wakes follower", "goes to sleep", "is preempted", "yields (sched_yield)", "█", "░"],
             _ => &["wakes follower", "█", "░"],
@@ -240,7 +240,7 @@ mod measuring {
     #[test]
     fn lost_records_are_counted_and_their_ops_left_out() {
         needs!(Root, Perf);
-        // A page holds what half a play writes.
+        // A page holds half a play's records.
         let line = format!("ctxprof run thread-pipe --layers --timeline --format json {SHORT}");
         let output = command(&line).env("CTXPROF_TEST_RECORD_BUFFER", "4096").output().unwrap();
         let document = Done::from(output).expect(0, &[]).json();

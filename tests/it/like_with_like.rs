@@ -1,4 +1,4 @@
-//! Workloads that are set beside each other, and what their rows show.
+//! Workloads that are compared with each other, and their rows.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::machine::needs;
 use crate::support::{SHORT, finish, result, run, signal, start, wait_until};
 
-/// The entries of a contract, by workload.
+/// Returns the entry of a workload in a contract.
 fn hand_over<'d>(document: &'d Value, workload: &str) -> &'d Value {
     let all = document["alike"].as_array().into_iter().flatten();
     let mut all = all.flat_map(|alike| alike["hand_overs"].as_array().unwrap());
@@ -66,7 +66,7 @@ fn rows_sorted_by_price_are_in_the_order_of_their_hand_overs() {
     let document = run(&format!("ctxprof run {words} --sort price --format json {SHORT}")).expect(0, &[]).json();
     let per_hand_over = |row: &Value| {
         let hand_overs = if row["op"] == "round trip" { 2.0 } else { 1.0 };
-        // A call hands nothing over.
+        // A call hands nothing off.
         if row["op"] == "one call" { f64::INFINITY } else { row["ns_per_op"]["median"].as_f64().unwrap() / hand_overs }
     };
     let found: Vec<f64> = document["results"].as_array().unwrap().iter().map(per_hand_over).collect();
@@ -89,7 +89,7 @@ fn flushes_are_left_out_with_what_the_kernel_answered_where_a_process_may_not_ch
     }
 }
 
-/// The cgroups that a pair has been put into and that are there now.
+/// Returns the existing cgroups of pairs.
 fn pairs_of_cgroups() -> Vec<String> {
     let folders = ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/unified"].map(Path::new);
     let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());

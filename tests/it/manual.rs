@@ -1,4 +1,4 @@
-//! README and the manual: how long the front page is, and that the binary takes every command line that they show.
+//! README and the manual: the length of the front page, and every command line in them taken by the binary.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::support::run;
 
-/// More lines, or more bytes, are not read to their end.
+/// Limits of the front page: longer ones are not read to their end.
 const README_LINES: usize = 250;
 const README_BYTES: usize = 12_000;
 
-/// A page that is shown beside the code: its name below the root, and its text.
+/// A page of documentation: its name below the root, and its text.
 struct Page {
     name: String,
     text: String,
@@ -51,17 +51,17 @@ fn commands(text: &str) -> Vec<(usize, String)> {
     commands
 }
 
-/// What may stand before a command line.
+/// Prefixes of a command line.
 const BEFORE_IT: [&str; 5] = ["$ ", "- run: ", "sudo ", "ExecStart=", "/usr/local/bin/"];
 
-/// Returns the command line of ctxprof that a piece of code is, without prompt and sudo; `None` of anything else.
+/// Returns the command line of ctxprof in a piece of code, without prompt and sudo; `None` without one.
 fn command_in(piece: &str) -> Option<String> {
     let mut piece = piece.trim();
     while let Some(rest) = BEFORE_IT.iter().find_map(|start| piece.strip_prefix(start)) {
         piece = rest;
     }
     let word = piece.strip_prefix("ctxprof ")?.split_whitespace().next()?;
-    // A heading has the version there, and a text about all commands a word that stands for them.
+    // In a heading the version follows, and in a text about all commands a placeholder.
     let is_command = word.starts_with(|letter: char| letter.is_ascii_lowercase());
     is_command.then(|| piece.to_string())
 }
@@ -69,7 +69,7 @@ fn command_in(piece: &str) -> Option<String> {
 /// Returns the options that the help of a command lists; `None` where there is no such command.
 fn options_of(command: &str) -> Option<BTreeSet<String>> {
     let done = run(&format!("ctxprof {command} --help"));
-    // Texts about options stand further to the right.
+    // Descriptions are indented further.
     let rows = done.stdout.lines().filter(|line| line.len() - line.trim_start().len() <= 6);
     let options = rows.flat_map(|row| {
         let words = row.split([' ', ',', '[']).filter(|word| !word.is_empty());
@@ -78,12 +78,12 @@ fn options_of(command: &str) -> Option<BTreeSet<String>> {
     (done.code == Some(0)).then(|| options.collect())
 }
 
-/// What is known of each command's options.
+/// Options of each command, by its help.
 #[derive(Default)]
 struct Helps(BTreeMap<String, Option<BTreeSet<String>>>);
 
 impl Helps {
-    /// Returns what is wrong with a command line; `None` where it has a command and options that there are.
+    /// Returns the mistake in a command line; `None` if its command and options exist.
     fn fault(&mut self, line: &str) -> Option<String> {
         let mut words = line.split_whitespace().skip(1);
         let command = words.next()?;
@@ -93,7 +93,7 @@ impl Helps {
             let letters = word.trim_start_matches('-');
             letters.len() < word.len() && letters.starts_with(|letter: char| letter.is_ascii_alphabetic())
         };
-        // What follows is another program's.
+        // The rest is another program's.
         let own = words.take_while(|word| *word != "--");
         let mut names = own.filter(is_option).map(|word| word.split('=').next().unwrap());
         names.find(|name| !known.contains(*name)).map(|name| format!("{command} has no {name}"))

@@ -1,4 +1,4 @@
-//! `ctxprof memory`: what parties take, limits that are too small, and ends that nobody planned.
+//! `ctxprof memory`: memory per participant, limits that are too small, and unplanned ends.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ fn row<'v>(document: &'v Value, kind: &str) -> &'v Value {
     rows.iter().find(|row| row["kind"] == kind).unwrap_or_else(|| panic!("no {kind} in {document}"))
 }
 
-/// Processes of this machine whose command line has these words.
+/// Returns the processes of this machine whose command line has these words.
 fn running(words: &str) -> Vec<i32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -32,14 +32,14 @@ fn running(words: &str) -> Vec<i32> {
     pids.filter(is_it).collect()
 }
 
-/// Holds it to nobody holding parties any more, soon.
+/// Asserts that soon no process holds participants any more.
 #[track_caller]
 fn nobody_holds(kind: &str) {
     let words = format!(" hold {kind} ");
     wait_until(&format!("the end of everyone with{words}in its command line"), || running(&words).is_empty());
 }
 
-/// Waits until so many processes of a measurement have held parties, one after another.
+/// Waits until so many processes of a measurement have held participants, one after another.
 #[track_caller]
 fn wait_until_held(measurement: &Child, kind: &str, times: usize) {
     let words = format!(" hold {kind} ");
@@ -61,7 +61,7 @@ fn every_format_is_written_and_a_saved_document_shows_the_same_again() {
     ];
     let (table, _folder, document) =
         in_every_format("ctxprof memory task coroutine --max 20000 --incarnations 2 --quiet", words);
-    // How many a gigabyte holds is not told where what other programs give back meanwhile is more than these take.
+    // The number that fits into a gigabyte is not reported where other programs meanwhile free more than these take.
     assert!(table.contains("\ntask ") && table.contains("\ncoroutine "), "{table}");
     let wide = run(&format!("ctxprof report {document} --wide")).expect(0, &[]).stdout;
     assert!(wide.contains("slab") && wide.contains("disturbed"), "{wide}");
@@ -100,7 +100,7 @@ fn processes_are_measured_with_and_without_address_randomization() {
     };
     let (fixed, randomized) = (page_tables("incarnations"), page_tables("randomized"));
     assert_eq!((fixed.len(), randomized.len()), (3, 3));
-    // One more may come with what the process itself allocates meanwhile.
+    // The process's own allocations may add one meanwhile.
     assert!(fixed.iter().min() <= randomized.iter().min(), "{randomized:?} are fewer than {fixed:?}");
     assert!(row(&document, "task")["randomized_resident_bytes"].is_null());
     let told = |line: &str| run(line).expect(0, &[]).stdout.contains("no address randomization");
@@ -138,7 +138,7 @@ fn nproc_too_small_is_named_and_what_there_could_be_is_shown() {
     assert!(row(&document, "task")["stopped"].is_null());
     let warning = document["warnings"].as_array().unwrap().iter().find(|warning| warning["code"] == "limited").unwrap();
     assert!(warning["message"].as_str().unwrap().contains("to raise it"), "{warning}");
-    // Not even one: nothing to show.
+    // Not even one: no result to show.
     wrapped(2, "memory thread -q").expect(1, &["RLIMIT_NPROC", "is 2"]);
 }
 
@@ -166,7 +166,7 @@ fn a_cgroups_memory_too_small_is_named_and_nobody_is_killed() {
     let stopped = row(&done.json(), "task")["stopped"].clone();
     assert!(stopped["limit"].as_str().unwrap().starts_with("the cgroup's memory."), "{stopped}");
     let reached = stopped["reached"].as_u64().unwrap();
-    // What is left of the 64 MiB depends on what else of this program's is in the cgroup.
+    // The rest of the 64 MiB depends on this program's other memory in the cgroup.
     assert!((5_000..200_000).contains(&reached), "{stopped}");
 }
 
@@ -191,7 +191,7 @@ fn a_refusal_that_nobody_foresaw_is_told_and_what_there_was_is_shown() {
     assert_eq!(thread["counts"].as_array().unwrap().last().unwrap(), 39);
 }
 
-/// One at a time: what these hold figures to is not to be disturbed by other tests.
+/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 
@@ -223,7 +223,7 @@ mod measuring {
             assert_eq!(row["own_bytes"].is_object(), kind == "goroutine", "{row}");
             nobody_holds(kind);
         }
-        // What every thread has: a kernel stack of 16 KiB on x86 and arm64, and 2 MiB of address space by std's default.
+        // Every thread has a kernel stack of 16 KiB on x86 and arm64, and 2 MiB of address space by std's default.
         let thread = row(&document, "thread");
         assert!((2.0e6..2.3e6).contains(&thread["virtual_bytes"]["median"].as_f64().unwrap()), "{thread}");
         assert!(thread["kernel_bytes"]["median"].as_f64().unwrap() > 8192.0, "{thread}");
@@ -263,7 +263,7 @@ mod measuring {
     #[test]
     fn a_measurement_that_is_interrupted_before_anything_was_counted_has_not_failed() {
         let run = start("ctxprof memory --incarnations 1000 -q");
-        // All kinds have a first look before one is counted.
+        // A trial of all kinds precedes the count.
         wait_until("the first holder", || !children_of(pid_of(&run)).is_empty());
         signal(&run, Signal::SIGINT);
         finish(run).expect(130, &[]);

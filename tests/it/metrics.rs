@@ -1,4 +1,4 @@
-//! What Prometheus makes of the metrics.
+//! Metrics as Prometheus reads them.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::support::{SHORT, command, run};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/run-1.json");
 
-/// Holds a file of metrics to both of its readers.
+/// Checks a file of metrics with both of its readers.
 #[track_caller]
 fn check(path: &Path) {
     let shown = |output: &Output| format!("{}: {output:?}", path.display());

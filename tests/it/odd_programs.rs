@@ -1,4 +1,4 @@
-//! `ctxprof stat` of programs that do what few do: each is a kind of its own.
+//! `ctxprof stat` of unusual programs, each of its own kind.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ impl Case {
         self.folder.path().join(self.name)
     }
 
-    /// The command line with this program after what stands before it.
+    /// Returns the command line with this program after it.
     pub fn after(&self, line: &str, arguments: &str) -> Command {
         let mut command = command(line);
         command.arg(self.path()).args(arguments.split_whitespace());
@@ -45,7 +45,7 @@ pub fn done(command: &mut Command) -> Done {
     command.output().unwrap().into()
 }
 
-/// The document on stderr, behind what the program itself said there.
+/// Returns the document on stderr, after the program's own output.
 #[track_caller]
 pub fn document(done: &Done) -> Value {
     let json = done.stderr.find("{\n").unwrap_or_else(|| panic!("{done:?}"));
@@ -119,7 +119,7 @@ fn a_misspelt_option_is_no_program() {
         run(&format!("ctxprof {line}")).expect(125, &[&format!("'{nearest}'")]);
     }
     run("ctxprof --color never run --incarnatons 5").expect(2, &["'--incarnations'"]);
-    // Behind the program's name, options are the program's.
+    // After the program's name, options are the program's.
     run("ctxprof stat --price none ls --directory /").expect(0, &["ls --directory /: exited with 0"]);
 }
 
@@ -166,7 +166,7 @@ fn names_of_threads_are_shown_on_one_line_in_every_format_and_steer_nothing() {
     unique.sort_unstable();
     unique.dedup();
     assert!(labels.len() >= 11 && unique.len() == labels.len(), "{labels:?}");
-    // What is said of them while they run, too.
+    // The same for the output while they run.
     let live = done(&mut program.after("ctxprof stat --price none --interval 50ms --per-thread --", "")).expect(0, &[]);
     assert!(!live.stderr.contains('\x1b'), "{live:?}");
 }
@@ -320,7 +320,7 @@ fn the_bound_of_what_is_missing_is_all_that_the_rest_of_the_machine_did() {
     let document = document(&run(&format!("ctxprof stat {JSON} -- switcher threads 2000 1")).expect(0, &[]));
     let most = document["totals"]["missing_at_most"].as_u64().unwrap();
     let ended = document["totals"]["ended_threads"].as_u64().unwrap();
-    // Each has a last switch that is in no book, and so in what the rest of the machine did.
+    // The last switch of each is in no accounting, and so counts to the rest of the machine.
     assert!(ended == 0 || most >= ended / 2, "{document}");
     let text = run("ctxprof stat --price none -q -- switcher threads 20 1").expect(0, &[]).stderr;
     assert!(!text.contains("in no book (") && text.contains("at most, which is what"), "{text}");

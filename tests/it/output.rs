@@ -1,4 +1,4 @@
-//! What is printed and written, and what happens where it cannot be.
+//! Printing and writing of reports, and errors where that is impossible.
 
 use std::fs;
 
@@ -90,7 +90,7 @@ fn a_locale_without_unicode_gets_ascii() {
 #[test]
 fn a_terminal_gets_color_unless_it_asks_for_none_and_fewer_columns_if_narrow() {
     let has_floor = |text: &str| text.lines().any(|line| line.contains("ns per") && line.contains("floor"));
-    // A run's own table is as wide as its figures are uncertain.
+    // The width of a run's own table depends on its figures' uncertainty.
     let arguments = concat!("report ", env!("CARGO_MANIFEST_DIR"), "/tests/golden/run-1.json");
     let wide = on_terminal(100, "NO_COLOR= ", arguments);
     assert!(wide.contains("\x1b[1m") && has_floor(&wide), "{wide}");

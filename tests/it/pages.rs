@@ -12,11 +12,10 @@ use crate::support::run;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
-/// Widths of a telephone and of a desk.
+/// Widths of a phone and of a desktop, px.
 const WIDTHS: [u32; 2] = [390, 1280];
 
-/// What is looked at in the page: how far it reaches, and every figure that shows in a picture, with the picture's title and
-/// where it is.
+/// Collects from the page: its extent, and every figure shown in a picture, with the picture's title and the figure's position.
 const LOOK: &str = r#"
 function look(page, width) {
   const frame = document.getElementById(`at${width}`), inside = frame.contentDocument;
@@ -42,15 +41,15 @@ function look(page, width) {
 onload = () => { document.getElementById('seen').textContent = encodeURIComponent(JSON.stringify(WIDTHS.map(width => look(document, width)))); };
 "#;
 
-/// What Chromium saw of a page.
+/// A page as Chromium shows it.
 struct Seen {
-    /// For each of the widths.
+    /// One for each of the widths.
     looks: Vec<Value>,
-    /// What was written to the console.
+    /// Messages on the console.
     console: Vec<String>,
 }
 
-/// Opens a page offline, in the dark or not.
+/// Opens a page offline, in dark mode or not.
 fn open(page: &Path, dark: bool) -> Seen {
     let folder = tempfile::tempdir().unwrap();
     let frames: String = WIDTHS
@@ -94,7 +93,7 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// The figures that stand in the line of each name in a picture: on a desk left of its bar, on a telephone above it.
+/// Returns the figures in the line of each name in a picture: wide, left of its bar; narrow, above it.
 fn figures(look: &Value, title: &str) -> BTreeMap<String, String> {
     let near = if look["width"] == WIDTHS[0] { 24.0 } else { 4.0 };
     let texts = look["texts"].as_array().unwrap();
@@ -114,7 +113,7 @@ fn figures(look: &Value, title: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// `2684 ±0.8%` and `36.5 KiB` as numbers.
+/// Parses `2684 ±0.8%` and `36.5 KiB` as numbers.
 fn number(text: &str) -> f64 {
     let mut words = text.split_whitespace();
     let value: f64 = words.next().unwrap().parse().unwrap_or_else(|error| panic!("{error}: {text:?}"));
@@ -126,8 +125,8 @@ fn number(text: &str) -> f64 {
     value * unit
 }
 
-/// Holds a page to what every page must be: small, silent, without sideways scrolling, with its text inside its pictures, the
-/// same in the dark but for the colours, and with its document. Gives what was seen in each width, and the document.
+/// Asserts the invariants of every page: small, silent, without sideways scrolling, with its text inside its pictures, the same
+/// in dark mode but for the colours, and with its document. Returns the observations at each width, and the document.
 #[track_caller]
 fn check(page: &Path) -> (Vec<Value>, Value) {
     let size = fs::metadata(page).unwrap().len();
@@ -149,7 +148,7 @@ fn check(page: &Path) -> (Vec<Value>, Value) {
     (light.looks, json)
 }
 
-/// Holds the bars of a picture to these names and figures, at every width, and the tables to the same.
+/// Asserts that a picture's bars have these names and figures, at every width, and that the tables have the same.
 #[track_caller]
 fn check_bars(looks: &[Value], title: &str, expected: &[(String, f64)]) {
     for figure in check_labels(looks, title, expected) {
@@ -159,7 +158,7 @@ fn check_bars(looks: &[Value], title: &str, expected: &[(String, f64)]) {
     }
 }
 
-/// Holds the bars of a picture to these names and figures, at every width; gives what is written at them.
+/// Asserts that a picture's bars have these names and figures, at every width; returns their labels.
 #[track_caller]
 fn check_labels(looks: &[Value], title: &str, expected: &[(String, f64)]) -> Vec<String> {
     assert!(!expected.is_empty());
@@ -176,7 +175,7 @@ fn check_labels(looks: &[Value], title: &str, expected: &[(String, f64)]) -> Vec
     written
 }
 
-/// Whether two documents say the same; JavaScript has one kind of numbers.
+/// Returns true if two documents are equal; JavaScript has one kind of numbers.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
@@ -195,7 +194,7 @@ fn array(value: &Value) -> &Vec<Value> {
     value.as_array().unwrap()
 }
 
-/// A page of a command with these arguments.
+/// Writes the page of a command with these arguments.
 #[track_caller]
 fn page_of(command: &str, arguments: &str, folder: &Path) -> PathBuf {
     let page = folder.join("page.html");
@@ -203,7 +202,7 @@ fn page_of(command: &str, arguments: &str, folder: &Path) -> PathBuf {
     page
 }
 
-/// The medians of a figure of each row that has it.
+/// Returns the medians of a figure of each row that has it.
 fn medians(rows: &Value, name: &str, figure: &str) -> Vec<(String, f64)> {
     let row = |row: &Value| Some((row[name].as_str()?.to_string(), row[figure]["median"].as_f64()?));
     array(rows).iter().filter_map(row).collect()
@@ -251,7 +250,7 @@ fn pages_of_memory_and_of_a_program_show_the_figures_of_their_documents() {
         let switches = row["voluntary_switches"].as_f64().unwrap() + row["involuntary_switches"].as_f64().unwrap();
         (row["thread"].as_str().unwrap().to_string(), switches)
     });
-    // Their sum; the table has both kinds by themselves.
+    // Their sum; the table has both kinds separately.
     check_labels(&looks, "Switches by thread", &threads.filter(|(_, switches)| *switches > 0.0).collect::<Vec<_>>());
 }
 
@@ -272,7 +271,7 @@ fn a_page_of_a_comparison_shows_what_each_says() {
     );
 }
 
-/// What holds pages to all that must be able to fail.
+/// The checks of pages must be able to fail.
 #[test]
 fn a_page_with_a_mistake_in_it_is_found_out() {
     needs!(Chromium);

@@ -1,4 +1,4 @@
-//! Where the parties run.
+//! Placement of participants on CPUs.
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -63,7 +63,7 @@ fn a_placement_that_is_not_to_be_had_is_refused_with_the_reason() {
     run("taskset -c 0 ctxprof run task-channel --place llc").expect(1, &["not to be had"]);
 }
 
-/// One at a time: what these hold figures to is not to be disturbed by other tests.
+/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 
@@ -75,8 +75,8 @@ mod measuring {
         let pipe = result(&document, "thread-pipe");
         assert_eq!(pipe["cpus"], serde_json::json!([0, 1]));
         assert_ne!(pipe["placement"], "same");
-        // The parties' own are two an op, less where the host holds up who waits; the CPUs make about as many to and from idle or
-        // somebody else's thread.
+        // The participants' own are two an op, less where the host delays the one that waits; the CPUs make about as many to and
+        // from idle or another program's thread.
         let own = pipe["switches_per_op"].as_f64().unwrap();
         assert!((1.0..3.0).contains(&own), "{pipe}");
         let name = |counter: &serde_json::Value| counter["name"] == "context-switches";

@@ -1,4 +1,4 @@
-//! Scheduling policies: applied to the parties, never left behind, refused with the reason.
+//! Scheduling policies: applied to the participants, never left behind, refused with the reason.
 
 use std::fs;
 
@@ -7,10 +7,10 @@ use nix::unistd::Pid;
 use crate::machine::needs;
 use crate::support::{Nobody, Program, SHORT, children_of, run, wait_until, warned};
 
-/// The policy's number and the nice value, as /proc has them.
+/// Returns the policy's number and the nice value from /proc.
 fn scheduling_of(pid: Pid) -> (String, String) {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // Fields 19 and 41, of which the third is the first behind the name.
+    // Fields 19 and 41, of which the third is the first after the name.
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     (fields[41 - 3].to_string(), fields[19 - 3].to_string())
 }
@@ -22,7 +22,7 @@ fn parties_run_under_the_policy_that_was_asked_for() {
         [("--policy fifo:50", "1", None), ("--policy batch --nice 7", "3", Some("7")), ("--policy idle", "5", None)]
     {
         let run = Program::start(&format!("ctxprof run process-pipe {arguments} --time 3600 --no-save -q"));
-        // Who runs only where nobody else would may wait for long: it need not have played.
+        // Under SCHED_IDLE it may wait for long: it need not have played.
         wait_until("a partner", || !children_of(run.pid()).is_empty());
         for pid in [run.pid(), children_of(run.pid())[0]] {
             let is_so = || {

@@ -1,4 +1,4 @@
-//! The programs that others are tested with.
+//! The programs under test.
 
 use crate::support::run;
 

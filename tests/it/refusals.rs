@@ -1,4 +1,4 @@
-//! Systems that refuse: each a clear message and a right exit code, by injecting the refusal into the real binary.
+//! Systems that refuse: a clear message and the right exit code for each, by injecting the refusal into the real binary.
 
 use std::fs;
 
@@ -59,7 +59,7 @@ fn cpu_wide_refused_falls_to_counting_on_threads_and_states_the_cost() {
 #[test]
 fn single_counters_refused_are_absent_with_the_reason() {
     needs!(Strace, Perf);
-    // The first event counts switches; the five after it are what is read beside.
+    // The first event counts switches; the five after it are read beside it.
     let document =
         with_perf("error=EBUSY:when=2..6", &format!("run thread-pipe --format json {SHORT}")).expect(0, &[]).json();
     let pipe = result(&document, "thread-pipe");
@@ -74,7 +74,7 @@ fn single_counters_refused_are_absent_with_the_reason() {
             .any(|counter| counter["name"] == "cycles" && counter["reason"].as_str().unwrap().contains("EBUSY")),
         "{absent:?}"
     );
-    // Not how many: under strace the parties switch to it and back as well.
+    // Without their number: under strace the threads switch to it and back as well.
     assert!(pipe["switches_per_op"].is_f64());
 }
 
@@ -88,7 +88,7 @@ fn counting_that_is_refused_later_ends_the_run_with_the_reason() {
 #[test]
 fn an_event_that_opens_and_counts_nothing_is_not_believed() {
     needs!(Strace, Perf);
-    // What a wrong default does: the first event is turned into `context-switches` without the kernel, which opens and
+    // The effect of a wrong default: the first event is turned into `context-switches` without the kernel, which opens and
     // reads 0. Type 1 (software), size, config 3, no period, no sample type, both times, disabled + exclude_kernel.
     let attributes = "0100000080000000".to_string()
         + "0300000000000000"
@@ -106,7 +106,7 @@ fn limits_too_small_are_named_with_their_value_and_remedy() {
         .expect(1, &["RLIMIT_NOFILE is 6", "ulimit -n"]);
 }
 
-/// Root's own limit does not bind it.
+/// Root is not bound by this limit.
 #[test]
 fn a_limit_of_processes_is_named_with_its_value() {
     needs!(Root);
@@ -127,7 +127,7 @@ fn a_users_runs_are_kept_in_the_users_state_and_shown_again() {
     assert_eq!(ran.stdout, shown.stdout);
 }
 
-/// One at a time: what these hold figures to is not to be disturbed by other tests.
+/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

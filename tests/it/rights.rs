@@ -1,4 +1,4 @@
-//! As root: nothing of the invoking user's decides what is executed, or what is written where.
+//! As root: the invoking user's environment does not decide which programs run, or where files are written.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::machine::needs;
 use crate::support::{CTXPROF, SHORT, command, run};
 
-/// What sudo's `env_keep` may have kept of a user's environment, all of it pointing to that user's folder.
+/// Variables of a user's environment that sudo's `env_keep` may have passed on, all of them pointing to that user's folder.
 const OF_THE_USER: [&str; 18] = [
     "GOFLAGS",
     "GOROOT",
@@ -34,7 +34,7 @@ fn helpers_that_root_starts_know_nothing_of_the_users_environment() {
     needs!(Root, Strace, Go);
     let user = tempfile::tempdir().unwrap();
     let log = user.path().join("log");
-    // A cache of its own, in a mount namespace of its own, so that Go has to build.
+    // A cache of its own, in a mount namespace, so that Go has to build.
     let mut traced = command("unshare --mount sh -ec");
     traced
         .arg("mount -t tmpfs none /var/cache; exec \"$@\"")

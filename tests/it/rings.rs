@@ -1,4 +1,4 @@
-//! Rings: a token that goes round any number of parties, and memory that they walk.
+//! Rings: a token that goes around any number of participants, and memory that they walk.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::support::{
     Cgroup, Nobody, SHORT, children_of, finish, pid_of, result, run, runs, signal, start, wait_until, waits_of, warned,
 };
 
-/// A short run of these, its document.
+/// Runs these briefly; returns the document.
 fn short(arguments: &str) -> Value {
     run(&format!("ctxprof run {arguments} {SHORT} --format json")).expect(0, &[]).json()
 }
@@ -78,7 +78,7 @@ fn a_refusal_that_nobody_foresaw_leaves_out_that_ring_only() {
 #[test]
 fn a_member_that_is_killed_ends_the_ring_and_no_other_stays() {
     for workload in ["process-pipe", "process-futex"] {
-        // Its ring without switches, of one process, is a tenth of that.
+        // Its no-switch ring, of one process, is a tenth of that.
         let line = format!("ctxprof run {workload} --parties 10 --incarnations 1 --time 30 --no-save --quiet");
         let run = start(&line);
         wait_until("nine members", || children_of(pid_of(&run)).len() == 9);
@@ -94,7 +94,7 @@ fn a_member_that_is_killed_ends_the_ring_and_no_other_stays() {
 fn an_interrupted_ring_shows_what_there_is() {
     let line = "ctxprof run thread-pipe process-pipe --parties 200 --time 20 --incarnations 100 --no-save --quiet";
     let run = start(line);
-    // When there is a second ring of processes, the first has been measured.
+    // Once there is a second ring of processes, the first has been measured.
     let mut firsts = BTreeSet::new();
     wait_until("a second ring of processes", || {
         firsts.extend(children_of(pid_of(&run)).into_iter().next());
@@ -136,7 +136,7 @@ fn a_ring_of_one_or_of_too_many_is_wrong_usage() {
     }
 }
 
-/// One at a time: what these hold figures to is not to be disturbed by other tests.
+/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 
@@ -152,14 +152,14 @@ mod measuring {
                     (&parties.into(), &"one hop".into()),
                     "{result}"
                 );
-                // Of a floor that was disturbed from end to end there is none.
+                // Without an undisturbed no-switch sample there is none.
                 assert!(result["floor_ns_per_op"]["median"].as_f64().is_none_or(|ns| ns > 0.0), "{result}");
                 let switches = result["switches_per_op"].as_f64();
                 if result["kind"] == "task" {
                     assert_eq!(switches, Some(1.0), "{result}");
                 } else if let Some(switches) = switches {
-                    // One is what it takes; a party that its successor preempts runs on later, which is one more. Others'
-                    // threads preempt some as well.
+                    // A hop is one switch; a member preempted by its successor runs on later, which is one more. Others' threads
+                    // preempt some as well.
                     assert!((0.99..2.2).contains(&switches), "{result}");
                 }
             }
@@ -181,7 +181,7 @@ mod measuring {
             result["floor_ns_per_op"]["median"].as_f64().unwrap()
         };
         let (without, with) = (floor("thread-futex --parties 2"), floor("thread-futex --working-set 1M"));
-        // 16,384 lines take a microsecond at the very least.
+        // 16,384 lines take at least a microsecond.
         assert!(with > without + 1000.0, "{without} and {with}");
         let table = run(&format!("ctxprof run thread-futex --working-set 4k {SHORT}")).expect(0, &[]).stdout;
         assert!(table.contains("parties") && table.contains("4.00 KiB"), "{table}");

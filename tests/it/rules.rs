@@ -1,11 +1,11 @@
-//! The rules of the house, held over the source itself: which room may use which, that no files of a folder use each other in a circle,
-//! and where `unsafe` and output are. Tests in the source are left out.
+//! The rules of the house, checked on the source itself: the rooms that each room may use, no circles between the files of a folder,
+//! and the places of `unsafe` and output. Tests in the source are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each room, lowest first, with the rooms that it may use. What stands here and is not used fails as well.
+/// Each room, lowest first, with the rooms that it may use. An unused entry fails as well.
 pub const ROOMS: &[(&str, &[&str])] = &[
     ("unit", &[]),
     ("text", &[]),
@@ -77,24 +77,24 @@ pub const ROOMS: &[(&str, &[&str])] = &[
 
 /// A file of the source without its tests.
 struct Source {
-    /// Below `src`.
+    /// Path below `src`.
     path: PathBuf,
     /// Its name from the root: of `src/a/b.rs` and of `src/a/b/mod.rs`, a and b.
     module: Vec<String>,
     uses: Uses,
 }
 
-/// What a file uses and does.
+/// Paths, output and unsafe code of a file.
 #[derive(Default)]
 struct Uses {
-    /// Paths as they are written: `crate::…`, `super::…`, and of `use` lines any.
+    /// As written: `crate::…`, `super::…`, and any path of a `use` line.
     paths: Vec<Vec<String>>,
     prints: bool,
     is_unsafe: bool,
 }
 
 impl Uses {
-    /// Of a source as rustfmt writes it.
+    /// Reads a source formatted by rustfmt.
     fn of(text: &str) -> Uses {
         let code = without_tests(text);
         let (mut paths, mut rest) = (Vec::new(), String::new());
@@ -125,7 +125,7 @@ impl Uses {
     }
 }
 
-/// Without comments, and without what is built for tests only: an item below `#[cfg(test)]`, up to the line that closes it.
+/// Removes comments and test-only code: an item below `#[cfg(test)]`, up to the line that closes it.
 fn without_tests(text: &str) -> String {
     let (mut code, mut lines) = (String::new(), text.lines());
     while let Some(line) = lines.next() {
@@ -143,7 +143,7 @@ fn without_tests(text: &str) -> String {
     code
 }
 
-/// The paths of a use tree: of `a::{b, c::d as e}`, `a::b` and `a::c::d`.
+/// Collects the paths of a use tree: of `a::{b, c::d as e}`, `a::b` and `a::c::d`.
 fn expand(tree: &str, before: &[String], paths: &mut Vec<Vec<String>>) {
     let tree = tree.trim();
     let head: Vec<String> = tree.split(['{', ' ']).next().unwrap().split("::").map(String::from).collect();
@@ -203,7 +203,7 @@ impl Source {
         &self.module[0]
     }
 
-    /// What it uses of this crate, as paths from the root.
+    /// Returns its uses of this crate, as paths from the root.
     fn paths(&self) -> BTreeSet<Vec<String>> {
         let from_root = |path: &Vec<String>| {
             let supers = path.iter().take_while(|word| *word == "super").count();
@@ -217,7 +217,7 @@ impl Source {
     }
 }
 
-/// The rooms as they are used, room by room.
+/// Returns the rooms that each room uses.
 fn used_rooms(sources: &[Source]) -> BTreeMap<&str, BTreeSet<String>> {
     let mut used: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for source in sources.iter().filter(|source| !["main", "lib"].contains(&source.room())) {
@@ -254,13 +254,13 @@ fn uses_are_read_as_they_are_written() {
     assert!(Uses::of("let x = unsafe { n() };\n").is_unsafe);
 }
 
-/// Of each folder's files, those that its other files use; a folder in it counts as one file.
+/// Returns for each file of a folder the other files that it uses; a folder in it counts as one file.
 fn used_files(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
     let known: BTreeSet<String> = sources
         .iter()
         .flat_map(|source| (2..=source.module.len()).map(|depth| source.module[..depth].join("::")))
         .collect();
-    // What a folder's own file hands on is its file's all the same.
+    // A name re-exported by a folder's own file is still its file's.
     let mut handed_on: BTreeMap<String, String> = BTreeMap::new();
     for source in sources {
         let below = |name: &str| format!("{}::{name}", source.module.join("::"));
@@ -286,7 +286,7 @@ fn used_files(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
     used
 }
 
-/// All that can be reached from here.
+/// Returns all files that can be reached from this one.
 fn reached<'u>(from: &'u str, used: &'u BTreeMap<String, BTreeSet<String>>) -> BTreeSet<&'u str> {
     let (mut reached, mut next) = (BTreeSet::new(), vec![from]);
     while let Some(at) = next.pop() {

@@ -1,4 +1,4 @@
-//! Documents: shown again they say the same, and old ones stay readable.
+//! Saved documents: shown again they are the same, and old ones stay readable.
 
 use std::fs;
 
@@ -9,11 +9,11 @@ use crate::support::{CTXPROF, Done, Nobody, SHORT, command, run};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
-/// One of every command that has a table.
+/// One document of every command that has a table.
 const DOCUMENTS: &[&str] =
     &["run-1", "stat-1", "compare-1", "diff-1", "list-1", "memory-1", "sweep-1", "doctor-1", "trace-1"];
 
-/// What each is shown in, and what files of it end in.
+/// Formats to show each in, and their suffixes.
 const FORMATS: [(&str, &str); 5] =
     [("table", "txt"), ("csv", "csv"), ("markdown", "md"), ("openmetrics", "prom"), ("html", "html")];
 
@@ -43,7 +43,7 @@ fn a_document_shown_again_in_any_format_says_the_same() {
     }
 }
 
-/// Version 1 as it was first written: what reads it must go on showing exactly this.
+/// Version 1 as it was first written: readers must go on showing exactly this.
 #[test]
 fn the_golden_documents_read_as_they_always_did() {
     for document in DOCUMENTS {
@@ -143,7 +143,7 @@ fn a_document_in_another_encoding_is_named_for_it() {
     run(&format!("ctxprof report {}", path.display())).expect(1, &["x.json", "UTF-16", "iconv"]);
 }
 
-/// What a shell script says that runs in a mount namespace in which root has saved nothing; `$1` is the program, `$2` the golden run.
+/// Runs a shell script in a mount namespace in which root has saved nothing; `$1` is the program, `$2` the golden run.
 fn where_nothing_is_saved(program: &str, script: &str) -> Done {
     let runs = "/var/lib/ctxprof/runs";
     let script = format!("mount -t tmpfs none /var/lib; mkdir -p {runs}; runs={runs}; {script}");

@@ -1,4 +1,4 @@
-//! What other tools printed elsewhere, set beside ours.
+//! Saved output of external benchmarks, compared with ctxprof's.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::support::{CTXPROF, Done, run, without_go};
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
 
-/// A comparison where there are no tools, so that it has what these files of `tests/cases` have, and nothing else.
+/// Runs a comparison without tools, so that it has only these files of `tests/cases`.
 fn saved(files: &[&str], format: &str) -> Done {
     let mut compare = without_go(CTXPROF.path());
     compare.args(["compare", "--rounds", "1", "--quiet", "--format", format]);
@@ -75,7 +75,7 @@ fn saved_output_is_read_as_the_tools_print_it_whatever_is_around_it() {
         }
         assert_eq!(words(&document, "passed_over", "text"), passed_over, "{file}");
         let cut_off = words(&document, "warnings", "code").contains(&"saved-output-cut-off".to_string());
-        // Of those with results of Go's, whether Go says that these are all.
+        // True only of Go's results, and of a file without Go's PASS.
         assert_eq!(cut_off, file == "go-filtered-no-pass.txt", "{file}: {document}");
     }
 }

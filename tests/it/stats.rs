@@ -1,4 +1,4 @@
-//! `ctxprof stat`: what it counts, what passes through it, and how it ends.
+//! `ctxprof stat`: its counts, the program's streams and signals, and its end.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -17,16 +17,16 @@ use crate::support::{
     wait_until, wait_until_handled,
 };
 
-/// Options of a report on stderr that is read, and takes no second for prices.
+/// Options of a report that is read from stderr, without a second for calibration.
 const JSON: &str = "--price none --quiet --format json";
 
-/// The document on stderr.
+/// Returns the document on stderr.
 #[track_caller]
 fn document(done: &Done) -> Value {
     serde_json::from_str(&done.stderr).unwrap_or_else(|error| panic!("{error}: {done:?}"))
 }
 
-/// The document of a program that ends well.
+/// Returns the document of a program that succeeds.
 #[track_caller]
 fn stat(arguments: &str) -> Value {
     document(&run(&format!("ctxprof stat {JSON} {arguments}")).expect(0, &[]))
@@ -36,7 +36,7 @@ fn warned(document: &Value, code: &str) -> bool {
     document["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == code)
 }
 
-/// The same with a stdin to write to.
+/// Starts the same with a stdin to write to.
 fn spawn(line: &str) -> Child {
     command(line).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -45,7 +45,7 @@ fn name_of(pid: Pid) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_string()
 }
 
-/// The first child of a process that has this name, once there is one.
+/// Returns the first child of a process that has this name, once there is one.
 #[track_caller]
 fn child_of(pid: Pid, name: &str) -> Pid {
     let mut found = None;
@@ -56,16 +56,16 @@ fn child_of(pid: Pid, name: &str) -> Pid {
     found.unwrap()
 }
 
-/// The CPU time of a process, in clock ticks of a hundredth of a second.
+/// Returns the CPU time of a process, in clock ticks of a hundredth of a second.
 fn ticks_of(pid: Pid) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // utime and stime are fields 14 and 15, of which the third is the first behind the name.
+    // utime and stime are fields 14 and 15, of which the third is the first after the name.
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-/// A program, the least switches that it makes, and the most voluntary ones: each thread and process has a few of its own. How
-/// often others preempt it, nobody knows.
+/// A program, the least switches that it makes, and the most voluntary ones: each thread and process has a few of its own. The
+/// number of preemptions by others is unknown.
 const PROGRAMS: &[(&str, u64, u64)] = &[
     ("sleeps 1000", 1000, 1030),
     ("--pin 0 pipe 2000", 4000, 4060),
@@ -89,7 +89,7 @@ fn a_program_is_counted_with_its_threads_children_and_orphans() {
         assert!(*least <= counted && voluntary <= *most, "{program}: {document}");
         assert_eq!(counted, voluntary + totals["involuntary_switches"].as_u64().unwrap());
         assert!(totals["on_cpu_ns"].as_u64().unwrap() > 0, "{program}: {document}");
-        // What watching takes of a CPU depends on what else there is.
+        // The CPU time of watching depends on the other processes.
         let odd = |warning: &&Value| warning["code"] != "watching-cost";
         assert_eq!(document["warnings"].as_array().unwrap().iter().find(odd), None, "{program}: {document}");
     }
@@ -106,7 +106,7 @@ fn what_was_seen_and_what_was_not_add_up_to_the_whole() {
         assert_eq!(threads + of(&document["ended_threads"]), of(&document["totals"]), "{options}: {document}");
         let ended_unseen = of(&document["ended_threads"]);
         if options == "--no-exit-records" {
-            // How many a look finds depends on how long they live on this machine.
+            // The number that a poll finds depends on their lifetime on this machine.
             assert!(ended_unseen > 0, "short threads are seen by no look: {document}");
         } else if can(Ability::Root) {
             assert!(ended_unseen < 100, "{options}: {document}");
@@ -244,7 +244,7 @@ fn when_ctxprof_is_killed_the_program_goes_on() {
     let program = child_of(pid_of(&stat), "sleep");
     stat.kill().unwrap();
     stat.wait().unwrap();
-    // A signal that came with its end would be there at once.
+    // A signal that came with its end would already be there.
     sleep(Duration::from_millis(50));
     assert!(runs(program));
     kill(program, Signal::SIGKILL).unwrap();
@@ -282,7 +282,7 @@ fn a_program_that_leaves_something_running_says_what_is_waited_for() {
 
 #[test]
 fn what_is_to_be_left_running_is_not_waited_for() {
-    // The shell that becomes `sleep` is to have done so.
+    // The shell must have become `sleep`.
     let script = "sleep 100 > /dev/null 2>&1 & echo $!; until [ \"$(cat /proc/$!/comm)\" = sleep ]; do :; done; exit 4";
     let left = command("ctxprof stat --price none --leave-running -- sh -c").arg(script).output().unwrap();
     let done = Done::from(left).expect(4, &["still running at the end, counted up to then: sleep"]);
@@ -300,11 +300,11 @@ fn a_process_that_runs_is_watched_for_a_while_or_to_its_end() {
     assert_eq!(for_a_while["ended"], "goes-on");
     let figure = |figures: &Value, name: &str| figures[name].as_u64().unwrap();
     let (on_cpu, elapsed) = (figure(&for_a_while["totals"], "on_cpu_ns"), figure(&for_a_while, "elapsed_ns"));
-    // Its one thread had no more of a CPU than there was; a tick's worth may be booked late.
+    // Its one thread had at most one CPU; a tick's worth may be accounted late.
     assert!(on_cpu > 0 && on_cpu < elapsed + 20_000_000, "what it did before is not told: {for_a_while}");
     let watch = start(&format!("ctxprof stat {JSON} -p {}", program.pid()));
     wait_until_handled(pid_of(&watch), Signal::SIGINT);
-    // It looks at the program before it can find it gone.
+    // The poller must see the program before it is gone.
     sleep(Duration::from_millis(300));
     program.kill();
     let to_its_end = document(&finish(watch).expect(0, &[]));
@@ -404,7 +404,7 @@ fn every_interval_has_a_line_and_a_place_in_the_document() {
     let on_cpu: u64 = intervals.iter().map(|interval| interval["on_cpu_ns"].as_u64().unwrap()).sum();
     assert!(intervals.len() >= 3, "{document}");
     let total = document["totals"]["on_cpu_ns"].as_u64().unwrap();
-    // All of it but what came after the last.
+    // All of it but the part after the last interval.
     assert!((total / 2..=total).contains(&on_cpu), "{document}");
 }
 
@@ -415,7 +415,7 @@ fn perfs_counters_on_the_threads_count_what_the_books_have() {
     let counters = document["counting"]["counters"].as_array().unwrap();
     let switches = counters.iter().find(|counter| counter["name"] == "context-switches").unwrap();
     let (perf, books) = (switches["total"].as_f64().unwrap(), document["totals"]["switches"].as_f64().unwrap());
-    // Perf counts from the program's first instruction on; until then it may have been preempted.
+    // Perf counts from the program's first instruction on; it may have been preempted before.
     assert!(500.0 <= perf && perf <= books, "{document}");
     let program = Program::start("switcher sleeps 1000000");
     let document = stat(&format!("--counters thread -p {} --for 0.3", program.pid()));
@@ -479,7 +479,7 @@ fn a_closed_stderr_loses_the_report_and_nothing_else() {
     assert_eq!(Done::from(output.unwrap()).stdout, "6\n");
 }
 
-/// One at a time: what these hold figures to is not to be disturbed by other tests.
+/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 
@@ -496,14 +496,14 @@ mod measuring {
         assert_eq!((&line["sort"], &line["same"]["workload"]), (&"within".into(), &"thread-pipe".into()), "{named}");
         assert!(line["same"]["source"]["saved"]["file"].as_str().unwrap().ends_with("prices.json"), "{named}");
         assert_eq!((&named["only_cpu"], &line["across"]), (&0.into(), &Value::Null), "it ran on one CPU: {named}");
-        // Each end is a price by a count, more than all of its CPU time even where this machine was slower before.
+        // Each end is a cost times a count, more than all of its CPU time even where this machine was slower before.
         let figure = |part: &Value, end: &str| part[end].as_f64().unwrap();
         let totals = &named["totals"];
         let (voluntary, involuntary) = (figure(totals, "voluntary_switches"), figure(totals, "involuntary_switches"));
         assert!(voluntary > 0.0, "{named}");
         let [waking, giving_way] = ["same", "yield"].map(|sort| &line[sort]["cpu_ns"]);
         assert_eq!(line["yield"]["workload"], "thread-yield", "{named}");
-        // A price from a core that was slow all the time has no lower end.
+        // A cost from a core that was slow all the time has no lower end.
         let low = waking["low"].as_f64().map(|low| low.max(0.0));
         let least = low.zip(giving_way["low"].as_f64());
         let least = least.map(|(low, giving_way)| voluntary * low + involuntary * giving_way.max(0.0).min(low));

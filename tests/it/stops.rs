@@ -1,4 +1,4 @@
-//! Ends that nobody planned: signals, partners that die or stop, a parent that is killed.
+//! Unplanned ends: signals, partners that die or stop, a parent that is killed.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use crate::support::{Running, children_of, finish, pid_of, runs, signal, start, wait_until, wait_until_switching};
 
-/// A run with one long incarnation, which a partner process lives through: it has begun, and has samples to show.
+/// Starts a run with one long repetition, in which a partner process lives: it has begun, and has samples to show.
 fn long_run(workloads: &str) -> Running {
     let run = start(&format!("ctxprof run {workloads} --incarnations 1 --time 3600 --no-save --quiet"));
     wait_until_switching(&run, 20_000);
@@ -58,7 +58,7 @@ fn a_partner_that_stands_still_for_ten_seconds_ends_the_run_which_says_where() {
 
 #[test]
 fn a_run_that_is_killed_leaves_no_partner_behind() {
-    // A pipe has an end that is seen, a futex has none.
+    // A closed pipe is seen by its other end, a dead futex partner is not.
     for workload in ["process-pipe", "process-futex"] {
         let mut run = long_run(workload);
         let partner = partner_of(&run);
@@ -85,7 +85,7 @@ fn a_pipe_that_nobody_writes_to_can_be_given_up_by_one_signal() {
     let pipe = folder.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     for line in ["compare --with", "run thread-pipe --no-save --baseline", "report"] {
-        // Exits with 124 where its one signal was enough, with 137 where it had to kill.
+        // Exits with 124 if its one signal was enough, with 137 if it had to kill.
         let line = format!("timeout --kill-after 10 1 ctxprof {line} {}", pipe.display());
         finish(start(&line)).expect(124, &[]);
     }

@@ -55,7 +55,7 @@ impl AsRef<Path> for Binary {
     }
 }
 
-/// One of the examples, built: where `CTXPROF_TEST_EXAMPLES` says, or beside this test. Cargo builds them before tests, but not for
+/// Returns one of the examples, built: in `CTXPROF_TEST_EXAMPLES`, or beside this test. Cargo builds them before tests, but not for
 /// `--test it` alone.
 pub fn example(name: &str) -> PathBuf {
     let beside = || env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
@@ -64,19 +64,19 @@ pub fn example(name: &str) -> PathBuf {
     program
 }
 
-/// The program that makes a known number of switches.
+/// Returns the program that makes a known number of switches.
 pub fn switcher() -> PathBuf {
     example("switcher")
 }
 
-/// The longest that anything is waited for which takes a second or less, on a machine that has other things to do.
+/// Longest wait for anything that takes a second or less, on a busy machine.
 const HUNG: Duration = Duration::from_secs(300);
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 ///
 /// # Panics
 ///
-/// Where it never is.
+/// If it never does.
 #[track_caller]
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -86,7 +86,7 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A started command; it is killed where a test ends before [`finish`], and where that is a failure its words are told.
+/// A started command; killed if a test ends before [`finish`], with its output printed if the test has failed.
 #[derive(Debug)]
 pub struct Running(Option<Child>);
 
@@ -116,12 +116,12 @@ impl Drop for Running {
     }
 }
 
-/// Starts a command of these words with its output kept for [`finish`].
+/// Starts a command of these words with its output collected for [`finish`].
 pub fn start(line: &str) -> Running {
     Running(Some(command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
 }
 
-/// A program that goes on until it is killed, at the latest when the test that started it ends, however that ends.
+/// A program that runs until it is killed, at the latest when the test that started it ends, however that ends.
 #[derive(Debug)]
 pub struct Program(Running);
 
@@ -140,11 +140,11 @@ impl Program {
     }
 }
 
-/// What a started command did.
+/// Waits for a started command; returns its output and exit code.
 ///
 /// # Panics
 ///
-/// Where it does not end.
+/// If it does not end.
 #[track_caller]
 pub fn finish(mut running: Running) -> Done {
     let pid = pid_of(&running);
@@ -160,7 +160,7 @@ pub fn finish(mut running: Running) -> Done {
     }
 }
 
-/// Waits until a process has a handler for a signal, or reads it from a file: it would end it before.
+/// Waits until a process catches or blocks a signal: before that it would be killed.
 #[track_caller]
 pub fn wait_until_handled(pid: Pid, signal: Signal) {
     let handled = || {
@@ -171,7 +171,7 @@ pub fn wait_until_handled(pid: Pid, signal: Signal) {
     wait_until(&format!("{pid} handles {signal}"), handled);
 }
 
-/// Waits until the first thread of a started run hands control to and fro: this many waits of it.
+/// Waits until the first thread of a started run passes control back and forth: this many waits of it.
 #[track_caller]
 pub fn wait_until_switching(run: &Child, waits: u64) {
     wait_until(&format!("{waits} waits of the run"), || waits_of(pid_of(run)) >= waits);
@@ -185,37 +185,37 @@ pub fn signal(child: &Child, signal: Signal) {
     kill(pid_of(child), signal).unwrap();
 }
 
-/// Whether a process runs; one that has ended and waits to be reaped does not.
+/// Returns true if a process runs; false for a zombie.
 pub fn runs(pid: Pid) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap().starts_with(['Z', 'X']))
 }
 
-/// The children of a process's first thread.
+/// Returns the children of a process's first thread.
 pub fn children_of(pid: Pid) -> Vec<Pid> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     children.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
 }
 
-/// What a process was started with, with spaces between; empty once it has ended.
+/// Returns the command line of a process, with spaces between; empty once it has ended.
 pub fn command_line_of(pid: Pid) -> String {
     fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ")
 }
 
-/// Holds a command to being refused before it has measured anything, however long that would take.
+/// Asserts that a command is refused before it has measured anything, however long that would take.
 #[track_caller]
 pub fn refused_at_once(line: &str, code: i32, words: &[&str]) {
     finish(start(&format!("{line} --time 3600"))).expect(code, words);
 }
 
-/// How often a thread's process has waited: it tells that a ping-pong is under way.
+/// Returns the number of waits of a process's first thread: they show that a ping-pong is under way.
 pub fn waits_of(pid: Pid) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let waits = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
     waits.map_or(0, |waits| waits.trim().parse().unwrap())
 }
 
-/// What a command did.
+/// Output and exit code of a command.
 #[derive(Debug)]
 pub struct Done {
     pub code: Option<i32>,
@@ -228,7 +228,7 @@ impl Done {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Holds it to an exit code and to words on stderr.
+    /// Asserts an exit code and words on stderr.
     #[track_caller]
     pub fn expect(self, code: i32, words: &[&str]) -> Done {
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -255,7 +255,7 @@ pub fn run(line: &str) -> Done {
     command(line).output().unwrap_or_else(|error| panic!("{line}: {error}")).into()
 }
 
-/// A command of these words, split at spaces; `ctxprof` stands for the built binary, `switcher` for the built program.
+/// Returns a command of these words, split at spaces; `ctxprof` is the built binary, `switcher` the built program.
 pub fn command(line: &str) -> Command {
     let mut words = line.split_whitespace().map(|word| match word {
         "ctxprof" => CTXPROF.path().into(),
@@ -267,31 +267,30 @@ pub fn command(line: &str) -> Command {
     command
 }
 
-/// A shell script that runs its arguments in a mount namespace in which Go is in none of the places where it is looked for,
-/// those besides `PATH` too.
+/// A shell script that runs its arguments in a mount namespace without Go in any of its places, those besides `PATH` too.
 const WITHOUT_GO: &str = "for go in /usr/local/go /snap/go /usr/lib/go /usr/lib/go-* /usr/share/go-*; do
     [ -L $go ] || [ ! -d $go ] || mount -t tmpfs none $go
   done
   exec env PATH=/nowhere \"$@\"";
 
-/// A command of this program where there is no Go; takes root.
+/// Returns a command of this program where there is no Go; needs root.
 pub fn without_go(program: &Path) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-ec", WITHOUT_GO, "sh"]).arg(program);
     command
 }
 
-/// Options of a run short enough for a test, that leaves nothing behind.
+/// Options of a run short enough for a test, which saves nothing.
 pub const SHORT: &str = "--time 0.1 --incarnations 6 --no-save --patience 0 --quiet";
 
-/// What a terminal of this width shows of ctxprof with these arguments, in an environment like `NO_COLOR=1`.
+/// Returns ctxprof's output with these arguments on a terminal of this width, in an environment like `NO_COLOR=1`.
 pub fn on_terminal(columns: u32, environment: &str, arguments: &str) -> String {
     let line = format!("stty cols {columns} rows 50; {environment} TERM=xterm {CTXPROF} {arguments}");
     let output = command("script -qec").arg(line).arg("/dev/null").output().unwrap();
     String::from_utf8(output.stdout).unwrap().replace('\r', "")
 }
 
-/// The result of this workload in a run's document.
+/// Returns the result of this workload in a run's document.
 #[track_caller]
 pub fn result<'v>(document: &'v Value, workload: &str) -> &'v Value {
     let results = document["results"].as_array().unwrap();
@@ -301,7 +300,7 @@ pub fn result<'v>(document: &'v Value, workload: &str) -> &'v Value {
         .unwrap_or_else(|| panic!("no {workload} in {document}"))
 }
 
-/// A workload's raw samples in a document of `--samples-out`, of all its incarnations.
+/// Returns a workload's raw samples in a document of `--samples-out`, of all its repetitions.
 pub fn samples_of<'v>(seen: &'v Value, workload: &str) -> impl Iterator<Item = &'v Value> {
     let workloads = seen["seen"]["workloads"].as_array().unwrap();
     let of = workloads.iter().find(|each| each["workload"] == workload).unwrap_or_else(|| panic!("no {workload}"));
@@ -309,26 +308,26 @@ pub fn samples_of<'v>(seen: &'v Value, workload: &str) -> impl Iterator<Item = &
     incarnations.iter().flat_map(|incarnation| incarnation["samples"].as_array().unwrap())
 }
 
-/// The ops of a raw sample.
+/// Returns the ops of a raw sample.
 pub fn ops(sample: &Value) -> u64 {
     sample["ops"].as_u64().unwrap()
 }
 
-/// The kernel switches of a raw sample's parties, by the kernel's own books.
+/// Returns the participants' kernel switches in a raw sample, by kernel accounting.
 pub fn kernel_switches(sample: &Value) -> u64 {
     let of = |sort: &str| sample["parties"][sort].as_u64().unwrap_or_else(|| panic!("{sample}"));
     of("voluntary") + of("involuntary")
 }
 
-/// Whether a warning of this name is in the document or one of its results.
+/// Returns true if a warning of this name is in the document or one of its results.
 pub fn warned(document: &Value, code: &str) -> bool {
     let has =
         |warnings: &Value| warnings.as_array().is_some_and(|all| all.iter().any(|warning| warning["code"] == code));
     has(&document["warnings"]) || document["results"].as_array().unwrap().iter().any(|result| has(&result["warnings"]))
 }
 
-/// A user without rights, and a copy of the binary where that user can reach it. No two are the same: limits of a user's processes
-/// are counted over all of them.
+/// An unprivileged user, and a copy of the binary within that user's reach. Each is another user: limits of processes are counted
+/// over all of a user's.
 pub struct Nobody {
     pub folder: tempfile::TempDir,
     pub user: u32,
@@ -340,7 +339,7 @@ impl Nobody {
         let user = 60_000 + (std::process::id() % 50) * 100 + MADE.fetch_add(1, Ordering::Relaxed);
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        // By a process of its own, as in made_program.
+        // In a process of its own, as in made_program.
         let copied = Command::new("cp").arg(CTXPROF).arg(folder.path().join("ctxprof-copy")).status().unwrap();
         assert!(copied.success());
         Nobody { folder, user }
@@ -363,11 +362,11 @@ impl Nobody {
     }
 }
 
-/// A cgroup made for a test, of whichever version this machine has; removed when dropped.
+/// A cgroup made for a test, of this machine's version; removed when dropped.
 pub struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// One with this controller, for a test that needs such a cgroup.
+    /// Makes one with this controller, for a test that needs such a cgroup.
     pub fn new(controller: &str) -> Cgroup {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let nth = MADE.fetch_add(1, Ordering::Relaxed);
@@ -399,8 +398,8 @@ impl Drop for Cgroup {
     }
 }
 
-/// Holds a command to every format of its report: that each file is written and has these words in it, and that the saved
-/// document shows the same table and the same JSON again. Gives the table, and where the document is.
+/// Asserts that a command writes every format of its report, each with these words in it, and that the saved document shows the
+/// same table and the same JSON again. Returns the table, the folder, and the document's path.
 #[track_caller]
 pub fn in_every_format(line: &str, words: [(&str, &str); 4]) -> (String, tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();

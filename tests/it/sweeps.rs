@@ -1,4 +1,4 @@
-//! Sweeps: rows that double, a plot, bends, and what stops them.
+//! Sweeps: rows that double, a plot, knees, and reasons to stop.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::support::{
 /// Options of a sweep short enough for a test.
 const TINY: &str = "--time 0.1 --incarnations 6 -q";
 
-/// The rows of a document: workload, parties, working set.
+/// Returns the rows of a document: workload, ring size, working set.
 fn rows(document: &Value) -> Vec<(String, u64, u64)> {
     let row = |row: &Value| {
         let ring = &row["ring"];
@@ -110,7 +110,7 @@ fn an_interrupted_sweep_keeps_its_rows_and_leaves_nothing_running() {
     }
 }
 
-/// Waits until so many rings have begun of this many processes, this one among them.
+/// Waits until so many rings of this many processes have begun, this one among them.
 #[track_caller]
 fn wait_until_rings(sweep: &Child, parties: usize, times: usize) {
     let mut firsts = BTreeSet::new();
@@ -121,7 +121,7 @@ fn wait_until_rings(sweep: &Child, parties: usize, times: usize) {
     });
 }
 
-/// Whether any process lives that has this one's program and was its child.
+/// Returns true if any living process has this parent.
 fn is_alive_in_group(parent: u32) -> bool {
     let adopted = |status: String| status.lines().any(|line| line == format!("PPid:\t{parent}"));
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -131,7 +131,7 @@ fn is_alive_in_group(parent: u32) -> bool {
 #[test]
 fn a_sweep_interrupted_in_its_first_round_keeps_the_rows_it_has() {
     let sweep = start("ctxprof sweep parties 2..512 process-pipe --time 120 --incarnations 6 -q --format json");
-    // Whichever step comes first, and is far from through.
+    // Whichever step comes first, and is far from its end.
     wait_until("a token that goes round", || {
         children_of(pid_of(&sweep)).first().is_some_and(|&pid| waits_of(pid) > 100)
     });
@@ -157,7 +157,7 @@ fn a_step_above_a_limit_is_left_out_with_the_limit_and_how_to_raise_it() {
     let text = nobody.run_under("prlimit --nproc=60", &line).expect(0, &[]).stdout;
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("and on to 1024: ") && text.contains("RLIMIT_NPROC"), "{text}");
-    // Nothing at all can be measured.
+    // Nothing can be measured at all.
     let line = format!("sweep parties 256..1024 thread-pipe {TINY}");
     nobody.run_under("prlimit --nproc=60", &line).expect(1, &["nothing of this can be measured", "RLIMIT_NPROC"]);
 }
@@ -185,7 +185,7 @@ fn a_refusal_that_nobody_foresaw_leaves_the_step_out_and_the_others_in() {
     needs!(Strace);
     // The 30th thread of this process and all after it: with this seed small rings come first.
     let refuse = "strace -f --seccomp-bpf -qq -o /dev/null -e trace=clone3 -e inject=clone3:error=EAGAIN:when=30+";
-    // Where tracefs is mounted there is a pass after that which finds no thread any more.
+    // Where tracefs is mounted there is a pass after that which can start no thread any more.
     let sweep = format!(
         "{refuse} {} sweep parties 2..64 thread-pipe --seed 3 --incarnations 1 --time 0.02 -q --format json",
         crate::support::CTXPROF
@@ -209,7 +209,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     assert_eq!(done.expect(0, &["code 0"]).stdout.lines().count(), 1);
 }
 
-/// One at a time: what these hold figures to is not to be disturbed by other tests.
+/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 
@@ -226,7 +226,7 @@ mod measuring {
         assert_eq!(rows(&document), expected);
         for row in document["results"].as_array().unwrap() {
             assert!(row["ns_per_switch"]["median"].as_f64().unwrap() > 0.0, "{row}");
-            // One hop is one switch, and some are preemptions. Where neighbours are in all samples, none are counted.
+            // A hop is one switch, and some are preemptions. Where all samples are disturbed, none are counted.
             let switches = row["switches_per_op"].as_f64();
             assert!(switches.is_none_or(|switches| (0.9..2.2).contains(&switches)), "{row}");
             assert!((1..=6).contains(&row["incarnations"].as_u64().unwrap()), "{row}");

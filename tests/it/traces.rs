@@ -1,4 +1,4 @@
-//! `ctxprof trace`: why threads leave the CPU, held to a program that leaves it for known reasons, and to the kernel's accounting.
+//! `ctxprof trace`: reasons for leaving the CPU, checked with a program that leaves it for known reasons, and with kernel accounting.
 
 use std::fs;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::{
     wait_until,
 };
 
-/// The document of a program's trace, without measuring what that costs.
+/// Returns the document of a program's trace, without measuring its cost.
 fn traced(options: &str, program: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace.json");
@@ -35,10 +35,10 @@ fn row<'v>(document: &'v Value, list: &str, key: &str, name: &str) -> &'v Value 
     row.unwrap_or_else(|| panic!("no {name} in {}", document[list]))
 }
 
-/// How often the thread "subject" leaves, in every way but the last three, whose times a timer or another thread decides.
+/// Departures of the thread "subject", in every way but the last three, whose times a timer or another thread decides.
 const TIMES: u64 = 20;
 
-/// A way of `leaver`, the reason that it is, how often at least, and who ends it.
+/// A way of `leaver`, its reason, the least number of departures, and the waker.
 const WAYS: [(&str, &str, u64, Option<&str>); 17] = [
     ("futex", "futex", TIMES, Some("helper")),
     ("condvar", "futex", TIMES, Some("helper")),
@@ -59,8 +59,8 @@ const WAYS: [(&str, &str, u64, Option<&str>); 17] = [
     ("stop", "stopped", 1, Some("leaver")),
 ];
 
-/// What may happen to any thread: it ends, is preempted, or waits in the kernel for memory that it touches or for what its process's other
-/// threads hold.
+/// Returns true for reasons of any thread: it ends, is preempted, or waits in the kernel for memory that it touches or for locks of
+/// its process's other threads.
 fn is_anybodys(reason: &str) -> bool {
     ["exit", "preempted", "throttled", "page fault, disk", "kernel wait", "memory shortage", "disk"]
         .iter()
@@ -95,7 +95,7 @@ fn a_timer_is_an_interrupt_and_has_no_name() {
     assert_eq!((&top["kind"], &top["name"]), (&Value::from("interrupt"), &Value::Null), "{document}");
 }
 
-/// Switches of the kernel's accounting that the tracepoint did not show.
+/// Returns the switches of kernel accounting that the tracepoint did not show.
 fn unseen(document: &Value) -> u64 {
     accounted(document).saturating_sub(count(&document["totals"]["switches"]))
 }
@@ -154,7 +154,7 @@ fn lost_records_are_counted_and_no_total_lacks_them() {
         lost > 0 && rows(&document, "warnings").iter().any(|warning| warning["code"] == "records-lost"),
         "{document}"
     );
-    // Whose return or departure the tracepoint did not show may be without a record.
+    // A switch of a thread whose return or departure the tracepoint did not show may be without a record.
     assert!(shown + lost <= switches && switches - shown - lost <= switches / 100 + unseen(&document), "{document}");
     assert!(switches >= 20_000 && accounted(&document) >= switches, "{document}");
 }
@@ -178,7 +178,7 @@ fn a_kernel_that_does_not_tell_its_types_is_said_to() {
     assert!(text.contains("/sys/kernel/btf/vmlinux: No such file") && text.lines().count() == 1, "{text}");
 }
 
-/// The numbers of the programs that a process has in the kernel.
+/// Returns the numbers of the BPF programs that a process has loaded.
 fn programs_of(pid: Pid) -> Vec<u32> {
     let files = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
     let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
@@ -223,7 +223,7 @@ fn the_first_stop_is_the_programs_and_a_second_one_ends_the_tracing_with_a_repor
     wait_until("the program runs", || program().is_some());
     let program = program().unwrap();
     signal(&running, Signal::SIGTERM);
-    // It says that the program goes on when it has waited for a while for it to end.
+    // It prints that the program goes on after waiting a while for it to end.
     std::thread::sleep(Duration::from_secs(2));
     signal(&running, Signal::SIGTERM);
     let tracer = pid_of(&running);
@@ -238,7 +238,7 @@ fn the_first_stop_is_the_programs_and_a_second_one_ends_the_tracing_with_a_repor
 mod measuring {
     use super::*;
 
-    /// Threads whose counts or waiting differ from the kernel's: one in a hundred may.
+    /// Asserts that threads' counts and waits match the kernel's, except for one in a hundred.
     fn hold_to_the_kernels_accounting(program: &str, threads: u64) {
         let document = traced("", program);
         let totals = &document["totals"];
@@ -270,7 +270,7 @@ mod measuring {
         hold_to_the_kernels_accounting("switcher exec 5", 2);
     }
 
-    /// More threads than there are places for at a time.
+    /// More threads than there are slots at a time.
     #[test]
     fn of_seventy_thousand_short_threads_all_are_counted() {
         needs!(Bpf);
@@ -286,7 +286,7 @@ mod measuring {
         let path = folder.path().join("stat.json");
         run(&format!("ctxprof stat --price none --quiet -o {} -- {program}", path.display())).expect(0, &[]);
         let stat: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-        // The last switch of each thread is in no accounting that outlives it; what waits for files and locks differs from run to run.
+        // No accounting outlives each thread's last switch; waits for files and locks differ from run to run.
         let voluntary = count(&document["totals"]["accounted"]["voluntary_switches"]) - 101;
         let others = count(&stat["totals"]["voluntary_switches"]);
         assert!(voluntary.abs_diff(others) <= 110, "{voluntary} by trace, {others} by stat");

@@ -1,4 +1,4 @@
-//! Which workloads are measured, and what each finds.
+//! Workloads that are measured, and the findings of each.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -30,7 +30,7 @@ fn names_kinds_and_globs_choose_and_each_is_measured_once() {
         ("task-n* *-notify reference", vec!["task-notify", "syscall", "call"]),
     ] {
         let document = run(&format!("ctxprof run {words} --format json {SHORT}")).expect(0, &[]).json();
-        // What is left out is told with its reason.
+        // Omissions are reported with their reason.
         let left_out = document["left_out"].as_array().unwrap();
         let left_out: Vec<&str> = left_out.iter().map(|each| each["workload"].as_str().unwrap()).collect();
         let chosen: Vec<&str> = expected.iter().copied().filter(|name| !left_out.contains(name)).collect();
@@ -95,7 +95,7 @@ struct FakeGo {
 }
 
 impl FakeGo {
-    /// `build` is what go does besides finding the place of its output in `$out`.
+    /// `build` is the script of go except for finding the place of its output in `$out`.
     fn new(build: &str) -> FakeGo {
         let nobody = Nobody::new();
         let find = "while [ $# -gt 0 ]; do [ \"$1\" = -o ] && out=$2; shift; done";
@@ -103,7 +103,7 @@ impl FakeGo {
         FakeGo { nobody }
     }
 
-    /// One whose program is this script.
+    /// Makes one whose program is this script.
     fn making(program: &str) -> FakeGo {
         FakeGo::new(&format!("cat > \"$out\" <<'END'\n#!/bin/sh\n{program}\nEND\nchmod 700 \"$out\""))
     }
@@ -146,7 +146,7 @@ fn a_goroutine_program_that_answers_garbage_is_left_out() {
 #[test]
 fn a_goroutine_program_that_dies_in_the_middle_keeps_the_rows_before_it() {
     needs!(Root);
-    // It is started a few times in each incarnation: the tenth time it is not the first one's, which all workloads end.
+    // It is started a few times in each repetition: the tenth start is not in the first, which all workloads finish.
     let starts = tempfile::NamedTempFile::new_in("/tmp").unwrap();
     fs::set_permissions(starts.path(), fs::Permissions::from_mode(0o666)).unwrap();
     let program = format!(
@@ -191,7 +191,7 @@ fn a_probe_that_is_refused_leaves_the_number_expected_and_out_of_the_verdict() {
     assert!(table.contains("~2"), "{table}");
 }
 
-/// One at a time: what these hold figures to is not to be disturbed by other tests.
+/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 
@@ -202,13 +202,13 @@ mod measuring {
         let listed = run("ctxprof list --format json").expect(0, &[]).json();
         assert_eq!(rows, listed["workloads"].as_array().unwrap().len(), "none is dropped in silence");
         for workload in ["thread-eventfd", "thread-futex", "thread-park", "process-futex"] {
-            // Others may preempt the parties, which adds to it.
+            // Preemptions by others may add to it.
             assert!((1.98..2.1).contains(&switches(&document, workload)), "{workload}");
         }
         for workload in ["task-oneway", "task-notify", "task-pipe", "coroutine"] {
             assert!((switches(&document, workload) - 2.0).abs() < 0.005, "{workload}");
         }
-        // What std's rendezvous channel and its Condvar make more is what the note is for.
+        // The additional switches of std's rendezvous channel and Condvar are the reason for the note.
         for workload in ["thread-channel", "thread-condvar"] {
             let found = switches(&document, workload);
             assert!(found > 1.98, "{workload}: {found}");
@@ -226,8 +226,8 @@ mod measuring {
         assert!(ns("coroutine") < ns("task-channel"));
     }
 
-    /// Two workers share a CPU: one that is preempted between sending and waiting finds the answer there, and its task needs no
-    /// second poll.
+    /// Two workers share a CPU: one that is preempted between sending and waiting finds the answer there, and its task needs no second
+    /// poll.
     #[test]
     fn two_workers_make_two_polls_an_op_or_pay_for_each_one_fewer_with_a_kernel_switch() {
         let folder = tempfile::tempdir().unwrap();
@@ -238,7 +238,7 @@ mod measuring {
         for sample in samples_of(&document, "task-multi") {
             let (ops, polls, kernel_switches) =
                 (ops(sample), sample["own_switches"].as_u64().unwrap(), kernel_switches(sample));
-            // The last poll of the play before may come only now.
+            // The last poll of the previous play may come only now.
             assert!(polls <= 2 * ops + 2, "{sample}");
             assert!(2 * ops <= polls + kernel_switches, "{sample}");
             sampled += 1;
@@ -249,14 +249,14 @@ mod measuring {
     #[test]
     fn wake_ups_are_counted_where_tracefs_is_mounted() {
         needs!(Root, Perf);
-        // In a mount namespace of its own: what is mounted there is not this machine's.
+        // In a mount namespace of its own: the machine is not affected.
         let arguments = format!("run thread-pipe --format json {SHORT}");
         let script = format!("{MOUNT_TRACEFS}; {} {arguments}", crate::support::CTXPROF);
         let output = std::process::Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
         let document = Done::from(output).expect(0, &[]).json();
         let counters = result(&document, "thread-pipe")["counters"].as_array().unwrap().clone();
         let wake_ups = counters.iter().find(|counter| counter["name"] == "sched:sched_waking").expect("wake-ups");
-        // Between one for both hand-overs, as wake-up preemption has it, and one for each.
+        // Between one for both handoffs, with wake-up preemption, and one for each.
         assert!((0.9..2.5).contains(&wake_ups["per_op"].as_f64().unwrap()), "{wake_ups}");
     }
 
@@ -266,7 +266,7 @@ mod measuring {
         let document = run(&format!("ctxprof run goroutine --format json {SHORT}")).expect(0, &[]).json();
         for (workload, expected) in [("goroutine-channel", 2.0), ("goroutine-oneway", 1.0), ("goroutine-pipe", 2.0)] {
             assert_eq!(result(&document, workload)["switches_source"], "uprobe");
-            // Who runs for 10 ms of the clock is preempted by Go's monitor: on a busy machine sooner.
+            // A goroutine that runs for 10 ms is preempted by Go's monitor: on a busy machine sooner.
             let found = switches(&document, workload);
             assert!((0.95 * expected..1.5 * expected).contains(&found), "{workload}: {found}");
         }

@@ -1,4 +1,4 @@
-//! A program whose thread "subject" leaves the CPU twenty times for one known reason, for whatever is to tell why.
+//! A program whose thread "subject" leaves the CPU twenty times for one known reason, to test tools that report the reason.
 //!
 //! The thread "helper" ends each absence, and does so only when the kernel shows the subject asleep: however busy the machine is, the
 //! subject has left for that reason and no other.
@@ -31,7 +31,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, getpid, gettid, pipe};
 
-/// How often the subject leaves.
+/// Departures of the subject.
 const TIMES: usize = 20;
 
 struct Way {
@@ -76,7 +76,7 @@ fn main() {
 #[derive(Clone)]
 struct Subject {
     tid: Arc<AtomicI32>,
-    /// How often it is about to leave, counted from 1.
+    /// Number of departures begun, counted from 1.
     round: Arc<AtomicI32>,
 }
 
@@ -91,7 +91,7 @@ impl Subject {
         self.round.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Waits until the subject is asleep in its so manieth absence.
+    /// Waits until the subject is asleep in its absence of this number.
     fn wait_until_gone(&self, round: usize) -> Result<()> {
         while self.round.load(Ordering::SeqCst) < round as i32 {
             sleep(Duration::from_millis(1));
@@ -104,7 +104,7 @@ impl Subject {
     }
 }
 
-/// Has a thread "subject" leave by `leave`, and a thread "helper" bring it back by `bring_back`, in turn.
+/// Lets a thread "subject" leave by `leave`, and a thread "helper" bring it back by `bring_back`, in turn.
 fn played(
     mut leave: impl FnMut() -> Result<()> + Send + 'static,
     mut bring_back: impl FnMut() -> Result<()> + Send + 'static,
@@ -124,7 +124,7 @@ fn played(
     helper.join().expect("the helper does not panic")
 }
 
-/// Has a thread "subject" leave by itself.
+/// Lets a thread "subject" leave by itself.
 fn alone(leave: impl FnMut() -> Result<()> + Send + 'static) -> Result<()> {
     let mut leave = leave;
     let subject = Builder::new().name("subject".to_string()).spawn(move || (0..TIMES).try_for_each(|_| leave()))?;
@@ -198,7 +198,7 @@ fn pipe_write() -> Result<()> {
     let whole = vec![1; 65536];
     writer.write_all(&whole)?;
     let length = whole.len();
-    // Whoever writes to a pipe that nobody can read any more is told so.
+    // A writer to a pipe without a reader gets an error.
     let _stays = reader.try_clone()?;
     played(move || Ok(writer.write_all(&whole)?), move || Ok(reader.read_exact(&mut vec![0; length])?))
 }
@@ -274,7 +274,7 @@ fn select_pipe() -> Result<()> {
     })
 }
 
-/// The subject has somebody to give way to, on its CPU.
+/// The subject has another thread to yield to, on its CPU.
 fn yields() -> Result<()> {
     let allowed = sched_getaffinity(Pid::from_raw(0))?;
     let cpu = (0..CpuSet::count()).find(|&cpu| allowed.is_set(cpu) == Ok(true)).context("no CPU")?;
@@ -295,7 +295,7 @@ fn yields() -> Result<()> {
     outcome
 }
 
-/// Each round is another child, which ends when its parent is seen to wait.
+/// Each round has another child, which ends when its parent is seen to wait.
 fn waits() -> Result<()> {
     let children: Arc<Mutex<Vec<(Pid, File)>>> = Arc::default();
     for _ in 0..TIMES {
@@ -305,7 +305,7 @@ fn waits() -> Result<()> {
         match unsafe { fork() }? {
             ForkResult::Child => {
                 drop(writer);
-                // The ends of pipes of those before it are its as well: it waits for a byte, not for the end.
+                // It has the pipe ends of earlier children as well: it waits for a byte, not for the end.
                 let _ = File::from(reader).read(&mut [0]);
                 // SAFETY: _exit only ends the process.
                 unsafe { libc::_exit(0) }
@@ -328,7 +328,7 @@ fn sigwait() -> Result<()> {
     played(move || Ok(awaited.wait().map(drop)?), || Ok(kill(getpid(), Signal::SIGUSR1)?))
 }
 
-/// Each round the whole process stops, and a child has it go on.
+/// Each round the whole process stops, and a child continues it.
 fn stops() -> Result<()> {
     let parent = getpid();
     // SAFETY: this process has one thread, so the child finds no lock taken; it ends by a signal, so that nothing of its parent's is

@@ -1,12 +1,12 @@
-//! Runs ctxprof's engine very often in one process, a workload after the other, and prints what this process has of memory, open
-//! files, threads and children meanwhile.
+//! Runs ctxprof's engine very often in one process, one workload after the other, and prints this process's memory, open files,
+//! threads and children meanwhile.
 //!
 //! ```sh
 //! cargo run --release --example soak -- 10000 10
 //! ```
 //!
 //! Exits with 1 if there is more of anything at the end than after a tenth of the runs, by which every workload has had its turn
-//! often enough for what the allocator, tokio and the loader keep on purpose.
+//! often enough for everything that the allocator, tokio and the loader retain on purpose.
 
 use std::fs;
 use std::path::Path;
@@ -27,12 +27,12 @@ use ctxprof::perf::ladder::{CounterChoice, Ladder};
 use ctxprof::workload::session::Setting;
 use ctxprof::workload::{WORKLOADS, Workload};
 
-/// What malloc may come to hold by the luck of its free lists, KiB: a leak of 120 bytes a run shows in 10,000.
+/// Tolerance for malloc's free lists, KiB: a leak of 120 bytes a run shows in 10,000.
 const SLACK_KIB: u64 = 1024;
-/// When something is said, in tenths of the runs.
+/// Times of the reports, in tenths of the runs.
 const LOOKS: [u32; 6] = [0, 1, 2, 5, 7, 10];
 
-/// What a process has.
+/// Resources of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Held {
     resident_kib: u64,

@@ -1,7 +1,7 @@
-//! A program that makes a known number of context switches in a known manner, for whatever is to count them.
+//! A program that makes a known number of context switches in a known manner, to test tools that count them.
 //!
-//! A switch is a sleep where nothing else is said: each is one voluntary switch. What starts and ends the program, its
-//! threads and its children comes on top, a few switches each. Every mode ends by itself.
+//! A switch is a sleep unless said otherwise: each is one voluntary switch. The start and end of the program, its threads and
+//! its children come on top, a few switches each. Every mode ends by itself.
 //!
 //! ```sh
 //! cargo run --release --example switcher -- --pin 1 pipe 200000
@@ -58,7 +58,7 @@ const MODES: &[Mode] = &[
 ];
 
 const DEFAULT_SWITCHES: u64 = 10;
-/// How long a daemon stays after the program, and a stopped program stopped.
+/// Time that a daemon stays after the program, and a stopped program stopped.
 const AFTERWARDS: Duration = Duration::from_millis(300);
 
 fn main() {
@@ -94,9 +94,9 @@ fn switches(arguments: &[String]) -> u64 {
     arguments.get(1).map_or(DEFAULT_SWITCHES, |word| word.parse().unwrap_or_else(|_| usage()))
 }
 
-// ---- a token handed to and fro ----------------------------------------------------------------------------------
+// ---- a token passed back and forth ------------------------------------------------------------------------------
 
-/// Where a party takes the token from and where it gives it to.
+/// The end to take the token from, and the end to pass it to.
 type Ends = (OwnedFd, OwnedFd);
 
 /// The leader's ends and the follower's.
@@ -219,7 +219,7 @@ fn many_threads(arguments: &[String]) -> Result<()> {
     };
     thread::scope(|scope| {
         for at in 0..number {
-            // Those that wait already would wait for ever for one that could not be started.
+            // Those that wait already would wait forever for one that could not be started.
             let started = thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, play);
             started.with_context(|| format!("thread {at} of {number}")).unwrap_or_else(|error| fail(&error));
         }
@@ -292,7 +292,7 @@ fn nocldwait(arguments: &[String]) -> Result<()> {
 fn unwaited_children(arguments: &[String]) -> Result<()> {
     for _ in 0..first(arguments) {
         child(|| switch(switches(arguments)))?;
-        // It returns when the last child has gone, and has nothing to say of it.
+        // It returns when the last child has gone, without reporting it.
         let gone = wait();
         ensure!(gone == Err(Errno::ECHILD), "a child that leaves nothing behind was waited for: {gone:?}");
     }
@@ -348,7 +348,7 @@ fn stop(_: &[String]) -> Result<()> {
     reap(waker)
 }
 
-// ---- what the modes share ---------------------------------------------------------------------------------------
+// ---- shared by the modes ----------------------------------------------------------------------------------------
 
 /// Makes voluntary switches, and never fails; the timer's slack makes each sleep one of 50 µs, long enough to be begun.
 fn switch(times: u64) -> Result<()> {
@@ -356,7 +356,7 @@ fn switch(times: u64) -> Result<()> {
     Ok(())
 }
 
-/// Prints how long an op of a loop took, as `perf bench sched pipe` does.
+/// Prints the time of a loop's op, as `perf bench sched pipe` does.
 fn timed(ops: u64, play: impl FnOnce() -> Result<()>) -> Result<()> {
     let began = Instant::now();
     play()?;

@@ -1,4 +1,4 @@
-//! What this machine can do, looked for once in a process, and what `CTXPROF_TEST_REQUIRE` says that it must be able to do.
+//! Abilities of this machine, probed once in a process, and those that `CTXPROF_TEST_REQUIRE` demands.
 //!
 //! Unit tests and black-box tests both include this file. A test names what it needs and returns where that is missing:
 //!
@@ -6,7 +6,7 @@
 //! needs!(Root, Perf);
 //! ```
 //!
-//! What is missing is said on stderr, past the capture of test output; where it is required, the test fails instead.
+//! A missing ability is reported on stderr, past the capture of test output; where it is required, the test fails instead.
 
 use std::env;
 use std::fs;
@@ -16,17 +16,17 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// The abilities that a machine must have, separated by commas; `all` for each that there is.
+/// The abilities that a machine must have, separated by commas; `all` for every one.
 const REQUIRE: &str = "CTXPROF_TEST_REQUIRE";
 
-/// Something that not every machine can do, and that tests need.
+/// An ability that not every machine has, and that tests need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ability {
     /// The tests run as root.
     Root,
     /// Perf events of a CPU, in kernel mode.
     Perf,
-    /// Ordinary users may not count CPUs: what they are refused can be tested.
+    /// Ordinary users may not count CPUs: the refusal can be tested.
     Paranoid,
     /// The kernel reports each thread that ends (taskstats).
     ExitRecords,
@@ -51,7 +51,7 @@ pub enum Ability {
     Chromium,
 }
 
-/// An ability, its name in `CTXPROF_TEST_REQUIRE`, and how it is looked for: what is wrong where it is missing.
+/// An ability, its name in `CTXPROF_TEST_REQUIRE`, and its probe, whose error is the reason why it is missing.
 struct Row {
     ability: Ability,
     name: &'static str,
@@ -88,11 +88,11 @@ impl Ability {
     }
 }
 
-/// The names in `CTXPROF_TEST_REQUIRE`.
+/// Returns the names in `CTXPROF_TEST_REQUIRE`.
 ///
 /// # Panics
 ///
-/// Where one of them is no ability's: a misspelt one would require nothing.
+/// If one of them is unknown: a misspelt one would require nothing.
 fn required() -> Vec<&'static str> {
     let list = env::var(REQUIRE).unwrap_or_default();
     let known = |name: &str| {
@@ -109,11 +109,11 @@ fn names() -> Vec<&'static str> {
     ABILITIES.iter().map(|row| row.name).collect()
 }
 
-/// Whether this machine has an ability; says so where not.
+/// Returns true if this machine has an ability; prints that it is missing otherwise.
 ///
 /// # Panics
 ///
-/// Where `CTXPROF_TEST_REQUIRE` has it and the machine does not.
+/// If `CTXPROF_TEST_REQUIRE` has it and the machine does not.
 #[track_caller]
 pub fn can(ability: Ability) -> bool {
     static KNOWN: Mutex<Vec<(Ability, Result<(), String>)>> = Mutex::new(Vec::new());
@@ -128,11 +128,11 @@ pub fn can(ability: Ability) -> bool {
     found.map_err(|reason| missing(ability, &reason)).is_ok()
 }
 
-/// Says that a test is skipped because of what is missing.
+/// Prints that a test is skipped because of a missing ability.
 ///
 /// # Panics
 ///
-/// Where `CTXPROF_TEST_REQUIRE` has that ability.
+/// If `CTXPROF_TEST_REQUIRE` has that ability.
 #[track_caller]
 pub fn missing(ability: Ability, reason: &str) {
     let name = ability.row().name;
@@ -140,8 +140,8 @@ pub fn missing(ability: Ability, reason: &str) {
     skipped(name, reason);
 }
 
-/// Says on stderr, past the capture of test output, that a test or a part of it is skipped for want of something that no machine can
-/// be expected to have.
+/// Prints on stderr, past the capture of test output, that a test or a part of it is skipped for lack of something that no machine
+/// can be expected to have.
 pub fn skipped(want: &str, reason: &str) {
     // The harness names a test's thread after it, unless there is only one thread.
     let test = thread::current().name().unwrap_or("main").to_string();
@@ -231,11 +231,11 @@ fn mapping_limit() -> Result<(), String> {
     if limit <= 200_000 { Ok(()) } else { Err(format!("{file} is {limit}")) }
 }
 
-/// A cgroup of this name with a controller, made below whichever hierarchy has it.
+/// Makes a cgroup of this name with a controller, below whichever hierarchy has it.
 ///
 /// # Errors
 ///
-/// Where no such cgroup can be made here, with what was tried.
+/// Where no such cgroup can be made, with the attempts.
 pub fn make_cgroup(controller: &str, name: &str) -> Result<PathBuf, String> {
     let limits = ["pids.max", "memory.max", "memory.limit_in_bytes", "cpu.max", "cpu.cfs_quota_us"];
     let mounts = [format!("/sys/fs/cgroup/{controller}"), "/sys/fs/cgroup".to_string()];
@@ -261,7 +261,7 @@ fn cgroup(controller: &str) -> Result<(), String> {
     fs::remove_dir(folder).map_err(|error| error.to_string())
 }
 
-/// Whether a program is there and answers.
+/// Checks that a program is installed and answers.
 fn answers(program: &str, argument: &str) -> Result<(), String> {
     done(Command::new(program).arg(argument))
 }

@@ -1,7 +1,7 @@
 //! Programs that a test makes and then starts.
 //!
-//! They are written by processes of their own. What a test writes itself may be open in a child that another thread forks
-//! at that moment, until the child becomes its program, and a file that anybody has open for writing cannot be executed: "Text
+//! Processes of their own write them. A file that the test itself writes may be open in a child that another thread forks at
+//! that moment, until the child executes its program, and a file that anybody has open for writing cannot be executed: "Text
 //! file busy" (ETXTBSY).
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! One run with one fault, and whether it ended in order.
+//! One run with one fault, and its verdict.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -22,7 +22,7 @@ pub struct Cell {
     pub subject: &'static Subject,
     pub call: &'static Call,
     pub errno: &'static str,
-    /// Which of a thread's calls of this name, from 1.
+    /// Index of the call of this name that is refused, from 1.
     pub nth: usize,
     pub repeat: Repeat,
 }
@@ -34,7 +34,7 @@ pub enum Verdict {
     /// It failed with a reason.
     SaidWhy,
     Failed(String),
-    /// This run made fewer calls than the one that was counted, or the call was one that cannot end so.
+    /// This run made fewer calls than the one that was counted, or the call was one that cannot fail so.
     NotReached,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Cell {
     }
 }
 
-/// The arguments of a command, with its documents in this folder.
+/// Returns the arguments of a command, with its documents in this folder.
 pub fn arguments(subject: &Subject, folder: &Path) -> String {
     let options: String = subject.files.iter().map(|file| format!(" -o FOLDER/{file}")).collect();
     let line = match subject.line.split_once(" -- ") {
@@ -55,7 +55,7 @@ pub fn arguments(subject: &Subject, folder: &Path) -> String {
     line.replace("FOLDER", &folder.display().to_string())
 }
 
-/// strace's options for that.
+/// Returns strace's options to follow these calls.
 pub fn following(whose: Whose) -> &'static [&'static str] {
     match whose {
         Whose::Everyones => &["-f", "--seccomp-bpf"],
@@ -63,8 +63,8 @@ pub fn following(whose: Whose) -> &'static [&'static str] {
     }
 }
 
-/// In a mount namespace of its own: runs are kept in the first argument, Go is hidden if the second says so, and switches can be
-/// recorded.
+/// Runs the rest in a mount namespace of its own: runs are saved in the first argument, Go is hidden if the second says so, and
+/// switches can be recorded.
 const PREPARE: &str = "mount --bind \"$1\" /var/lib
   [ \"$2\" = false ] || for go in /usr/local/go /snap/go /usr/lib/go /usr/lib/go-* /usr/share/go-*; do
     [ -L $go ] || [ ! -d $go ] || mount -t tmpfs none $go
@@ -73,7 +73,7 @@ const PREPARE: &str = "mount --bind \"$1\" /var/lib
   shift 2
   exec \"$@\"";
 
-/// A command that begins so, for strace to follow.
+/// Returns a command with this preparation, for strace to follow.
 pub fn prepared(subject: &Subject, state: &Path) -> Command {
     let mut command = command("setsid unshare --mount sh -ec");
     command.arg(PREPARE).arg("sh").arg(state).arg(subject.hides_go.to_string()).arg("strace");
@@ -124,7 +124,7 @@ impl Cell {
         }
     }
 
-    /// Whether the fault came, and only in calls that can fail so.
+    /// Returns true if the fault occurred, and only in calls that can fail so.
     fn was_reached(&self, log: &str) -> bool {
         let mut injected = log.lines().filter(|line| line.contains("(INJECTED)")).peekable();
         injected.peek().is_some() && injected.all(|line| self.call.is_possible(line))
@@ -141,14 +141,14 @@ impl Cell {
             return Some("another exit code".to_string());
         }
         if log.lines().any(|line| line.contains("(INJECTED)") && line.contains("write(2<")) {
-            // Its last words were refused as well.
+            // Its error message was refused as well.
             return None;
         }
         let reason = stderr.lines().any(|line| line.strip_prefix("ctxprof: ").is_some_and(|line| line.len() > 10));
         (!reason).then(|| "it does not say why it failed".to_string())
     }
 
-    /// Documents are whole or not there, and nothing is beside them.
+    /// Documents are complete or absent, without other files beside them.
     fn trouble_in_files(&self, folder: &Path) -> Option<String> {
         let known = |name: &str| self.subject.files.contains(&name) || name == "samples.json";
         for entry in fs::read_dir(folder).unwrap().flatten() {
@@ -163,7 +163,7 @@ impl Cell {
         None
     }
 
-    /// What perf refuses for good shows in the document.
+    /// A permanent refusal of perf's shows in the document.
     fn trouble_in_silence(&self, code: i32, folder: &Path) -> Option<String> {
         if code != 0 || self.call.name != "perf_event_open" || self.repeat == Repeat::Once {
             return None;
@@ -183,7 +183,7 @@ fn is_whole(path: &Path) -> bool {
     }
 }
 
-/// Temporary files are gone, and what is kept is whole.
+/// Temporary files are gone, and saved runs are complete.
 fn trouble_in_leavings(temporary: &Path, runs: &Path) -> Option<String> {
     let names = |folder: &Path| -> Vec<PathBuf> {
         fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
@@ -200,7 +200,7 @@ fn text(path: &Path) -> String {
     fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
-/// The exit code, with a shell's way of naming signals; `None` if it had to be given up.
+/// Returns the exit code, with a shell's codes for signals; `None` if it did not end in time.
 fn wait(child: &mut Child) -> Option<i32> {
     let begun = Instant::now();
     loop {
@@ -214,7 +214,7 @@ fn wait(child: &mut Child) -> Option<i32> {
     }
 }
 
-/// Kills what is left of a session, its leader too, and says what that was. Who has been told to end has a moment for it.
+/// Kills the rest of a session, its leader too, and returns it. Processes that are ending get a moment.
 fn end_session(leader: u32) -> Vec<String> {
     let begun = Instant::now();
     let mut left = members(leader);
@@ -230,7 +230,7 @@ fn end_session(leader: u32) -> Vec<String> {
         .collect()
 }
 
-/// The processes of a session that have not ended, with what /proc says of each.
+/// Returns the processes of a session that have not ended, with their lines of /proc/PID/stat.
 fn members(leader: u32) -> Vec<(i32, String)> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let processes = processes.filter_map(|entry| {

@@ -1,8 +1,8 @@
-//! The fault matrix: every system call that matters refused, in every command, with each error that it can really give, at
+//! The fault matrix: every system call that matters refused, in every command, with each error that it can really return, at
 //! several moments of the run.
 //!
 //! ```text
-//! ctxprof --version    loader ─ runtime ─ main ─ prints             how many calls come before main
+//! ctxprof --version    loader ─ runtime ─ main ─ prints             number of calls before main
 //! uninjected           loader ─ runtime ─ main ─ call 1 ─ call 2 … call n
 //! a cell                                        └ refused          one of these, once or from then on
 //! ```
@@ -28,21 +28,21 @@ use crate::faults::trace::Calls;
 use crate::machine::needs;
 use crate::support::run;
 
-/// How many cells of those that the table has run in a usual test; each injects a fault that was reached.
+/// Least number of the table's cells in a usual test; each injects a fault that was reached.
 const LEAST_CELLS: usize = 300;
-/// `all` runs every cell; anything else only those with that in their names.
+/// `all` runs every cell; any other text those with it in their names.
 const CHOICE: &str = "CTXPROF_TEST_FAULTS";
-/// The number by which a usual test chooses its cells: the same one chooses the same.
+/// Seed of the choice of cells in a usual test: the same one chooses the same.
 const SEED: &str = "CTXPROF_TEST_SEED";
-/// Cells measure nothing, and wait more than they work.
+/// Cells measure nothing, and mostly wait.
 const WORKERS: usize = 4;
-/// What programs built by other tools are kept in, by root.
+/// Root's cache of programs built by other tools.
 const CACHE: &str = "/var/cache/ctxprof/go";
 
 #[test]
 fn whatever_the_kernel_refuses_every_command_ends_in_order() {
     needs!(Root, Perf, Strace, Go);
-    // Builds the Go programs: a cell is about what runs, a build takes seconds.
+    // Builds the Go programs: a cell tests the run, a build takes seconds.
     run("ctxprof run goroutine-channel --time 0.01 --incarnations 1 --samples 1 --no-save --quiet").expect(0, &[]);
     run("ctxprof memory goroutine --max 1 --incarnations 1 --quiet").expect(0, &[]);
     let begun = Instant::now();
@@ -80,11 +80,11 @@ fn whatever_the_kernel_refuses_every_command_ends_in_order() {
     assert!(env::var_os(CHOICE).is_some() || held >= LEAST_CELLS, "{held} cells only");
 }
 
-/// The cells of every command, those that were asked for.
+/// Returns the requested cells of every command.
 fn cells() -> Vec<Cell> {
     let choice = env::var(CHOICE).unwrap_or_default();
     let before_main = Calls::before_main();
-    // Counting calls takes a run of each command: not of those that the choice leaves out by name.
+    // Counting calls takes a run of each command: not of those that the choice excludes by name.
     let is_named = |subject: &&Subject| choice.starts_with(subject.name);
     let named = SUBJECTS.iter().any(|subject| is_named(&subject));
     let subjects = SUBJECTS.iter().filter(|subject| !named || is_named(subject));
@@ -96,7 +96,7 @@ fn cells() -> Vec<Cell> {
     let mut cells: Vec<Cell> = cells.collect();
     if choice.is_empty() {
         let seed = env::var(SEED).map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect(SEED));
-        // Past the capture of a test's output: it is of use when the test hangs, too.
+        // Past the capture of a test's output: it helps when the test hangs, too.
         let planned = cells.len();
         cells = usual(cells, &mut fastrand::Rng::with_seed(seed));
         let _ = writeln!(io::stderr(), "faults: {} of {planned} cells, by {SEED}={seed}", cells.len());
@@ -104,7 +104,7 @@ fn cells() -> Vec<Cell> {
     cells
 }
 
-/// Each command's share of its cells, in no order.
+/// Returns each command's share of its cells, in random order.
 fn usual(mut cells: Vec<Cell>, random: &mut fastrand::Rng) -> Vec<Cell> {
     random.shuffle(&mut cells);
     let mut left: BTreeMap<&str, usize> = BTreeMap::new();
@@ -123,7 +123,7 @@ fn usual(mut cells: Vec<Cell>, random: &mut fastrand::Rng) -> Vec<Cell> {
     cells
 }
 
-/// For every call that the command makes: each errno at one of the moments, or, if all are wanted, each at each.
+/// Returns for every call of the command each errno at one moment, or at all moments if `all`.
 fn cells_of(subject: &'static Subject, calls: &Calls, before_main: &Calls, all: bool) -> Vec<Cell> {
     let mut cells = Vec::new();
     for call in CALLS {
@@ -134,7 +134,7 @@ fn cells_of(subject: &'static Subject, calls: &Calls, before_main: &Calls, all: 
         for (at, &errno) in call.errnos.iter().enumerate() {
             let chosen = if all { moments.clone() } else { vec![moments[at % moments.len()]] };
             cells.extend(chosen.into_iter().map(|nth| Cell { subject, call, errno, nth, repeat: Repeat::Once }));
-            // What is used up stays used up.
+            // An exhausted resource stays exhausted.
             if !PASSING.contains(&errno) && (all || at == 0) {
                 cells.push(Cell { subject, call, errno, nth: moments[0], repeat: Repeat::FromThenOn });
             }
@@ -143,7 +143,7 @@ fn cells_of(subject: &'static Subject, calls: &Calls, before_main: &Calls, all: 
     cells
 }
 
-/// Prints how many cells ran and how they ended.
+/// Prints the number of cells and their verdicts.
 fn report(outcomes: &[(Cell, Verdict, Duration)], planned: usize, elapsed: Duration) {
     let mut rows: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
     for (cell, verdict, took) in outcomes {

@@ -1,18 +1,18 @@
-//! What is refused, and in which commands.
+//! The system calls that are refused, and the commands under test.
 
-/// A command that faults are tried on.
+/// A command under test.
 pub struct Subject {
     pub name: &'static str,
-    /// `FOLDER` stands for a folder of the cell's own.
+    /// `FOLDER` stands for the cell's own folder.
     pub line: &'static str,
-    /// The documents that it writes there.
+    /// The documents that it writes into that folder.
     pub files: &'static [&'static str],
     pub whose: Whose,
-    /// Its exit code where it fails.
+    /// Its exit codes on failure.
     pub failed: &'static [i32],
-    /// Go's benchmarks take ten seconds, perf's one.
+    /// Hides Go: its benchmarks take ten seconds, perf's one.
     pub hides_go: bool,
-    /// Of so many cells one is run in a usual test: half of the quick ones, fewer where a cell takes a second and more.
+    /// One cell of so many is run in a usual test: half of the quick ones, fewer where a cell takes a second and more.
     pub usual_share: usize,
 }
 
@@ -21,33 +21,33 @@ pub struct Subject {
 pub enum Whose {
     /// Those of every thread and process, each counted by itself.
     Everyones,
-    /// Those of the main thread: what it starts is somebody else's program, or is slow to trace.
+    /// Those of the main thread: its children are external programs, or slow to trace.
     MainThreads,
 }
 
-/// Whether one call is refused, or that one and all after it.
+/// Extent of a refusal: one call, or that one and all after it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
     Once,
     FromThenOn,
 }
 
-/// A system call and what it can really answer.
+/// A system call and the errors that it can really return.
 pub struct Call {
-    /// As strace knows it; several that do the same on different machines.
+    /// strace's name for it; several for one function on different architectures.
     pub name: &'static str,
-    /// The most telling first: that one is also tried with all later calls refused.
+    /// The most revealing first: that one is also tried with all later calls refused.
     pub errnos: &'static [&'static str],
-    /// What one of must be in the call for its errnos to be possible, as strace writes it; none for any.
+    /// Words in strace's line of which one makes the errnos possible; none for any.
     pub only: &'static [&'static str],
-    /// What must not be in it.
+    /// Words in strace's line that make them impossible.
     pub never: &'static [&'static str],
-    /// Whether those of the main thread only can be told apart: another thread's nth is another sort of call.
+    /// True if only those of the main thread can be told apart: another thread's nth is another sort of call.
     pub main_threads: bool,
 }
 
 impl Call {
-    /// Whether this call, as strace writes it, can end so.
+    /// Returns true if this call, in strace's line, can fail so.
     pub fn is_possible(&self, line: &str) -> bool {
         (self.only.is_empty() || self.only.iter().any(|word| line.contains(word)))
             && !self.never.iter().any(|word| line.contains(word))
@@ -58,7 +58,7 @@ const fn call(name: &'static str, errnos: &'static [&'static str]) -> Call {
     Call { name, errnos, only: &[], never: &[], main_threads: false }
 }
 
-/// Errors that pass: asked again, the kernel does not go on giving them.
+/// Transient errors: on a retry the kernel does not return them again.
 pub const PASSING: &[&str] = &["EINTR", "ENOBUFS"];
 
 pub const CALLS: &[Call] = &[
@@ -104,9 +104,9 @@ pub const CALLS: &[Call] = &[
     call("memfd_create", &["EMFILE", "ENOMEM"]),
     call("sched_yield", &["ENOSYS"]),
     call("rt_sigaction", &["EINVAL"]),
-    // Of the allocator's own any program dies: ring buffers of events and memory that processes share, and threads' stacks.
+    // Any program dies of the allocator's own: only ring buffers, memory shared between processes, and threads' stacks.
     Call { only: &["MAP_SHARED", "MAP_STACK"], ..call("mmap", &["EPERM", "ENOMEM", "EAGAIN"]) },
-    // Who wakes is never interrupted.
+    // A wake is never interrupted.
     Call { only: &["FUTEX_WAIT"], main_threads: true, ..call("futex", &["EINTR", "EAGAIN"]) },
     call("execve", &["EACCES", "ENOMEM", "ENOENT"]),
 ];
@@ -186,7 +186,7 @@ pub const SUBJECTS: &[Subject] = &[
     Subject { failed: &[125, 126, 127], ..subject("trace", "trace --no-cost -- sh -c true;true", Whose::MainThreads) },
     Subject { hides_go: true, usual_share: 8, ..subject("compare", "compare --rounds 1", Whose::MainThreads) },
     subject("list", "list", Whose::Everyones),
-    // Not perf's and Go's own calls.
+    // Without perf's and Go's own calls.
     subject("doctor", "doctor", Whose::MainThreads),
     subject("report", "report tests/golden/run-1.json", Whose::Everyones),
     subject("diff", "diff tests/golden/run-1.json tests/golden/run-1.json", Whose::Everyones),

@@ -1,4 +1,4 @@
-//! Which calls a command makes, counted by an uninjected run under strace.
+//! System calls of a command, counted by an uninjected run under strace.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::faults::cell;
 use crate::faults::table::{CALLS, Subject, Whose};
 use crate::support::{CTXPROF, command};
 
-/// Which calls the main thread made, and whether anyone else did.
+/// Calls of the main thread by name, and whether other threads made any.
 #[derive(Debug, Default)]
 pub struct Calls(HashMap<&'static str, Made>);
 
@@ -18,13 +18,13 @@ pub struct Calls(HashMap<&'static str, Made>);
 pub struct Made {
     /// By the main thread.
     count: usize,
-    /// Which of those, from 1, can end as the table says.
+    /// Indexes of those, from 1, that can fail as the table says.
     possible: Vec<usize>,
     by_others: bool,
 }
 
 impl Calls {
-    /// What the loader and Rust's runtime make before main: what `--version` makes until it prints.
+    /// Returns the calls of the loader and Rust's runtime before main: those of `--version` until it prints.
     pub fn before_main() -> Calls {
         let folder = tempfile::tempdir().unwrap();
         let log = traced(command("strace"), folder.path(), Whose::Everyones, "--version");
@@ -39,9 +39,8 @@ impl Calls {
         Calls::in_log(&log.lines().collect::<Vec<_>>(), subject.whose)
     }
 
-    /// Which of the main thread's calls to refuse: of those that it makes once main was reached, the first, the next, one in the
-    /// middle, and the last; where others alone make such calls, the
-    /// first of each of them that is no loader's either.
+    /// Returns the indexes of the main thread's calls to refuse: of those after main was reached, the first, the next, one in
+    /// the middle, and the last; where only other threads make such calls, the first of each thread after the loader's.
     pub fn moments(&self, name: &str, before_main: &Calls) -> Vec<usize> {
         let before = before_main.0.get(name).map_or(0, |made| made.count);
         let Some(made) = self.0.get(name) else { return Vec::new() };
@@ -62,7 +61,7 @@ impl Calls {
                 Whose::Everyones => line.split_once(char::is_whitespace).unwrap_or_default(),
                 Whose::MainThreads => (main, *line),
             };
-            // What goes on after another thread's line is no call of its own: `<... read resumed>`.
+            // The continuation after another thread's line is no call of its own: `<... read resumed>`.
             let Some((name, _)) = line.trim_start().split_once('(') else { continue };
             let Some(call) = CALLS.iter().find(|call| call.name == name) else { continue };
             let made = calls.0.entry(call.name).or_default();
@@ -79,7 +78,7 @@ impl Calls {
     }
 }
 
-/// What strace writes of a run without faults.
+/// Returns strace's log of a run without faults.
 fn traced(mut strace: Command, folder: &Path, whose: Whose, arguments: &str) -> String {
     let log = folder.join("strace");
     let names: Vec<String> = CALLS.iter().map(|call| format!("?{}", call.name)).collect();
