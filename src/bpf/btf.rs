@@ -1,4 +1,4 @@
-//! What the running kernel says of its own types: as much of BTF as decides how the object is loaded.
+//! The running kernel's types: the part of BTF that decides how the object is loaded.
 //!
 //! ```text
 //! header │ types: each 12 bytes, and more by its kind │ strings, each ended by a 0
@@ -9,7 +9,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-/// The kernel's types. Numbers of types begin at 1; 0 is void.
+/// The kernel's types. Type IDs begin at 1; 0 is void.
 #[derive(Debug)]
 pub struct KernelTypes<'b> {
     strings: &'b [u8],
@@ -22,7 +22,7 @@ struct Type<'b> {
     kind: u32,
     /// The type that it refers to; of a structure its size.
     refers_to: u32,
-    /// What follows: members, parameters, variables.
+    /// Data after the header: members, parameters, variables.
     rest: &'b [u8],
     has_bits: bool,
 }
@@ -81,14 +81,14 @@ impl<'b> KernelTypes<'b> {
         Ok(KernelTypes { strings, types })
     }
 
-    /// Returns how many parameters the function has that this name of a type points to, as `btf_trace_sched_switch` does.
+    /// Returns the number of parameters of the function that this type name points to, such as `btf_trace_sched_switch`.
     pub fn parameters(&self, name: &str) -> Option<usize> {
         let named = self.named(name, kind::TYPE_NAME)?;
         let function = self.plain(named.refers_to).filter(|pointed| pointed.kind == kind::PROTOTYPE)?;
         Some(function.rest.len() / PARAMETER)
     }
 
-    /// Returns where a variable lies in each CPU's area.
+    /// Returns the offset of a variable in each CPU's area.
     pub fn per_cpu(&self, name: &str) -> Option<u64> {
         let section = self.named(".data..percpu", kind::SECTION)?;
         let variables = section.rest.chunks_exact(IN_SECTION);
@@ -99,8 +99,8 @@ impl<'b> KernelTypes<'b> {
         variables.into_iter().find(is_it).and_then(|variable| word(variable, 4)).map(u64::from)
     }
 
-    /// Returns where a member lies in a structure, in bytes; members of nameless ones within are its own. `["se", "cfs_rq"]` is a member
-    /// of a member.
+    /// Returns the offset of a member in a structure, in bytes; members of nameless structures within count as its own.
+    /// `["se", "cfs_rq"]` is a member of a member.
     pub fn member(&self, structure: &str, path: &[&str]) -> Option<u64> {
         let mut current = self.named(structure, kind::STRUCTURE)?;
         let mut bytes = 0;
@@ -114,7 +114,7 @@ impl<'b> KernelTypes<'b> {
         Some(bytes)
     }
 
-    /// The place in bits and the type of a member.
+    /// Returns a member's offset in bits and its type.
     fn member_of(&self, structure: Type<'b>, name: &str, depth: usize) -> Option<(u32, u32)> {
         if depth > DEEPEST {
             return None;
@@ -139,7 +139,7 @@ impl<'b> KernelTypes<'b> {
         self.types.get((id as usize).checked_sub(1)?).copied()
     }
 
-    /// The type behind pointers, names and qualifiers.
+    /// Returns the type behind pointers, names and qualifiers.
     fn plain(&self, id: u32) -> Option<Type<'b>> {
         let mut current = self.at(id)?;
         for _ in 0..DEEPEST {
@@ -160,7 +160,7 @@ impl<'b> KernelTypes<'b> {
 }
 
 impl<'b> Type<'b> {
-    /// The first type of these bytes, and the bytes after it.
+    /// Returns the first type of these bytes, and the bytes after it.
     fn read(bytes: &'b [u8]) -> Option<(Type<'b>, &'b [u8])> {
         let (name, info, refers_to) = (word(bytes, 0)?, word(bytes, 4)?, word(bytes, 8)?);
         let (kind, count) = (info >> 24 & 0x1f, (info & 0xffff) as usize);

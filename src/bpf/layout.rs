@@ -1,15 +1,15 @@
-//! What the object writes, as it lies there: records of absences, and what is known of a thread.
+//! Memory layout of the object's data: records of off-CPU periods, and the state of a thread.
 
-/// Slots of threads, of which the first stands for none.
+/// Slots of threads; the first means none.
 pub const SLOTS: usize = 32768;
 
-/// Bytes of a record, of a thread, of a ring's ends, and of what both sides share besides.
+/// Bytes of a record, of a thread, of a ring's ends, and of other shared data.
 pub const RECORD: usize = 64;
 pub const THREAD: usize = 192;
 pub const RING: usize = 128;
 pub const CONTROL: usize = 192;
 
-/// Places within a thread, a ring and what is shared, that are written or waited for here.
+/// Offsets within a thread, a ring and the shared data that this side writes or polls.
 pub(super) const THREAD_WAITS: usize = 62;
 pub(super) const RING_HEAD: usize = 0;
 pub(super) const RING_LOST: usize = 8;
@@ -23,16 +23,16 @@ pub(super) const UNFOLLOWED: usize = 136;
 /// A duration that was not measured.
 const NOT_MEASURED: u32 = u32::MAX;
 
-/// Why a thread left the CPU, as bits of [`Record::left`].
+/// Reasons why a thread left the CPU, as bits of [`Record::left`].
 pub mod left {
-    /// By the kernel's own count.
+    /// By the kernel's accounting.
     pub const VOLUNTARILY: u16 = 1 << 0;
     pub const IN_32_BIT_CALL: u16 = 1 << 1;
     pub const FOR_IO: u16 = 1 << 2;
     pub const THROTTLED: u16 = 1 << 3;
     pub const FROZEN: u16 = 1 << 4;
     pub const FOR_MEMORY: u16 = 1 << 5;
-    /// A worker of io_uring or vhost, which has no call of its own.
+    /// A worker of io_uring or vhost, which has no system call of its own.
     pub const AS_WORKER: u16 = 1 << 6;
     /// To a thread that was queued while it ran.
     pub const TO_WOKEN: u16 = 1 << 7;
@@ -42,20 +42,20 @@ pub mod left {
     pub const FOR_GOOD: u16 = 1 << 9;
 }
 
-/// Who ended an absence.
+/// Kind of waker that ended an off-CPU period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WakerKind {
-    /// Nobody had to.
+    /// No wake-up was needed.
     None,
     Thread,
     Itself,
     Interrupt,
     SoftInterrupt,
-    /// A thread, or an interrupt while it ran: this kernel does not say.
+    /// A thread, or an interrupt while it ran: this kernel does not report which.
     Unknown,
 }
 
-/// The sort of file that a call's first argument stands for.
+/// Kind of the file that is a call's first argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileKind {
     Unknown,
@@ -100,31 +100,31 @@ impl FileKind {
     ];
 }
 
-/// A name of at most 15 bytes, as the kernel keeps it of every thread.
+/// A thread's name in the kernel, at most 15 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Name([u8; 16]);
 
 impl Name {
-    /// The bytes up to the first 0; what is no UTF-8 in it is replaced.
+    /// Returns the bytes up to the first 0; invalid UTF-8 is replaced.
     pub fn text(&self) -> String {
         let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
         String::from_utf8_lossy(&self.0[..end]).into_owned()
     }
 }
 
-/// An absence that is over, or the one that began when the thread ended.
+/// A completed off-CPU period, or the one that began when the thread ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
-    /// Its end, by the run queues' clock; of the last one its beginning.
+    /// Its end, by the run queues' clock; the beginning of the last one.
     pub at_ns: u64,
     pub off_ns: u64,
-    /// How much of that the thread was runnable.
+    /// Part of it in which the thread was runnable.
     pub queue_ns: u64,
-    /// From the waking to the run queue of a CPU that was idle.
+    /// Time from the wake-up to the run queue of an idle CPU.
     pub wakeup_ns: Option<u32>,
     pub slot: u32,
     pub waker: u32,
-    /// The number of the system call; below 0: none.
+    /// System call number; below 0: none.
     pub call: i16,
     /// The kernel's state of the thread.
     pub state: u16,
@@ -136,22 +136,22 @@ pub struct Record {
     pub waker_name: Name,
 }
 
-/// What was known of a thread at its last switch.
+/// State of a thread at its last switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thread {
     pub slot: u32,
     pub tid: u32,
     pub tgid: u32,
     pub name: Name,
-    /// Whether it has run since it is followed, and has made its last switch.
+    /// True if it has run since it is followed; `ended`: it has made its last switch.
     pub ran: bool,
     pub ended: bool,
-    /// Off the CPU, for this reason; `at_ns` is when that began, and how long it takes is not known.
+    /// Current off-CPU period; `at_ns` is its beginning, and its duration is not known.
     pub off: Option<Record>,
-    /// Switches that were seen, and ends of absences whose beginning was not.
+    /// Switches that were seen, and ends of off-CPU periods whose beginning was not.
     pub switches: u64,
     pub missed: u64,
-    /// Waiting on a run queue that was seen, and the part of it before the thread ran first.
+    /// Run-queue wait that was seen, and the part of it before the thread first ran.
     pub queue_ns: u64,
     pub first_queue_ns: u64,
     /// The kernel's accounting since the thread is followed.
@@ -162,7 +162,7 @@ pub struct Thread {
 }
 
 impl Record {
-    /// Reads a record as it lies in a ring.
+    /// Reads a record from a ring's words.
     pub fn read(words: &[u64; RECORD / 8]) -> Record {
         let [at_ns, off_ns, queue_ns, w3, w4, w5, name @ ..] = *words;
         let wakeup = low(w3);
@@ -187,14 +187,14 @@ impl Record {
         }
     }
 
-    /// Whether a bit of [`left`] is set.
+    /// Returns true if a bit of [`left`] is set.
     pub fn has(&self, bit: u16) -> bool {
         self.left & bit != 0
     }
 }
 
 impl Thread {
-    /// Reads a thread as it lies in its slot.
+    /// Reads a thread from its slot's words.
     pub fn read(words: &[u64; THREAD / 8]) -> Thread {
         let at = |byte: usize| words[byte / 8];
         let [.., slot] = halves(at(88));
@@ -238,7 +238,7 @@ impl Thread {
     }
 }
 
-/// The two halves of a word, in the order in which they lie in memory.
+/// Returns the two halves of a word, in memory order.
 fn halves(word: u64) -> [u32; 2] {
     let bytes = word.to_ne_bytes();
     let half = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
@@ -269,7 +269,7 @@ mod tests {
     use crate::bpf::btf::KernelTypes;
     use crate::bpf::object::OBJECT;
 
-    /// The object's own BTF says where it writes what is read here.
+    /// The object's own BTF has the offsets that this file reads.
     #[test]
     fn the_object_writes_where_this_reads() {
         let file = object::File::parse(OBJECT).unwrap();

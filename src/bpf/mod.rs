@@ -1,10 +1,10 @@
-//! The BPF object that follows a program's threads: its source, what it writes, and its loader.
+//! The BPF object that follows a program's threads: its source, its data, and its loader.
 //!
 //! ```text
-//! switches.bpf.c ─ scripts/build-bpf ─ switches.bpf.o ─ loaded with what this kernel is (btf) ─ attached ─ rings ─ records
+//! switches.bpf.c ─ scripts/build-bpf ─ switches.bpf.o ─ loaded for this kernel's types (btf) ─ attached ─ rings ─ records
 //! ```
 //!
-//! Nothing here knows what a switch means.
+//! Nothing in this folder knows what a switch means.
 
 pub mod btf;
 pub mod layout;
@@ -14,6 +14,6 @@ pub mod refusal;
 mod rings;
 pub mod tracer;
 
-/// Where this kernel tells its types.
+/// File with this kernel's types.
 #[cfg(test)]
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";

@@ -1,4 +1,4 @@
-//! The object, as `scripts/build-bpf` built it from the sources beside this.
+//! The object, built by `scripts/build-bpf` from the sources in this folder.
 
 use aya::include_bytes_aligned;
 
@@ -15,7 +15,7 @@ mod tests {
 
     use super::*;
 
-    /// In the order in which the script has them.
+    /// Sources in the script's order.
     const SOURCES: [&str; 4] = ["helpers.h", "kernel.h", "layout.h", "switches.bpf.c"];
 
     fn section(name: &str) -> String {

@@ -1,4 +1,4 @@
-//! Slots on their way round: free ones to the kernel, those of threads that have ended back.
+//! Queues of slots: free ones to the kernel, and back those of threads that have ended.
 
 use crate::bpf::layout::{ENDED_HEAD, FREE_TAIL, SLOTS, THREAD, Thread};
 use crate::sys::mapped::Mapped;
@@ -14,7 +14,7 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// All slots but the first, which stands for none, are free.
+    /// Frees all slots but the first, which means none.
     pub(super) fn new(threads: Mapped, free: Mapped, ended: Mapped, control: &Mapped) -> Slots {
         let mut slots = Slots { threads, free, ended, free_tail: 0, ended_tail: 0 };
         (1..SLOTS as u64).for_each(|slot| slots.give(slot));
@@ -22,18 +22,18 @@ impl Slots {
         slots
     }
 
-    /// Returns how many threads have been handed over up to now.
+    /// Returns the number of threads handed over so far.
     pub(super) fn handed_over(control: &Mapped) -> u64 {
         control.load(ENDED_HEAD)
     }
 
-    /// Hands over the threads that had ended when so many had been handed over, and frees their slots.
+    /// Passes on the ended threads among the first `up_to` handed over, and frees their slots.
     pub(super) fn take_ended(&mut self, up_to: u64, control: &Mapped, each: &mut dyn FnMut(&Thread)) {
         while self.ended_tail < up_to {
             let place = (self.ended_tail & (SLOTS as u64 - 1)) as usize * 8;
             let slot = self.ended.load(place);
             if slot == 0 || slot >= SLOTS as u64 {
-                // Another CPU has taken the place and not written yet.
+                // Another CPU has reserved the place and not written yet.
                 return;
             }
             each(&self.thread(slot as usize));

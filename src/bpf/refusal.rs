@@ -1,28 +1,28 @@
-//! Why a program cannot be traced on this host, in a sentence each.
+//! Reasons why a program cannot be traced on this host, each a sentence.
 
 use std::fs;
 use std::path::Path;
 
 use crate::bpf::btf::KernelTypes;
 
-/// Where the kernel tells its types, below the root.
+/// File with the kernel's types, below the root.
 pub const KERNEL_TYPES: &str = "sys/kernel/btf/vmlinux";
 
-/// What BPF programs on tracepoints take: bits of capability sets, capabilities(7).
+/// Capabilities for BPF programs on tracepoints: bits of capability sets, capabilities(7).
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 const CAP_PERFMON: u64 = 1 << 38;
 const CAP_BPF: u64 = 1 << 39;
 
-/// Why tracing is refused.
+/// Reason why tracing is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// The kernel does not tell its types.
+    /// The kernel does not publish its types.
     NoTypes(String),
     /// These capabilities are missing.
     NoRights(Vec<&'static str>),
-    /// Capabilities of a user namespace, which do not count for BPF.
+    /// Capabilities hold in a user namespace only, and do not count for BPF.
     InUserNamespace,
-    /// The kernel is built without this.
+    /// The kernel is built without this option.
     NotInKernel(&'static str),
 }
 
@@ -51,7 +51,7 @@ impl std::fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Returns the kernel's types as it tells them, below a root.
+/// Returns the bytes of the kernel's types, below a root.
 ///
 /// # Errors
 /// [`Refusal::NoTypes`].
@@ -65,7 +65,7 @@ pub fn kernel_types(root: &Path) -> Result<Vec<u8>, Refusal> {
     })
 }
 
-/// Refuses where the rights are missing that loading and attaching takes, by /proc/self below a root.
+/// Checks the capabilities that loading and attaching need, by /proc/self below a root.
 ///
 /// # Errors
 /// [`Refusal::NoRights`], [`Refusal::InUserNamespace`].
@@ -74,7 +74,7 @@ pub fn rights(root: &Path) -> Result<(), Refusal> {
     let status = read("proc/self/status");
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let Some(effective) = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()) else {
-        // Unknown: the kernel will say.
+        // Unknown: the kernel will decide.
         return Ok(());
     };
     let has = |capability: u64| effective & (capability | CAP_SYS_ADMIN) != 0;
@@ -94,7 +94,7 @@ pub fn rights(root: &Path) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses a kernel that lacks something that the object cannot do without.
+/// Checks that the kernel has what the object needs.
 ///
 /// # Errors
 /// [`Refusal::NotInKernel`].

@@ -1,15 +1,15 @@
-//! The rings of records, one for each CPU, read in the order in which things happened.
+//! The rings of records, one for each CPU, read in order of time.
 //!
-//! Each ring is in order, and together they are not: a thread that moves from one CPU to another has its records in two. So all heads are
-//! read twice:
+//! Each ring is in order, but not all together: a thread that moves from one CPU to another has its records in two. So all heads
+//! are read twice:
 //!
 //! ```text
 //! CPU 0  ……a1 ……………|…b2 ……|          first heads |, second heads |
 //! CPU 1  …………b1 …|………………a2…|
 //! ```
 //!
-//! What happened before a record that was there at first was written before it, and is there at the second time. What is later than the
-//! last record of the first time is kept for the next.
+//! Records earlier than one that the first reading sees were written before it, and are seen by the second. Records later than the
+//! last one of the first reading are kept for the next drain.
 
 use crate::bpf::layout::{RECORD, RING, RING_HEAD, RING_LOST, RING_TAIL, Record};
 use crate::sys::mapped::Mapped;
@@ -19,10 +19,10 @@ use crate::sys::mapped::Mapped;
 pub(super) struct Rings {
     ends: Mapped,
     records: Mapped,
-    /// Records of one CPU, a power of two.
+    /// Number of records per CPU, a power of two.
     size: u64,
     cpus: usize,
-    /// Read, and later than what surely is complete.
+    /// Records that were read and may still have missing predecessors.
     kept: Vec<Record>,
 }
 
@@ -31,7 +31,7 @@ impl Rings {
         Rings { ends, records, size, cpus, kept: Vec::new() }
     }
 
-    /// Hands over what has happened since the last time and is complete; all that is there if nothing more will come.
+    /// Passes on the records since the last call that are complete; with `all`, every record, as no more will come.
     pub(super) fn drain(&mut self, all: bool, each: &mut dyn FnMut(&Record)) {
         let first: Vec<u64> = (0..self.cpus).map(|cpu| self.head(cpu)).collect();
         let last_of = |(cpu, &head): (usize, &u64)| {
@@ -57,7 +57,7 @@ impl Rings {
         self.kept.drain(..complete).for_each(|record| each(&record));
     }
 
-    /// Returns how many records there was no room for.
+    /// Returns the number of records lost for lack of room.
     pub(super) fn lost(&self) -> u64 {
         (0..self.cpus).map(|cpu| self.ends.load(cpu * RING + RING_LOST)).sum()
     }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     impl MadeUp {
-        /// What the kernel does: a record, then the head.
+        /// Writes as the kernel does: a record, then the head.
         fn write(&self, cpu: usize, at_ns: u64) {
             let head = self.ends.load(cpu * RING + RING_HEAD);
             let place = cpu * SIZE as usize + (head & (SIZE - 1)) as usize;

@@ -1,4 +1,4 @@
-//! The object, loaded and attached: it follows a program from its first instruction, and is gone with this process.
+//! The object, loaded and attached: follows a program from its first instruction, and is removed with this process.
 
 use std::error::Error;
 use std::fs;
@@ -25,50 +25,50 @@ use crate::bpf::refusal;
 use crate::bpf::rings::Rings;
 use crate::sys::mapped::Mapped;
 
-/// What the object must know of system calls: the caller's tables have them.
+/// System call numbers that the object needs, from the caller's tables.
 #[derive(Debug, Clone, Copy)]
 pub struct CallNumbers<'n> {
-    /// Goes on with the call that a signal has interrupted.
+    /// Restarts the call that a signal has interrupted.
     pub restart: i16,
-    /// Those whose first argument is a file.
+    /// Calls whose first argument is a file.
     pub of_files: &'n [i16],
-    /// Those that send.
+    /// Calls that send.
     pub sending: &'n [i16],
 }
 
-/// Whose switches are recorded. All but the first are for measuring what tracing takes.
+/// Set of programs. All but the first are for measuring the cost of tracing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Programs {
-    /// The followed threads'.
+    /// Record the switches of followed threads.
     Following,
-    /// Nobody's: programs that do nothing.
+    /// Do nothing.
     Empty,
 }
 
-/// What is handed over.
+/// An item passed on by [`Tracer::drain`].
 #[derive(Debug, Clone, Copy)]
 pub enum Step<'s> {
     Record(&'s Record),
     Ended(&'s Thread),
 }
 
-/// Programs of the object and the tracepoints that each is for.
+/// Programs of the object, each with its tracepoint.
 const FOLLOWING: [(&str, &str); 5] = [
     ("on_free", "sched_process_free"),
     ("on_exec", "sched_process_exec"),
     ("on_waking", "sched_waking"),
     ("on_switch", "sched_switch"),
-    // Last: from here on threads are followed.
+    // Last: from then on threads are followed.
     ("on_new", "task_newtask"),
 ];
 const EMPTY: [(&str, &str); 2] = [("on_waking_empty", "sched_waking"), ("on_switch_empty", "sched_switch")];
 
-/// Memory for records, of all CPUs together; and of one at the most, which 400,000 switches a second fill in a sixth of a second.
+/// Memory for the records of all CPUs; and the most records of one, which 400,000 switches a second fill in a sixth of a second.
 const MOST_RECORD_BYTES: usize = 64 << 20;
 const MOST_RECORDS: usize = 1 << 16;
 const FEWEST_RECORDS: usize = 64;
 
-/// The object in the kernel. It is detached when this is dropped, or this process ends, however it does.
+/// The object in the kernel. It is detached when this is dropped, or this process ends in any way.
 #[derive(Debug)]
 pub struct Tracer {
     ebpf: Ebpf,
@@ -80,10 +80,10 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// Loads the object, and attaches nothing yet. Without a wish as to `record_bytes` a CPU, by the number of CPUs.
+    /// Loads the object without attaching it. `record_bytes` are per CPU; by default they depend on the number of CPUs.
     ///
     /// # Errors
-    /// [`refusal::Refusal`]; what the kernel answers; no memory.
+    /// [`refusal::Refusal`]; the kernel's answer; no memory.
     pub fn load(programs: Programs, calls: &CallNumbers<'_>, record_bytes: Option<usize>) -> Result<Tracer> {
         let root = Path::new("/");
         let types = refusal::kernel_types(root)?;
@@ -120,7 +120,7 @@ impl Tracer {
     /// Attaches the programs.
     ///
     /// # Errors
-    /// What the kernel answers; those that were attached are detached.
+    /// The kernel's answer; programs attached before are detached.
     pub fn attach(&mut self) -> Result<()> {
         let names = if self.programs == Programs::Following { FOLLOWING.as_slice() } else { EMPTY.as_slice() };
         for (name, _) in names {
@@ -135,24 +135,24 @@ impl Tracer {
         Ok(())
     }
 
-    /// Detaches the programs: from here on nothing is recorded, and no switch takes longer.
+    /// Detaches the programs: from then on nothing is recorded, and switches cost no more than without tracing.
     pub fn detach(&mut self) {
         for (name, link) in self.links.drain(..) {
-            // What cannot be detached goes with this process.
+            // A program that cannot be detached ends with this process.
             let _ = program(&mut self.ebpf, name).map(|program| program.detach(link));
         }
     }
 
-    /// Has the next child of this process be followed, and what comes from it; not before [`Tracer::follow_root`].
+    /// Expects the next child of this process, to be followed with its descendants once [`Tracer::follow_root`] is called.
     pub fn expect_root(&self) {
         self.control.store(ROOT_SLOT, 0);
         self.control.store(ROOT_WANTED, 1);
     }
 
-    /// Has the child be followed from when it runs next: it sleeps.
+    /// Follows the child, which sleeps, from its next run on.
     ///
     /// # Errors
-    /// It was not seen to be made.
+    /// The tracer has not seen its creation.
     pub fn follow_root(&self) -> Result<()> {
         match self.control.load(ROOT_SLOT) as usize {
             slot @ 1..SLOTS => {
@@ -163,10 +163,10 @@ impl Tracer {
         }
     }
 
-    /// Hands over what has happened since the last time: first every record in the order of their times, then each thread that has
-    /// ended, all of whose records have been handed over. `all`: nothing more will come.
+    /// Passes on the events since the last call: first the records in order of time, then each ended thread whose records have all
+    /// been passed on. `all`: no more will come.
     pub fn drain(&mut self, all: bool, each: &mut dyn FnMut(Step<'_>)) {
-        // Whoever is handed over by now has its last record in a ring by now.
+        // A thread that is handed over by now has its last record in a ring.
         let handed_over = Slots::handed_over(&self.control);
         self.rings.drain(all, &mut |record| each(Step::Record(record)));
         self.slots.take_ended(handed_over, &self.control, &mut |thread| each(Step::Ended(thread)));
@@ -178,18 +178,18 @@ impl Tracer {
         threads.filter(|thread| thread.slot != 0 && thread.ran && !thread.ended).collect()
     }
 
-    /// Returns how many records there was no room for.
+    /// Returns the number of records lost for lack of room.
     pub fn lost(&self) -> u64 {
         self.rings.lost()
     }
 
-    /// Returns how many threads could not be followed since there were too many at once.
+    /// Returns the number of threads that could not be followed because there were too many at once.
     pub fn unfollowed(&self) -> u64 {
         self.control.load(UNFOLLOWED)
     }
 }
 
-/// What decides how the object is loaded.
+/// Properties of the kernel that decide how the object is loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Kernel {
     has_state_argument: u32,
@@ -204,10 +204,10 @@ impl Kernel {
     fn of(types: &[u8]) -> Result<Kernel> {
         let types = KernelTypes::read(types).context("/sys/kernel/btf/vmlinux")?;
         refusal::kernel(&types).map_err(anyhow::Error::from)?;
-        // The first parameter is no argument of the tracepoint's.
+        // The first parameter is not one of the tracepoint's arguments.
         let arguments = types.parameters("btf_trace_sched_switch").unwrap_or_default().saturating_sub(1);
         let mut kernel = Kernel { has_state_argument: u32::from(arguments >= 4), ..Kernel::default() };
-        // A variable of its own, or, from 6.2 to 6.14, a part of another.
+        // A variable of its own, or, from 6.2 to 6.14, a member of another.
         let own = types.per_cpu("__preempt_count");
         let part = || Some(types.per_cpu("pcpu_hot")? + types.member("pcpu_hot", &["preempt_count"])?);
         match (types.per_cpu("runqueues"), own.or_else(part)) {
@@ -226,7 +226,7 @@ impl Kernel {
 
 fn load_object(btf: &Btf, kernel: &Kernel, calls: &CallNumbers<'_>, cpus: usize, size: usize) -> Result<Ebpf> {
     let namespace = fs::metadata("/proc/self/ns/pid").context("/proc/self/ns/pid")?;
-    // As the kernel writes it, which is not as stat(2) does.
+    // In the kernel's encoding, which differs from stat(2)'s.
     let device = major(namespace.dev()) << 20 | minor(namespace.dev());
     let inode = namespace.ino();
     let (ring_size, ring_count) = (size as u32, cpus as u32);
@@ -255,11 +255,11 @@ fn load_object(btf: &Btf, kernel: &Kernel, calls: &CallNumbers<'_>, cpus: usize,
     loader.load(OBJECT).map_err(|error| refused("loading the BPF object", error))
 }
 
-/// One more than the highest number that a thread can have.
+/// Returns one more than the highest possible TID.
 fn pid_limit() -> u32 {
     const HIGHEST: u32 = 4 << 20;
     let read = fs::read_to_string("/proc/sys/kernel/pid_max").ok();
-    // A PID namespace may have a lower limit of its own; those of the threads above it are not lower.
+    // A PID namespace may have a lower limit of its own; that of threads outside is not lower.
     let own = read.and_then(|text| text.trim().parse().ok()).unwrap_or(HIGHEST);
     let is_first = fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == FIRST_PID_NAMESPACE);
     if is_first { own } else { HIGHEST }
@@ -268,7 +268,7 @@ fn pid_limit() -> u32 {
 /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
 const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
 
-/// A set of numbers of calls, a bit each.
+/// Returns a set of call numbers, one bit each.
 fn set(calls: &[i16]) -> [u64; 8] {
     let mut set = [0; 8];
     for call in calls.iter().filter_map(|&call| usize::try_from(call).ok()).filter(|&call| call < 512) {
@@ -289,8 +289,8 @@ fn array(ebpf: &mut Ebpf, name: &str) -> Result<MapData> {
     }
 }
 
-/// What was tried and what the kernel answered, in a line: an error of aya's has those of its causes in its own words, and perhaps all that
-/// the verifier had to say.
+/// Returns the attempt and the kernel's answer, in a line: an error of aya's repeats those of its causes in its own words, and
+/// perhaps the verifier's whole log.
 fn refused(what: &str, error: impl Error) -> anyhow::Error {
     let mut cause: &dyn Error = &error;
     while let Some(next) = cause.source() {
