@@ -1,11 +1,11 @@
-//! Numbers as other tools print them in the C locale, and the error that shows where one is not.
+//! Numbers as other tools print them in the C locale, and the error for a line that has none.
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 
-/// How much of a line an error shows.
+/// Characters of a line that an error shows.
 const LINE_LIMIT: usize = 200;
 
-/// A whole number above 0.
+/// Returns a whole number above 0.
 ///
 /// # Errors
 /// It is no such number, with the number.
@@ -17,7 +17,7 @@ pub(super) fn count(text: &str) -> Result<u64> {
     if number == 0 { Err(anyhow!("{text:?} is not above 0")) } else { Ok(number) }
 }
 
-/// A number above 0, with or without decimals: not `inf` or `1e3`, which Rust would take, nor `1,5`, which C would in
+/// Returns a number above 0, with or without decimals: not `inf` or `1e3`, which Rust would accept, nor `1,5`, which C would in
 /// other locales.
 ///
 /// # Errors
@@ -43,13 +43,13 @@ pub(super) fn decimal(text: &str) -> Result<f64> {
     }
 }
 
-/// The error that a tool's line is not understood.
+/// Returns the error that a tool's line is not understood.
 pub(super) fn refuse(tool: &str, line: &str, why: &str) -> Error {
     let shown: String = line.trim().chars().take(LINE_LIMIT).collect();
     anyhow!("{tool} printed {shown:?}: {why}")
 }
 
-/// What another program printed, on one line and without what a terminal would obey: each such character is a `?`.
+/// Returns another program's output on one line; each character that a terminal would obey becomes a `?`.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|char| {

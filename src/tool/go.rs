@@ -1,4 +1,4 @@
-//! Go's toolchain: found without starting it, and the programs that it has built.
+//! Go's toolchain: found without starting it, with a cache of the programs that it has built.
 
 use std::env;
 use std::ffi::OsStr;
@@ -18,15 +18,15 @@ use crate::tool::{Missing, private};
 
 /// A first build compiles Go's own library too, which takes some 5 s on an idle CPU.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// What `go version` may take: a moment, and a first read from a slow disk.
+/// Time limit of `go version`: a moment, and a first read from a slow disk.
 const VERSION_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where installers put go besides $PATH, of which sudo leaves out /usr/local/go/bin.
+/// Where installers put go besides $PATH, from which sudo drops /usr/local/go/bin.
 const USUAL_PLACES: [&str; 3] = ["usr/local/go/bin/go", "usr/lib/go/bin/go", "snap/go/current/bin/go"];
 /// Debian's folders with versions, such as go-1.19.
 const VERSIONED: &str = "usr/lib";
 
-/// What go is told to make of a module, besides where to put it. Symbols stay in it: its functions are to be found by name.
+/// Result of building a module. It keeps its symbols, so that its functions can be found by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Product {
     Program,
@@ -41,7 +41,7 @@ impl Product {
         }
     }
 
-    /// As error messages call the command.
+    /// Returns the command's name in error messages.
     fn verb(self) -> &'static str {
         match self {
             Product::Program => "build",
@@ -50,7 +50,7 @@ impl Product {
     }
 }
 
-/// No other toolchain, module or setting than what is there; in particular, nothing from the network.
+/// Settings that allow no other toolchain, module or configuration than the installed one; nothing from the network.
 const SETTINGS: [(&str, &str); 7] = [
     ("GOTOOLCHAIN", "local"),
     ("GOFLAGS", ""),
@@ -61,23 +61,23 @@ const SETTINGS: [(&str, &str); 7] = [
     ("CGO_ENABLED", "0"),
 ];
 
-/// A go that can be executed, and where its programs are kept.
+/// An executable go, and the cache of its programs.
 #[derive(Debug)]
 pub struct Toolchain {
     go: PathBuf,
     cache: Option<PathBuf>,
     patience: Duration,
-    /// What it said of its version, once it was asked.
+    /// Its version, once asked.
     said: OnceLock<Result<String, Missing>>,
 }
 
 /// Looks for go in `$PATH` and where it is usually installed, once. Starts no process.
 ///
-/// A user's own folders are not searched when that user has become root by sudo: what is in them runs as root only if
-/// `$PATH` says so.
+/// A user's own folders are not searched when that user has become root by sudo: programs in them run as root only if they are
+/// in `$PATH`.
 ///
 /// # Errors
-/// There is none; says how to install it.
+/// There is none, with the way to install it.
 pub fn find() -> Result<&'static Toolchain, Missing> {
     static FOUND: OnceLock<Result<Toolchain, Missing>> = OnceLock::new();
     let look = || {
@@ -96,15 +96,15 @@ impl Toolchain {
         Toolchain { go, cache, patience, said: OnceLock::new() }
     }
 
-    /// The go binary.
+    /// Returns the path of the go binary.
     pub fn path(&self) -> &Path {
         &self.go
     }
 
-    /// What it says of its version: `go1.24.4 linux/amd64`. It is asked once.
+    /// Returns its version: `go1.24.4 linux/amd64`. It is asked once.
     ///
     /// # Errors
-    /// It cannot be started, fails, takes too long or says something else; with its words, and how to install one that works.
+    /// It cannot be started, fails, takes too long or prints something else; with its output, and the way to install one that works.
     pub fn version(&self) -> Result<String, Missing> {
         let failed = |error| Missing { reason: format!("{error:#}"), remedy: remedy(Path::new("/")) };
         self.said.get_or_init(|| self.ask_version().map_err(failed)).clone()
@@ -112,7 +112,7 @@ impl Toolchain {
 
     fn ask_version(&self) -> Result<String> {
         let name = format!("{} version", self.go.display());
-        // No folder of its own is made for this: what go would keep, it keeps nowhere. Root could make any folder that is not there.
+        // No folder is created for this, and go can save nothing: root could create any missing folder, but none below /dev/null.
         let nowhere = Path::new("/dev/null");
         let mut command = self.command(nowhere, nowhere);
         command.env("TMPDIR", env::temp_dir()).arg("version");
@@ -122,27 +122,27 @@ impl Toolchain {
         version.with_context(|| format!("{name} did not say its version{}", finished.last_words()))
     }
 
-    /// Whether the program of these sources is there already, so that [`Toolchain::build`] will not take long.
+    /// Returns true if the program of these sources is built already, so that [`Toolchain::build`] is quick.
     pub fn is_built(&self, sources: &[(&str, &str)]) -> bool {
         self.is_kept(Product::Program, sources)
     }
 
-    /// Whether [`Toolchain::build_test`] will not take long either.
+    /// Returns the same for [`Toolchain::build_test`].
     pub fn is_test_built(&self, sources: &[(&str, &str)]) -> bool {
         self.is_kept(Product::Test, sources)
     }
 
-    /// The program made of these sources, which are names and contents of all files of a module. Built unless it is there
-    /// already; that takes seconds, up to three minutes at most, and resets the watchdog meanwhile.
+    /// Returns the program of these sources, names and contents of all files of a module. Builds it unless it is in the cache; that
+    /// takes seconds, at most three minutes, and resets the watchdog meanwhile.
     ///
     /// # Errors
-    /// go fails, in its own words, or takes too long; SIGINT or SIGTERM has come; the cache cannot be written, or
-    /// someone else could have put something else in the program's place.
+    /// go fails, with its output, or takes too long; SIGINT or SIGTERM has come; the cache cannot be written, or another user could
+    /// have replaced the program.
     pub fn build(&self, sources: &[(&str, &str)]) -> Result<PathBuf> {
         self.provide(Product::Program, sources)
     }
 
-    /// The program that runs the tests and benchmarks of a module, as `go test` would; otherwise as [`Toolchain::build`].
+    /// Returns the program that runs the tests and benchmarks of a module, as `go test` would; otherwise as [`Toolchain::build`].
     ///
     /// # Errors
     /// As [`Toolchain::build`].
@@ -166,7 +166,7 @@ impl Toolchain {
         Ok(program)
     }
 
-    /// The name of a program: another one for other sources, another go, or other ways of building.
+    /// Returns the path of a program, which depends on the sources, the go and the way of building.
     fn program(&self, product: Product, cache: &Path, sources: &[(&str, &str)]) -> Result<PathBuf> {
         let looking = || format!("looking at {}", self.go.display());
         let go = fs::canonicalize(&self.go).with_context(looking)?;
@@ -177,8 +177,8 @@ impl Toolchain {
         Ok(cache.join(format!("ctxprof-go-{:016x}", hasher.finish())))
     }
 
-    /// Builds in a folder of its own beside the program, which then takes its name: whole or not at all, and whoever
-    /// does the same at the same time makes the same.
+    /// Builds in a folder of its own and renames the result to the program: whole or not at all, and concurrent builds make the
+    /// same.
     fn make(&self, product: Product, cache: &Path, sources: &[(&str, &str)], program: &Path) -> Result<()> {
         let writing = || format!("writing into {}", cache.display());
         let folder = tempfile::Builder::new().prefix("building-").tempdir_in(cache).with_context(writing)?;
@@ -187,7 +187,7 @@ impl Toolchain {
         for (name, content) in sources {
             fs::write(module.join(name), content).with_context(writing)?;
         }
-        // A go since 1.23 counts its uses in the user's folder, and has a second process look after the counts.
+        // A go since 1.23 counts its uses in the user's folder, and starts a second process for the counts.
         fs::create_dir_all(folder.path().join("go/telemetry")).with_context(writing)?;
         fs::write(folder.path().join("go/telemetry/mode"), "off").with_context(writing)?;
 
@@ -196,7 +196,7 @@ impl Toolchain {
         let name = format!("{} {}", self.go.display(), product.verb());
         errand::run(&mut command, self.patience, signal::stop_requested)?.check(&name)?;
 
-        // Whatever the umask is: a program that others may write is not used.
+        // Independent of the umask: a program that others may write is not used.
         fs::set_permissions(&built, fs::Permissions::from_mode(0o700))
             .with_context(|| format!("{name} succeeded and left no program"))?;
         fs::rename(&built, program).with_context(writing)
@@ -212,13 +212,13 @@ impl Toolchain {
     }
 }
 
-/// The first go that can be executed, below a root that a test may bring.
+/// Returns the first go that can be executed, below a root that a test may bring.
 fn find_in(root: &Path, path: &OsStr) -> Option<PathBuf> {
     let usual = USUAL_PLACES.iter().map(|place| root.join(place));
     system::in_path("go", path).or_else(|| usual.chain(newest_version(root)).find(|go| is_program(go)))
 }
 
-/// The newest of the folders that carry their version in their name.
+/// Returns the go of the newest folder with a version in its name.
 fn newest_version(root: &Path) -> Option<PathBuf> {
     let version = |folder: PathBuf| {
         let name = folder.file_name()?.to_str()?.strip_prefix("go-")?.to_string();
@@ -260,7 +260,7 @@ mod tests {
     use tempfile::TempDir;
 
     const SOURCES: [(&str, &str); 2] = [("go.mod", "module ctxprof/fake"), ("main.go", "package main")];
-    /// A go that builds: notes that it ran and what it was told, and makes a program of its module's main.go.
+    /// A go that builds: records its arguments, and copies its module's main.go to the program.
     const BUILDS: &str = "echo \"$@\" >> $HERE/ran; while [ \"$1\" != -o ]; do shift; done; cp main.go \"$2\"";
 
     /// A shell script in go's place, and a cache for it.

@@ -1,4 +1,4 @@
-//! Go's benchmarks: a test program told to run one of them, and what it prints understood.
+//! Go's benchmarks: the command that runs one of a test program's, and the parser of its output.
 //!
 //! # References
 //! "Go Benchmark Data Format", <https://go.dev/design/14313-benchmark-format>.
@@ -18,21 +18,21 @@ pub use lines::{Configuration, Lines, Taken};
 /// A line of results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Benchmark {
-    /// As in Go's sources, `BenchmarkContextSwitch`. One whose own name ends in a dash and a number, as those of
-    /// sub-benchmarks may, has lost that to `procs`: Go writes both in the same way.
+    /// As in Go's sources, `BenchmarkContextSwitch`. If its own name ends in a dash and a number, as those of sub-benchmarks may, that
+    /// is taken for `procs`: Go writes both in the same way.
     pub name: String,
     /// `GOMAXPROCS`, which Go writes unless it is 1.
     pub procs: Option<u32>,
-    /// Both as Go wrote them, `BenchmarkContextSwitch-2`: what tells rows apart.
+    /// Both as Go wrote them, `BenchmarkContextSwitch-2`: distinguishes rows.
     pub printed: String,
     pub iterations: u64,
     pub ns_per_op: f64,
 }
 
-/// How a test program says that something went wrong, at the beginning of a line or within one of results.
+/// Go's error messages, at the beginning of a line or within one of results.
 const TROUBLE: [&str; 5] = ["FAIL", "--- FAIL", "--- SKIP", "panic:", "fatal error:"];
 
-/// Has a test program run one benchmark with one processor, `count` times for so long: `1s`, or `50000x` for so many ops.
+/// Returns the command for one benchmark on one processor, `count` times for `time`: `1s`, or `50000x` for a number of ops.
 pub fn command(test_program: &Path, name: &str, time: &str, count: u32) -> Command {
     let mut command = Command::new(test_program);
     system::clear_environment(&mut command);
@@ -41,12 +41,12 @@ pub fn command(test_program: &Path, name: &str, time: &str, count: u32) -> Comma
     command
 }
 
-/// What `go test -bench` printed: one per line of results, in order. Other columns than ns/op are passed over, and so is
-/// whatever else a package may print.
+/// Parses the output of `go test -bench`: one per line of results, in order. Columns other than ns/op are skipped, and so is other
+/// output of a package.
 ///
 /// # Errors
-/// A benchmark or the test failed or was skipped, a line of results is not as it should be, there is none, or the output
-/// ends before Go says that it is all; shows the line.
+/// A benchmark or the test failed or was skipped, a line of results is malformed, there is none, or the output ends before Go's
+/// `PASS`; shows the line.
 pub fn parse(output: &str) -> Result<Vec<Benchmark>> {
     const WHAT: &str = "go test -bench";
     let mut benchmarks = Vec::new();
@@ -87,7 +87,7 @@ fn row(line: &str) -> Result<Benchmark> {
     })
 }
 
-/// The iterations and the ns/op of what is after a name: `9725066\t       159 ns/op\t       0 B/op`.
+/// Returns the iterations and the ns/op from the columns after a name: `9725066\t       159 ns/op\t       0 B/op`.
 fn columns<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<(u64, f64)> {
     let iterations = figures::count(words.next().context("a name without results")?)?;
     let columns: Vec<&str> = words.collect();

@@ -1,6 +1,6 @@
-//! Other people's tools: found, started, used to build programs that are kept, and understood.
+//! External tools: finding them, running them, building programs with them, and parsing their output.
 //!
-//! Nothing here knows what is built, or what for.
+//! Nothing in this folder knows what is built, or its purpose.
 
 pub(crate) mod figures;
 pub mod go;
@@ -12,19 +12,19 @@ pub(crate) mod system;
 use std::fmt;
 use std::process::Command;
 
-/// Why a tool cannot be used here, and what to do about it.
+/// Reason why a tool cannot be used on this host, and a remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
     pub reason: String,
     pub remedy: String,
 }
 
-/// What a line of saved output is to a tool's reader that takes it line by line.
+/// Kind of a line of saved output, by a tool's reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
-    /// One that the tool prints around its results, or a result that has been taken.
+    /// A line that the tool prints around its results, or a result.
     Known,
-    /// The tool's, or about what it ran, and no result; why.
+    /// The tool's or its benchmark's output, and no result, with the reason.
     PassedOver(String),
     /// Not this tool's.
     Foreign,
@@ -38,7 +38,7 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
-/// A command as it would be typed, the program first; what is not UTF-8 is replaced.
+/// Returns the words of a command, the program first; invalid UTF-8 is replaced.
 pub fn words(command: &Command) -> Vec<String> {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect()

@@ -1,4 +1,4 @@
-//! perf's own benchmark of a pipe between two parties: found, started, and understood.
+//! perf's own benchmark of a pipe between two threads or processes: finding perf, its command, and the parser of its output.
 
 mod lines;
 
@@ -18,13 +18,13 @@ use crate::tool::system::{self, System};
 
 pub use lines::{Lines, Taken};
 
-/// What `perf --version` may take: a moment, and a first read from a slow disk.
+/// Time limit of `perf --version`: a moment, and a first read from a slow disk.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How errors call the benchmark.
+/// The benchmark's name in errors.
 const BENCH: &str = "perf bench sched pipe";
 /// Half a unit of the last place of usecs/op, which has six decimals.
 const ROUNDING_USECS: f64 = 0.5e-6;
-/// What floating point may make of a time that was a whole number of microseconds.
+/// Floating-point error of a time that was a whole number of microseconds.
 const SLACK_S: f64 = 1e-6;
 
 /// A perf that works.
@@ -34,31 +34,31 @@ pub struct Perf {
     version: String,
 }
 
-/// Between whom perf's pipe runs.
+/// Participants of perf's pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parties {
     Threads,
     Processes,
 }
 
-/// What perf's pipe benchmark found. One op is a message there and one back.
+/// Result of perf's pipe benchmark. One op is a round trip of a message.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PipeFigures {
     pub parties: Parties,
     pub ops: u64,
-    /// Cut to milliseconds. By the wall clock, start and end of the parties included.
+    /// Truncated to milliseconds. Wall-clock time, spawn and join of the participants included.
     pub total_seconds: f64,
     /// The same time divided by the ops, rounded to a picosecond: the one to use.
     pub usecs_per_op: f64,
-    /// Cut to a whole number.
+    /// Truncated to a whole number.
     pub ops_per_second: u64,
 }
 
-/// Looks for perf in `$PATH` and asks it for its version, for a perf that is there may be a script that finds no program
-/// for the running kernel. Once: what is found first is what is started, whatever happens to the folders of `$PATH` meanwhile.
+/// Looks for perf in `$PATH` and asks it for its version, since a perf in `$PATH` may be a script that finds no program for the
+/// running kernel. Once: the first perf found is used, whatever happens to the folders of `$PATH` meanwhile.
 ///
 /// # Errors
-/// There is none, or it does not work, with its words; says how to install it.
+/// There is none, or it does not work, with its output; and the way to install it.
 pub fn find() -> Result<Perf, Missing> {
     static FOUND: OnceLock<Result<Perf, Missing>> = OnceLock::new();
     FOUND.get_or_init(|| find_in(Path::new("/"), &env::var_os("PATH").unwrap_or_default())).clone()
@@ -69,12 +69,12 @@ impl Perf {
         &self.path
     }
 
-    /// As it says itself, `6.1.187`.
+    /// Returns its version, `6.1.187`.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Has perf pass so many messages there and back, to be run as an errand; perf takes less than 2³¹.
+    /// Returns the command for this many round trips, to be run with [`errand::run`]; perf accepts less than 2³¹.
     pub fn pipe(&self, parties: Parties, ops: u32) -> Command {
         let mut command = command(&self.path);
         command.args(["bench", "sched", "pipe"]);
@@ -86,10 +86,10 @@ impl Perf {
     }
 }
 
-/// What `perf bench sched pipe` printed, in its default format.
+/// Parses the output of `perf bench sched pipe` in its default format.
 ///
 /// # Errors
-/// A line is missing, comes twice, or is another than this version knows; a figure is no number above 0; or the figures
+/// A line is missing, repeated, or unknown to this version; a figure is no number above 0; or the figures
 /// contradict each other. Shows the line.
 pub fn parse_pipe(output: &str) -> Result<PipeFigures> {
     let mut read = Read::default();
@@ -106,7 +106,7 @@ pub fn parse_pipe(output: &str) -> Result<PipeFigures> {
     Ok(figures)
 }
 
-/// What has been read so far.
+/// Figures read so far.
 #[derive(Clone, Default)]
 struct Read {
     executed: Option<(u64, Parties)>,
@@ -129,7 +129,7 @@ impl Read {
                 };
                 self.executed.replace((figures::count(ops)?, parties)).is_some()
             }
-            // Of less than a millisecond, nothing is left.
+            // Less than a millisecond is printed as 0.
             ["Total", "time:", seconds, "[sec]"] => self.total_seconds.replace(figures::decimal(seconds)?).is_some(),
             [usecs, "usecs/op"] => self.usecs_per_op.replace(microseconds(usecs)?).is_some(),
             [ops, "ops/sec"] => self.ops_per_second.replace(figures::count(ops)?).is_some(),
@@ -151,7 +151,7 @@ impl Read {
     }
 }
 
-/// A number above 0, with six decimals after a point, or after the comma of the locale that perf asks for: no thousands are parted so.
+/// Returns a number above 0, with six decimals after a point, or after a locale's comma: no thousands separator is followed by six.
 fn microseconds(text: &str) -> Result<f64> {
     let with_comma = text.split_once(',').filter(|(_, decimals)| decimals.len() == 6);
     let with_point = with_comma.map(|(whole, decimals)| format!("{whole}.{decimals}"));
@@ -160,9 +160,9 @@ fn microseconds(text: &str) -> Result<f64> {
 
 impl PipeFigures {
     /// # Errors
-    /// Two figures are of different runs, or in other units than this version knows.
+    /// Two figures are from different runs, or in units unknown to this version.
     fn check(&self) -> Result<()> {
-        // perf made all three of the same whole number of microseconds.
+        // perf computes all three from the same whole number of microseconds.
         let ops = self.ops as f64;
         let at_least_s = ops * (self.usecs_per_op - ROUNDING_USECS) / 1e6 - SLACK_S;
         let at_most_s = ops * (self.usecs_per_op + ROUNDING_USECS) / 1e6 + SLACK_S;
@@ -197,7 +197,7 @@ fn find_in(root: &Path, path: &OsStr) -> Result<Perf, Missing> {
 fn package(system: System) -> &'static str {
     match system {
         System::Debian => "linux-perf",
-        // For the shell to fill in: what is called perf there is a script that looks for the running kernel's own.
+        // For the shell to expand: perf there is a script that looks for the running kernel's own.
         System::Ubuntu => "linux-tools-$(uname -r)",
         System::Fedora | System::Alpine | System::Arch | System::Suse => "perf",
     }
@@ -328,7 +328,7 @@ mod tests {
         }
     }
 
-    /// A script in perf's place on a system.
+    /// Looks for perf on a system with this script in its place.
     fn find_fake(release: &str, script: Option<&str>) -> Result<Perf, Missing> {
         let root = root_with(release);
         let bin = root.path().join("bin");
@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn a_perf_that_does_not_work_is_missing_with_its_words() {
         let _alone = test_lock();
-        // Ubuntu's linux-tools-common without the running kernel's own package, which exits so.
+        // Ubuntu's linux-tools-common without the running kernel's own package.
         let ubuntu = "cat >&2 <<END
 WARNING: perf not found for kernel 5.15.0-69
 
@@ -414,10 +414,10 @@ exit 1";
             let figures = parse_pipe(finished.stdout.text().unwrap()).unwrap();
             assert_eq!((figures.parties, figures.ops), (parties, u64::from(OPS)));
             let per_op = (finished.usage.voluntary + finished.usage.involuntary) as f64 / f64::from(OPS);
-            // Where both sides write first (6.13 and newer), on one CPU every other op is without a wait.
+            // Where both sides write first (6.13 and newer), on one CPU every second op is without a wait.
             let expected = if per_op < 1.5 { 1.0 } else { 2.0 };
             assert!((per_op - expected).abs() <= 0.1 * expected, "{parties:?}: {per_op} switches per op");
-            // Of a time that its own clock has seen.
+            // perf's own clock has seen this time.
             assert!(finished.usage.cpu_ns as f64 > figures.usecs_per_op, "{finished:?}");
         }
     }
@@ -444,7 +444,7 @@ exit 1";
                 "Total time", usecs / 1_000_000, usecs / 1000 % 1000,
             );
             let read = parse_pipe(&output);
-            // More than an int holds, and less than 1, are no figures: nothing is that quick or that slow.
+            // Figures beyond an int, or less than 1, do not occur: nothing is that fast or that slow.
             prop_assume!(per_second > 0 && per_second < i32::MAX && usecs_per_op > 1e-6);
             let read = read.unwrap();
             prop_assert_eq!((read.parties, read.ops, read.ops_per_second), (parties, ops, per_second as u64));

@@ -1,4 +1,4 @@
-//! Folders and files that nobody else may have written: what is executed from them may run as root.
+//! Folders and files that no other user can have written: programs in them may run as root.
 
 use std::env;
 use std::fs::DirBuilder;
@@ -9,14 +9,14 @@ use anyhow::{Context, Result};
 
 use crate::sys::ownership;
 
-/// Root's programs.
+/// Root's cache.
 const SYSTEM_CACHE: &str = "/var/cache/ctxprof";
 
-/// The folder for what a tool has built: root's under /var/cache, another user's under XDG's cache; `None` if neither
-/// `XDG_CACHE_HOME` nor `HOME` says where that is.
+/// Returns the folder for programs built by a tool: root's under /var/cache, another user's under XDG's cache; `None` without an
+/// absolute `XDG_CACHE_HOME` or `HOME`.
 ///
 /// # References
-/// XDG Base Directory Specification: relative paths are to be ignored.
+/// XDG Base Directory Specification: relative paths must be ignored.
 pub(super) fn cache(tool: &str) -> Option<PathBuf> {
     if ownership::is_machines_root() {
         return Some(PathBuf::from(SYSTEM_CACHE).join(tool));
@@ -26,10 +26,10 @@ pub(super) fn cache(tool: &str) -> Option<PathBuf> {
     Some(cache.join("ctxprof").join(tool))
 }
 
-/// Makes a folder, and those above it, for this user alone.
+/// Creates a folder, and its parents, for this user alone.
 ///
 /// # Errors
-/// It cannot be made, or it or the one above it is someone else's to change.
+/// It cannot be created, or another user can write it or its parent.
 pub(super) fn make_folder(folder: &Path) -> Result<()> {
     DirBuilder::new()
         .recursive(true)

@@ -1,4 +1,4 @@
-//! What this system has, and how it installs what it has not.
+//! Programs of this system, and the command that installs a missing one.
 
 use std::env;
 use std::ffi::OsStr;
@@ -10,11 +10,11 @@ use nix::unistd::{AccessFlags, User, access, geteuid};
 
 use crate::sys::ownership;
 
-/// A family of systems that install programs in the same way.
+/// A family of systems with the same package manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum System {
     Debian,
-    /// Apart from Debian: some packages have other names.
+    /// Separate from Debian: some packages have other names.
     Ubuntu,
     Fedora,
     Alpine,
@@ -22,7 +22,7 @@ pub(crate) enum System {
     Suse,
 }
 
-/// Families by `ID` and `ID_LIKE` of os-release(5), with the command that takes a package's name.
+/// Families by `ID` and `ID_LIKE` of os-release(5), with the install command.
 const FAMILIES: [(System, &[&str], &str); 6] = [
     (System::Debian, &["debian"], "apt-get install"),
     (System::Ubuntu, &["ubuntu"], "apt-get install"),
@@ -32,8 +32,8 @@ const FAMILIES: [(System, &[&str], &str); 6] = [
     (System::Suse, &["suse", "opensuse", "sles"], "zypper install"),
 ];
 
-/// The first program of a name in a list of folders such as `$PATH`. What is relative there is passed over: what a run
-/// as root starts would depend on the folder it is started in.
+/// Returns the first program of a name in a list of folders such as `$PATH`. Relative folders are skipped: programs that a run as
+/// root starts would depend on its working directory.
 pub(super) fn in_path(name: &str, path: &OsStr) -> Option<PathBuf> {
     let folders = env::split_paths(path).filter(|folder| folder.is_absolute());
     folders.map(|folder| folder.join(name)).find(|program| is_program(program))
@@ -43,7 +43,7 @@ pub(super) fn is_program(path: &Path) -> bool {
     path.is_file() && access(path, AccessFlags::X_OK).is_ok()
 }
 
-/// How to install a program that the system below `root` calls `package`; `otherwise` where that is not known.
+/// Returns the command that installs `package` on the system below `root`; `otherwise` where that is not known.
 pub(super) fn remedy(root: &Path, package: impl Fn(System) -> &'static str, otherwise: &str) -> String {
     let release =
         ["etc/os-release", "usr/lib/os-release"].iter().find_map(|file| fs::read_to_string(root.join(file)).ok());
@@ -53,7 +53,7 @@ pub(super) fn remedy(root: &Path, package: impl Fn(System) -> &'static str, othe
     }
 }
 
-/// The family that an os-release(5) names first: its own, or the nearest of those it is like.
+/// Returns the family that an os-release(5) names first: its own, or the nearest of those it is like.
 pub(crate) fn family(release: &str) -> Option<(System, &'static str)> {
     let value = |key: &str| {
         let line = release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
@@ -67,10 +67,10 @@ pub(crate) fn family(release: &str) -> Option<(System, &'static str)> {
         .map(|&(system, _, command)| (system, command))
 }
 
-/// Leaves a command nothing of the environment but what a wrapper needs to find the real program.
+/// Clears a command's environment but for the variables that a wrapper needs to find the real program.
 ///
-/// `LD_PRELOAD` or `GODEBUG` would change what is measured, and a locale how numbers are written. Root's `HOME` is root's own: sudo
-/// may have kept the user's, with whose settings (`.perfconfig`) nothing runs as root.
+/// `LD_PRELOAD` or `GODEBUG` would change the measurement, and a locale the format of numbers. Root's `HOME` is root's own: sudo
+/// may have left the user's, whose settings (`.perfconfig`) must not apply to programs run as root.
 pub(super) fn clear_environment(command: &mut Command) {
     command.env_clear().env("LC_ALL", "C");
     command.envs(env::var_os("PATH").map(|path| ("PATH", path)));
@@ -99,7 +99,7 @@ pub(super) mod tests {
         root
     }
 
-    /// The tool, if it is there; where it must be, its absence fails the test.
+    /// Returns the tool if available; where it is required, its absence fails the test.
     pub fn required_or_skipped<T>(ability: Ability, found: Result<T, Missing>) -> Option<T> {
         found.map_err(|absent| missing(ability, &absent.to_string())).ok()
     }

@@ -1,19 +1,19 @@
-//! Saved output of `go test -bench`, line by line: whoever saved it may have filtered it, put several files into one, or had
-//! other programs print between.
+//! Saved output of `go test -bench`, line by line: it may be filtered, put together from several files, or mixed with other
+//! programs' output.
 //!
 //! # References
-//! "Go Benchmark Data Format", <https://go.dev/design/14313-benchmark-format>, and golang.org/x/perf/benchfmt, which passes over what
-//! it does not know, too.
+//! "Go Benchmark Data Format", <https://go.dev/design/14313-benchmark-format>, and golang.org/x/perf/benchfmt, which skips unknown
+//! lines, too.
 
 use std::collections::BTreeMap;
 
 use crate::tool::Line;
 use crate::tool::gobench::{Benchmark, columns, row};
 
-/// What stands above results, by its key: `pkg`, `goos`, `cpu` and whatever else was written there.
+/// Configuration lines above results, by key: `pkg`, `goos`, `cpu` and any other.
 pub type Configuration = BTreeMap<String, String>;
 
-/// A result, and what stood above it.
+/// A result with its configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Taken {
     /// Counted from 1.
@@ -22,20 +22,20 @@ pub struct Taken {
     pub configuration: Configuration,
 }
 
-/// A reader of lines, with what it has taken so far.
+/// A reader of lines, with its results so far.
 #[derive(Debug, Default)]
 pub struct Lines {
     pub results: Vec<Taken>,
     configuration: Configuration,
-    /// A name whose results are on a later line: what a benchmark prints itself comes between.
+    /// A name whose results are on a later line: a benchmark's own output comes between.
     pending: Option<String>,
-    /// Why the line before this was passed over, if it says that something went wrong: what is indented below belongs to it.
+    /// Reason why the previous line was skipped, if it reports an error: indented lines below belong to it.
     trouble: Option<&'static str>,
-    /// Whether Go has said since the last result that this is all.
+    /// True if Go has printed its end since the last result.
     ended: bool,
 }
 
-/// How Go says that something went wrong, at the beginning of a line.
+/// Go's error messages, at the beginning of a line, with the reason to report.
 const TROUBLE: [(&str, &str); 7] = [
     ("--- SKIP", "skipped"),
     ("--- FAIL", "failed"),
@@ -45,9 +45,9 @@ const TROUBLE: [(&str, &str); 7] = [
     ("fatal error:", "ended by the runtime"),
     ("testing:", "Go's warning"),
 ];
-/// What Go prints besides, at the beginning of a line.
+/// Go's other output, at the beginning of a line.
 const KNOWN: [&str; 6] = ["--- BENCH", "--- PASS", "=== ", "?   \t", "Unit ", "PASS"];
-/// Of what Go and its tools say in the form of a configuration, these are none.
+/// Words before a colon in messages of Go and its tools, which are no configuration's keys.
 const NO_KEYS: [&str; 4] = ["go", "warning", "error", "note"];
 
 impl Lines {
@@ -80,7 +80,7 @@ impl Lines {
         if KNOWN.iter().any(|known| words.starts_with(known)) { Line::Known } else { Line::Foreign }
     }
 
-    /// Whether results were taken of which Go has not said that they are all.
+    /// Returns true if there are results, and Go has not printed its end after them.
     pub fn is_cut_off(&self) -> bool {
         !self.results.is_empty() && !self.ended
     }
@@ -88,7 +88,7 @@ impl Lines {
     fn benchmark(&mut self, number: usize, line: &str) -> Line {
         let name = line.split_whitespace().next().unwrap_or_default();
         if line.trim() == name {
-            // `go test -v` announces each so.
+            // `go test -v` announces each like this.
             self.pending = Some(name.to_string());
             return Line::Known;
         }
@@ -123,17 +123,17 @@ fn is_end(words: &str) -> bool {
     words == "PASS" || words.strip_prefix("ok").is_some_and(|rest| rest.starts_with([' ', '\t']))
 }
 
-/// A benchmark of this name with the results of a line that has nothing else.
+/// Returns a benchmark of this name with the results of a line that has nothing else.
 fn columns_of(name: &str, words: &str) -> Option<Benchmark> {
     columns(words.split_whitespace()).ok()?;
     row(&format!("{name} {words}")).ok()
 }
 
-/// From where the line is one of a benchmark's: its name, which what was printed without an end of line, or a log's time, may stand before.
+/// Returns the line from a benchmark's name on: output without an end of line, or a log's time, may come before it.
 fn benchmark_in(line: &str) -> Option<&str> {
     let is_name = |from: &&str| {
         let after = from.strip_prefix("Benchmark").and_then(|rest| rest.chars().next());
-        // As Go has it: Benchmarking is no benchmark's name.
+        // By Go's rule, Benchmarking is no benchmark's name.
         after.is_none_or(|char| !char.is_lowercase())
     };
     let start = line.trim_start();
@@ -144,7 +144,7 @@ fn benchmark_in(line: &str) -> Option<&str> {
         return None;
     }
     let at = line.match_indices("Benchmark").map(|(at, _)| at).filter(|at| line[..*at].ends_with([' ', '\t']));
-    // Go writes a tab before the number, and who quotes a line in a sentence hardly does.
+    // Go writes a tab before the number; a line quoted in a sentence hardly has one.
     at.map(|at| &line[at..]).filter(is_name).find(|from| row(from).is_ok() && from.contains('\t'))
 }
 
@@ -161,7 +161,7 @@ fn configured(line: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    /// Holds the results of a text, and which lines of it are passed over and why.
+    /// Asserts the results of a text, and its skipped lines with the reasons.
     fn check(text: &str, results: &[(&str, f64)], passed_over: &[(usize, &str)]) {
         let mut lines = Lines::default();
         let mut passed = Vec::new();

@@ -1,37 +1,37 @@
-//! Saved output of perf's benchmarks, line by line: that of a pipe among others (`perf bench all`), of several runs, or
-//! with what `perf stat` prints after it.
+//! Saved output of perf's benchmarks, line by line: that of a pipe among others (`perf bench all`), of several runs, or followed by
+//! the output of `perf stat`.
 
 use crate::tool::Line;
 use crate::tool::perf::{Parties, PipeFigures, Read};
 
-/// A run of the pipe's benchmark.
+/// A run of the pipe benchmark.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Taken {
-    /// Where it begins, counted from 1.
+    /// Its first line, counted from 1.
     pub line: usize,
     pub parties: Parties,
     pub ops: u64,
     pub usecs_per_op: f64,
 }
 
-/// A reader of lines, with what it has taken so far.
+/// A reader of lines, with its results so far.
 #[derive(Default)]
 pub struct Lines {
     pub results: Vec<Taken>,
-    /// Runs that were passed over, with their first lines and why.
+    /// Skipped runs, with their first lines and the reasons.
     pub passed_over: Vec<(usize, String)>,
     at: At,
 }
 
-/// Where in the output.
+/// Position in the output.
 #[derive(Default)]
 enum At {
     /// Outside all benchmarks.
     #[default]
     Nowhere,
-    /// In one of a pipe that begins at this line.
+    /// In a pipe benchmark that begins at this line.
     Pipe(usize, Read),
-    /// In another.
+    /// In another benchmark.
     Other,
 }
 
@@ -59,7 +59,7 @@ impl Lines {
                 Line::PassedOver(OTHER.to_string())
             }
             ["Total", "time:", ..] | [_, "usecs/op"] | [_, "ops/sec"] => self.figure(line),
-            // What is run after a benchmark has no such lines of its own, and other benchmarks have many.
+            // Output of later programs has no such lines, and other benchmarks have many.
             [_, ..] if matches!(self.at, At::Other) && !is_of_perf_stat(line) => Line::PassedOver(OTHER.to_string()),
             [] => Line::Known,
             _ => {
@@ -73,7 +73,7 @@ impl Lines {
         }
     }
 
-    /// Takes a run of which some figures are missing; those that are there have been held to each other.
+    /// Takes a run with missing figures; those present have been checked against each other.
     pub fn finish(&mut self) {
         let At::Pipe(line, read) = std::mem::take(&mut self.at) else { return };
         match (read.executed, read.usecs_per_op) {
