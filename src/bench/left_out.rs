@@ -1,4 +1,4 @@
-//! Rows by their names, those that cannot be measured among them.
+//! Row titles, and the workloads that cannot be measured.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::host::placement::Placement;
 use crate::unit::Bytes;
 use crate::workload::shape::RingShape;
 
-/// A workload that cannot be measured here, and why.
+/// A workload that cannot be measured on this host, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     pub workload: String,
@@ -16,7 +16,7 @@ pub struct LeftOut {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ring: Option<RingShape>,
     pub reason: String,
-    /// What would help, as a command.
+    /// A command that would help.
     pub remedy: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// A workload by its name, with where it ran if that is not one CPU, and the ring that it was if that is no pair.
+/// Returns a workload's name, with the placement if that is not one CPU, and the ring's size if it is not a pair.
 pub fn row_title(workload: &str, placement: Placement, ring: Option<RingShape>) -> String {
     let place = (placement != Placement::Same).then(|| placement.name().to_string());
     let parties = ring.map(|ring| format!("{} parties", ring.parties));

@@ -1,8 +1,8 @@
-//! What a switch costs on this host: how it is measured, what was seen, the figures, their documents and views.
+//! Cost of a switch on this host: its measurement, samples, figures, documents and views.
 //!
-//! Layers, lowest first: samples, the engine that takes them, the figures that are worked out of them, documents, views. A
-//! document holds figures of all sorts and a view draws documents, so that folders by sort (latency, breakdown, sweep) would
-//! use each other in circles.
+//! Folders, lowest first: samples, the engine that takes them, the figures computed from them, documents, views. A
+//! document holds figures of all kinds and a view draws documents, so that folders by kind (latency, breakdown, sweep)
+//! would use each other in circles.
 
 pub mod document;
 pub mod engine;

@@ -1,28 +1,28 @@
-//! What a switch costs on this host, by who switches and where: what a program's switches are multiplied with.
+//! Cost of a switch on this host, by who switches and where: a program's switches are multiplied by it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::estimate::Estimate;
 use crate::host::placement::Placement;
 
-/// What a switch costs here, net of the calls around it.
+/// Cost of a switch on this host, net of the calls around it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SwitchPrice {
-    /// Whose price it is.
+    /// The workload that it was measured with.
     pub workload: String,
     pub placement: Placement,
     /// CPU time of both sides.
     pub cpu_ns: Estimate,
-    /// From one party's work to the other's, by the clock.
+    /// Wall time from one participant's work to the other's.
     pub wall_ns: Option<Estimate>,
     pub source: PriceSource,
 }
 
-/// Where a price comes from.
+/// Source of a cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PriceSource {
-    /// A run that was kept, or named.
+    /// A run that was saved, or named.
     Saved {
         file: String,
         started_at: String,
@@ -33,18 +33,17 @@ pub enum PriceSource {
     Calibrated,
 }
 
-/// The prices of one sort of switch: on one CPU and across two of a thread that waits and is woken, and of one that goes on waiting
-/// for a CPU only.
+/// Costs of one kind of switch: of a thread that waits and is woken, on one CPU and across two, and of one that yields.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PricePair {
     pub same: Option<SwitchPrice>,
     pub across: Option<SwitchPrice>,
-    /// What giving way costs: nobody has to be woken. A thread that is preempted pays no more.
+    /// Cost of a yield, which wakes nobody; a preemption costs no more.
     #[serde(default, rename = "yield", skip_serializing_if = "Option::is_none")]
     pub yielding: Option<SwitchPrice>,
 }
 
-/// The prices that a bill is made with.
+/// Costs that a program's switch cost is estimated with.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PriceList {
     pub within: PricePair,
@@ -52,13 +51,13 @@ pub struct PriceList {
 }
 
 impl PriceList {
-    /// The same without the prices across CPUs, for a program that had one.
+    /// Returns the list without the costs across CPUs, for a program that had one CPU.
     pub fn on_one_cpu(&self) -> PriceList {
         let same = |pair: &PricePair| PricePair { across: None, ..pair.clone() };
         PriceList { within: same(&self.within), between: same(&self.between) }
     }
 
-    /// Takes over those prices that are missing here.
+    /// Fills in missing costs from `other`.
     pub fn fill(&mut self, other: PriceList) {
         for (here, there) in [(&mut self.within, other.within), (&mut self.between, other.between)] {
             here.same = here.same.take().or(there.same);
@@ -67,24 +66,24 @@ impl PriceList {
         }
     }
 
-    /// Every price that there is.
+    /// Returns every cost that is known.
     pub fn prices(&self) -> impl Iterator<Item = &SwitchPrice> {
         [&self.within, &self.between].into_iter().flat_map(PricePair::all)
     }
 
-    /// Whether no price is missing.
+    /// Returns true if no cost is missing.
     pub fn is_complete(&self) -> bool {
         self.prices().count() == 6
     }
 }
 
 impl PricePair {
-    /// Those of the two that there are.
+    /// Returns those of `same` and `across` that are known.
     pub fn both(&self) -> impl Iterator<Item = &SwitchPrice> {
         self.same.iter().chain(&self.across)
     }
 
-    /// Every price that there is.
+    /// Returns every cost that is known.
     pub fn all(&self) -> impl Iterator<Item = &SwitchPrice> {
         self.both().chain(&self.yielding)
     }

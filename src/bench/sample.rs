@@ -1,10 +1,10 @@
-//! What was seen, uninterpreted: the raw samples of a run, from which every figure can be worked out again.
+//! Raw samples of a run, uninterpreted: every figure can be computed from them again.
 //!
 //! ```text
 //! RunSamples ─ counters (name, scope), how they were attached
 //! └ WorkloadSamples ─ one per workload and placement, in the order asked for
-//!   └ pass ─ what was attached: the main one, one that prices the counters themselves, those that count at a cost
-//!     └ Incarnation ─ one set of parties from creation to end
+//!   └ pass ─ by what was attached: the main one, one for the counters' own cost, those that count at a cost
+//!     └ Incarnation ─ a repetition: one set of participants from spawn to join
 //!       └ Sample ─ a batch of ops, timed once, counters read around it
 //! ```
 
@@ -26,25 +26,25 @@ use crate::unit::MonotonicNs;
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::shape::RingShape;
 
-/// Everything that a run saw.
+/// All samples of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSamples {
     pub counting: Counting,
     pub workloads: Vec<WorkloadSamples>,
-    /// What was meant to be measured and cannot be here.
+    /// Workloads that were asked for and cannot be measured on this host.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
     pub ending: Ending,
-    /// What reading the clock costs: a sample's time is not known better.
+    /// Cost of reading the clock: a sample's time is not known more precisely.
     #[serde(default)]
     pub clock_read_ns: Option<u64>,
-    /// What the stretch of arithmetic takes at full speed by the runs kept before, ns; `None` where none was.
+    /// Time of the reference loop at full speed by earlier saved runs, ns; `None` if there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_ns: Option<f64>,
-    /// How long the run waited for its core to reach that.
+    /// Time that the run waited for its core to reach that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited_ns: Option<u64>,
-    /// When the first op of all was played, on the monotonic clock; `None` if none was.
+    /// Start of the first op of all, on the monotonic clock; `None` if none was played.
     pub first_op_at_ns: Option<MonotonicNs>,
 }
 
@@ -54,37 +54,37 @@ pub struct WorkloadSamples {
     pub kind: Kind,
     pub switch_source: SwitchSource,
     pub expected_switches_per_op: Option<f64>,
-    /// What one op is.
+    /// Description of one op, as in `round trip`.
     #[serde(default)]
     pub op: String,
-    /// What a reader of its row must know to compare it with another.
+    /// Note to read before comparing its row with another.
     #[serde(default)]
     pub remark: Option<String>,
-    /// What other compiler than ctxprof's own built the parties' program: `go1.24.4`.
+    /// Compiler that built the participants' program, if not ctxprof's own: `go1.24.4`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toolchain: Option<String>,
-    /// Where the parties ran, relative to each other.
+    /// Placement of the participants relative to each other.
     #[serde(default)]
     pub placement: Placement,
-    /// The CPUs they ran on: one, or the leader's and the other parties'.
+    /// The CPUs they ran on: one, or the leader's and the other participants'.
     #[serde(default)]
     pub cpus: Vec<usize>,
-    /// The ring that they were; `None` of a pair.
+    /// Shape of the ring; `None` for a pair.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ring: Option<RingShape>,
     pub incarnations: Vec<Incarnation>,
-    /// How many of them were played again at the end, because the core was slow in the first place.
+    /// Number of repetitions that were played again at the end, because the CPU was below full speed at first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeated: u32,
-    /// The same loops with nothing attached, where the counters themselves slow them; else empty.
+    /// The same loops with nothing attached, where the counters slow them; else empty.
     pub uncounted: Vec<Incarnation>,
-    /// The same by parties that lie elsewhere in memory each time, where that is told apart.
+    /// The same with the participants' memory elsewhere each time, for workloads where that is measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elsewhere: Vec<Incarnation>,
     /// The same loops with counters that slow them, each in a pass of its own.
     #[serde(default)]
     pub passes: Vec<PassSamples>,
-    /// What was recorded of each switch, in a pass of its own; `None` where that was not asked for or not to be had.
+    /// Records of each switch, from a pass of its own; `None` if not asked for or not available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<Recording>,
 }
@@ -94,28 +94,28 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// What was seen in a pass of its own.
+/// Samples of a pass of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PassSamples {
-    /// What each sample's `counts` are, in their order.
+    /// Counters of each sample's `counts`, in their order.
     pub counters: Vec<CounterInfo>,
     pub incarnations: Vec<Incarnation>,
 }
 
-/// One set of parties from creation to end.
+/// One repetition: one set of participants from spawn to join.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Incarnation {
-    /// What times are taken from, in the order they were taken.
+    /// Samples that times are taken from, in the order they were taken.
     pub samples: Vec<Sample>,
-    /// Samples of the same parties, taken next, in which switches were counted at a cost to the parties; empty if the
-    /// counting was free, or was done in `samples`, or not at all.
+    /// Samples of the same participants, taken next, in which counting switches slows the participants; empty if
+    /// counting was free, was done in `samples`, or not at all.
     pub counted: Vec<Sample>,
-    /// What the same parties took for each op by itself, asked next; `None` unless that was wanted.
+    /// Latencies of the same participants' ops, taken next; `None` unless asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
-    /// The same calls where nothing switches, taken right after; empty if the workload has no floor.
+    /// The same calls where nothing switches, half before and half after; empty if the workload has no such loop.
     pub floor: Vec<Sample>,
-    /// For every counter, the time it was meant to count and did, over the whole incarnation.
+    /// For every counter, its enabled and running time over `samples`.
     pub times: Vec<CounterTimes>,
     pub surroundings: Surroundings,
 }
@@ -126,19 +126,19 @@ pub struct Sample {
     pub started_at_ns: MonotonicNs,
     pub ops: u64,
     pub elapsed_ns: u64,
-    /// Switches that the workload counted itself; `None` where it leaves that to the kernel.
+    /// Switches that the workload counted itself; `None` where the kernel counts them.
     pub own_switches: Option<u64>,
-    /// What the kernel booked on the parties' threads meanwhile.
+    /// Kernel accounting of the participants' threads during the sample.
     pub parties: PartyUsage,
-    /// How long a fixed stretch of arithmetic took, the longer of one before and one after: the core's own speed.
+    /// Time of the reference loop, the longer of one before and one after: the core's own speed.
     pub yardstick_ns: u64,
-    /// One per counter of [`Counting::counters`]; `None` for one that did not count then.
+    /// One per counter of [`Counting::counters`]; `None` for one that did not count in this sample.
     pub counts: Vec<Option<u64>>,
 }
 
 #[cfg(test)]
 impl WorkloadSamples {
-    /// thread-pipe on one CPU, with these incarnations.
+    /// thread-pipe on one CPU, with these repetitions.
     pub(crate) fn made_up(incarnations: Vec<Incarnation>) -> WorkloadSamples {
         WorkloadSamples {
             workload: "thread-pipe".to_string(),

@@ -1,4 +1,4 @@
-//! `ctxprof.compare/1`: what other tools say, what they did, and what ours says of the same.
+//! `ctxprof.compare/1`: results that external benchmarks report, their counted switches, and our own results.
 
 use std::collections::BTreeMap;
 
@@ -24,70 +24,70 @@ pub struct CompareSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CompareBody {
     pub rows: Vec<CompareRow>,
-    /// From files: claims that nobody counted.
+    /// Results from files, whose switches nobody counted.
     pub saved: Vec<SavedRow>,
     /// Lines of those files from which nothing was taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed_over: Vec<PassedOverRow>,
-    /// Tools that are not here.
+    /// Tools that are not available.
     pub left_out: Vec<LeftOut>,
     pub ending: Ending,
 }
 
-/// One tool's account of an op beside ours.
+/// One external benchmark's op beside ours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CompareRow {
     pub tool: String,
     pub command: String,
-    /// What was started; not there in documents from before this was kept, nor where nothing was.
+    /// Program that was started; absent in older documents, and where none was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<PeerProgram>,
-    /// What it says an op takes, the median over rounds.
+    /// Reported time per op, the median over rounds.
     pub claimed_ns_per_op: Option<f64>,
-    /// What people divide that by.
+    /// Switches per op that its users assume.
     pub assumed_switches_per_op: f64,
     pub counted_switches_per_op: Option<f64>,
     /// `wait4`, which counts a tool's kernel switches, or `uprobe`.
     pub counted_by: Option<String>,
-    /// Why nothing was counted.
+    /// Reason why nothing was counted.
     pub not_counted: Option<String>,
-    /// The claim ÷ the assumption, and ÷ the count.
+    /// Reported ns/op ÷ assumed switches, and ÷ counted switches.
     pub claimed_ns_per_switch: Option<f64>,
     pub true_ns_per_switch: Option<f64>,
     pub own_workload: String,
-    /// The median over rounds of our own figure of that sort.
+    /// Our own figure of that kind, the median over rounds.
     pub own_ns_per_op: Option<f64>,
-    /// The claim ÷ ours, over the rounds.
+    /// Reported ns/op ÷ ours, over the rounds.
     pub ratio: Option<Estimate>,
     pub rounds: u32,
 }
 
-/// A claim from a file.
+/// A result from a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedRow {
     pub file: String,
-    /// Tells a row apart from the others of its file, but for repetitions of the same benchmark.
+    /// Distinguishes a row from the others of its file, except repetitions of the same benchmark.
     pub what: String,
-    /// What Go wrote above it: `pkg`, `goos` and so on.
+    /// Configuration that Go wrote above it: `pkg`, `goos` and so on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub configuration: BTreeMap<String, String>,
     pub claimed_ns_per_op: f64,
 }
 
-/// Lines of a file, one after the other, that no claim was taken from.
+/// Consecutive lines of a file that no result was taken from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PassedOverRow {
     pub file: String,
     /// Counted from 1.
     pub from_line: usize,
     pub to_line: usize,
-    /// The first line's.
+    /// Text of the first line.
     pub text: String,
-    /// Null where it is nothing that is known.
+    /// Null if the lines are not recognized.
     pub reason: Option<String>,
 }
 
-/// Works one peer's row out.
+/// Computes the row of one external benchmark.
 pub fn row(samples: &PeerSamples) -> CompareRow {
     let claimed = median(samples.pairs.iter().map(|pair| pair.claim.ns_per_op).collect());
     let booked = || median(samples.pairs.iter().map(switches_per_op).collect());

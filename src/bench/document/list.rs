@@ -1,4 +1,4 @@
-//! `ctxprof.list/1`: what can be measured here, and why the rest cannot.
+//! `ctxprof.list/1`: workloads and counters, those available on this host and why the others are not.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +10,14 @@ pub const SCHEMA: &str = "ctxprof.list/1";
 
 pub type ListDocument = Document<ListSettings, ListBody>;
 
-/// `list` has none.
+/// Settings of `list`: none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListSettings {}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ListBody {
     pub workloads: Vec<WorkloadEntry>,
-    /// The way of counting that `run` would choose.
+    /// The counting mode that `run` would choose.
     pub counting: CountingMode,
     pub counters: Vec<CounterEntry>,
 }
@@ -27,14 +27,14 @@ pub struct WorkloadEntry {
     pub name: String,
     pub kind: Kind,
     pub summary: String,
-    /// What one op is.
+    /// Description of one op.
     pub op: String,
     pub floor: Option<String>,
     pub expected_switches_per_op: Option<f64>,
-    /// Whether `run` measures it without being told.
+    /// True if `run` measures it by default.
     pub default: bool,
     pub available: bool,
-    /// Why not.
+    /// Reason why it is not available.
     pub reason: Option<String>,
 }
 

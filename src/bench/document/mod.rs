@@ -1,4 +1,4 @@
-//! Documents of what was measured on this host, and the history of those that were saved.
+//! Documents of what was measured on this host, and the history of the saved ones.
 
 pub mod compare;
 pub mod history;

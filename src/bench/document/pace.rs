@@ -1,4 +1,4 @@
-//! How fast the core itself was in the runs that were saved.
+//! Full speed of the core, from saved runs.
 
 use std::path::PathBuf;
 
@@ -8,9 +8,9 @@ use crate::document::Tool;
 use crate::estimate::median;
 use crate::host::facts::Facts;
 
-/// What the stretch of arithmetic takes at full speed, ns, by the runs that were kept in these folders by this version of ctxprof on
-/// the same CPU of such a processor: the median of the quicker half, for the very quickest may be a misread clock, and the slower
-/// half may have had a neighbour. `None` where none was kept; those that cannot be read are passed over.
+/// Returns the time of the reference loop at full speed, ns, from the runs saved in these folders by this version of
+/// ctxprof on the same CPU of the same processor: the median of the faster half, for the very fastest may be a misread
+/// clock, and the slower half may have had a neighbour. `None` if there is none; unreadable runs are skipped.
 pub fn reference_ns(folders: &[PathBuf], tool: &Tool, host: &Facts) -> Option<f64> {
     let is_like = |kept: &RunDocument| {
         (&kept.tool.version, kept.tool.debug_build) == (&tool.version, tool.debug_build)
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
     use crate::store;
 
-    /// The golden run on a core that takes so long for the stretch, changed.
+    /// The golden run on a core that takes this long for the reference loop, changed.
     fn run(yardstick_ns: f64, change: impl FnOnce(&mut Value)) -> RunDocument {
         let mut document: Value = serde_json::from_str(include_str!("../../../tests/golden/run-1.json")).unwrap();
         document["yardstick_ns"] = json!(yardstick_ns);
@@ -39,7 +39,7 @@ mod tests {
         serde_json::from_value(document).unwrap()
     }
 
-    /// The reference that these leave, kept one after the other, for the golden run.
+    /// Returns the reference for the golden run after these were saved, one after the other.
     fn reference(kept: &[RunDocument]) -> Option<f64> {
         let base = tempfile::tempdir().unwrap();
         let folder = base.path().join("runs");

@@ -1,4 +1,4 @@
-//! What a switch costs here, from runs: those that were kept, or one made for the purpose.
+//! Switch costs from runs: saved ones, or one made for the purpose.
 
 use std::path::{Path, PathBuf};
 
@@ -12,17 +12,17 @@ use crate::host::facts::Facts;
 use crate::host::placement::Placement;
 use crate::perf::counting::CountingMode;
 
-/// Whose net price is that of a switch between threads of a process, and between processes.
+/// Workloads whose net cost is that of a switch between threads of a process, and between processes.
 pub const WITHIN: &str = "thread-pipe";
 pub const BETWEEN: &str = "process-pipe";
-/// The same of a switch that wakes nobody.
+/// The same for a switch that wakes nobody.
 pub const WITHIN_YIELD: &str = "thread-yield";
 pub const BETWEEN_YIELD: &str = "process-yield";
 /// The command that measures them all.
 pub const COMMAND: &str = "ctxprof run thread-pipe thread-yield process-pipe process-yield --place all";
 
-/// The prices that the runs kept in these folders have, each from the newest that has it, was made on a host like this one, and is as
-/// good as a price must be. Those that cannot be read are passed over.
+/// Returns the costs from the runs saved in these folders, each from the newest that has it, was made on a host like
+/// this one, and is good enough for a cost. Unreadable runs are skipped.
 pub fn of_kept_runs(folders: &[PathBuf], host: &Facts) -> PriceList {
     let mut prices = PriceList::default();
     for (path, run) in saved_runs::kept_runs(folders) {
@@ -36,16 +36,16 @@ pub fn of_kept_runs(folders: &[PathBuf], host: &Facts) -> PriceList {
     prices
 }
 
-/// Where a saved run's price comes from.
+/// Returns the source of a saved run's costs.
 pub fn saved(path: &Path, run: &RunDocument) -> PriceSource {
     let conditions = format!("{}, {} incarnations", run.host.pinned_to(), run.settings.incarnations);
     PriceSource::Saved { file: path.display().to_string(), started_at: run.started_at.clone(), conditions }
 }
 
-/// A run's prices.
+/// Returns a run's costs.
 pub fn of_run(run: &RunDocument, source: &PriceSource) -> PriceList {
     let pair = |workload: &str, yielding: &str| {
-        // A ring's parties find less of theirs in the caches: another price.
+        // A ring's participants find less of their own data in the caches: another cost.
         let pairs = || run.body.results.iter().filter(|result| result.ring.is_none());
         let rows = || pairs().filter(|result| result.workload == workload);
         let price = |result: &RunResult| {
@@ -70,14 +70,14 @@ pub fn of_run(run: &RunDocument, source: &PriceSource) -> PriceList {
     PriceList { within: pair(WITHIN, WITHIN_YIELD), between: pair(BETWEEN, BETWEEN_YIELD) }
 }
 
-/// Whether a run was made as a program runs: under the usual policy, at full speed.
+/// Returns true if a run was made as programs run: usual policy and nice value, not slowed on purpose, a release build.
 fn is_usual(run: &RunDocument) -> bool {
     let settings = &run.settings;
     let policy = settings.policy.as_deref().is_none_or(|policy| policy == "other");
     policy && settings.nice.is_none() && settings.handicap.is_none() && !run.tool.debug_build
 }
 
-/// Whether a run was complete, at full speed, undisturbed where its prices come from, and counted at no cost to its parties.
+/// Returns true if a run was complete, at full speed, undisturbed where its costs come from, and counted for free.
 pub fn is_sound(run: &RunDocument) -> bool {
     let unsound = |warnings: &[Warning]| warnings.iter().any(|warning| UNSOUND.contains(&warning.code.as_str()));
     let is_priced = |result: &&RunResult| PRICED.contains(&result.workload.as_str());
@@ -87,14 +87,14 @@ pub fn is_sound(run: &RunDocument) -> bool {
         && !run.body.results.iter().filter(is_priced).any(|result| unsound(&result.warnings))
 }
 
-/// Those whose rows are prices.
+/// Workloads whose rows are costs.
 const PRICED: [&str; 4] = [WITHIN, BETWEEN, WITHIN_YIELD, BETWEEN_YIELD];
-/// What is said of figures that are the neighbours' doing, a slow core's or a tracer's.
+/// Warnings of figures that neighbours, a slow core or a tracer have changed.
 const UNSOUND: [&str; 3] = [NO_CLEAN_SAMPLES, CORE_SLOWER, TRACED];
-/// Of a run under strace or gdb, whose stops are in its ops.
+/// Warning of a run under strace or gdb, whose stops are in its ops.
 const TRACED: &str = "traced";
 
-/// Whether a switch may be expected to cost the same on both.
+/// Returns true if a switch can be expected to cost the same on both.
 pub fn is_like(one: &Facts, other: &Facts) -> bool {
     let what_prices_depend_on = |host: &Facts| (host.kernel.clone(), host.cpu_model.clone(), host.mitigations.clone());
     what_prices_depend_on(one) == what_prices_depend_on(other)
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use crate::store;
 
-    /// The golden run, with a net price in CPU time, changed.
+    /// The golden run, with a net cost in CPU time, changed.
     fn run(change: impl FnOnce(&mut Value)) -> RunDocument {
         let mut document: Value = serde_json::from_str(include_str!("../../../tests/golden/run-1.json")).unwrap();
         for row in document["results"].as_array_mut().unwrap() {
@@ -120,7 +120,7 @@ mod tests {
         serde_json::from_value(document).unwrap()
     }
 
-    /// Whether a kept run becomes the price of thread-pipe.
+    /// Returns true if a saved run becomes the cost of thread-pipe.
     fn becomes_a_price(change: impl FnOnce(&mut Value)) -> bool {
         let base = tempfile::tempdir().unwrap();
         let folder = base.path().join("runs");

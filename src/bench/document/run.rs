@@ -1,4 +1,4 @@
-//! `ctxprof.run/1`: the price list of one machine.
+//! `ctxprof.run/1`: the switch costs of one machine.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,28 +28,28 @@ pub type RunDocument = Document<RunSettings, RunBody>;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunBody {
-    /// How the counting was done in the end.
+    /// Counting mode in the end, with what was absent or refused.
     pub counting: CountingSummary,
-    /// What a fixed stretch of arithmetic took when the core was quickest, ns: it repeats within 1 % between runs, so one of a core
-    /// that was slowed from end to end shows beside another.
+    /// Time of the reference loop when the core was fastest, ns: it repeats within 1 % between runs, so that a core
+    /// that was slow from end to end shows beside another run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yardstick_ns: Option<f64>,
-    /// What it took in the runs kept before on this processor, the median of the quicker half: full speed.
+    /// The same in earlier saved runs on this processor, the median of the faster half: full speed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_ns: Option<f64>,
-    /// How long the run waited for its core to reach that, s.
+    /// Time that the run waited for its core to reach that, s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited_s: Option<f64>,
     pub results: Vec<RunResult>,
     #[serde(default)]
     pub ratio: Option<Ratio>,
-    /// Further ratios of the same sort.
+    /// Further ratios of the same kind.
     #[serde(default)]
     pub ratios: Vec<Ratio>,
-    /// What a hand-over takes in each kind of parties, by what they agree to do.
+    /// Time of a handoff by kind of participant, grouped by contract.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alike: Vec<Alike>,
-    /// What was meant to be measured and cannot be here.
+    /// Workloads that were asked for and cannot be measured on this host.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
     pub ending: Ending,
@@ -69,31 +69,31 @@ pub struct CountingSummary {
 pub struct RunResult {
     pub workload: String,
     pub kind: Kind,
-    /// What one op is.
+    /// Description of one op.
     #[serde(default)]
     pub op: String,
-    /// What a reader must know to compare it with another.
+    /// Note to read before comparing it with another.
     #[serde(default)]
     pub remark: Option<String>,
-    /// What other compiler than ctxprof's own built the parties' program, with its version.
+    /// Compiler that built the participants' program, if not ctxprof's own, with its version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toolchain: Option<String>,
-    /// Where the parties ran, relative to each other.
+    /// Placement of the participants relative to each other.
     #[serde(default)]
     pub placement: Placement,
     #[serde(default)]
     pub cpus: Vec<usize>,
-    /// The ring that they were; absent of a pair.
+    /// Shape of the ring; absent for a pair.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ring: Option<RingShape>,
     pub ns_per_op: Option<Estimate>,
-    /// CPU time of all parties.
+    /// CPU time of all participants.
     #[serde(default)]
     pub cpu_ns_per_op: Option<Estimate>,
-    /// Of all samples, disturbed ones included.
+    /// Mean of all samples, disturbed ones included.
     pub mean_ns_per_op: Option<f64>,
     pub switches_per_op: Option<f64>,
-    /// The same over incarnations, where they were counted in the samples that time is taken from.
+    /// The same over repetitions, where switches were counted in the samples that time is taken from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switches_per_op_interval: Option<Estimate>,
     /// The lowest and the highest count of a sample.
@@ -104,37 +104,37 @@ pub struct RunResult {
     pub kernel_switches_per_op: Option<f64>,
     /// Per op.
     pub kernel_switches: Option<KernelSwitches>,
-    /// What an op takes of parties that lie elsewhere in memory; absent where that is not told apart.
+    /// Time per op with the participants' memory elsewhere; absent where that is not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<Elsewhere>,
     pub ns_per_switch: Option<Estimate>,
     pub floor_ns_per_op: Option<Estimate>,
     pub net_ns_per_switch: Option<Estimate>,
-    /// The same in CPU time of all parties: what `stat` prices a program's switches with.
+    /// The same in CPU time of all participants: `stat` estimates a program's switch cost with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_cpu_ns_per_switch: Option<Estimate>,
     pub incarnations: u32,
-    /// The probability that an interval holds its median; null for one incarnation.
+    /// Probability that an interval contains its median; null for one repetition.
     pub interval_confidence: Option<f64>,
     pub counters: Vec<CounterRecord>,
     pub samples: SampleCounts,
     /// The kernel's two counters of the same switches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
-    /// Time while switches are counted divided by time while they are not. Part of the prices where the source is
-    /// `thread`; paid in samples of their own where it is `cpu`.
+    /// Time while switches are counted ÷ time while they are not. Included in the costs where the source is `thread`;
+    /// in separate samples where it is `cpu`.
     #[serde(default)]
     pub counting_cost: Option<Estimate>,
-    /// How far another run here may lie from this one's `ns_per_op`; absent where that is not known.
+    /// Spread of `ns_per_op` between runs on this host; absent where it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproducibility: Option<Reproducibility>,
-    /// Of ops timed one by one.
+    /// Latencies of ops timed one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<LatencyFigures>,
-    /// Where they were asked for and recorded.
+    /// Breakdown of an op, if asked for and recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<Layers>,
-    /// Typical ops, of the most frequent number of switches first.
+    /// Typical ops, the most frequent number of switches first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub timelines: Vec<Timeline>,
     #[serde(default)]
@@ -142,37 +142,37 @@ pub struct RunResult {
 }
 
 impl RunResult {
-    /// The row's name in reports: the workload, with its placement and its ring where they are not the usual.
+    /// Returns the row's name in reports: the workload, with its placement and its ring where they are not the usual.
     pub fn title(&self) -> String {
         row_title(&self.workload, self.placement, self.ring)
     }
 
-    /// The variance of its price's logarithm by this run alone, which the incarnations tell; `None` without an interval.
+    /// Returns the variance of `ns_per_op`'s logarithm by this run's repetitions; `None` without an interval.
     pub fn own_error(&self) -> Option<Component> {
         self.error_of(self.ns_per_op?)
     }
 
-    /// The same of another of its figures.
+    /// The same for another of its figures.
     fn error_of(&self, figure: Estimate) -> Option<Component> {
         let confidence = Confidence::of_level(self.interval_confidence?, self.incarnations as usize)?;
         let u = standard_error(confidence.1, confidence.0.left_out, figure.low?, figure.high?)?;
         Some(Component { variance: u * u, freedom: (confidence.1 - 1) as f64 })
     }
 
-    /// Whether its figures are of disturbed samples too, for want of others.
+    /// Returns true if its figures include disturbed samples, for lack of undisturbed ones.
     pub fn is_of_disturbed_samples(&self) -> bool {
         self.warnings.iter().any(|warning| warning.code == NO_CLEAN_SAMPLES)
     }
 
-    /// A figure with the interval that another run will lie in: one of this session, or of any day. Its own where there is nothing
-    /// to tell that by.
+    /// Returns a figure with the interval that another run will fall into: one of this session, or of any day. Its own
+    /// interval where nothing is known of that.
     pub fn foretold(&self, figure: Option<Estimate>, when: When) -> Option<Estimate> {
         let figure = figure?;
         let told = self.reproducibility.zip(self.error_of(figure)).zip(self.ns_per_op);
         let Some(((reproducibility, u), price)) = told else { return Some(figure) };
         let mut varies = reproducibility.components(Priors::VIRTUAL);
         if Some(figure) == self.net_ns_per_switch || Some(figure) == self.net_cpu_ns_per_switch {
-            // What varies is in the whole, and more of what is left without the floor.
+            // The variation is in the total, and weighs more in what is left without the no-switch cost.
             let whole = self.ns_per_switch.map_or(price.median, |whole| whole.median);
             let larger = (whole / figure.median).max(1.0).powi(2);
             varies.run.variance *= larger;
@@ -187,8 +187,8 @@ impl RunResult {
         Some(if is_told { Estimate { low: Some(ends[0]), high: Some(ends[1]), ..figure } } else { figure })
     }
 
-    /// What it takes to hand control over once, as a message does: half a round trip. Where it is the scheduler's affair how often an
-    /// op does, a switch; `None` of what hands nothing over.
+    /// Returns the time to hand control over once, as a message does: half a round trip. Where the scheduler decides
+    /// how often an op does, the time of a switch; `None` where nothing switches.
     pub fn ns_per_hand_over(&self) -> Option<f64> {
         match hand_overs_per_op(&self.op) {
             Some(hand_overs) => Some(self.ns_per_op?.median / hand_overs),
@@ -204,7 +204,7 @@ pub struct SwitchesRange {
     pub highest: f64,
 }
 
-/// When another run would be made.
+/// Time at which another run would be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// On the same boot, within an hour.
@@ -232,16 +232,16 @@ pub struct CounterRecord {
 pub struct SampleCounts {
     pub taken: usize,
     pub clean: usize,
-    /// Those during which the core itself ran slower than it can; none of them is clean.
+    /// Samples with the CPU below full speed; none of them is undisturbed.
     pub slowed: usize,
-    /// Those in which the kernel's switch counter was on; 0 if it never was.
+    /// Samples in which the kernel's switch counter was on; 0 if it never was.
     pub counted: usize,
     pub ops_per_sample: u64,
     /// Other threads' switches on the pinned CPU, in the counted samples.
     pub foreign_switches: Option<i64>,
 }
 
-/// Works a run's samples out: the same samples give the same document, now or read from a file.
+/// Computes a run's figures: the same samples give the same document, now or read from a file.
 pub fn from_samples(document: &SamplesDocument) -> RunDocument {
     let RunSamples { counting, workloads, left_out, ending, clock_read_ns, reference_ns, waited_ns, .. } =
         &document.body.seen;
@@ -345,7 +345,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
     }
 }
 
-/// The same result, with what was asked for of the records of its switches.
+/// Returns the result with the breakdown and the timelines that were asked for.
 fn with_records(mut result: RunResult, samples: &WorkloadSamples, settings: &RunSettings) -> RunResult {
     let Some(recording) = &samples.recording else { return result };
     let title = row_title(&samples.workload, samples.placement, samples.ring);

@@ -1,4 +1,4 @@
-//! `ctxprof.samples/1`: a run's raw samples, from which the same report can be worked out again.
+//! `ctxprof.samples/1`: a run's raw samples, from which the same report can be computed again.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub const SCHEMA: &str = "ctxprof.samples/1";
 pub type SamplesDocument = Document<RunSettings, SamplesBody>;
 
 impl SamplesDocument {
-    /// What this program has seen of a run.
+    /// Returns the document of a run's samples that this program took.
     pub fn of(started_at: String, host: Facts, settings: RunSettings, seen: RunSamples) -> SamplesDocument {
         let schema = SCHEMA.to_string();
         SamplesDocument {
@@ -33,12 +33,12 @@ impl SamplesDocument {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SamplesBody {
     pub seen: RunSamples,
-    /// What earlier runs said of each workload's row when these were taken.
+    /// Reproducibility of each workload's row by earlier runs, as known when these were taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reproducibility: Vec<Option<Reproducibility>>,
 }
 
-/// Whether figures can be worked out of samples that a file brought: the engine's own always pass.
+/// Checks that figures can be computed from samples that a file brought: the engine's own always pass.
 ///
 /// # Errors
 /// A sample has no ops, or not as many counts as there are counters; or the numbers are so large that a sum of them would
@@ -74,7 +74,7 @@ pub(super) fn check(seen: &RunSamples) -> Result<()> {
     Ok(())
 }
 
-/// Of sums that are none too large.
+/// Checks latencies whose sums do not overflow.
 fn check_latency(Latency { samples, durations, lap_cost_ns, .. }: &Latency) -> Result<()> {
     let played: u64 = samples.iter().map(|sample| sample.ops).sum();
     let timed: u64 = durations.iter().map(|(_, ops)| ops).sum();
@@ -89,14 +89,14 @@ fn all_samples(incarnation: &Incarnation) -> impl Iterator<Item = &Sample> {
     [samples, counted, floor].into_iter().flatten().chain(each)
 }
 
-/// Everything of an incarnation that is ever added up.
+/// Returns every number of a repetition that is ever added up.
 fn numbers(incarnation: &Incarnation) -> impl Iterator<Item = u64> {
     let Incarnation { times, surroundings, latency, samples: _, counted: _, floor: _ } = incarnation;
     let of_sample = |sample: &Sample| {
         let Sample { ops, elapsed_ns, own_switches, parties, yardstick_ns, counts, started_at_ns: _ } = sample;
         let parties = [Some(parties.wall_ns), parties.voluntary, parties.involuntary, parties.cpu_ns];
         let own = [Some(*ops), Some(*elapsed_ns), *own_switches, Some(*yardstick_ns)];
-        // Twice: a switch of a party is one away from it and one back, across CPUs.
+        // Twice: a switch of a participant is one away from it and one back, across CPUs.
         let parties = parties.into_iter().chain(parties);
         counts.clone().into_iter().chain(own).chain(parties).flatten()
     };
@@ -144,7 +144,7 @@ mod tests {
         Incarnation { samples, counted, floor: vec![sample(&[])], ..Incarnation::default() }
     }
 
-    /// What a run with one counter, a pass without counters and a pass with two has seen.
+    /// Samples of a run with one counter, a pass without counters and a pass with two.
     fn seen() -> RunSamples {
         let counter = |name: &str| CounterInfo { name: name.to_string(), scope: CountingMode::Cpu };
         let pass = PassSamples {

@@ -1,4 +1,4 @@
-//! Runs that were saved, from documents and from raw samples.
+//! Saved runs, from documents and from raw samples.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub fn of_document(text: &str) -> Result<Box<RunDocument>> {
     each_row_once(serde_json::from_str(text)?)
 }
 
-/// Returns the run that the raw samples in a `ctxprof.samples` document are of, worked out again.
+/// Returns the run computed again from the raw samples in a `ctxprof.samples` document.
 ///
 /// # Errors
 /// It is damaged, or has a row twice.
@@ -28,7 +28,7 @@ pub fn of_samples(text: &str) -> Result<Box<RunDocument>> {
     each_row_once(run::from_samples(&document))
 }
 
-/// Refuses a run that has a row twice, as one that was edited by hand: which of them is meant is not to be known.
+/// Refuses a run that has a row twice, as after an edit by hand: which of them is meant cannot be known.
 fn each_row_once(run: RunDocument) -> Result<Box<RunDocument>> {
     let mut seen = HashSet::new();
     match run.body.results.iter().map(|result| result.title()).find(|title| !seen.insert(title.clone())) {
@@ -37,7 +37,7 @@ fn each_row_once(run: RunDocument) -> Result<Box<RunDocument>> {
     }
 }
 
-/// Returns a run's document from a file: as saved, or worked out again from saved samples.
+/// Returns a run's document from a file: as saved, or computed again from saved samples.
 ///
 /// # Errors
 /// The file cannot be read, is no JSON, is damaged, or holds something else than a run.
@@ -60,10 +60,10 @@ pub fn read_run(path: &Path) -> Result<RunDocument> {
     read_as(path, parse).map(|run| *run)
 }
 
-/// How far back one looks among the runs that were kept.
+/// Number of saved runs that are searched, the newest first.
 const MOST_RUNS: usize = 20;
 
-/// The runs that were kept in these folders, the newest first; each is read when it is asked for. Those that cannot be read are passed over.
+/// Returns the runs saved in these folders, newest first, each read when it is asked for; unreadable ones are skipped.
 pub fn kept_runs(folders: &[PathBuf]) -> impl Iterator<Item = (PathBuf, RunDocument)> + use<> {
     let newest_first = store::kept_in(folders).unwrap_or_default().into_iter().rev().take(MOST_RUNS);
     newest_first.filter_map(|path| {

@@ -1,8 +1,8 @@
-//! What a command was asked to do, as its documents say it.
+//! Settings of a command, as its documents have them.
 
 use serde::{Deserialize, Serialize};
 
-/// What the run was asked to do.
+/// Settings of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunSettings {
     pub workloads: Vec<String>,
@@ -11,7 +11,7 @@ pub struct RunSettings {
     pub time_s: Option<f64>,
     pub samples: Option<u32>,
     pub ops_per_sample: Option<u64>,
-    /// Whether ops were also timed one by one.
+    /// True if ops were also timed one by one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub latency: bool,
     /// As asked for: `auto`, or a mode's name.
@@ -26,21 +26,21 @@ pub struct RunSettings {
     pub nice: Option<i32>,
     #[serde(default)]
     pub workers: Option<u32>,
-    /// Whether the layers of an op, and a typical one, were to be shown.
+    /// True if the breakdown of an op was to be shown, and `timeline` if a typical op was.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub layers: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timeline: bool,
-    /// What the order of the rounds and the places in memory were drawn with.
+    /// Seed of the order of the rounds and of the places in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u32>,
-    /// A workload that was made slower on purpose, for a test: `thread-pipe:0.06`.
+    /// A workload that was slowed on purpose, for a test: `thread-pipe:0.06`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handicap: Option<String>,
 }
 
 impl RunSettings {
-    /// Whether the parties ran under a real-time policy.
+    /// Returns true if the participants ran under a real-time policy.
     pub fn is_realtime(&self) -> bool {
         self.policy.as_deref().is_some_and(|policy| policy.starts_with("fifo:") || policy.starts_with("rr:"))
     }

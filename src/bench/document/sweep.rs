@@ -1,4 +1,4 @@
-//! `ctxprof.sweep/1`: a switch's price by the size of the ring it is part of.
+//! `ctxprof.sweep/1`: switch cost by the size of the ring.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub const SCHEMA: &str = "ctxprof.sweep/1";
 
 pub type SweepDocument = Document<SweepSettings, SweepBody>;
 
-/// What the sweep was asked to do.
+/// Settings of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepSettings {
     #[serde(flatten)]
@@ -31,28 +31,28 @@ pub struct SweepSettings {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepBody {
-    /// How the counting was done in the end.
+    /// Counting mode in the end, with what was absent or refused.
     pub counting: CountingSummary,
-    /// A row for each workload and step that something was seen of, in this order.
+    /// A row for each workload and step that has samples, in this order.
     pub results: Vec<RunResult>,
     pub bends: Vec<SweepBend>,
-    /// Steps that cannot be measured here.
+    /// Steps that cannot be measured on this host.
     pub left_out: Vec<LeftOut>,
     pub ending: Ending,
 }
 
-/// Where the curve of a workload bends.
+/// A knee of a workload's curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepBend {
     pub workload: String,
     #[serde(default)]
     pub placement: Placement,
-    /// Which figure's curve it is.
+    /// The figure that the curve is of.
     pub figure: CurveFigure,
     #[serde(flatten)]
     pub bend: Bend,
-    /// The caches of the pinned CPU that all working sets together fit into below it, and above it no longer do or just
-    /// so; empty where what the parties touch is not known.
+    /// Caches of the pinned CPU that hold all working sets together below the knee, and above it no longer do or just
+    /// so; empty where the memory that the participants touch is not known.
     pub caches: Vec<Cache>,
 }
 
@@ -61,12 +61,12 @@ pub struct SweepBend {
 #[serde(rename_all = "snake_case")]
 pub enum CurveFigure {
     NetNsPerSwitch,
-    /// Of a workload without a floor.
+    /// For a workload without a no-switch loop.
     NsPerSwitch,
 }
 
 impl CurveFigure {
-    /// The best that these rows of one workload have.
+    /// Returns the best figure that these rows of one workload have.
     pub fn of<'r>(mut results: impl Iterator<Item = &'r RunResult>) -> CurveFigure {
         let has_net = results.any(|result| result.net_ns_per_switch.is_some());
         if has_net { CurveFigure::NetNsPerSwitch } else { CurveFigure::NsPerSwitch }
@@ -80,14 +80,14 @@ impl CurveFigure {
     }
 }
 
-/// Works a sweep's samples out. Rows of which nothing was seen are left out: those of an interrupted sweep's first round,
-/// and of rings that were refused when they were made.
+/// Computes a sweep's figures. Rows without samples are left out: those of an interrupted sweep's first round, and of
+/// rings that were refused.
 pub fn from_samples(mut samples: SamplesDocument, steps: RingSteps) -> SweepDocument {
     samples.body.seen.workloads.retain(|workload| !workload.incarnations.is_empty());
     of_run(run::from_samples(&samples), steps)
 }
 
-/// The same rows as a sweep, with the bends of their curves.
+/// Returns a run's rows as a sweep, with the knees of their curves.
 pub(crate) fn of_run(run: RunDocument, steps: RingSteps) -> SweepDocument {
     let RunDocument { tool, started_at, host, settings, body, warnings, .. } = run;
     let RunBody { counting, results, left_out, ending, .. } = body;
@@ -103,7 +103,7 @@ pub(crate) fn of_run(run: RunDocument, steps: RingSteps) -> SweepDocument {
     }
 }
 
-/// The rows of each workload, in the order of the steps.
+/// Returns the rows of each workload, in the order of the steps.
 pub fn curves(results: &[RunResult]) -> Vec<Vec<&RunResult>> {
     let mut curves: Vec<Vec<&RunResult>> = Vec::new();
     for result in results {
@@ -115,10 +115,10 @@ pub fn curves(results: &[RunResult]) -> Vec<Vec<&RunResult>> {
     curves
 }
 
-/// Whether a row's interval is to be held against another's: it is of four incarnations or more, and the neighbours' time is not
-/// in it.
+/// Returns true if a row's interval can be compared with another's: it is of four repetitions or more, and has no
+/// disturbed samples in it.
 pub fn is_sure(result: &RunResult) -> bool {
-    /// Three intervals must leave a gap between them for a bend, so that less than the usual 95 % will do.
+    /// Three intervals must leave a gap between them for a knee, so that less than the usual 95 % will do.
     const SURE: f64 = 0.85;
     let is_disturbed = result.warnings.iter().any(|warning| warning.code == NO_CLEAN_SAMPLES);
     !is_disturbed && result.interval_confidence.is_some_and(|level| level >= SURE)
@@ -137,15 +137,15 @@ fn of_curve(curve: &[&RunResult], steps: &RingSteps, host: &Facts) -> Vec<SweepB
     bends(&points).into_iter().map(bend).collect()
 }
 
-/// The caches whose size lies between the working sets of all parties below a bend and above it: on one CPU they share its
-/// caches, and each finds there what the others have left of its own.
+/// Returns the caches whose size lies between the working sets of all participants below a knee and above it: on one
+/// CPU they share its caches, and each finds there what the others have left of its own.
 fn passed(bend: &Bend, steps: &RingSteps, caches: &[Cache]) -> Vec<Cache> {
     let [below, above] = [bend.below, bend.above].map(|step| all_working_sets(steps.variable.set(steps.fixed, step)));
     let is_passed = |cache: &&Cache| above > 0 && (below..=above).contains(&cache.size_bytes);
     caches.iter().filter(is_passed).cloned().collect()
 }
 
-/// How much memory the parties of a ring walk between two turns of one of them.
+/// Returns the bytes that the participants of a ring walk between two turns of one of them.
 pub fn all_working_sets(ring: RingShape) -> u64 {
     ring.parties.saturating_mul(ring.working_set_bytes)
 }
@@ -186,7 +186,7 @@ mod tests {
         }
         let each = RingShape { parties: 2, working_set_bytes: 64 << 10 };
         check(RingVariable::Parties, each, (8, 32), &["L2"]);
-        // What parties without a working set touch is not known.
+        // The memory that participants without a working set touch is not known.
         check(RingVariable::Parties, pair, (2, 1 << 40), &[]);
     }
 }

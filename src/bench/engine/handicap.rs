@@ -1,4 +1,4 @@
-//! A test hook: makes one workload slower by a known share, so that what should find a regression can be tested.
+//! A test hook that slows one workload by a known share, so that what should find a regression can be tested.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::sys::clock::monotonic_ns;
 use crate::workload::session::{Laps, Party, Played, Session};
 
-/// Which workload is made slower, and by how much of its time.
+/// Workload that is slowed, and the share of its time by which it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Handicap {
     pub workload: String,

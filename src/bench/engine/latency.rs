@@ -1,4 +1,4 @@
-//! Timing the ops of one incarnation one by one.
+//! Timing the ops of one repetition one by one.
 
 use crate::bench::engine::plan::{Entry, Quota};
 use crate::bench::engine::sampler::Sampler;
@@ -8,8 +8,8 @@ use crate::host::surroundings::Surveyor;
 use crate::sys::clock::monotonic_ns;
 use crate::workload::session::{Laps, MOST_LAPS};
 
-/// Has the parties play with the clock read after every op, in samples like those that came before, until the quota is met.
-/// What was taken is in `latency` even if it ends early.
+/// Plays with the clock read after every op, in samples like those that came before, until the quota is met. `latency`
+/// has the samples even if it ends early.
 pub(super) fn take_each(
     sampler: &mut Sampler<'_>,
     ops_per_sample: u64,

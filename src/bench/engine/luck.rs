@@ -1,6 +1,6 @@
-//! Where memory lands, which between two processes differs by luck and moves a price by a per cent or two, and who comes after
-//! whom, which may do so too: shuffled from one incarnation to the next, so that a run's interval has that luck in it. All of it
-//! comes from one seed.
+//! Layout randomization: where memory lands differs from one process to the next and changes a cost by a per cent or
+//! two, and the order of workloads may do so too. Both are shuffled from one repetition to the next, so that a run's
+//! interval includes that. All of it comes from one seed.
 //!
 //! # References
 //! Mytkowicz, Diwan, Hauswirth, Sweeney: "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009.
@@ -9,26 +9,26 @@ use std::hint::black_box;
 
 use fastrand::Rng;
 
-/// Calls `play` with the heap and the stack somewhat displaced.
+/// Calls `play` with heap and stack displaced by random amounts.
 pub(super) fn shuffled<T>(luck: &mut Rng, play: impl FnOnce() -> T) -> T {
     let _heap = displaced_heap(luck);
     below(luck.u8(..64), Box::new(play))
 }
 
-/// These in some order, each of which is as likely.
+/// Returns the entries in a random order; all orders are equally likely.
 pub(super) fn in_any_order(luck: &mut Rng, entries: &[usize]) -> Vec<usize> {
     let mut entries = entries.to_vec();
     luck.shuffle(&mut entries);
     entries
 }
 
-/// Blocks of the sizes that parties are made of, so that the allocator has to place theirs elsewhere.
+/// Allocates blocks of the sizes that participants use, so that the allocator has to place theirs elsewhere.
 fn displaced_heap(luck: &mut Rng) -> Vec<Vec<u8>> {
     const SIZES: [usize; 8] = [32, 64, 128, 256, 512, 1024, 2048, 4096];
     (0..luck.usize(1..64)).map(|_| black_box(Vec::with_capacity(SIZES[luck.usize(..SIZES.len())]))).collect()
 }
 
-/// Calls `play` with this many frames between it and the caller's.
+/// Calls `play` with this many stack frames between it and the caller's.
 #[inline(never)]
 fn below<'a, T>(frames: u8, play: Box<dyn FnOnce() -> T + 'a>) -> T {
     let frame = black_box([0u8; 48]);

@@ -1,13 +1,13 @@
-//! The engine of `run`: incarnations of every workload in turn, round by round.
+//! The engine of `run`: repetitions of every workload in turn, round by round.
 //!
 //! ```text
-//! round 1:  thread-pipe [half the floor] [make parties, warm up, samples, end] [half the floor]   task-channel […] […] […]   process-pipe …
+//! round 1:  thread-pipe [half no-switch loop] [spawn, warm up, samples, join] [half no-switch loop]   task-channel […] […] […]   process-pipe …
 //! round 2:  process-pipe …   thread-pipe …   task-channel …
 //! ```
 //!
-//! What is compared is compared within a round, so that drift hits all alike; the order is shuffled in every round, so that none
-//! always comes after the same other. A floor is played on both sides of what it is subtracted from.
-//! The engine prints nothing and works nothing out: it returns samples.
+//! Workloads are compared within a round, so that drift affects all alike; the order is shuffled in every round, so
+//! that none always follows the same other. The no-switch loop is played on both sides of what it is subtracted from.
+//! The engine prints nothing and computes nothing: it returns samples.
 
 pub mod handicap;
 mod latency;
@@ -43,7 +43,7 @@ use crate::sys::policy::Applied;
 use crate::sys::signal::{self, Watchdog};
 use crate::workload::session::Setting;
 
-/// How far a run has come, told after every incarnation.
+/// Progress of a run, reported after every repetition.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
     pub workload: &'static str,
@@ -51,11 +51,11 @@ pub struct Progress {
     pub of: u32,
 }
 
-/// Runs a plan with every party where its entry says.
+/// Runs a plan with every participant where its entry places it.
 ///
 /// # Errors
-/// The CPU cannot be pinned to, the policy is refused, or so are the counters that were asked for by name. A workload that
-/// fails, a signal and a stall end the run early; what was seen until then is returned.
+/// The CPU cannot be pinned to, the policy is refused, or so are the counters that were asked for by name. A workload
+/// that fails, a signal and a stall end the run early; the samples until then are returned.
 pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Progress)) -> Result<RunSamples> {
     let first = plan.entries.first().context("there is nothing to measure")?;
     let _pinned = Pinned::to(first.setting.leader_cpu)?;
@@ -91,7 +91,7 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
         Err(Stop::Failure(error) | Stop::Refused(error)) => Ending::Failed(format!("{error:#}")),
     };
     let Engine { workloads, first_op_at_ns, attached, refused, .. } = engine;
-    // One that was refused later, in a pass that only counts say, is measured all the same.
+    // An entry that was refused later, in a pass that only counts, is measured all the same.
     let unmeasured = refused.into_iter().zip(&workloads).filter(|(_, workload)| workload.incarnations.is_empty());
     let refused: Vec<LeftOut> = unmeasured.filter_map(|(refused, _)| refused).collect();
     Ok(RunSamples {
@@ -106,11 +106,11 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
     })
 }
 
-/// Why a run ends early.
+/// Reason why a run ends early.
 enum Stop {
     Signal(Signal),
     Failure(Error),
-    /// Of this entry only: so large a ring is not to be had. The others go on.
+    /// Of this entry only: so large a ring is not available. The others go on.
     Refused(Error),
 }
 
@@ -122,7 +122,7 @@ impl From<Error> for Stop {
 
 struct Engine<'a> {
     plan: &'a Plan,
-    /// One per entry of the plan, as are `sizes` and `workloads`.
+    /// One per entry of the plan, as are `sizes`, `refused` and `workloads`.
     surveyors: Vec<Surveyor>,
     watchdog: &'a Watchdog,
     attach: &'a mut dyn Attach,
@@ -132,14 +132,14 @@ struct Engine<'a> {
     total: u32,
     done: u32,
     sizes: Vec<Sizes>,
-    /// Why an entry is not measured any more.
+    /// Reason why an entry is not measured any more.
     refused: Vec<Option<LeftOut>>,
     workloads: Vec<WorkloadSamples>,
     first_op_at_ns: Option<u64>,
     luck: Rng,
 }
 
-/// Ops per sample, once calibrated: the same for all incarnations.
+/// Ops per sample, once calibrated: the same for all repetitions.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sizes {
     sample: Option<u64>,
@@ -169,7 +169,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// An entry's turn: what was taken, even if it ended early.
+    /// Plays an entry's turn; returns its samples even if it ended early.
     fn turn(&mut self, at: usize, pass: &Pass) -> Result<(Incarnation, Result<(), Stop>), Stop> {
         self.watchdog.begin(&self.plan.entries[at].workload.name);
         self.watch(at)?;
@@ -179,7 +179,7 @@ impl Engine<'_> {
         Ok((incarnation, outcome))
     }
 
-    /// What comes after an entry's turn in a round.
+    /// Notes the outcome of an entry's turn in a round, and reports progress.
     fn after(&mut self, at: usize, round: usize, outcome: Result<(), Stop>) -> Result<(), Stop> {
         if let Err(Stop::Refused(error)) = &outcome {
             self.refused[at] = Some(self.plan.entries[at].left_out(format!("{error:#}"), None));
@@ -192,8 +192,8 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Plays those repetitions of a pass once more during most of which the core was slow, and keeps what is seen then, whatever it
-    /// is: the core's own speed alone decides, never a price. Across CPUs cores come out of idle all the time, and none is judged.
+    /// Plays those repetitions of a pass once more that were mostly below full speed, and takes the new samples in any
+    /// case: the core's speed decides, never a cost. Across CPUs cores come out of idle all the time: none is judged.
     fn repeat_slowed(&mut self, pass: &Pass) -> Result<(), Stop> {
         let all = || self.workloads.iter().flat_map(|workload| &workload.incarnations);
         let quickest_ns = speed::quickest_ns(all().flat_map(|incarnation| &incarnation.samples));
@@ -215,7 +215,7 @@ impl Engine<'_> {
                     self.workloads[at].repeated += 1;
                     Ok(())
                 }
-                // What there is stays: a row is not left out for want of a second try.
+                // The first try stays: a row is not left out for lack of a second one.
                 Err(Stop::Refused(_)) => Ok(()),
                 stopped => stopped,
             };
@@ -224,7 +224,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Has the meter watch the CPUs of this entry.
+    /// Attaches the meter to the CPUs of this entry.
     fn watch(&mut self, at: usize) -> Result<()> {
         let cpus = self.plan.entries[at].setting.cpus();
         if self.attached.counting.mode == CountingMode::Cpu && cpus != self.attached_to {
@@ -236,7 +236,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// One set of parties between two halves of their floor. What was taken is in `incarnation` even if it ends early.
+    /// Plays one set of participants between two halves of their no-switch loop, and fills `incarnation`.
     fn incarnation(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
         let halves = pass.floor.map(Quota::halves);
         self.floor(at, halves.map(|halves| halves[0]), incarnation)?;
@@ -247,7 +247,7 @@ impl Engine<'_> {
         self.floor(at, halves.map(|halves| halves[1]), incarnation)
     }
 
-    /// The floor's part of an incarnation, or half of it; nothing where a pass or a workload has none.
+    /// Plays the no-switch loop's part of a repetition, or half of it; nothing where a pass or a workload has none.
     fn floor(&mut self, at: usize, quota: Option<Quota>, incarnation: &mut Incarnation) -> Result<(), Stop> {
         let entry = self.plan.entries[at];
         let Some(quota) = quota else { return Ok(()) };
@@ -266,7 +266,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// The parties' part of an incarnation.
+    /// Plays the participants' part of a repetition.
     fn parties(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
         let entry = self.plan.entries[at];
         let Entry { workload, setting, .. } = entry;
@@ -283,7 +283,7 @@ impl Engine<'_> {
             None => {
                 let (fixed, length) = (self.plan.ops_per_sample, Length::of(&entry));
                 let ops = size(&mut self.sizes[at].sample, fixed, &mut sampler, length)?;
-                // A party's first turn maps pages and finds nothing of its own in any cache.
+                // A participant's first turn maps pages and finds nothing of its own in any cache.
                 sampler.warm_up(ops, setting.ring.map_or(0, |ring| ring.parties))?;
                 ops
             }
@@ -303,7 +303,7 @@ impl Engine<'_> {
             outcome?;
         }
         session.end()?;
-        // The parties on the other CPU cannot be asked where they are.
+        // The participants on the other CPU cannot be asked where they are.
         if let Some(cpu) = offline_cpu(&setting) {
             incarnation.samples.clear();
             return Err(Stop::Failure(anyhow!("the parties of CPU {cpu} were moved away")));
@@ -311,7 +311,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// The same stop, with what it happened in; for a CPU that has gone, that as the cause.
+    /// Returns the same stop, with what it happened in; if a CPU went offline, with that as the cause.
     fn within(&self, stop: Stop, at: usize, round: usize) -> Stop {
         let entry = self.plan.entries[at];
         let Stop::Failure(error) = stop else { return stop };
@@ -323,18 +323,18 @@ impl Engine<'_> {
     }
 }
 
-/// What becomes of a run whose parties cannot be made: of a ring, it may be the ring that is too large.
+/// Returns the stop for participants that cannot be spawned: of a ring, it may be the ring that is too large.
 fn not_made(setting: &Setting, error: Error) -> Stop {
     let error = limits::explain(error);
     if setting.ring.is_some() { Stop::Refused(error) } else { Stop::Failure(error) }
 }
 
-/// One of the parties' CPUs that is not there any more.
+/// Returns one of the participants' CPUs that went offline.
 fn offline_cpu(setting: &Setting) -> Option<usize> {
     setting.cpus().into_iter().find(|&cpu| !affinity::is_online(cpu))
 }
 
-/// The number of ops in a sample: known, fixed by the plan, or found out now and known from now on.
+/// Returns the number of ops in a sample: known, fixed by the plan, or calibrated now and known from now on.
 fn size(known: &mut Option<u64>, fixed: Option<u64>, sampler: &mut Sampler<'_>, length: Length) -> Result<u64> {
     let ops = match known.or(fixed) {
         Some(ops) => ops,
@@ -354,7 +354,7 @@ fn take(
     take_by(quota, setting, samples, || sampler.sample(ops))
 }
 
-/// The same of samples that are taken otherwise.
+/// Takes samples with `take_one`, in the same way.
 fn take_by(
     quota: Quota,
     setting: &Setting,
@@ -364,7 +364,7 @@ fn take_by(
     let began_ns = monotonic_ns();
     while !quota.is_met(samples.len(), monotonic_ns() - began_ns) {
         let sample = take_one()?;
-        // A thread whose CPU goes offline is moved without a word, and the CPU's counters stand still.
+        // A thread whose CPU goes offline is moved silently, and the CPU's counters stand still.
         if let Some(cpu) = affinity::current_cpu().filter(|&cpu| cpu != setting.leader_cpu) {
             return Err(Stop::Failure(anyhow!("the parties were moved from CPU {} to CPU {cpu}", setting.leader_cpu)));
         }
@@ -376,7 +376,7 @@ fn take_by(
     Ok(())
 }
 
-/// What each counter's times grew by.
+/// Returns each counter's enabled and running time between two readings.
 fn elapsed(before: &[Option<Reading>], after: &[Option<Reading>]) -> Vec<CounterTimes> {
     let grown = |(before, after): (&Option<Reading>, &Option<Reading>)| match (before, after) {
         (Some(before), Some(after)) => CounterTimes {

@@ -1,4 +1,4 @@
-//! The passes of a run: the one that prices, and those that count what slows the parties.
+//! The passes of a run: the main one, and those that count what slows the participants.
 //!
 //! ```text
 //! uncounted (thread mode only) ─ main ─ elsewhere in memory ─ probes ─ wake-ups ─ to idle (across CPUs only) ─ user mode (rusage only) ─ records (if asked for)
@@ -15,55 +15,55 @@ use crate::perf::meter::{Attached, Extra};
 use crate::perf::refusal::Refused;
 use crate::workload::kind::SwitchSource;
 
-/// Incarnations of the pass in which user mode is counted: it says what work an op is, not what it costs.
+/// Repetitions of the pass in which user mode is counted: it shows what work an op is, not what it costs.
 const USER_MODE_INCARNATIONS: u32 = 3;
-/// Incarnations that run without counters to learn what the counters cost.
+/// Repetitions without counters, to measure what the counters cost.
 const UNCOUNTED_INCARNATIONS: u32 = 5;
-/// Incarnations of a pass that only counts something.
+/// Repetitions of a pass that only counts something.
 const COUNTING_INCARNATIONS: u32 = 2;
 /// Samples of such a pass.
 const COUNTING_SAMPLES: u32 = 10;
-/// Places in memory that parties are made in to see how much that matters: one in three may be a dear one.
+/// Places in memory that are tried, to see how much they matter: one in three may be an expensive one.
 const PLACES: u32 = 10;
 /// Samples in each.
 const PLACE_SAMPLES: u32 = 20;
 /// A probe costs its function 10 µs a hit, so that a sample has a fixed number of ops: enough for the few hits around a
-/// play to vanish.
+/// play not to matter.
 const PROBED_OPS: u64 = 5_000;
 const PROBED_SAMPLES: u32 = 2;
 /// The kernel goes on treating every switch as counted for about a second after the last per-thread event is closed
 /// (`perf_sched_events` in kernel/events/core.c).
 const PERF_SETTLES: Duration = Duration::from_millis(1200);
 
-/// What an incarnation of a pass is to take, and where it is kept.
+/// Quotas of one repetition of a pass, and the place of its samples.
 pub(super) struct Pass {
     pub(super) rounds: u32,
-    /// Numbers of the plan's entries.
+    /// Indexes of the plan's entries.
     pub(super) entries: Vec<usize>,
     pub(super) samples: Quota,
-    /// `None` for what only the main pass takes.
+    /// `None`, as the next two, where the pass takes none of these.
     pub(super) counted: Option<Quota>,
     pub(super) latency: Option<Quota>,
     pub(super) floor: Option<Quota>,
-    /// Whether the parties are made in another place in memory each time.
+    /// True if the participants' memory is elsewhere each time.
     pub(super) elsewhere: bool,
     /// Instead of the calibrated number.
     pub(super) ops: Option<u64>,
     pub(super) into: Place,
 }
 
-/// Where a pass's incarnations are kept.
+/// Place of a pass's repetitions.
 type Place = fn(&mut WorkloadSamples) -> &mut Vec<Incarnation>;
 
 impl Pass {
-    /// One that takes samples of the parties and nothing else.
+    /// Returns a pass that takes samples of the participants and nothing else.
     fn of_samples(rounds: u32, entries: Vec<usize>, samples: Quota, into: Place) -> Pass {
         Pass { rounds, entries, samples, counted: None, latency: None, floor: None, elsewhere: false, ops: None, into }
     }
 }
 
 impl Engine<'_> {
-    /// The main pass, and what goes before and after it where counting slows the parties.
+    /// Runs the main pass, and those before and after it where counting slows the participants.
     pub(super) fn all_passes(&mut self) -> Result<(), Stop> {
         let rounds = self.plan.incarnations;
         let priced = |rounds, into| {
@@ -108,7 +108,7 @@ impl Engine<'_> {
         self.recording_pass()
     }
 
-    /// What an op takes of parties that lie elsewhere in memory each time, where that is told apart.
+    /// Runs the pass with the participants' memory elsewhere each time, for workloads where that is measured.
     fn elsewhere_pass(&mut self) -> Result<(), Stop> {
         let is_told = |at: &usize| self.plan.entries[*at].elsewhere().is_some();
         let entries: Vec<usize> = (0..self.plan.entries.len()).filter(is_told).collect();
@@ -119,7 +119,7 @@ impl Engine<'_> {
         self.pass(&pass)
     }
 
-    /// A pass in which something is counted that is not counted otherwise, if this system lets it.
+    /// Runs a pass that counts what is not counted otherwise, if this system allows it.
     fn counting_pass(&mut self, extra: ExtraPass, entries: Vec<usize>) -> Result<(), Stop> {
         let mut by_cpus: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
         for at in entries {
@@ -172,16 +172,16 @@ impl Engine<'_> {
         }
     }
 
-    /// So many incarnations more are to come.
+    /// Adds a pass's repetitions to those that are expected.
     fn expect(&mut self, pass: &Pass) {
         self.total += pass.rounds * pass.entries.len() as u32;
     }
 }
 
-/// What is counted in a pass of its own.
+/// Event that is counted in a pass of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ExtraPass {
-    /// What may be counted of user mode where the kernel may not be observed.
+    /// User-mode events that may be counted where the kernel may not be observed.
     UserMode,
     /// Threads woken.
     WakeUps,
@@ -207,7 +207,7 @@ impl ExtraPass {
     }
 }
 
-/// Where the incarnations of a counting pass go.
+/// Returns the place of a counting pass's repetitions.
 fn last_pass(samples: &mut WorkloadSamples) -> &mut Vec<Incarnation> {
     let last = samples.passes.last_mut().expect("a counting pass has its place before it begins");
     &mut last.incarnations

@@ -1,4 +1,4 @@
-//! What a run is to do, decided before it begins.
+//! The plan of a run, fixed before it begins.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,34 +18,34 @@ use crate::workload::{ONE_HOP, Prepare, Ring, Unavailable, WORKLOADS, Workload};
 pub struct Plan {
     /// In the order of the report.
     pub entries: Vec<Entry>,
-    /// What was asked for and cannot be measured here.
+    /// Workloads that were asked for and cannot be measured on this host.
     pub left_out: Vec<LeftOut>,
-    /// How often the parties of each entry are made anew.
+    /// Repetitions of each entry.
     pub incarnations: u32,
     pub effort: Effort,
     /// Instead of the calibrated number.
     pub ops_per_sample: Option<u64>,
-    /// Whether ops are also timed one by one, after each incarnation's samples and for as long.
+    /// True if ops are also timed one by one, after each repetition's samples and for as long.
     pub latency: bool,
-    /// The scheduling policy of the parties, and their nice value, where not as they are inherited.
+    /// The participants' scheduling policy and nice value; `None` as inherited.
     pub policy: Option<Policy>,
     pub nice: Option<i32>,
-    /// Whether every switch is recorded, in a pass of its own.
+    /// True if every switch is recorded, in a pass of its own.
     pub record: bool,
-    /// What the stretch of arithmetic takes at full speed by the runs kept before, ns.
+    /// Time of the reference loop at full speed by earlier saved runs, ns.
     pub reference_ns: Option<f64>,
-    /// For how long the core may be waited for to reach that.
+    /// Longest wait for the core to reach that.
     pub patience: Duration,
-    /// Whether repetitions that a slow core played are played once more; a test whose core may be slow does without.
+    /// True if repetitions of a slow CPU are played once more; false in tests, whose CPU may be slow.
     pub repeat_slowed: bool,
-    /// What the order of the rounds and the places in memory are drawn with.
+    /// Seed of the order of the rounds and of the places in memory.
     pub seed: u32,
     /// For tests.
     pub handicap: Option<Handicap>,
 }
 
 impl Plan {
-    /// Prices and nothing else, of parties as they are inherited.
+    /// Returns a plan that measures costs and nothing else, with policy and nice value inherited.
     pub fn of_prices(entries: Vec<Entry>, left_out: Vec<LeftOut>, incarnations: u32, effort: Effort) -> Plan {
         Plan {
             entries,
@@ -66,17 +66,17 @@ impl Plan {
     }
 }
 
-/// A workload at a placement: what becomes a row.
+/// A workload at a placement: one row.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     pub workload: &'static Workload,
     pub placement: Placement,
-    /// All of a plan have the same leader's CPU.
+    /// All entries of a plan have the same leader CPU.
     pub setting: Setting,
 }
 
 impl Entry {
-    /// Makes its parties.
+    /// Spawns its participants.
     ///
     /// # Errors
     /// A limit of this system is reached, or the workload is no ring.
@@ -87,7 +87,7 @@ impl Entry {
         }
     }
 
-    /// Makes what its floor is played on; `None` where it has none.
+    /// Prepares its no-switch loop; `None` if it has none.
     ///
     /// # Errors
     /// As [`Entry::prepare`].
@@ -98,12 +98,12 @@ impl Entry {
         }
     }
 
-    /// How its parties are made in another place in memory each time; `None` where that is not told apart.
+    /// Returns what places its participants' memory elsewhere each time; `None` where that is not measured.
     pub(super) fn elsewhere(&self) -> Option<Prepare> {
         self.workload.elsewhere.filter(|_| self.setting.ring.is_none())
     }
 
-    /// What one op is, and how many switches it is expected to have.
+    /// Returns the description of one op, and how many switches it is expected to have.
     pub(super) fn op(&self) -> (&'static str, Option<f64>) {
         match self.setting.ring {
             None => (self.workload.op, self.workload.expected_switches_per_op),
@@ -111,7 +111,7 @@ impl Entry {
         }
     }
 
-    /// Why it is not measured.
+    /// Returns the entry as one that is not measured, with the reason.
     pub fn left_out(&self, reason: String, remedy: Option<String>) -> LeftOut {
         let workload = self.workload.name.to_string();
         LeftOut { workload, placement: self.placement, ring: self.setting.ring, reason, remedy }
@@ -121,7 +121,7 @@ impl Entry {
         self.workload.ring.as_ref().with_context(|| format!("{} is no ring", self.workload.name))
     }
 
-    /// Why there cannot be so many parties here, and what would help.
+    /// Returns why there cannot be so many participants on this host, and what would help; `None` if there can.
     fn too_large(&self, root: &Path) -> Option<Unavailable> {
         let shape = self.setting.ring?;
         let needs = self.workload.ring.as_ref()?.needs;
@@ -143,7 +143,7 @@ impl Entry {
     }
 }
 
-/// Takes out the rings that are larger than this system's limits allow, and says which limit that is.
+/// Moves the rings that are larger than this system's limits allow to `left_out`, with that limit.
 pub fn leave_out_too_large(entries: &mut Vec<Entry>, left_out: &mut Vec<LeftOut>, root: &Path) {
     entries.retain(|entry| {
         let too_large = entry.too_large(root);
@@ -152,10 +152,10 @@ pub fn leave_out_too_large(entries: &mut Vec<Entry>, left_out: &mut Vec<LeftOut>
     });
 }
 
-/// These workloads at each of these places, as far as each can be measured there, and why the others cannot.
+/// Returns these workloads at each of these places where they can be measured, and why the others cannot.
 pub fn lay_out(workloads: &[&'static Workload], places: &[(Placement, Setting)]) -> (Vec<Entry>, Vec<LeftOut>) {
     let (mut entries, mut left_out) = (Vec::new(), Vec::new());
-    // What can be measured at one CPU of several placements asked for is not missed at the others.
+    // A workload measured on one CPU, of several placements asked for, is not missed at the others.
     let somewhere_on_one_cpu = places.iter().any(|(_, setting)| !setting.is_apart());
     for &(placement, setting) in places {
         for &workload in workloads {
@@ -178,57 +178,57 @@ pub fn lay_out(workloads: &[&'static Workload], places: &[(Placement, Setting)])
     (entries, left_out)
 }
 
-/// When an incarnation has taken samples enough.
+/// Time and samples after which a repetition has taken enough.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Effort {
-    /// Time for a workload, counting and floor included, over all its incarnations.
+    /// Time for a workload, counting and no-switch loop included, over all its repetitions.
     pub time: Option<Duration>,
-    /// Samples per incarnation that time is taken from; of the others, fewer by their shares.
+    /// Samples per repetition that time is taken from; of the others, fewer by their shares.
     pub samples: Option<u32>,
 }
 
 /// A count is the same in every sample.
 const COUNTED_SHARE: f64 = 0.1;
-/// The floor is one loop in one thread, and steadier than what it is subtracted from.
+/// The no-switch loop is one loop in one thread, and steadier than what it is subtracted from.
 const FLOOR_SHARE: f64 = 0.2;
 /// However short the budget: a median needs some.
 const FEWEST_SAMPLES: u32 = 5;
-/// However short the budget: of so many ops over all incarnations ten are beyond the percentile 99.9.
+/// However short the budget: of so many ops over all repetitions ten are beyond the percentile 99.9.
 const FEWEST_LATENCY_OPS: u64 = 10_000;
-/// However long the budget, unless a number was asked for: more tell nothing about an incarnation, and all are kept.
+/// However long the budget, unless a number was asked for: more add nothing about a repetition, and all are stored.
 const MOST_SAMPLES: u32 = 5_000;
 
 impl Effort {
-    /// The part of one incarnation's timed samples, of `incarnations`.
+    /// Returns the part of one repetition's timed samples, of `incarnations`.
     pub(super) fn of_samples(self, incarnations: u32) -> Quota {
         self.quota(incarnations, 1.0 - COUNTED_SHARE - FLOOR_SHARE, self.samples)
     }
 
-    /// As much again, for ops that are timed one by one.
+    /// Returns as much again, for ops that are timed one by one.
     pub(super) fn of_latency(self, incarnations: u32) -> Quota {
         Quota { fewest_ops: FEWEST_LATENCY_OPS.div_ceil(u64::from(incarnations)), ..self.of_samples(incarnations) }
     }
 
-    /// The part of one incarnation's samples in which switches are counted on demand.
+    /// Returns the part of one repetition's samples in which switches are counted on demand.
     pub(super) fn of_counted(self, incarnations: u32) -> Quota {
         self.quota(incarnations, COUNTED_SHARE, self.fewer(COUNTED_SHARE))
     }
 
-    /// The part of one incarnation's floor.
+    /// Returns the part of one repetition's no-switch loop.
     pub(super) fn of_floor(self, incarnations: u32) -> Quota {
         self.quota(incarnations, FLOOR_SHARE, self.fewer(FLOOR_SHARE))
     }
 
-    /// A pass that asks what work an op is, not what it costs: so many samples of each incarnation, no fewer.
+    /// Returns the quota of a pass that counts work, not cost: so many samples of each repetition, no fewer.
     pub(super) fn of_pass(samples: u32) -> Quota {
         Quota { nanoseconds: None, samples: Some(samples), fewest: samples, fewest_ops: 0 }
     }
 
-    /// When so many workloads should long have been through, whatever the number of incarnations: each has a least
-    /// effort, so that very many of them take longer than their shares of the budget.
+    /// Returns the time by which these workloads should long have finished, whatever the number of repetitions: each
+    /// has a least effort, so that very many of them take longer than their shares of the budget.
     pub(super) fn deadline<'e>(self, entries: impl Iterator<Item = &'e Entry>) -> Option<Duration> {
         const PATIENCE: u32 = 3;
-        /// It is the making of its parties that takes the time of a large ring.
+        /// Spawning its participants takes most of the time of a large ring.
         const PATIENCE_WITH_RING: u32 = 20;
         let patience = |entry: &Entry| if entry.setting.ring.is_some() { PATIENCE_WITH_RING } else { PATIENCE };
         self.time.map(|time| time * entries.map(patience).sum::<u32>())
@@ -245,7 +245,7 @@ impl Effort {
     }
 }
 
-/// How much of something one incarnation takes.
+/// Amount of something that one repetition takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Quota {
     nanoseconds: Option<u64>,
@@ -256,13 +256,13 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// The same for samples of so many ops.
+    /// Returns the same for samples of this many ops.
     pub(super) fn of_ops(self, ops_per_sample: u64) -> Quota {
         let samples = self.fewest_ops.div_ceil(ops_per_sample.max(1)).min(MOST_SAMPLES.into()) as u32;
         Quota { fewest: self.fewest.max(samples), ..self }
     }
 
-    /// Two quotas that make this one up.
+    /// Returns two quotas that add up to this one.
     pub(super) fn halves(self) -> [Quota; 2] {
         let half = |all: u32| [all - all / 2, all / 2];
         let (samples, fewest) = (self.samples.map(half), half(self.fewest));

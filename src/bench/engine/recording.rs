@@ -1,8 +1,8 @@
-//! The pass that records every switch of threads and processes, for layers and timelines: the last of all, since it slows
-//! the parties, and perf slows what follows it for a second.
+//! The pass that records every switch of threads and processes, for breakdowns and timelines: the last of all, since it
+//! slows the participants, and perf slows what follows it for a second.
 //!
 //! ```text
-//! incarnation   make parties ─ open buffers ─ warm up ─ play ─ play ─ floor ─ end
+//! repetition    spawn ─ open buffers ─ warm up ─ play ─ play ─ no-switch loop ─ join
 //! a play        recording on ─ 100 ops, the clock read after each ─ recording off ─ buffers emptied
 //! ```
 
@@ -21,16 +21,16 @@ use crate::sys::{affinity, signal};
 use crate::workload::kind::Kind;
 use crate::workload::session::{Laps, Session};
 
-/// Parties made anew: what a round trip looks like does not depend on much.
+/// Repetitions: how a round trip goes does not depend on much.
 const INCARNATIONS: u32 = 3;
-/// Plays of each that are kept, and those before them that are not.
+/// Plays of each that are saved, and those before them that are not.
 const PLAYS: u32 = 2;
 const WARM_UP_PLAYS: u32 = 2;
 /// Ops of a play: a third of what the buffers have room for.
 const OPS: u64 = 100;
 
 impl Engine<'_> {
-    /// Records the workloads whose parties are Linux threads. What is refused is absent, with the reason.
+    /// Records the workloads whose participants are Linux threads. Refused records are absent, with the reason.
     pub(super) fn recording_pass(&mut self) -> Result<(), Stop> {
         let is_recorded = |entry: &Entry| matches!(entry.workload.kind, Kind::Thread | Kind::Process);
         let entries = self.plan.entries.iter().enumerate().filter(|(_, entry)| is_recorded(entry));
@@ -58,7 +58,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// One set of parties and one floor, recorded. A refusal is no failure.
+    /// Records one set of participants and one no-switch loop. A refusal is no failure.
     fn recorded_incarnation(&mut self, at: usize, incarnation: u32) -> Result<(), Stop> {
         let Entry { workload, setting, .. } = self.plan.entries[at];
         let mut session = (workload.prepare)(&setting).map_err(limits::explain)?;
@@ -73,7 +73,7 @@ impl Engine<'_> {
                 return Ok(());
             }
         };
-        // One that may not record what those before it did is not mixed with them.
+        // Records of different events are not mixed.
         let known = self.workloads[at].recording.as_ref();
         if known.is_some_and(|known| known.source != recorder.source() || known.absent != recorder.absent()) {
             session.end()?;
@@ -150,7 +150,7 @@ fn nothing_recorded(recorder: &Recorder, parties: usize, leader_cpu: usize) -> R
     }
 }
 
-/// Adds a play's records, of the time from the first op's begin to the last one's end, with threads by their numbers.
+/// Adds a play's records, from the first op's start to the last one's end, with threads by their numbers.
 fn keep(recording: &mut Recording, parties: &[u32], incarnation: u32, laps: &Laps, recorded: Recorded) {
     let (Some(&began_at_ns), Some(&ended_at_ns)) = (laps.moments().first(), laps.moments().last()) else { return };
     let during = recorded.records.iter().filter(|record| (began_at_ns..=ended_at_ns).contains(&record.at_ns));
@@ -168,7 +168,7 @@ fn keep(recording: &mut Recording, parties: &[u32], incarnation: u32, laps: &Lap
     recording.plays.push(RecordedPlay { incarnation, began_at_ns, ops_ns, events, lost: recorded.lost });
 }
 
-/// The number of a thread: its place among the parties, or after them among the others, to which it is added.
+/// Returns a thread's number: its place among the participants, or after them among the others, to which it is added.
 fn number_of(others: &mut Vec<OtherThread>, parties: &[u32], thread: u32) -> u32 {
     if let Some(party) = parties.iter().position(|&party| party == thread) {
         return party as u32;

@@ -1,4 +1,4 @@
-//! Taking one sample, and finding out how many ops it should have.
+//! Taking one sample, and calibrating how many ops it has.
 
 use anyhow::Result;
 
@@ -13,7 +13,7 @@ use crate::sys::signal::Watchdog;
 use crate::workload::kind::SwitchSource;
 use crate::workload::session::{Laps, PlayTimes, Played, Session};
 
-/// How long a sample should be, in ns.
+/// Target length of a sample, in ns.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Length(f64);
 
@@ -21,8 +21,8 @@ impl Length {
     pub(super) fn of(entry: &Entry) -> Length {
         /// Across CPUs an op may take a tenth of a millisecond by itself.
         const APART_NS: f64 = 1_000_000.0;
-        /// Of a ring of threads or processes: a party that is preempted by the one it has just woken runs on later, an extra
-        /// switch, and how often that happens settles only after some milliseconds of play.
+        /// Of a ring of threads or processes: a participant that is preempted by the one it has just woken runs on
+        /// later, an extra switch, and how often that happens settles only after some milliseconds of play.
         const RING_NS: f64 = 4_000_000.0;
         let is_kernels_ring = entry.setting.ring.is_some() && entry.workload.switch_source == SwitchSource::Kernel;
         let together_ns = if is_kernels_ring { RING_NS } else { f64::from(entry.workload.sample_ns) };
@@ -30,7 +30,7 @@ impl Length {
     }
 }
 
-/// Time spent before an incarnation's first sample: first touches, caches, branch predictors.
+/// Time spent before a repetition's first sample: first touches, caches, branch predictors.
 const WARM_UP_NS: u64 = 2_000_000;
 
 /// A session under observation.
@@ -52,12 +52,12 @@ impl<'a> Sampler<'a> {
         Sampler { session, meter, watchdog, books, begin: vec![None; counters], end: vec![None; counters] }
     }
 
-    /// Plays until caches and clocks are warm, and so many ops have been played.
+    /// Plays until caches and clocks are warm, and at least this many ops have been played.
     pub(super) fn warm_up(&mut self, ops: u64, at_least: u64) -> Result<()> {
         self.warm_up_for(WARM_UP_NS, ops, at_least)
     }
 
-    /// The same for half as long: of half a floor, one loop in one thread.
+    /// The same for half as long: half a no-switch loop is one loop in one thread.
     pub(super) fn warm_up_floor(&mut self, ops: u64) -> Result<()> {
         self.warm_up_for(WARM_UP_NS / 2, ops, 0)
     }
@@ -71,7 +71,7 @@ impl<'a> Sampler<'a> {
             played += ops;
             self.watchdog.progress();
         }
-        // Of all of them: samples read those only that take part.
+        // Of all of them: samples read only those that take part.
         self.books.others(None);
         Ok(())
     }
@@ -86,9 +86,9 @@ impl<'a> Sampler<'a> {
         Ok(())
     }
 
-    /// How many ops fill a sample.
+    /// Returns how many ops fill a sample.
     ///
-    /// The best of three tries counts at each step, so that a neighbour's time slice is not taken for the price.
+    /// The best of three tries counts at each step, so that a neighbour's time slice is not taken for the cost.
     pub(super) fn calibrate(&mut self, Length(sample_ns): Length) -> Result<u64> {
         let mut ops = 1;
         loop {
@@ -107,7 +107,7 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    /// Whether [`Sampler::count_switches`] changes anything.
+    /// Returns true if [`Sampler::count_switches`] changes anything.
     pub(super) fn switches_on_demand(&self) -> bool {
         self.meter.switches_on_demand()
     }
@@ -117,7 +117,7 @@ impl<'a> Sampler<'a> {
         self.meter.count_switches(on)
     }
 
-    /// What reading the clock after every op costs these parties, ns.
+    /// Returns the cost of reading the clock after every op of these participants, ns.
     pub(super) fn lap_cost_ns(&mut self) -> Result<f64> {
         self.session.lap_cost_ns()
     }
@@ -135,11 +135,11 @@ impl<'a> Sampler<'a> {
     }
 
     fn sample_of(&mut self, ops: u64, play: impl FnOnce(&mut dyn Session) -> Result<Played>) -> Result<Sample> {
-        // Before anything is counted: the turn that ends here is no matter of this sample's.
+        // Before anything is counted: the turn that ends now is not part of this sample.
         self.books.settle();
         let yardstick_before_ns = yardstick::measure();
         self.meter.read(Ring::Outer, Edge::Begin, &mut self.begin)?;
-        // Of a crowd they were read when they had played.
+        // With many participants, those were read at the end of their last play.
         let others = self.books.others(Some(&[]));
         self.meter.read(Ring::Inner, Edge::Begin, &mut self.begin)?;
         let booked = self.books.own().with(others);
@@ -172,7 +172,7 @@ impl<'a> Sampler<'a> {
         })
     }
 
-    /// All counters as they stand now.
+    /// Returns all counters' readings now.
     pub(super) fn readings(&mut self) -> Result<Vec<Option<Reading>>> {
         let mut now = vec![None; self.begin.len()];
         self.meter.read(Ring::Outer, Edge::Begin, &mut now)?;

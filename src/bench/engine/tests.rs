@@ -1,4 +1,4 @@
-//! The engine with scripted sessions and meters: what it does in which order, and what it keeps.
+//! The engine with scripted sessions and meters: the order in which it acts, and what it saves.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -20,13 +20,13 @@ use crate::workload::session::{Laps, Party, Played, Session, Setting};
 use crate::workload::{Floor, Prepare, Unavailable, WORKLOADS, Workload};
 
 thread_local! {
-    /// What the sessions of a test were asked to do, in order.
+    /// Calls of a test's sessions, in order.
     static DIARY: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
 }
 
 fn note(entry: &'static str) {
     DIARY.with_borrow_mut(|diary| {
-        // Warm-up takes as many plays as the machine is quick.
+        // The faster the machine, the more plays the warm-up takes.
         if diary.last() != Some(&entry) {
             diary.push(entry);
         }
@@ -161,7 +161,7 @@ fn workloads_take_turns_in_any_order_and_a_floor_is_played_on_both_sides_of_its_
         let first = &seen.workloads[0].incarnations;
         assert_eq!((first.len(), first[0].samples.len(), first[0].floor.len()), (8, 10, 5));
         assert!(first[0].counted.is_empty(), "nothing is counted on demand where there is no event");
-        // The end of one floor and the beginning of the next are one entry of the diary.
+        // The end of one no-switch loop and the beginning of the next are one entry of the diary.
         let diary = DIARY.take();
         let played = |name: &str| diary.iter().filter(|entry| **entry == name).count();
         assert_eq!((played("first"), played("second") <= 8), (8, true), "{diary:?}");
@@ -198,7 +198,7 @@ fn ops_are_timed_one_by_one_by_the_same_parties_right_after_their_samples() {
     for incarnation in &seen.workloads[0].incarnations {
         let latency = incarnation.latency.as_ref().unwrap();
         assert_eq!((latency.samples.len(), latency.samples[0].ops), (10, 10_000));
-        // Ops of 1000 ns, 1001 ns and so on, of which no two differ by less than what can be told below 2048 ns.
+        // Ops of 1000 ns, 1001 ns and so on, all of which can be distinguished below 2048 ns.
         assert_eq!(latency.samples[0].elapsed_ns, (1000..11_000).sum::<u64>());
         assert_eq!(latency.durations[..2], [(1000, 10), (1001, 10)]);
         assert_eq!(latency.durations.iter().map(|(_, ops)| ops).sum::<u64>(), 100_000);
@@ -230,7 +230,7 @@ fn only_linux_threads_are_recorded_and_a_refusal_is_no_failure() {
 fn what_a_slow_core_played_is_played_once_more_at_the_end() {
     let _alone = test_lock();
     let effort = Effort { time: None, samples: Some(10) };
-    // No core takes a nanosecond for the stretch.
+    // No core takes a nanosecond for the reference loop.
     let patience = Duration::from_millis(5);
     let plan = Plan {
         repeat_slowed: true,
@@ -323,7 +323,7 @@ fn a_workload_that_cannot_be_taken_apart_is_left_out_with_the_reason() {
         laid_out(&[llc]),
         (vec![("first", Placement::Llc)], vec!["together: all of it runs on one CPU".to_string(), missing.clone()])
     );
-    // Once is enough to say that something is missing, and nothing is missed that was measured on one CPU.
+    // One row is enough to report what is missing, and nothing is missed that was measured on one CPU.
     assert_eq!(
         laid_out(&[same, llc]),
         (vec![("first", Placement::Same), ("together", Placement::Same), ("first", Placement::Llc)], vec![missing])
@@ -343,9 +343,9 @@ fn every_real_workload_calibrates_and_counts_what_it_promises() {
     }
 }
 
-/// Holds samples to the switches that their workload promises, whatever else runs on this machine: a neighbour that preempts a
-/// party adds switches to a sample and takes none away, so that all samples make at least the promised number, and the
-/// one with the fewest an op no more than that.
+/// Checks samples against the switches that their workload promises, whatever else runs on this machine: a neighbour
+/// that preempts a participant adds switches to a sample and takes none away, so that all samples make at least the
+/// promised number, and the one with the fewest an op no more than that.
 fn check_switches(samples_of: &WorkloadSamples, samples: &[&Sample]) {
     let name = samples_of.workload.as_str();
     let kernel = |sample: &Sample| sample.parties.switches().unwrap();
@@ -354,8 +354,8 @@ fn check_switches(samples_of: &WorkloadSamples, samples: &[&Sample]) {
     let fewest = per_op.fold(f64::INFINITY, f64::min);
     match samples_of.expected_switches_per_op {
         _ if samples_of.switch_source == SwitchSource::Uprobe => {}
-        // A worker that is preempted between sending and waiting finds the answer there: each poll saved is paid for with a
-        // kernel switch. The last poll of the play before may come only now.
+        // A worker that is preempted between sending and waiting finds the answer there: each poll saved costs a kernel
+        // switch. The last poll of the play before may come only now.
         Some(expected) if name == "task-multi" => samples.iter().for_each(|sample| {
             let (polls, promised) = (counted(sample), expected as u64 * sample.ops);
             assert!(polls <= promised + 2 && promised <= polls + kernel(sample), "{name}: {sample:?}");

@@ -1,7 +1,7 @@
-//! A fixed stretch of arithmetic, timed beside every sample: how fast the core itself runs just then.
+//! The reference loop: fixed arithmetic, timed beside every sample, that shows how fast the core itself runs just then.
 //!
-//! A hardware thread that is busy beside the parties, on this machine or in another guest of its host, slows them without
-//! a switch, steal, or any other trace that this kernel could see. It slows this stretch as well, which keeps the core's
+//! An SMT sibling that is busy, on this machine or in another guest of its host, slows the participants without a
+//! switch, steal, or any other trace that this kernel could see. It slows this loop as well, which keeps the core's
 //! execution units full and touches no memory; so does a lower frequency.
 
 use std::hint::black_box;
@@ -10,14 +10,14 @@ use crate::bench::sample::speed::SLOWED;
 use crate::sys::clock::monotonic_ns;
 use crate::sys::signal;
 
-/// Rounds of the stretch: about 1.5 µs, so that the clock's own 25 ns are no matter.
+/// Rounds of the loop: about 1.5 µs, so that the clock's own 25 ns do not matter.
 const ROUNDS: u64 = 600;
 
-/// How long the stretch takes now, in ns.
+/// Returns the loop's time now, in ns.
 #[inline(never)]
 pub(super) fn measure() -> u64 {
     let started = monotonic_ns();
-    // Eight chains that do not wait for each other: more than a core can keep running when it is shared.
+    // Eight chains that do not wait for each other: more than a shared core can keep running.
     let mut lanes = black_box([1_u64, 2, 3, 4, 5, 6, 7, 8]);
     for round in 0..ROUNDS {
         let round = black_box(round);
@@ -29,11 +29,11 @@ pub(super) fn measure() -> u64 {
     monotonic_ns() - started
 }
 
-/// Readings of which the median tells how fast the core runs now: 0.15 ms of them.
+/// Readings whose median is the core's speed now: 0.15 ms of them.
 const READINGS: usize = 101;
 
-/// Keeps the core busy until it takes no longer for the stretch than it can, for so long at most: one that was idle raises its
-/// frequency under load only, and what a neighbour of the host's does may be over. How long that took, in ns.
+/// Keeps the core busy until the loop takes no longer than at full speed, for `patience_ns` at most: an idle core
+/// raises its frequency under load only, and a neighbour on the host may finish. Returns how long that took, in ns.
 pub(super) fn wait_for_full_speed(full_speed_ns: f64, patience_ns: u64, on_look: impl Fn()) -> u64 {
     wait(full_speed_ns, patience_ns, monotonic_ns, measure, on_look)
 }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    /// How long a core is waited for that is slow until some time, in ns of a clock that its own readings move.
+    /// Returns the wait for a core that is slow until some time, in ns of a clock that its own readings advance.
     fn waited(slow_until_ns: u64, patience_ns: u64) -> u64 {
         let now = Cell::new(0);
         let take = || {

@@ -1,12 +1,12 @@
-//! The engine of `compare`: peers and our own workloads in turn on one CPU, round by round.
+//! The engine of `compare`: external benchmarks and our own workloads in turn on one CPU, round by round.
 //!
 //! ```text
 //! round 1:  thread-pipe  perf bench sched pipe -T   process-pipe  perf bench sched pipe   goroutine-…  go test …
 //! round 2:  …, each pair the other way round
-//! then:     a pass of its own for each peer whose switches a probe counts
+//! then:     a pass of its own for each benchmark whose switches a probe counts
 //! ```
 //!
-//! Prints nothing and works nothing out.
+//! Prints nothing and computes nothing.
 
 use anyhow::{Context, Result};
 
@@ -24,7 +24,7 @@ use crate::sys::signal;
 use crate::workload;
 use crate::workload::session::Setting;
 
-/// What is to be compared, decided beforehand.
+/// Plan of a comparison, fixed beforehand.
 #[derive(Debug)]
 pub struct VersusPlan {
     pub peers: Vec<&'static Peer>,
@@ -35,7 +35,7 @@ pub struct VersusPlan {
     pub effort: Effort,
 }
 
-/// Everything that a comparison saw.
+/// All samples of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VersusSamples {
     pub peers: Vec<PeerSamples>,
@@ -45,8 +45,8 @@ pub struct VersusSamples {
 /// Runs the plan.
 ///
 /// # Errors
-/// The CPU cannot be pinned to, or the counters are refused. A peer that fails and a signal end it early; what was seen
-/// until then is returned.
+/// None: a CPU that cannot be pinned to, refused counters, a benchmark that fails and a signal end it early, and what
+/// was seen until then is returned.
 pub fn run(plan: &VersusPlan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Progress)) -> Result<VersusSamples> {
     let mut peers: Vec<PeerSamples> = plan.peers.iter().map(|peer| nothing_yet(peer)).collect();
     let ending = match all_rounds(plan, &mut peers, attach, on_progress) {
@@ -97,18 +97,18 @@ fn all_rounds(
     Ok(Ending::Complete)
 }
 
-/// Our own workload, for as long as a round takes.
+/// Runs our own workload, for as long as a round takes.
 fn own_run(plan: &VersusPlan, peer: &Peer, attach: &mut dyn Attach) -> Result<RunSamples> {
     let (entries, left_out) = lay_out(&workload::meant_by(peer.own_workload), &[(Placement::Same, plan.setting)]);
     let own = Plan::of_prices(entries, left_out, plan.incarnations, plan.effort);
     engine::run(&own, attach, &mut |_| ())
 }
 
-/// Each hit of a probe costs 10 µs. What starting and ending a peer's program takes is the same for both, and cancels.
+/// Each hit of a probe costs 10 µs. Starting and ending the benchmark's program costs the same in both, and cancels.
 const PROBED_FEW: u32 = 20_000;
 const PROBED_MANY: u32 = 60_000;
 
-/// Counts calls of the function by which the peer's runtime switches.
+/// Counts calls of the function by which the benchmark's runtime switches.
 fn probe(plan: &VersusPlan, probed: &Probed, attach: &mut dyn Attach) -> Result<PeerSwitches> {
     let point = (probed.point)()?;
     let extra = Extra::Probe { program: &point.program, function: point.function };

@@ -1,8 +1,8 @@
 //! `go test -bench` of two goroutines, in both classic shapes: one way, and there and back.
 //!
 //! Its loops are those of our own goroutine workloads. It plays 50,000 ops at a time, within 10 ms, 21 times, and the
-//! median counts: what runs for longer is preempted by Go's monitor thread, after which two goroutines that hand something
-//! to and fro may meet the other way round, at another price.
+//! median counts: what runs for longer is preempted by Go's monitor thread, after which two goroutines that hand
+//! something to and fro may meet the other way round, at another cost.
 //!
 //! Kernel switches say nothing of goroutines; theirs are counted by a probe, in a pass of its own.
 

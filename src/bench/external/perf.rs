@@ -1,7 +1,7 @@
 //! `perf bench sched pipe`: a token through two pipes, between two threads or two processes.
 //!
-//! It prints a mean over the whole loop, making and joining its parties included, and nothing about switches; people divide
-//! by two. The loop of newer versions lets both sides write first, which is not two switches per op.
+//! It prints a mean over the whole loop, spawn and join included, and nothing about switches; its users divide by two.
+//! The loop of newer versions lets both sides write first, which is not two switches per op.
 
 use std::time::Duration;
 

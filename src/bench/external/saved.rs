@@ -1,4 +1,4 @@
-//! Claims from files: what `go test -bench` or `perf bench sched pipe` printed somewhere else, and whatever is around it.
+//! Results from files: output of `go test -bench` or `perf bench sched pipe` from elsewhere, and whatever is around it.
 
 mod unreadable;
 
@@ -12,44 +12,44 @@ use crate::tool::gobench::{self, Configuration};
 use crate::tool::perf::{self, Parties};
 use crate::tool::{Line, figures};
 
-/// How much of a line is shown.
+/// Most characters of a line that are shown.
 const SHOWN_CHARS: usize = 100;
 
-/// What a file with saved output has.
+/// Contents of a file with saved output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedOutput {
     pub claims: Vec<SavedClaim>,
     pub passed_over: Vec<PassedOver>,
-    /// Whether Go's last results are not followed by what Go says at its end.
+    /// True if Go's last results are not followed by what Go prints at its end.
     pub is_cut_off: bool,
 }
 
-/// A claim that nobody counted.
+/// A result whose switches nobody counted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedClaim {
-    /// Tells it apart from the others of its file, but for repetitions of the same.
+    /// Distinguishes it from the others of its file, except repetitions of the same.
     pub what: String,
-    /// What stood above it, as Go writes it: `pkg`, `goos` and so on.
+    /// Configuration above it, as Go writes it: `pkg`, `goos` and so on.
     pub configuration: Configuration,
     pub ns_per_op: f64,
 }
 
-/// Lines of a file, one after the other, that no result was taken from.
+/// Consecutive lines of a file that no result was taken from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PassedOver {
     /// The first and the last, counted from 1.
     pub lines: (usize, usize),
-    /// The first one's.
+    /// Text of the first one.
     pub text: String,
-    /// Why, where it is known.
+    /// The reason, where it is known.
     pub why: Option<String>,
 }
 
-/// The claims in a saved output of either tool, or of both. Marks of an encoding, escapes of a terminal, and the times that collectors
-/// of logs put before lines are no part of it.
+/// Returns the results in a saved output of either tool, or of both. Marks of an encoding, escapes of a terminal, and
+/// the times that log collectors put before lines are skipped.
 ///
 /// # Errors
-/// There is no claim in it; shows the line that says what it is instead, or the first that is not understood.
+/// There is no result in it; shows the line that says what it is instead, or the first that is not understood.
 pub fn parse(bytes: &[u8]) -> Result<SavedOutput> {
     let text = decode_lossy(bytes)?;
     let lines: Vec<String> = text.lines().map(plain).collect();
@@ -77,7 +77,7 @@ pub fn parse(bytes: &[u8]) -> Result<SavedOutput> {
     Ok(SavedOutput { claims, passed_over, is_cut_off })
 }
 
-/// A line without what a terminal, an editor or a collector of logs has put into it.
+/// Returns a line without what a terminal, an editor or a log collector has put into it.
 fn plain(line: &str) -> String {
     let line = strip_ansi_codes(without_mark(line));
     let line = without_mark(&line);
@@ -111,7 +111,7 @@ fn claims(go: Vec<gobench::Taken>, perf: Vec<perf::Taken>) -> Vec<SavedClaim> {
     claims.into_iter().map(|(_, claim)| claim).collect()
 }
 
-/// The keys of what stood above the results that have not the same value above all of them.
+/// Returns the configuration keys whose values are not the same above all results.
 fn keys_that_differ(results: &[gobench::Taken]) -> Vec<String> {
     let mut keys: Vec<&String> = results.iter().flat_map(|taken| taken.configuration.keys()).collect();
     keys.sort();
@@ -124,7 +124,7 @@ fn keys_that_differ(results: &[gobench::Taken]) -> Vec<String> {
     keys.iter().filter(differs).map(|key| key.to_string()).collect()
 }
 
-/// Lines that were passed over for the same reason one after the other, empty ones aside, as one.
+/// Groups consecutive lines that were skipped for the same reason, empty ones aside.
 fn grouped(passed_over: &BTreeMap<usize, Option<String>>, lines: &[String]) -> Vec<PassedOver> {
     let mut groups: Vec<PassedOver> = Vec::new();
     for (&number, why) in passed_over {
@@ -142,7 +142,7 @@ fn grouped(passed_over: &BTreeMap<usize, Option<String>>, lines: &[String]) -> V
     groups
 }
 
-/// As much of a line as is shown, on one line.
+/// Returns as much of a line as is shown, on one line.
 fn shown(line: &str) -> String {
     let line = figures::printable(line.trim());
     if line.chars().count() <= SHOWN_CHARS { line } else { line.chars().take(SHOWN_CHARS).chain(['…']).collect() }

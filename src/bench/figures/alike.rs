@@ -1,7 +1,7 @@
-//! Like with like: what a hand-over takes in each kind of parties, by what they agree to do.
+//! Like with like: the time of a handoff by kind of participant, grouped by contract.
 //!
-//! A thread that waits in the kernel for a pipe and a goroutine that waits in user space for a channel do not do the same, and
-//! most of the distance between the two is that. Per contract, what is left is the kind.
+//! A thread that waits in the kernel for a pipe and a goroutine that waits in user space for a channel do not do the
+//! same, and most of the difference between the two is that. Within a contract only the kind differs.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +10,10 @@ use crate::estimate::Estimate;
 use crate::host::placement::Placement;
 use crate::workload::kind::Kind;
 
-/// What parties agree to do, and who does it.
+/// An agreement between participants, and the workloads that have it.
 struct Contract {
     name: &'static str,
-    /// In the order in which they are shown; the first is what others are set against.
+    /// In the order in which they are shown; the others are compared with the first.
     workloads: [&'static str; 3],
 }
 
@@ -26,34 +26,34 @@ const CONTRACTS: [Contract; 3] = [
     Contract { name: "wait for the kernel (pipe)", workloads: ["thread-pipe", "goroutine-pipe", "task-pipe"] },
 ];
 
-/// One contract, by several kinds of parties in one run on one CPU.
+/// One contract, by several kinds of participants in one run on one CPU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alike {
     pub contract: String,
-    /// The dearest kind first: threads.
+    /// The most expensive kind first: threads.
     pub hand_overs: Vec<HandOver>,
 }
 
-/// Half a round trip: control goes from one party to the other.
+/// Half a round trip: control goes from one participant to the other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HandOver {
     pub workload: String,
     pub kind: Kind,
     pub ns: Estimate,
-    /// How many times what this takes the first of the contract takes, over the rounds in which both were measured; null for the
+    /// Time of the contract's first handoff ÷ this one's, over the rounds in which both were measured; null for the
     /// first itself.
     pub times_cheaper: Option<Estimate>,
 }
 
-/// The widest interval, its high end by its low one, with which a ratio says something.
+/// Widest interval, high end ÷ low end, with which a ratio is shown.
 pub const WIDEST_RATIO: f64 = 1.5;
 
-/// Whether a ratio is known well enough to be told: it has an interval, and that is not wider than [`WIDEST_RATIO`].
+/// Returns true if a ratio is known well enough to be shown: its interval is not wider than [`WIDEST_RATIO`].
 pub fn is_settled(ratio: &Estimate) -> bool {
     ratio.low.zip(ratio.high).is_some_and(|(low, high)| low > 0.0 && high / low <= WIDEST_RATIO)
 }
 
-/// How often an op of this sort hands control over; `None` where that is the scheduler's affair, or nothing is handed over.
+/// Returns how often an op of this kind hands control over; `None` if the scheduler decides, or nothing is handed over.
 pub fn hand_overs_per_op(op: &str) -> Option<f64> {
     match op {
         // Documents that do not say are of round trips.
@@ -63,7 +63,7 @@ pub fn hand_overs_per_op(op: &str) -> Option<f64> {
     }
 }
 
-/// The contracts of which a run has threads and another kind, of pairs on one CPU.
+/// Returns the contracts of which a run has threads and another kind, of pairs on one CPU.
 pub fn alike(rows: &[Row]) -> Vec<Alike> {
     CONTRACTS.iter().filter_map(|contract| of_contract(contract, rows)).collect()
 }
@@ -88,7 +88,7 @@ fn of_contract(contract: &Contract, rows: &[Row]) -> Option<Alike> {
     (has_first && hand_overs.len() > 1).then(|| Alike { contract: contract.name.to_string(), hand_overs })
 }
 
-/// Of yields, of which the scheduler decides whether they hand anything over, a switch is the hand-over.
+/// Returns the time of a handoff: of yields, where the scheduler decides whether they hand over, that of a switch.
 fn ns_per_hand_over(row: &Row) -> Option<Estimate> {
     match hand_overs_per_op(&row.op) {
         Some(hand_overs) => Some(row.ns_per_op?.scaled(1.0 / hand_overs)),
@@ -96,7 +96,7 @@ fn ns_per_hand_over(row: &Row) -> Option<Estimate> {
     }
 }
 
-/// Paired by round, so that what slowed both cancels.
+/// Returns the ratio, paired by round, so that what slowed both cancels.
 fn times_cheaper(first: &Row, other: &Row) -> Option<Estimate> {
     let of_round = |row: &Row, round: &Round| match hand_overs_per_op(&row.op) {
         Some(hand_overs) => round.ns_per_op / hand_overs,

@@ -1,78 +1,78 @@
-//! Which of a workload's samples its figures are taken from.
+//! Selection of the samples that a workload's figures are taken from.
 
 use crate::bench::sample::{Incarnation, Sample, WorkloadSamples, speed};
 use crate::estimate::median;
 use crate::perf::books::PartyUsage;
 use crate::perf::counting::{Counting, CountingMode};
 
-/// A sample is disturbed when its wall time exceeds the parties' CPU time by this factor.
+/// A sample is disturbed when its wall time exceeds the participants' CPU time by this factor.
 ///
 /// A foreign thread that runs for 5 µs does that to the usual sample of 250 µs; the undisturbed lie within 50 ns.
 const DISTURBED: f64 = 1.02;
-/// On one CPU the parties cannot have had more CPU time than there was time. Where they seem to by more than this factor,
+/// On one CPU the participants cannot have more CPU time than wall time. Where they seem to by more than this factor,
 /// something ran between two readings at the same end.
 const IMPOSSIBLE: f64 = 1.005;
-/// Two readings of clocks next to each other differ by as much from sample to sample, ns: what samples of a few ops show.
+/// Two adjacent clock readings differ by this much from sample to sample, ns: it shows in samples of a few ops.
 const READING_NS: f64 = 100.0;
-/// Across CPUs a foreign thread shows as two switches or more that pair with none of the parties'; readings at the two
-/// ends may miss one.
+/// Across CPUs a foreign thread shows as two switches or more that pair with none of the participants'; readings at the
+/// two ends may miss one.
 const UNPAIRED: i64 = 3;
-/// Fewer clean samples than this say nothing about an incarnation.
+/// Fewer undisturbed samples than this say nothing about a repetition.
 pub(super) const FEWEST_CLEAN: usize = 3;
-/// So many incarnations with enough clean samples are priced by these alone, however many others there are: the median of
+/// This many repetitions with enough undisturbed samples are used alone, however many others there are: the median of
 /// three is not the odd one's.
 const FEWEST_USABLE: usize = 3;
 
-/// What a run's samples are measured by: the core's full speed, and the clock.
+/// References that a run's samples are judged by: the core's full speed, and the clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Yardstick {
-    /// What a reading of the clock costs; 0 where nobody measured it.
+    /// Cost of reading the clock; 0 where it was not measured.
     clock_read_ns: u64,
-    /// What the stretch took in the quickest samples; `None` where nobody timed it.
+    /// Time of the reference loop in the fastest samples; `None` where it was not timed.
     quickest_ns: Option<f64>,
-    /// What it takes by the runs kept before.
+    /// The same by earlier saved runs.
     reference_ns: Option<f64>,
 }
 
 impl Yardstick {
-    /// Full speed as these samples know it: all of a run's, so that one workload's bad luck shows against the others.
+    /// Returns full speed by these samples: all of a run's, so that one workload's slow ones show against the others.
     pub fn of<'s>(samples: impl Iterator<Item = &'s Sample>) -> Yardstick {
         Yardstick { clock_read_ns: 0, quickest_ns: speed::quickest_ns(samples), reference_ns: None }
     }
 
-    /// What the stretch took in the run's quickest samples, ns.
+    /// Returns the time of the reference loop in the run's fastest samples, ns.
     pub fn quickest_ns(self) -> Option<f64> {
         self.quickest_ns
     }
 
-    /// The same, with what the stretch takes by the runs kept before: a run that was slow from end to end does not know it itself.
+    /// Returns the same, with the loop's time in earlier saved runs: a run slow from end to end cannot know it.
     pub fn with_reference(self, reference_ns: Option<f64>) -> Yardstick {
         Yardstick { reference_ns, ..self }
     }
 
-    /// The same, with what a reading of the clock costs.
+    /// Returns the same, with the cost of reading the clock.
     pub fn with_clock(self, clock_read_ns: Option<u64>) -> Yardstick {
         Yardstick { clock_read_ns: clock_read_ns.unwrap_or_default(), ..self }
     }
 
-    /// The share of a sample's time to which it is known at best.
+    /// Returns the clock's cost as a share of a sample's time, which is not known more precisely.
     pub(super) fn resolution(self, sample: &Sample) -> f64 {
         self.clock_read_ns as f64 / sample.elapsed_ns.max(1) as f64
     }
 
-    /// Whether the core ran slower than it can.
+    /// Returns true if the CPU was below full speed.
     pub(super) fn is_slowed(self, sample: &Sample) -> bool {
         let full_speed_ns = speed::full_speed_ns(self.reference_ns, self.quickest_ns);
         full_speed_ns.is_some_and(|full_speed_ns| speed::is_slowed(sample, full_speed_ns))
     }
 }
 
-/// Whether so many incarnations with clean samples speak for all of a workload's.
+/// Returns true if so many repetitions with undisturbed samples represent all of a workload's.
 pub(super) fn is_enough(usable: usize, incarnations: usize) -> bool {
     usable >= FEWEST_USABLE.min(incarnations.div_ceil(2)).max(1)
 }
 
-/// What tells a clean sample of one workload.
+/// Rule by which a sample of one workload is undisturbed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Judge {
     yardstick: Yardstick,
@@ -81,12 +81,12 @@ pub(super) struct Judge {
 
 #[derive(Debug, Clone, Copy)]
 enum Rule {
-    /// On one CPU: one party or the other runs all the time.
+    /// On one CPU: one participant or the other runs all the time.
     WallIsCpuTime,
-    /// Across CPUs, where parties wait: every switch of a party to or from the idle thread is two of the CPU's, and there
-    /// are no others. With the place of that counter.
+    /// Across CPUs, where participants wait: every switch of a participant to or from the idle thread is two of the
+    /// CPU's, and there are no others. With the position of that counter.
     SwitchesArePaired { switches_at: usize },
-    /// Across CPUs without a CPU-wide counter nothing is known against any sample.
+    /// Across CPUs without a CPU-wide counter, no sample can be judged.
     None,
 }
 
@@ -101,7 +101,7 @@ impl Judge {
         Judge { yardstick, rule }
     }
 
-    /// The same judge for a pass with other counters.
+    /// Returns the same judge for a pass with other counters.
     fn of_pass(self) -> Judge {
         let rule = match self.rule {
             Rule::SwitchesArePaired { .. } => Rule::None,
@@ -110,17 +110,17 @@ impl Judge {
         Judge { rule, ..self }
     }
 
-    /// Whether it can tell a disturbed sample at all.
+    /// Returns true if it can recognize a disturbed sample at all.
     pub(super) fn can_tell(self) -> bool {
         !matches!(self.rule, Rule::None)
     }
 
-    /// Whether nothing took the parties' time: no other thread, steal or throttling, and no slowed core.
+    /// Returns true if nothing took the participants' time: no other thread, steal, throttling or CPU below full speed.
     pub(super) fn is_clean(self, sample: &Sample) -> bool {
         let undisturbed = match self.rule {
             Rule::WallIsCpuTime => {
                 let (wall_ns, cpu_ns) = (sample.parties.wall_ns as f64, sample.parties.cpu_ns);
-                // Nothing is known against a sample without CPU time.
+                // A sample without CPU time cannot be judged.
                 cpu_ns
                     .map(|cpu_ns| cpu_ns as f64)
                     .is_none_or(|cpu_ns| wall_ns <= DISTURBED * cpu_ns && cpu_ns <= IMPOSSIBLE * wall_ns + READING_NS)
@@ -136,24 +136,24 @@ impl Judge {
         undisturbed && !self.is_slowed(sample)
     }
 
-    /// Whether the core ran slower than it can. Across CPUs it comes out of idle again and again, which slows it for a
-    /// while: that belongs to the price.
+    /// Returns true if the CPU was below full speed. Across CPUs it comes out of idle again and again, which slows it
+    /// for a while: that is part of the cost.
     pub(super) fn is_slowed(self, sample: &Sample) -> bool {
         matches!(self.rule, Rule::WallIsCpuTime) && self.yardstick.is_slowed(sample)
     }
 
-    /// How many of these samples are clean.
+    /// Returns how many of these samples are undisturbed.
     fn count_clean(self, samples: &[Sample]) -> usize {
         samples.iter().filter(|sample| self.is_clean(sample)).count()
     }
 }
 
-/// The place of a counter among a sample's counts.
+/// Returns the position of a counter among a sample's counts.
 pub(super) fn position(counting: &Counting, name: &str) -> Option<usize> {
     counting.counters.iter().position(|counter| counter.name == name)
 }
 
-/// Which samples the figures are of.
+/// Samples that the figures are taken from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chosen {
     pub(super) clean_only: bool,
@@ -161,32 +161,32 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    /// The clean ones, if three incarnations have enough of them, or half of fewer than six; of less, what is left would be
-    /// luck. The other incarnations' samples are no help, many as they are: a burst of the host's makes them dearer alike.
+    /// Chooses the undisturbed ones, if three repetitions have enough of them, or half of fewer than six: fewer are
+    /// chance. The other repetitions' samples are no help, many as they are: a burst on the host slows them all alike.
     pub(super) fn of_incarnations(incarnations: &[Incarnation], judge: Judge) -> Chosen {
         let is_usable = |incarnation: &&Incarnation| judge.count_clean(&incarnation.samples) >= FEWEST_CLEAN;
         let usable = incarnations.iter().filter(is_usable).count();
         Chosen { clean_only: is_enough(usable, incarnations.len()), judge }
     }
 
-    /// All samples, clean or not.
+    /// Returns the choice of all samples, disturbed or not.
     pub(super) fn or_all(self) -> Chosen {
         Chosen { clean_only: false, ..self }
     }
 
-    /// The choice among the incarnations of another pass of the same run.
+    /// Returns the choice among the repetitions of another pass of the same run.
     pub(super) fn of_pass(self, incarnations: &[Incarnation]) -> Chosen {
         Chosen::of_incarnations(incarnations, self.judge.of_pass())
     }
 
-    /// Those of these samples.
+    /// Returns the chosen ones of these samples.
     pub(super) fn of(self, samples: &[Sample]) -> impl Iterator<Item = &Sample> {
         samples.iter().filter(move |sample| !self.clean_only || self.judge.is_clean(sample))
     }
 
-    /// `None` of an incarnation with too few samples to say anything.
+    /// Returns a repetition's medians; `None` if it has too few samples to say anything.
     pub(super) fn prices(self, incarnation: &Incarnation) -> Option<Prices> {
-        // The floor is always played on one CPU.
+        // The no-switch loop is always played on one CPU.
         let floor_judge = Judge { rule: Rule::WallIsCpuTime, ..self.judge };
         let is_used = |sample: &&Sample| !self.clean_only || floor_judge.is_clean(sample);
         let floor: Vec<&Sample> = incarnation.floor.iter().filter(is_used).collect();
@@ -204,25 +204,25 @@ impl Chosen {
     }
 }
 
-/// One incarnation's medians.
+/// One repetition's medians.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Prices {
     pub(super) ns_per_op: f64,
-    /// CPU time of all parties, which across CPUs is not wall time.
+    /// CPU time of all participants, which across CPUs is not wall time.
     pub(super) cpu_ns_per_op: Option<f64>,
     pub(super) floor: Option<f64>,
-    /// What a price per switch is made of: time and switches of the very same samples.
+    /// Means for the cost per switch: time and switches of the very same samples.
     pub(super) means: Means,
     pub(super) floor_means: Option<Means>,
 }
 
-/// Sums over one incarnation's samples, divided by their ops. Sums, since where the number of switches varies from sample to
-/// sample so does the time, and the median of one goes with the median of the other by chance only.
+/// Sums over one repetition's samples, divided by their ops. Sums, since where the number of switches varies from
+/// sample to sample so does the time, and the median of one goes with the median of the other by chance only.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Means {
     pub(super) ns_per_op: f64,
     pub(super) cpu_ns_per_op: Option<f64>,
-    /// By the kernel's books on the parties.
+    /// By kernel accounting of the participants.
     pub(super) kernel_switches_per_op: Option<f64>,
     /// By the workload.
     pub(super) own_switches_per_op: Option<f64>,
@@ -242,20 +242,20 @@ impl Means {
     }
 }
 
-/// The median; `None` as soon as one sample's is not known.
+/// Returns the median; `None` if one sample's is not known.
 fn cpu_ns_per_op(samples: &[&Sample]) -> Option<f64> {
     let each = samples.iter().map(|sample| Some(ns_per_op(sample) * cpu_share(sample)?));
     each.collect::<Option<Vec<f64>>>().and_then(median)
 }
 
-/// How many CPUs the parties kept busy. Its time is a little longer than the ops', by what it takes to begin and end a play, which
-/// is CPU time and no op's.
+/// Returns how many CPUs the participants kept busy. Its time is a little longer than the ops', by the start and the
+/// end of a play, which are CPU time and no op's.
 fn cpu_share(sample: &Sample) -> Option<f64> {
     let PartyUsage { wall_ns, cpu_ns, .. } = sample.parties;
     Some(cpu_ns? as f64 / wall_ns.max(1) as f64)
 }
 
-/// The samples of an incarnation in which every counter counted.
+/// Returns the samples of a repetition in which every counter counted.
 pub(super) fn counted_samples(incarnation: &Incarnation) -> &[Sample] {
     if incarnation.counted.is_empty() { &incarnation.samples } else { &incarnation.counted }
 }
@@ -264,7 +264,7 @@ pub(super) fn ns_per_op(sample: &Sample) -> f64 {
     sample.elapsed_ns as f64 / sample.ops as f64
 }
 
-/// Σ what / Σ ops; `None` of no samples, and as soon as one of them does not have it.
+/// Returns Σ `what` / Σ ops; `None` of no samples, and if one of them does not have it.
 pub(super) fn per_op<'s>(
     samples: impl Iterator<Item = &'s Sample>,
     what: impl Fn(&Sample) -> Option<u64>,

@@ -1,4 +1,4 @@
-//! What the counters of a workload counted, and what counting cost it.
+//! Counts of a workload's counters, and the cost of counting.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,29 +7,29 @@ use crate::bench::sample::{Incarnation, Sample, WorkloadSamples};
 use crate::estimate::{Estimate, median};
 use crate::perf::counting::{CounterInfo, Counting, CountingMode};
 
-/// What one counter counted.
+/// Count of one counter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CounterTotal {
     pub counter: CounterInfo,
     pub per_op: f64,
-    /// In all samples that were counted, as the kernel scaled it.
+    /// In all samples that were counted, scaled as the kernel does.
     pub total: f64,
-    /// The share of the time in which it really counted: below 1 it shared its hardware, and the figures are scaled.
+    /// Running ÷ enabled time: below 1 the counter shared its hardware, and the figures are scaled.
     pub running_ratio: f64,
 }
 
-/// The kernel's two counters of the same switches: its books on the parties, which figures are made with, and perf's event.
+/// The kernel's two counts of the same switches: its accounting, which the figures use, and perf's event.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Audit {
-    /// Per op, by the books, in the samples in which perf counted too.
+    /// Per op, by kernel accounting, in the samples in which perf counted too.
     pub books_per_op: f64,
-    /// What perf counted on the pinned CPU by what the books have, the median over those samples: a neighbour that had the CPU while
-    /// the books were read is in a few of them, with thousands of switches maybe.
+    /// perf's count on the pinned CPU ÷ kernel accounting, the median over those samples: a neighbour that ran while
+    /// the accounting was read is in a few of them, maybe with thousands of switches.
     pub perf_by_books: f64,
 }
 
-/// Sets perf's count of the parties' switches beside the kernel's books, in the samples that have both. `None` where a CPU's
-/// switches are not the parties': in samples of which some are disturbed, and across CPUs, where idle has half of them.
+/// Compares perf's count of the participants' switches with kernel accounting. `None` where a CPU's switches are not
+/// the participants': if some samples are disturbed, and across CPUs, where idle has half of them.
 pub(super) fn audit(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Option<Audit> {
     let is_parties_own = counting.mode == CountingMode::Cpu && chosen.clean_only && samples.cpus.len() < 2;
     let at = position(counting, "context-switches").filter(|_| is_parties_own)?;
@@ -44,7 +44,7 @@ pub(super) fn audit(samples: &WorkloadSamples, counting: &Counting, chosen: Chos
     })
 }
 
-/// The parties' kernel switches per op, by the kernel's counter where it counted them and no others.
+/// Returns the participants' kernel switches per op, by the kernel's counter where it counted them and no others.
 pub(super) fn kernel_switches<'s>(
     samples: &WorkloadSamples,
     counting: &Counting,
@@ -52,11 +52,11 @@ pub(super) fn kernel_switches<'s>(
     counted: impl Iterator<Item = &'s Sample>,
 ) -> Option<f64> {
     if samples.cpus.len() > 1 {
-        // The CPUs' counters have the switches to and to idle as well.
+        // The CPUs' counters have the switches to and from idle as well.
         return None;
     }
     let at = position(counting, "context-switches")?;
-    // A CPU's counter has everybody's switches: in clean samples the parties', in others the neighbours' too.
+    // A CPU's counter has everybody's switches: in disturbed samples the neighbours', too.
     let own_only = match counting.mode {
         CountingMode::Thread => true,
         CountingMode::Cpu => chosen.clean_only,
@@ -71,12 +71,12 @@ pub(super) fn kernel_switches<'s>(
     None
 }
 
-/// CPU-wide switches less the parties' own. Never below 0, unless the two are read in the wrong order.
+/// Returns CPU-wide switches less the participants' own. Never below 0, unless the two are read in the wrong order.
 fn foreign(sample: &Sample, switches_at: usize) -> Option<i64> {
     Some(sample.counts[switches_at]? as i64 - sample.parties.switches()? as i64)
 }
 
-/// The foreign switches of every counted sample; none where a CPU's were not counted.
+/// Returns the foreign switches of every counted sample; none where a CPU's were not counted.
 pub(super) fn foreign_switches<'s>(
     samples: &'s WorkloadSamples,
     counting: &Counting,
@@ -87,7 +87,7 @@ pub(super) fn foreign_switches<'s>(
     counted.filter_map(move |sample| foreign(sample, at?))
 }
 
-/// What these counters counted in these incarnations, in those of their samples that figures are taken from.
+/// Returns the counts of these counters in these repetitions, per op in the samples that figures are taken from.
 fn counter_totals(incarnations: &[Incarnation], counters: &[CounterInfo], chosen: Chosen) -> Vec<CounterTotal> {
     let total = |(at, counter): (usize, &CounterInfo)| {
         // An event opened on demand counted in `counted` only, where it has no times of its own; it is a software event,
@@ -106,27 +106,27 @@ fn counter_totals(incarnations: &[Incarnation], counters: &[CounterInfo], chosen
     counters.iter().enumerate().filter_map(total).collect()
 }
 
-/// Every counter of a workload, whichever pass it counted in.
+/// Returns every counter of a workload, from whichever pass.
 pub(super) fn all_counters(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Vec<CounterTotal> {
     let mut counters = counter_totals(&samples.incarnations, &counting.counters, chosen);
     counters.extend(booked_switches(samples, counting, chosen));
     for pass in &samples.passes {
         let counted = counter_totals(&pass.incarnations, &pass.counters, chosen.of_pass(&pass.incarnations));
-        // What stands beside the prices already is not said a second time.
+        // Counters of the main pass are not repeated.
         counters
             .extend(counted.into_iter().filter(|new| counting.counters.iter().all(|old| old.name != new.counter.name)));
     }
     counters
 }
 
-/// What a pass of its own counted per op, in all of its samples; `None` where there was no such pass.
+/// Returns a count per op from a pass of its own, over all of its samples; `None` if there was no such pass.
 pub(super) fn counted_in_pass(samples: &WorkloadSamples, name: &str) -> Option<f64> {
     let pass = samples.passes.iter().find(|pass| pass.counters.iter().any(|counter| counter.name == name))?;
     let at = pass.counters.iter().position(|counter| counter.name == name)?;
     per_op(pass.incarnations.iter().flat_map(|incarnation| &incarnation.samples), |sample| sample.counts[at])
 }
 
-/// The kernel's books as a counter, where they are the only one.
+/// Returns kernel accounting as a counter, where it is the only one.
 fn booked_switches(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Option<CounterTotal> {
     if counting.mode != CountingMode::Rusage {
         return None;
@@ -143,13 +143,13 @@ fn booked_switches(samples: &WorkloadSamples, counting: &Counting, chosen: Chose
     })
 }
 
-/// What counts are divided by to stand for the whole time, as `perf stat` scales them; `None` if the counter never ran.
+/// Returns the divisor that scales counts to the whole time, as `perf stat` does; `None` if the counter never ran.
 pub(super) fn running_ratio(enabled_ns: u64, running_ns: u64) -> Option<f64> {
     (running_ns > 0).then(|| running_ns as f64 / enabled_ns.max(running_ns) as f64)
 }
 
-/// What counting costs the parties: against the uncounted pass where there was one, else against the timed samples of the
-/// same incarnations.
+/// Returns the cost of counting: against the uncounted pass where there was one, else against the timed samples of the
+/// same repetitions.
 pub(super) fn counting_cost(samples: &WorkloadSamples, chosen: Chosen) -> Option<Estimate> {
     if samples.uncounted.is_empty() {
         cost_within(&samples.incarnations, chosen)
@@ -158,14 +158,14 @@ pub(super) fn counting_cost(samples: &WorkloadSamples, chosen: Chosen) -> Option
     }
 }
 
-/// Paired within incarnations that have counted samples of their own.
+/// Pairs samples within repetitions that have counted ones of their own.
 fn cost_within(incarnations: &[Incarnation], chosen: Chosen) -> Option<Estimate> {
     let median_of = |samples: &[Sample]| median(chosen.of(samples).map(ns_per_op).collect());
     let factor = |each: &Incarnation| Some(median_of(&each.counted)? / median_of(&each.samples)?);
     Estimate::over(incarnations.iter().filter_map(factor))
 }
 
-/// Between the main pass and the uncounted one, with the range that their intervals allow.
+/// Compares the main pass with the uncounted one, with the range that their intervals allow.
 fn cost_between(samples: &WorkloadSamples, chosen: Chosen) -> Option<Estimate> {
     let over = |incarnations: &[Incarnation], chosen: Chosen| {
         let prices = incarnations.iter().filter_map(|incarnation| chosen.prices(incarnation));

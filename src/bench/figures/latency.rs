@@ -1,5 +1,5 @@
-//! What ops took one by one: percentiles, how often the timer's tick falls into one, and whether all this agrees with the ops
-//! that were timed in batches.
+//! Latencies of ops timed one by one: percentiles, how often the timer's tick falls into an op, and whether they agree
+//! with the ops that were timed in batches.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,18 +8,18 @@ use crate::bench::sample::latency::{Durations, Latency};
 use crate::bench::sample::{Incarnation, Sample};
 use crate::estimate::{Estimate, median};
 
-/// A percentile with fewer ops beyond it is luck.
+/// A percentile with fewer ops beyond it is chance.
 const FEWEST_BEYOND: f64 = 10.0;
-/// By this share an op timed by itself may differ from one among others, the clock's cost aside.
+/// Share by which an op timed by itself may differ from one among others, the clock's cost aside.
 const TOLERANCE: f64 = 0.02;
 
-/// The figures of ops timed one by one, all of them: the disturbed are the tail. Times in ns, to three significant digits,
-/// the clock's cost in each.
+/// Figures of all ops timed one by one: the disturbed ones are the tail. Times in ns, to three significant digits, the
+/// clock's cost in each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LatencyFigures {
-    /// How many ops these are.
+    /// Number of these ops.
     pub ops: u64,
-    /// So many per cent of ops took no longer; `None` where fewer than ten ops took longer than that.
+    /// This percentage of ops took no longer; `None` where fewer than ten ops took longer than that.
     pub p50_ns: Option<f64>,
     pub p90_ns: Option<f64>,
     pub p99_ns: Option<f64>,
@@ -27,18 +27,18 @@ pub struct LatencyFigures {
     pub max_ns: f64,
     /// The histogram's sum over ops.
     pub mean_ns: f64,
-    /// What reading the clock costs each op; the median over incarnations.
+    /// Cost of reading the clock per op; the median over repetitions.
     pub clock_ns: f64,
     /// That as a share of the op with its clock, in the same samples as `agreement`.
     pub clock_share: f64,
-    /// An op timed by itself, by one timed among others: means paired within incarnations, of clean samples where the prices
-    /// are and enough incarnations have some of both sorts, else of all.
+    /// Time of an op timed by itself ÷ one timed among others: means paired within repetitions, of undisturbed samples
+    /// where the costs are and enough repetitions have some of both kinds, else of all.
     pub by_plain: Option<Estimate>,
-    /// The same less the clock's cost. Below 1 by what a processor does of the next op while the clock is read.
+    /// The same less the clock's cost. Below 1 by the processor's work on the next op while it reads the clock.
     pub agreement: Option<Estimate>,
     /// The histogram's sum by the samples' time: 1 but for its three digits.
     pub sum_by_elapsed: f64,
-    /// Ticks of the CPUs' timers that fell into an op; `None` where nobody counts them.
+    /// Ticks of the CPUs' timers that fell into an op; `None` where they are not counted.
     pub timer_ticks_per_op: Option<f64>,
     /// Ten to a decade, those with ops in them, in ascending order.
     pub buckets: Vec<LatencyBucket>,
@@ -53,23 +53,23 @@ pub struct LatencyBucket {
 }
 
 impl LatencyFigures {
-    /// Whether an op timed by itself surely takes less than one among others, or more than that and the clock, by more than
-    /// 2 %.
+    /// Returns true if an op timed by itself surely takes less than one among others, or more than that and the clock,
+    /// by more than 2 %.
     pub(super) fn disagrees(&self) -> bool {
-        // Of an op and its clock together: of an op of a nanosecond 2 % are nothing that a clock could tell.
+        // Of an op and its clock together: 2 % of an op of a nanosecond are less than a clock can resolve.
         let most = 1.0 + TOLERANCE / (1.0 - self.clock_share).max(TOLERANCE);
         let is_above = |agreement: Estimate| agreement.low.unwrap_or(agreement.median) > most;
         let is_below = |by_plain: Estimate| by_plain.high.unwrap_or(by_plain.median) < 1.0 - TOLERANCE;
         self.agreement.is_some_and(is_above) || self.by_plain.is_some_and(is_below)
     }
 
-    /// From which percentile on an op has a tick in it; `None` where every op has, or nobody counts them.
+    /// Returns the percentile from which on an op has a tick in it; `None` if every op has, or ticks are not counted.
     pub fn tick_percentile(&self) -> Option<f64> {
         self.timer_ticks_per_op.filter(|ticks| (0.0..1.0).contains(ticks)).map(|ticks| 100.0 * (1.0 - ticks))
     }
 }
 
-/// The figures of these incarnations' ops; `None` where none was timed by itself.
+/// Returns the figures of these repetitions' ops; `None` where none was timed by itself.
 pub(super) fn figures(incarnations: &[Incarnation], chosen: Chosen) -> Option<LatencyFigures> {
     let each = || incarnations.iter().filter_map(|incarnation| incarnation.latency.as_ref());
     let mut durations = Durations::new();
@@ -111,14 +111,14 @@ fn samples<'l>(each: impl Iterator<Item = &'l Latency>) -> impl Iterator<Item = 
     each.flat_map(|latency| &latency.samples)
 }
 
-/// An op timed by itself by one among others in one incarnation, with the clock and without.
+/// Time of an op timed by itself ÷ one among others in one repetition, with the clock and without.
 struct Ratios {
     by_plain: f64,
     agreement: f64,
 }
 
 impl Ratios {
-    /// `None` of an incarnation with too few samples of either sort to say anything.
+    /// Returns `None` for a repetition with too few samples of either kind to say anything.
     fn of(incarnation: &Incarnation, chosen: Chosen) -> Option<Ratios> {
         let latency = incarnation.latency.as_ref()?;
         let mean_ns = |samples: &[Sample]| {
@@ -131,15 +131,15 @@ impl Ratios {
     }
 }
 
-/// Of the samples chosen, if enough incarnations have them in both sorts. What disturbs the plain ones of some and the others
-/// of others leaves no pair: then all samples say more than none.
+/// Returns the ratios of the samples chosen, if enough repetitions have them in both kinds. Where the plain ones of
+/// some and the others of others are disturbed, there is no pair: then all samples say more than none.
 fn ratios(incarnations: &[Incarnation], chosen: Chosen) -> Vec<Ratios> {
     let of = |chosen| incarnations.iter().filter_map(|each| Ratios::of(each, chosen)).collect::<Vec<_>>();
     let ratios = of(chosen);
     if chosen.clean_only && !is_enough(ratios.len(), incarnations.len()) { of(chosen.or_all()) } else { ratios }
 }
 
-/// How often the timers ticked, in a time that holds the samples and what lay between them.
+/// Returns the rate of timer ticks, in a time that holds the samples and the time between them.
 fn timer_ticks_per_ns<'l>(each: impl Iterator<Item = &'l Latency>) -> Option<f64> {
     let (mut ticks, mut over_ns) = (0, 0);
     for latency in each {
@@ -150,7 +150,7 @@ fn timer_ticks_per_ns<'l>(each: impl Iterator<Item = &'l Latency>) -> Option<f64
     (over_ns > 0).then(|| ticks as f64 / over_ns as f64)
 }
 
-/// Where the buckets of a decade begin, in hundredths: preferred numbers, with 1, 2 and 5 among them.
+/// Starts of a decade's buckets, in hundredths: preferred numbers, with 1, 2 and 5 among them.
 ///
 /// # References
 /// ISO 3, series R10 in its first rounding.
@@ -214,7 +214,7 @@ mod tests {
         Sample { started_at_ns: 0, ops, elapsed_ns, own_switches: None, parties, yardstick_ns: 1500, counts: vec![] }
     }
 
-    /// One that took so long for each op among others, and these times for ops by themselves.
+    /// A repetition that took this long for each op among others, and these times for ops by themselves.
     fn incarnation(plain_ns: u64, durations: &[(u64, u64)]) -> Incarnation {
         let latency = Latency {
             samples: durations.iter().map(|&(duration_ns, ops)| sample(duration_ns * ops, ops)).collect(),

@@ -1,4 +1,4 @@
-//! From samples to figures: pure arithmetic, no kernel and no output.
+//! Figures from samples: pure arithmetic, no kernel and no output.
 
 pub mod alike;
 mod chosen;

@@ -1,15 +1,15 @@
-//! The core's own speed during a run, beside that of saved runs: what a burst of the host's that lasts as long as the run does not
-//! hide from others.
+//! Comparison of the core's own speed in a run with that in saved runs: it shows a burst on the host that lasts as long
+//! as the run.
 
 use crate::document::Warning;
 
-/// By how much the core's own speed may differ: it repeats within 1 %.
+/// Share by which the core's own speed may differ: it repeats within 1 %.
 pub const TOLERANCE: f64 = 0.03;
 
-/// The warning of a run whose core was slower than it can be, from end to end.
+/// The warning of a run with its CPU below full speed from end to end.
 pub const CORE_SLOWER: &str = "core-slower-than-before";
 
-/// What to know of a run whose core was slower in its quickest samples than in the runs kept before: from end to end.
+/// Returns a warning if a run's fastest samples were slower than in earlier saved runs: it was slow from end to end.
 pub fn beside_saved_runs(reference_ns: Option<f64>, quickest_ns: Option<f64>) -> Option<Warning> {
     let slower = quickest_ns? / reference_ns?;
     (slower > 1.0 + TOLERANCE).then(|| {

@@ -22,61 +22,61 @@ pub struct Row {
     pub cpus: Vec<usize>,
     pub ring: Option<RingShape>,
     pub ns_per_op: Option<Estimate>,
-    /// CPU time of all parties: what an op costs, where `ns_per_op` is how long it takes.
+    /// CPU time of all participants: the cost of an op, where `ns_per_op` is how long it takes.
     pub cpu_ns_per_op: Option<Estimate>,
     /// Over all samples, the disturbed and the timer tick's among them.
     pub mean_ns_per_op: Option<f64>,
     pub switches: Switches,
-    /// The parties' kernel switches per op, whatever their own kind is.
+    /// The participants' kernel switches per op, whatever their own kind is.
     pub kernel_switches_per_op: Option<f64>,
     pub voluntary_per_op: Option<f64>,
     pub involuntary_per_op: Option<f64>,
-    /// What an op takes of parties that lie elsewhere in memory; `None` where that is not told apart.
+    /// Time per op with the participants' memory elsewhere; `None` where that is not measured.
     pub elsewhere: Option<Elsewhere>,
     pub ns_per_switch: Option<Estimate>,
     pub floor_ns_per_op: Option<Estimate>,
     pub net_ns_per_switch: Option<Estimate>,
-    /// The same in CPU time of all parties: what a switch costs, wherever they ran.
+    /// The same in CPU time of all participants: the cost of a switch, wherever they ran.
     pub net_cpu_ns_per_switch: Option<Estimate>,
-    /// One per incarnation, in order, `None` of one that says nothing; what is compared is compared within a round.
+    /// One per repetition, in order, `None` of one that says nothing; comparisons are made within a round.
     pub rounds: Vec<Option<Round>>,
-    /// Incarnations that say something.
+    /// Repetitions that the costs are taken from.
     pub incarnations_priced: usize,
     pub counters: Vec<CounterTotal>,
     pub samples_taken: usize,
     pub samples_clean: usize,
-    /// Those during which the core itself ran slower than it can.
+    /// Samples with the CPU below full speed.
     pub samples_slowed: usize,
-    /// Incarnations that were played again at the end for that.
+    /// Repetitions that were played again at the end for that.
     pub repeated: u32,
-    /// Whether a disturbed sample can be told at all.
+    /// True if a disturbed sample can be recognized at all.
     pub tells_disturbed: bool,
-    /// Whether the figures are of the clean samples only, or of all for want of clean ones.
+    /// True if the figures are of undisturbed samples only, false if they are of all for lack of undisturbed ones.
     pub clean_only: bool,
     pub samples_counted: usize,
     pub ops_per_sample: u64,
-    /// Switches on the pinned CPU that are not the parties', in the counted samples.
+    /// Switches on the pinned CPU that are not the participants', in the counted samples.
     pub foreign_switches: Option<i64>,
-    /// In one sample: below 0, the CPU's counter missed what the parties booked.
+    /// In one sample: below 0, the CPU's counter missed switches that kernel accounting has.
     pub fewest_foreign_switches: Option<i64>,
-    /// The kernel's two counters of the parties' switches set beside each other; `None` where there is one only.
+    /// The kernel's two counts of the participants' switches, compared; `None` where there is only one.
     pub audit: Option<Audit>,
-    /// How much slower the parties are while their switches are counted, as a factor; `None` where that was not measured.
+    /// Time while switches are counted ÷ time while they are not; `None` where that was not measured.
     pub counting_cost: Option<Estimate>,
-    /// Whether that cost is in the prices, or was paid in samples of its own.
+    /// True if the costs include that, false if switches were counted in separate samples.
     pub cost_in_prices: bool,
     pub steal_ns: Option<u64>,
     pub throttled: Option<u64>,
     /// The share of the time that an SMT sibling was busy.
     pub sibling_busy: Option<f64>,
-    /// Of ops timed one by one; `None` where none was.
+    /// Latencies of ops timed one by one; `None` where none was.
     pub latency: Option<LatencyFigures>,
 }
 
-/// What an op takes where its parties lie in various places in memory. No interval: these are the places, not samples of one.
+/// Times per op with the participants' memory in various places. No interval: these are the places, not samples of one.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Elsewhere {
-    /// How many places were tried.
+    /// Number of places that were tried.
     pub places: usize,
     pub lowest_ns_per_op: f64,
     pub median_ns_per_op: f64,
@@ -87,19 +87,19 @@ pub struct Elsewhere {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Switches {
     pub counted_per_op: Option<f64>,
-    /// Over incarnations; `None` where they were not counted in the samples that time is taken from.
+    /// Over repetitions; `None` where they were not counted in the samples that time is taken from.
     pub interval: Option<Estimate>,
-    /// The lowest and the highest count of a sample, where they were counted in those that time is taken from: an op that goes in
-    /// several ways shows in their distance.
+    /// Lowest and highest count of a sample, where they were counted in those that time is taken from: an op with
+    /// several paths shows in their distance.
     pub range: Option<(f64, f64)>,
     pub expected_per_op: Option<f64>,
     pub source: CountSource,
 }
 
-/// Fewer switches per op than this are no price: a neighbour's that fell into a loop that makes none.
+/// Fewer switches per op than this are chance: a neighbour's in a loop that makes none.
 const BY_CHANCE: f64 = 0.01;
 
-/// Where a number of switches comes from.
+/// Source of a number of switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CountSource {
@@ -107,12 +107,12 @@ pub enum CountSource {
     Polls,
     Resumes,
     Uprobe,
-    /// Nobody counted: what the workload's author expects.
+    /// Nobody counted: the expectation of the workload's author.
     Expected,
 }
 
 impl CountSource {
-    /// The name in JSON.
+    /// Returns the name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             CountSource::Kernel => "kernel",
@@ -125,13 +125,13 @@ impl CountSource {
 }
 
 impl Switches {
-    /// What to divide by: the count, else the expectation; `None` where nothing switches but for a chance.
+    /// Returns the divisor: the count, else the expectation; `None` where switches are chance only.
     pub fn per_op(&self) -> Option<f64> {
         self.counted_per_op.or(self.expected_per_op).filter(|&per_op| per_op >= BY_CHANCE)
     }
 }
 
-/// The prices of one incarnation, of the sums over its samples.
+/// Costs of one repetition, from the sums over its samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Round {
     pub ns_per_op: f64,
@@ -140,7 +140,7 @@ pub struct Round {
     pub net_cpu_ns_per_switch: Option<f64>,
 }
 
-/// Works out a workload's row; the yardstick is the whole run's.
+/// Computes a workload's row; the yardstick is the whole run's.
 pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yardstick) -> Row {
     let judge = Judge::of(samples, counting, yardstick);
     let chosen = Chosen::of_incarnations(&samples.incarnations, judge);
@@ -150,7 +150,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
 
     let voluntary_per_op = per_op(used(), |sample| sample.parties.voluntary);
     let involuntary_per_op = per_op(used(), |sample| sample.parties.involuntary);
-    // The books are exact and free, in the very samples that time is taken from; of a crowd there are none.
+    // Accounting is exact and free, in the very samples that time is taken from; of many participants there is none.
     let kernel_switches_per_op = per_op(used(), |sample| sample.parties.switches())
         .or_else(|| counters::kernel_switches(samples, counting, chosen, counted()));
     let counted_per_op = match samples.switch_source {
@@ -185,7 +185,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         source,
     };
     let per_switch = |prices: &Option<Prices>| {
-        // In a reference nothing switches: what was counted is a neighbour's, and on a busy machine may be more than a chance.
+        // In a reference nothing switches: counts are a neighbour's, and on a busy machine maybe more than chance.
         let prices = prices.as_ref().filter(|_| samples.kind != Kind::Reference)?;
         prices.per_switch(switches.per_op().map(|all| counted_in(prices).unwrap_or(all))?)
     };
@@ -195,7 +195,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
     let each_round = || rounds.iter().flatten();
     let samples_taken = timed().count();
     let samples_slowed = timed().filter(|sample| judge.is_slowed(sample)).count();
-    // For want of samples at full speed the figures are of a slow core: at most so much.
+    // For lack of samples at full speed the figures are of a slow CPU: upper bounds.
     let is_slow = !chosen.clean_only && samples_slowed * 2 > samples_taken;
     let bounded = |price: Option<Estimate>| if is_slow { price.map(Estimate::at_most) } else { price };
     Row {
@@ -247,7 +247,7 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
 }
 
 impl Prices {
-    /// `None` of an incarnation that made so few switches that they were chance.
+    /// Returns `None` for a repetition that made so few switches that they were chance.
     fn per_switch(&self, switches_per_op: f64) -> Option<Round> {
         let (all, floor) = (self.means, self.floor_means);
         let net = |ns_per_op: f64, floor: f64| (ns_per_op - floor) / switches_per_op;
@@ -274,7 +274,7 @@ fn elsewhere(incarnations: &[Incarnation], chosen: Chosen) -> Option<Elsewhere> 
     })
 }
 
-/// The lowest and the highest; `None` of none.
+/// Returns the lowest and the highest; `None` of none.
 fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     values.map(|value| (value, value)).reduce(|(low, high), (value, _)| (low.min(value), high.max(value)))
 }

@@ -14,13 +14,13 @@ use crate::workload::kind::{Kind, SwitchSource};
 
 const OPS: u64 = 50;
 
-/// Works a workload out as the only one of its run.
+/// Computes a workload's row as the only one of its run.
 fn summarize(samples: &WorkloadSamples, counting: &Counting) -> Row {
     let yardstick = Yardstick::of(samples.incarnations.iter().flat_map(|incarnation| &incarnation.samples));
     row::summarize(samples, counting, yardstick)
 }
 
-/// A sample at this price, without disturbance, of parties that switch twice an op.
+/// A sample of this time per op, undisturbed, of participants that switch twice an op.
 fn sample(ns_per_op: u64) -> Sample {
     let elapsed_ns = ns_per_op * OPS;
     let parties =
@@ -155,7 +155,7 @@ fn each_incarnation_is_priced_by_its_own_switches() {
         (sample.parties.voluntary, sample.parties.involuntary) = (Some(switches * OPS), Some(0));
         incarnation(vec![sample; 4], 0)
     };
-    // Twice as many switches in twice the time are one price.
+    // Twice as many switches in twice the time are one cost.
     let row = summarize(
         &WorkloadSamples::made_up(vec![of(2, 1000), of(4, 2000), of(2, 1000), of(4, 2000)]),
         &counting(CountingMode::Rusage),
@@ -231,7 +231,7 @@ fn a_run_that_stays_slow_knows_its_prices_from_above_only() {
     let of = |price| incarnation(vec![sample(price); 4], 200);
     let samples = WorkloadSamples::made_up(vec![of(1000), of(1010), of(1020)]);
     let all = samples.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
-    // It cannot know by itself: the stretch took 1500 ns all the time.
+    // It cannot know by itself: the reference loop took 1500 ns all the time.
     let yardstick = Yardstick::of(all);
     let quick = row::summarize(&samples, &counting(CountingMode::Cpu), yardstick.with_reference(Some(1490.0)));
     assert_eq!((quick.samples_slowed, quick.ns_per_op.unwrap().low), (0, Some(1000.0)));
@@ -328,7 +328,7 @@ fn user_mode_is_counted_in_a_pass_of_its_own() {
 
 #[test]
 fn across_cpus_a_sample_is_clean_when_every_switch_pairs_with_one_of_idle() {
-    // The parties wait for each other: CPU time is half of the wall time, and every switch of theirs is two of the CPUs'.
+    // The participants wait for each other: half of the wall time is CPU time, and a switch of theirs two of the CPUs'.
     let apart = |foreign: u64| {
         let mut sample = sample(1000);
         sample.parties.cpu_ns = Some(OPS * 500);
@@ -401,7 +401,7 @@ fn a_task_is_set_beside_a_thread_round_by_round() {
         switch_source: SwitchSource::Polls,
         ..WorkloadSamples::made_up(vec![task(100), task(120), task(100)])
     };
-    // Interrupted in the last round, before the floor.
+    // Interrupted in the last round, before the no-switch loop.
     let mut interrupted = incarnation(vec![sample(1000); 4], 200);
     interrupted.floor.clear();
     let threads = WorkloadSamples::made_up(vec![

@@ -1,4 +1,4 @@
-//! How two rows compare.
+//! Comparison of two rows.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::estimate::Estimate;
 use crate::host::placement::Placement;
 use crate::workload::kind::Kind;
 
-/// How many times cheaper one workload's switch is than another's, with intervals over the rounds in which both were measured.
+/// Ratio of two workloads' switch costs, with intervals over the rounds in which both were measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
     pub cheaper: String,
@@ -16,13 +16,13 @@ pub struct Ratio {
     pub dearer_kind: Kind,
     pub gross: Estimate,
     pub net: Option<Estimate>,
-    /// The two prices per switch, ns.
+    /// The two costs per switch, ns.
     pub cheaper_ns: f64,
     pub dearer_ns: f64,
 }
 
-/// The ratio that people come for: the switch of a kind that needs no kernel against a thread's, or else a process's, on one
-/// CPU, both of pairs or of the same ring. `None` where one is missing, or was not counted.
+/// Returns the headline ratio: a thread's switch, or else a process's, against the switch of a kind that needs no
+/// kernel, on one CPU, both of pairs or of the same ring. `None` where one is missing, or was not counted.
 pub fn ratio(rows: &[Row], kind: Kind) -> Option<Ratio> {
     let ring = rows.first()?.ring;
     let is_priced = |row: &&Row| row.ns_per_switch.is_some() && row.placement == Placement::Same && row.ring == ring;
@@ -31,7 +31,7 @@ pub fn ratio(rows: &[Row], kind: Kind) -> Option<Ratio> {
     let kernel = first(Kind::Thread).or_else(|| first(Kind::Process))?;
     let pairs = || task.rounds.iter().zip(&kernel.rounds).filter_map(|(task, kernel)| task.zip(*kernel));
     let gross = Estimate::over(pairs().map(|(task, kernel)| kernel.ns_per_switch / task.ns_per_switch))?;
-    // An interrupted round may lack its floor; it says nothing about the net.
+    // An interrupted round may lack its no-switch loop; it says nothing about the net.
     let net_pairs = pairs().filter_map(|(task, kernel)| kernel.net_ns_per_switch.zip(task.net_ns_per_switch));
     let net: Option<Vec<f64>> = net_pairs.map(|(kernel, task)| positive_ratio(kernel, task)).collect();
     Some(Ratio {
@@ -46,7 +46,7 @@ pub fn ratio(rows: &[Row], kind: Kind) -> Option<Ratio> {
     })
 }
 
-/// A net price may come out at or below zero, when the floor is as dear as the op; there is no ratio to that.
+/// Returns `None` if a net cost is not above 0, as when the no-switch loop costs as much as the op.
 fn positive_ratio(dearer: f64, cheaper: f64) -> Option<f64> {
     (dearer > 0.0 && cheaper > 0.0).then(|| dearer / cheaper)
 }

@@ -1,4 +1,4 @@
-//! What a reader must know before believing a figure.
+//! Warnings that a reader must know before believing a figure.
 
 use crate::bench::figures::counters::Audit;
 use crate::bench::figures::recorded::Layers;
@@ -11,35 +11,35 @@ use crate::perf::counting::{AbsentCounter, Counting, CountingMode, WAKE_UPS};
 use crate::perf::records::YIELDS;
 use crate::unit::{Bytes, Nanoseconds, Share};
 
-/// The warning of figures that are of disturbed samples too, for want of others.
+/// The warning of figures that include disturbed samples, for lack of undisturbed ones.
 pub const NO_CLEAN_SAMPLES: &str = "no-clean-samples";
 
-/// Warnings that tell of the machine rather than of the row: where one row has them, others do.
+/// Warnings about the machine rather than the row: where one row has them, others do.
 const FEW_CLEAN_SAMPLES: &str = "few-clean-samples";
 const CORE_SLOWED: &str = "core-slowed";
 const SMT_SIBLING_BUSY: &str = "smt-sibling-busy";
 const THROTTLED: &str = "throttled";
 const OF_THE_MACHINE: [&str; 4] = [FEW_CLEAN_SAMPLES, CORE_SLOWED, SMT_SIBLING_BUSY, THROTTLED];
 
-/// A count may differ from what was expected by this share before it is worth a word.
+/// Share by which a count may differ from the expected one without a warning.
 const COUNT_TOLERANCE: f64 = 0.01;
-/// By how much a number of switches per op may be off a whole one and still be that.
+/// Distance from a whole number within which switches per op are still that number.
 const WHOLE_TOLERANCE: f64 = 0.03;
-/// Recording slows the parties, and may so change who comes first: by this share before it is worth a word.
+/// Share by which recorded switches may differ: recording slows the participants, and may change who comes first.
 const RECORDED_TOLERANCE: f64 = 0.05;
-/// Below this share of clean samples, the neighbours have a say in the figures.
+/// Below this share of undisturbed samples, neighbours affect the figures.
 const FEW_CLEAN_SHARE: f64 = 0.5;
-/// Above this share of samples with a slowed core, a reader should know.
+/// Above this share of samples with the CPU below full speed, a reader should know.
 const CORE_SLOWED_SHARE: f64 = 0.05;
-/// The clock's share of ops timed one by one, from which on they say more of the clock than of the op.
+/// The clock's share of ops timed one by one, from which on they are mostly the clock's time.
 const CLOCK_IS_MOST: f64 = 0.5;
 
-/// Whether warnings of this name tell of the machine rather than of the row.
+/// Returns true if warnings of this name are about the machine rather than the row.
 pub fn is_of_the_machine(code: &str) -> bool {
     OF_THE_MACHINE.contains(&code)
 }
 
-/// What to know about one row.
+/// Returns the warnings about one row.
 pub fn of_row(row: &Row) -> Vec<Warning> {
     let about = |(code, message): (&str, String)| {
         Warning::new(code, format!("{}: {message}", row_title(&row.workload, row.placement, row.ring)))
@@ -91,16 +91,16 @@ fn of_counts(row: &Row) -> Vec<Remark> {
     remarks
 }
 
-/// Whether so many switches are the average of ops that make different numbers of them: no whole number, by more than a neighbour's
-/// preemptions in samples called undisturbed.
+/// Returns true if so many switches are the average of ops that make different numbers of them: no whole number, by
+/// more than a neighbour's preemptions in undisturbed samples.
 fn is_of_several_ways(switches_per_op: f64) -> bool {
     (switches_per_op - switches_per_op.round()).abs() > WHOLE_TOLERANCE
 }
 
-/// What to know where the kernel's two counters differ, or where perf's changes what it counts.
+/// Returns a warning if the kernel's two counts differ, or if counting with perf changes the number.
 fn of_audit(row: &Row) -> Option<Remark> {
     let Audit { books_per_op: books, perf_by_books } = row.audit?;
-    // What is no kernel switch by its nature makes a few of somebody else's: a share of next to nothing is no difference.
+    // A workload whose switches are not the kernel's makes a few of those by chance, too few to compare.
     if row.switches.source != CountSource::Kernel {
         return None;
     }
@@ -193,7 +193,7 @@ fn of_latency(row: &Row) -> Vec<Remark> {
     remarks
 }
 
-/// What to know of time that the hypervisor took; `elapsed_ns` is what it was taken from.
+/// Returns a warning about time that the hypervisor took, of `elapsed_ns`.
 pub fn of_steal(steal_ns: u64, elapsed_ns: u64) -> Option<Warning> {
     let share = steal_ns as f64 / elapsed_ns.max(1) as f64;
     (share > Surroundings::STEAL).then(|| {
@@ -207,7 +207,7 @@ pub fn of_steal(steal_ns: u64, elapsed_ns: u64) -> Option<Warning> {
     })
 }
 
-/// What to know of the records of a workload's switches; `title` says which.
+/// Returns a warning about lost records of a workload's switches; `title` names it.
 pub fn of_recording(recording: &Recording, title: &str) -> Option<Warning> {
     let lost = recording.lost();
     let room = Bytes(recording.buffer_bytes as f64);
@@ -219,7 +219,7 @@ pub fn of_recording(recording: &Recording, title: &str) -> Option<Warning> {
     })
 }
 
-/// What to know where recorded ops do not switch as often as those that were counted; `title` says whose.
+/// Returns a warning if recorded ops do not switch as often as those that were counted; `title` names their workload.
 pub fn of_recorded_switches(layers: &Layers, counted_per_op: Option<f64>, title: &str) -> Option<Warning> {
     let (recorded, counted) = (layers.switches_per_op, counted_per_op?);
     ((recorded - counted).abs() > RECORDED_TOLERANCE * counted).then(|| {
@@ -230,7 +230,7 @@ pub fn of_recorded_switches(layers: &Layers, counted_per_op: Option<f64>, title:
     })
 }
 
-/// What is not among the records of a run's switches, told once.
+/// Returns a warning for each kind of event that is missing from a run's records, once.
 pub fn of_absent_records<'r>(recordings: impl Iterator<Item = &'r Recording>) -> Vec<Warning> {
     let mut told: Vec<&AbsentCounter> = Vec::new();
     for absent in recordings.flat_map(|recording| &recording.absent) {
@@ -250,7 +250,7 @@ pub fn of_absent_records<'r>(recordings: impl Iterator<Item = &'r Recording>) ->
     told.into_iter().map(warning).collect()
 }
 
-/// What to know about how the counting was done.
+/// Returns the warnings about how the counting was done.
 pub fn of_counting(counting: &Counting) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if let Some(last) = counting.refused.first() {

@@ -5,28 +5,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::sample::Sample;
 
-/// What one incarnation's parties took for each op, with the clock read after every one.
+/// Latencies of one repetition's ops, with the clock read after every one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Taken like the others, by parties that read the clock after every op; their time is the sum of their ops' durations.
+    /// Samples of participants that read the clock after every op; their time is the sum of their ops' durations.
     pub samples: Vec<Sample>,
-    /// How many ops took so long, ns: of all ops, disturbed or not, as [`Durations::steps`] has them.
+    /// Durations, ns, each with its number of ops: of all ops, disturbed or not, as [`Durations::steps`] has them.
     pub durations: Vec<(u64, u64)>,
-    /// What reading the clock cost per op, ns, measured with nothing to play between two readings.
+    /// Cost of reading the clock per op, ns, measured with nothing to play between two readings.
     pub lap_cost_ns: f64,
-    /// What the timers of the parties' CPUs did meanwhile; `None` where nobody counts that.
+    /// Timer interrupts of the participants' CPUs meanwhile; `None` where they are not counted.
     pub timer: Option<TimerInterrupts>,
 }
 
-/// Interrupts by the CPUs' own timers: the scheduler's tick, as good as always.
+/// Interrupts by the CPUs' own timers: the scheduler's tick, nearly always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimerInterrupts {
     pub count: u64,
-    /// The time in which they came: the samples', and what lay between them.
+    /// Time in which they came: the samples', and that between them.
     pub over_ns: u64,
 }
 
-/// Durations in ns, told apart to three significant digits.
+/// Durations in ns, to three significant digits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Durations(Histogram<u64>);
 
@@ -35,7 +35,7 @@ impl Durations {
     /// 146 years.
     const LONGEST_NS: u64 = 1 << 62;
 
-    /// None yet.
+    /// Returns an empty histogram.
     ///
     /// # Panics
     /// Never: the histogram's bounds are those that its makers allow.
@@ -43,13 +43,13 @@ impl Durations {
         Durations(Histogram::new_with_bounds(1, Durations::LONGEST_NS, Durations::DIGITS).expect("bounds in order"))
     }
 
-    /// As many ops more that took so long, or as long as can be told.
+    /// Adds ops of this duration, or of the longest that can be recorded.
     pub fn record(&mut self, duration_ns: u64, ops: u64) {
         self.0.saturating_record_n(duration_ns, ops);
     }
 
-    /// The shortest duration of each step that has any, with its number of ops, in ascending order. Recorded again they are
-    /// the same steps.
+    /// Returns the shortest duration of each step that has any, with its number of ops, in ascending order. Recorded
+    /// again they are the same steps.
     pub fn steps(&self) -> Vec<(u64, u64)> {
         let recorded = self.0.iter_recorded();
         recorded.map(|step| (self.0.lowest_equivalent(step.value_iterated_to()), step.count_at_value())).collect()

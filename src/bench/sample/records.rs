@@ -1,4 +1,4 @@
-//! What the kernel recorded of each switch of a workload's parties: who came and went on which CPU, and when.
+//! Kernel records of each switch of a workload's participants: who came and went on which CPU, and when.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,28 +7,28 @@ use crate::perf::records::What;
 use crate::sched::timeline::RecordSource;
 use crate::unit::MonotonicNs;
 
-/// What a pass of its own recorded of one workload.
+/// Records of one workload, from a pass of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
     pub source: RecordSource,
-    /// Of each ring buffer.
+    /// Size of each ring buffer.
     pub buffer_bytes: u64,
-    /// What is not among the events, and why: wake-ups, yields.
+    /// Kinds of events that are not recorded, and why: wake-ups, yields.
     #[serde(default)]
     pub absent: Vec<AbsentCounter>,
-    /// Threads below this number are parties, the leader being 0.
+    /// Threads below this number are participants, the leader being 0.
     pub parties: u32,
-    /// Where the leader ran.
+    /// The leader's CPU.
     pub leader_cpu: u32,
-    /// The threads from there on.
+    /// The threads from that number on.
     pub others: Vec<OtherThread>,
     pub plays: Vec<RecordedPlay>,
-    /// How long each op took where the same calls switch nothing, recorded alike, ns; empty without a floor.
+    /// Time of each op where the same calls switch nothing, recorded alike, ns; empty without such a loop.
     #[serde(default)]
     pub floor_ns: Vec<u64>,
 }
 
-/// A thread that ran on the parties' CPUs and is none of them.
+/// A thread that ran on the participants' CPUs and is none of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherThread {
     /// 0 is the CPU's idle thread.
@@ -37,16 +37,16 @@ pub struct OtherThread {
     pub name: Option<String>,
 }
 
-/// Ops played in a row, with all that was recorded meanwhile.
+/// Ops played in a row, with all records meanwhile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordedPlay {
     pub incarnation: u32,
     pub began_at_ns: MonotonicNs,
-    /// How long each op took by the leader's clock, one after the other, ns.
+    /// Time of each op by the leader's clock, one after the other, ns.
     pub ops_ns: Vec<u64>,
     /// In the order of their times.
     pub events: Vec<Event>,
-    /// Records for which the ring buffer had no room: they were the last of the play.
+    /// Records for which the ring buffer had no room: the last of the play.
     pub lost: u64,
 }
 
@@ -58,9 +58,9 @@ pub struct Event {
     pub at_ns: u64,
     pub cpu: u32,
     pub what: What,
-    /// Whom it happened to.
+    /// The thread it happened to.
     pub thread: u32,
-    /// Who did it: of a wake-up the waker, else the thread itself.
+    /// The thread that did it: of a wake-up the waker, else the thread itself.
     pub by: u32,
 }
 
@@ -77,7 +77,7 @@ impl From<Event> for (u64, u32, What, u32, u32) {
 }
 
 impl Recording {
-    /// How a thread of this number is called in a report.
+    /// Returns the name of a thread in reports.
     pub fn name(&self, thread: u32) -> String {
         match (thread, thread.checked_sub(self.parties)) {
             (0, _) => "leader".to_string(),
@@ -96,18 +96,18 @@ impl Recording {
         thread < self.parties
     }
 
-    /// Whether it stands for a CPU with nothing to do.
+    /// Returns true if it stands for a CPU with nothing to do.
     pub fn is_idle(&self, thread: u32) -> bool {
         let other = thread.checked_sub(self.parties).and_then(|at| self.others.get(at as usize));
         other.is_some_and(|other| other.id == 0)
     }
 
-    /// Records that found no room, over all plays.
+    /// Returns the number of records that found no room, over all plays.
     pub fn lost(&self) -> u64 {
         self.plays.iter().fold(0, |sum, play| sum.saturating_add(play.lost))
     }
 
-    /// Whether wake-ups are among the events.
+    /// Returns true if events of this kind are recorded, such as wake-ups.
     pub fn has(&self, name: &str) -> bool {
         self.absent.iter().all(|absent| absent.name != name)
     }

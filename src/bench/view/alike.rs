@@ -1,4 +1,4 @@
-//! Like with like, and the ratio that people come for.
+//! Like with like, and the headline ratio.
 
 use crate::bench::document::run::{RunBody, RunResult};
 use crate::bench::figures::alike::{Alike, HandOver, is_settled};
@@ -10,7 +10,7 @@ use crate::output::view::{Align, Cell, Column, Table};
 use crate::unit::Share;
 use crate::workload::kind::Kind;
 
-/// What a hand-over takes by contract and kind; `None` where no contract was measured of two kinds.
+/// Returns the time of a handoff by contract and kind; `None` where no contract was measured of two kinds.
 pub(super) fn table(body: &RunBody) -> Option<Table> {
     let has = |kind: Kind| body.alike.iter().any(|alike| of_kind(alike, kind).is_some());
     let contract = column("contract", &["like with like,", "ns a hand-over"], Align::Left);
@@ -62,13 +62,13 @@ pub(super) fn add_metrics(metrics: &mut Metrics, alike: &[Alike]) {
         );
 }
 
-/// The columns of a kind of parties.
+/// The columns of a kind of participant.
 struct KindColumns {
     kind: Kind,
     ns_key: &'static str,
-    /// Of what the first kind's hand-over takes by what this one's does.
+    /// Column of the first kind's handoff time ÷ this one's.
     ratio_key: Option<&'static str>,
-    /// On a narrow terminal the ratio says it alone.
+    /// On a narrow terminal the ratio alone is enough.
     expendable: u8,
 }
 
@@ -91,7 +91,7 @@ fn column(key: &'static str, heading: &[&str], align: Align) -> Column {
     Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable: 0, wraps: false }
 }
 
-/// Sentences on the ratios of a run, the first of which people come for.
+/// Returns sentences on the ratios of a run, the headline ratio first.
 pub(super) fn notes(body: &RunBody) -> Vec<String> {
     let ratios = || body.ratio.iter().chain(&body.ratios);
     let usual = ratios().find(|ratio| ratio.cheaper_kind == Kind::Goroutine && !body.alike.is_empty());
@@ -100,7 +100,7 @@ pub(super) fn notes(body: &RunBody) -> Vec<String> {
     ratios().map(sentence).chain(usual.map(|_| USUAL.to_string())).chain(elsewhere).collect()
 }
 
-/// What an op takes where its parties lie in other places than those of its row.
+/// Returns a sentence on an op's time with the participants' memory elsewhere than in its row.
 fn elsewhere(result: &RunResult) -> Option<String> {
     let Elsewhere { places, lowest_ns_per_op, median_ns_per_op, highest_ns_per_op } = result.elsewhere?;
     let [lowest, middle, highest] = [lowest_ns_per_op, median_ns_per_op, highest_ns_per_op].map(nanoseconds);
@@ -112,7 +112,7 @@ fn elsewhere(result: &RunResult) -> Option<String> {
 
 const USUAL: &str = "What is usually compared, a thread's pipe with a goroutine's channel, sets waiting for the kernel against waiting in user space; like with like, each row has one contract.";
 
-/// The sentence that people come for.
+/// Returns the headline sentence.
 fn sentence(ratio: &Ratio) -> String {
     const SWITCHES_PER_SECOND: f64 = 20_000.0;
     let share_of_cpu = |ns_per_switch: f64| Share(ns_per_switch * SWITCHES_PER_SECOND / 1e9);
@@ -137,7 +137,7 @@ fn with_interval(ratio: Estimate) -> String {
     Cell::interval(Some(ratio), times).shown().to_string()
 }
 
-/// `15x`, `1.3x`, `0.85x`.
+/// Formats a ratio: `15x`, `1.3x`, `0.85x`.
 fn times(ratio: f64) -> String {
     match ratio {
         ratio if ratio >= 9.95 => format!("{ratio:.0}x"),
@@ -184,7 +184,7 @@ mod tests {
         assert!(unsettled.contains("cannot be told") && !unsettled.contains("37x"), "{unsettled}");
     }
 
-    /// Of ratios near one, which take the most room.
+    /// With ratios near one, which take the most room.
     fn body() -> RunBody {
         let mut document: RunDocument = serde_json::from_str(include_str!("../../../tests/golden/run-1.json")).unwrap();
         let estimate = |median: f64| Estimate { median, low: Some(median * 0.85), high: Some(median * 1.01) };

@@ -1,4 +1,4 @@
-//! What people and machines see of a comparison.
+//! Report of a comparison, for people and machines.
 
 use std::slice;
 
@@ -111,7 +111,7 @@ impl Report for CompareDocument {
     }
 }
 
-/// Which programs were started, each once: a machine may have several, and they differ.
+/// Returns the programs that were started, each once: a machine may have several, and they differ.
 fn programs(rows: &[CompareRow]) -> Option<String> {
     let mut named: Vec<String> = Vec::new();
     for program in rows.iter().filter_map(|row| row.program.as_ref()) {
@@ -124,10 +124,10 @@ fn programs(rows: &[CompareRow]) -> Option<String> {
     (!named.is_empty()).then(|| format!("Started: {}.", named.join(", ")))
 }
 
-/// How many places of a file are named.
+/// Most places of a file that are named.
 const PLACES_NAMED: usize = 5;
 
-/// What was passed over of each file, in a sentence: what looks like a result and is none may be the one that is looked for.
+/// Returns a sentence per file on the lines that were skipped: the one that is missed may be among them.
 fn passed_over(rows: &[PassedOverRow]) -> Vec<String> {
     let mut files: Vec<&str> = rows.iter().map(|row| row.file.as_str()).collect();
     files.dedup();
@@ -154,10 +154,10 @@ fn passed_over(rows: &[PassedOverRow]) -> Vec<String> {
     files.iter().map(sentence).collect()
 }
 
-/// A count may differ from what is assumed by this share before it is worth a word.
+/// Share by which a count may differ from the assumption before it is mentioned.
 const COUNT_TOLERANCE: f64 = 0.01;
 
-/// One sentence on whether a tool and ours agree, or why not.
+/// Returns one sentence on whether a tool and ours agree, or why not.
 fn verdict(row: &CompareRow) -> Option<String> {
     let ratio = row.ratio?;
     let (tool, own, apart) = (&row.command, &row.own_workload, Share((ratio.median - 1.0).abs()));
@@ -173,7 +173,7 @@ fn verdict(row: &CompareRow) -> Option<String> {
     })
 }
 
-/// How far the two agree, by the interval of their ratio: within the farther of its ends, and not at all where it has no 1 in it.
+/// Returns how far the two agree by their ratio's interval: within its farther end, and not at all without 1 in it.
 fn agreement(ratio: Estimate) -> String {
     let Some((low, high)) = ratio.low.zip(ratio.high) else {
         let apart = Share((ratio.median - 1.0).abs());
@@ -223,7 +223,7 @@ fn table(rows: &[CompareRow], left_out: &[LeftOut]) -> Table {
         column("own_ns_per_op", &["ours", "ns/op"], Align::Right, 1),
         column("ratio", &["÷ ours"], Align::Right, 0),
     ];
-    // What is not here has a row too; why, and what installs it, is told below.
+    // A tool that is not available has a row too; the reason, and what installs it, are below.
     let absent = |left_out: &LeftOut| {
         let mut cells = vec![Cell::Absent; columns.len()];
         cells[0] = Cell::text(&left_out.workload);
@@ -233,7 +233,7 @@ fn table(rows: &[CompareRow], left_out: &[LeftOut]) -> Table {
     Table { title: "What tools say, and what was counted", columns, rows }
 }
 
-/// What each says an op takes, beside what ours says; `None` of nothing.
+/// Returns each reported time per op, beside ours; `None` without rows.
 fn levels(rows: &[CompareRow]) -> Option<Picture> {
     let level = |label: &str, series: &str, ns: Option<f64>| {
         let ns = ns.filter(|ns| ns.is_finite())?;

@@ -4,7 +4,7 @@ use crate::host::placement::Placement;
 use crate::output::metrics::Labels;
 use crate::workload::shape::RingShape;
 
-/// What tells one row of prices from another.
+/// Returns the labels that distinguish one row of costs from another.
 pub(crate) fn row_labels(workload: &str, placement: Placement, ring: Option<RingShape>) -> Labels {
     let mut labels = vec![("workload", workload.to_string()), ("placement", placement.name().to_string())];
     if let Some(ring) = ring {

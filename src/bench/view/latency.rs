@@ -1,4 +1,4 @@
-//! What people and machines see of ops that were timed one by one.
+//! Report of ops that were timed one by one, for people and machines.
 
 use crate::bench::document::run::{RunBody, RunDocument, RunResult};
 use crate::bench::figures::{LatencyBucket, LatencyFigures};
@@ -8,7 +8,7 @@ use crate::output::metrics::{Quantity, Rows};
 use crate::output::view::{Bar, Cell, Picture, Table};
 use crate::unit::{Count, Nanoseconds};
 
-/// The percentiles of every workload that has any; without one there is no row.
+/// Returns the percentiles of every workload that has any; without one there is no row.
 pub(super) fn latency_table(body: &RunBody) -> Table {
     let timed: Vec<&RunResult> = body.results.iter().filter(|result| result.latency.is_some()).collect();
     let column = |key, heading: &[&str], expendable, figure: fn(&LatencyFigures) -> Option<f64>| {
@@ -48,7 +48,7 @@ pub(super) fn latency_table(body: &RunBody) -> Table {
     table_of("Latency", columns, &timed)
 }
 
-/// A histogram for each of them.
+/// Returns a histogram for each of them.
 pub(super) fn pictures(body: &RunBody) -> Vec<Picture> {
     let picture = |result: &RunResult| {
         let title = result.title();
@@ -60,10 +60,10 @@ pub(super) fn pictures(body: &RunBody) -> Vec<Picture> {
     body.results.iter().filter_map(picture).collect()
 }
 
-/// Three bars to a decade, from the first that has ops in it to the last.
+/// Returns three bars to a decade, from the first that has ops in it to the last.
 fn bars(buckets: &[LatencyBucket]) -> Vec<Bar> {
     let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else { return Vec::new() };
-    // What takes less than a nanosecond has a bar of its own.
+    // Ops below a nanosecond have a bar of their own.
     let edges = || (0..).flat_map(|decade| [1.0, 2.0, 5.0].map(|edge| edge * 10_f64.powi(decade)));
     let bounds = std::iter::once(0.0).chain(edges()).zip(edges());
     bounds
@@ -77,7 +77,7 @@ fn bars(buckets: &[LatencyBucket]) -> Vec<Bar> {
         .collect()
 }
 
-/// `2–5 µs`, `500 ns–1 µs`
+/// Formats a range: `2–5 µs`, `500 ns–1 µs`.
 fn range(from_ns: f64, to_ns: f64) -> String {
     let in_unit = |ns: f64| match ns {
         ns if ns < 1e3 => (ns, "ns"),
@@ -91,7 +91,7 @@ fn range(from_ns: f64, to_ns: f64) -> String {
     }
 }
 
-/// What the figures mean, what the clock costs, and where the timer's tick comes in; nothing where none was asked for.
+/// Returns notes on the figures, the clock's cost, and where the timer's tick comes in; none where none was asked for.
 pub(super) fn notes(document: &RunDocument) -> Vec<String> {
     let results = || document.body.results.iter();
     let timed = || results().filter_map(|result| Some((result, result.latency.as_ref()?)));
@@ -123,14 +123,14 @@ pub(super) fn notes(document: &RunDocument) -> Vec<String> {
     notes
 }
 
-/// `24.5`, or `24.5 to 41.0` where clocks differ.
+/// Returns `24.5`, or `24.5 to 41.0` where clocks differ.
 fn clock_range(costs: impl Iterator<Item = f64> + Clone) -> Option<String> {
     let (low, high) = (costs.clone().reduce(f64::min)?, costs.reduce(f64::max)?);
     let (low, high) = (Nanoseconds(low).to_string(), Nanoseconds(high).to_string());
     Some(if low == high { low } else { format!("{low} to {high}") })
 }
 
-/// A percentile with two digits after its nines.
+/// Formats a percentile with two digits after its nines.
 fn nines(percentile: f64) -> String {
     let beyond = 100.0 - percentile;
     let decimals = if beyond > 0.0 { (1.0 - beyond.log10().floor()).clamp(0.0, 8.0) as usize } else { 0 };

@@ -1,4 +1,4 @@
-//! What the records of switches say of an op: the table of its layers, and the pictures of typical ones.
+//! Report of the records of switches: the breakdown of an op, and pictures of typical ones.
 
 use crate::bench::document::run::{RunDocument, RunResult};
 use crate::bench::figures::recorded::{Layer, LayerKind, Layers};
@@ -8,7 +8,7 @@ use crate::sched::timeline::{BySwitches, RecordSource, Timeline};
 use crate::unit::{Nanoseconds, Share, Span};
 use crate::workload::kind::Kind;
 
-/// One row for each layer of each workload; `None` without layers.
+/// Returns one row for each part of each workload's breakdown; `None` without one.
 pub(super) fn table(results: &[RunResult]) -> Option<Table> {
     let column = |key, heading: &[&str], expendable| Column {
         key,
@@ -64,7 +64,7 @@ fn part(layers: &Layers, kind: LayerKind) -> Option<f64> {
     layers.layers.iter().find(|layer| layer.kind == kind).map(|layer| layer.ns_per_op)
 }
 
-/// What an op is made of in each workload with layers: those that part it, without the floor measured beside.
+/// Returns the breakdown of an op in each workload that has one: the parts that add up to it.
 pub(super) fn stacks(results: &[RunResult]) -> Option<Picture> {
     let stack = |result: &RunResult| {
         let layers = result.layers.as_ref()?;
@@ -78,7 +78,7 @@ pub(super) fn stacks(results: &[RunResult]) -> Option<Picture> {
     (!stacks.is_empty()).then_some(Picture::Stacks(Stacks { title, quantity: Quantity::Nanoseconds, parts, stacks }))
 }
 
-/// Typical ops of each workload that has them.
+/// Returns typical ops of each workload that has them.
 pub(super) fn pictures(results: &[RunResult]) -> Vec<Picture> {
     let picture = |result: &RunResult, op: &Timeline| {
         let other = |by: &BySwitches| format!("{} in {}", by.switches, Share(by.ops as f64 / op.ops.max(1) as f64));
@@ -98,10 +98,10 @@ pub(super) fn pictures(results: &[RunResult]) -> Vec<Picture> {
     results.iter().flat_map(|result| result.timelines.iter().map(move |op| picture(result, op))).collect()
 }
 
-/// Of the numbers of switches that ops make, the most frequent are told.
+/// Most numbers of switches that are named, the most frequent ones.
 const MOST_NUMBERS: usize = 4;
 
-/// The sums, and what to know of all this.
+/// Returns the sums, and what to know about them.
 pub(super) fn notes(document: &RunDocument) -> Vec<String> {
     let settings = &document.settings;
     if !settings.layers && !settings.timeline {
@@ -128,7 +128,7 @@ pub(super) fn notes(document: &RunDocument) -> Vec<String> {
 
 const EXPLANATION: &str = "running: a party is on the CPU and none that was woken waits. wake-up, run queue: from sched_waking to the switch in; its part of an op is without the switch. switch proper: out → in. These part an op and add up to it. Calls alone, wake-ups and switches, each measured by itself, need not: the waker's way to sleep is in the calls and in the wake-up; the way back to the program, and most of what recording costs, are in none.";
 
-/// What is measured each by itself, added up, and what recording costs.
+/// Returns the sum of the parts that are measured each by itself, and the cost of recording.
 fn sum(result: &RunResult, layers: &Layers) -> Option<String> {
     let title = result.title();
     let whole = part(layers, LayerKind::Whole)?;
@@ -156,7 +156,7 @@ fn sum(result: &RunResult, layers: &Layers) -> Option<String> {
     Some(format!("Layers of {title}: {}.", parts.join("; ")))
 }
 
-/// The parts of an op, and the quantiles of what they are made of.
+/// Adds the parts of an op, and the quantiles of their events.
 pub(super) fn add_metrics(metrics: &mut Metrics, results: &[RunResult], labels: fn(&RunResult) -> Labels) {
     let each = |result: &RunResult, figure: &dyn Fn(&Layer) -> Option<f64>| -> Vec<(Labels, f64)> {
         let layers = result.layers.iter().flat_map(|layers| &layers.layers);

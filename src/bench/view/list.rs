@@ -1,4 +1,4 @@
-//! What people and machines see of what can be measured.
+//! Report of what can be measured, for people and machines.
 
 use std::slice;
 
@@ -47,7 +47,7 @@ impl Report for ListDocument {
                 "1 for what can be measured here, 0 for the rest",
                 |entry| yes(entry.available),
             );
-        // Events: the word counter is kept for a type of metric.
+        // Events: the word counter is reserved for a type of metric.
         metrics.rows(&self.body.counters, |entry| vec![("event", entry.name.clone())]).figure(
             "event_available",
             Quantity::Count,

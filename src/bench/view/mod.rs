@@ -1,4 +1,4 @@
-//! How these documents are shown.
+//! Views of these documents.
 
 mod alike;
 mod compare;

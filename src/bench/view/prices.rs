@@ -1,4 +1,4 @@
-//! The columns of the price list.
+//! Columns of the cost table.
 
 use crate::bench::document::run::{RunBody, RunResult, SwitchesRange, When};
 use crate::bench::figures::CountSource;
@@ -9,7 +9,7 @@ use crate::output::view::{Align, Cell, Column, Level, Levels, Picture, Table};
 use crate::perf::counting::{TO_IDLE, WAKE_UPS};
 use crate::unit::{Bytes, Count, Nanoseconds, Share};
 
-/// What stands in the cycles column.
+/// Content of the cycles column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CycleSource {
     Cycles,
@@ -38,7 +38,7 @@ fn counter_per_op(result: &RunResult, name: &str) -> Option<f64> {
     result.counters.iter().find(|counter| counter.name == name).map(|counter| counter.per_op)
 }
 
-/// One column of the price list: how it is headed, and what of a result it shows.
+/// One column of the cost table: its heading, and the cell of a result.
 pub(super) struct PriceColumn {
     pub(super) column: Column,
     cell: Box<dyn Fn(&RunResult) -> Cell>,
@@ -85,7 +85,7 @@ pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
             foretold(result, result.net_ns_per_switch, true)
         }),
     ];
-    // Wall time by a constant says nothing that ns/op does not.
+    // Wall time times a constant adds nothing to ns/op.
     if let Some(source) = cycle_source(body).filter(|source| wide || *source != CycleSource::TscTicks) {
         let (key, heading) = match source {
             CycleSource::Cycles => ("cycles_per_op", "cycles"),
@@ -116,7 +116,7 @@ pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
         }
         columns.extend(wide_columns(some_apart));
     }
-    // What this system does not count, or no workload does, takes no column.
+    // An optional column without a value takes no room.
     let is_optional = |column: &PriceColumn| column.column.expendable > OPTIONAL;
     let says_something = |cell: &Cell| match cell {
         Cell::Absent => false,
@@ -129,14 +129,14 @@ pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
     table_of("Prices", columns, &body.results.iter().collect::<Vec<_>>())
 }
 
-/// These results in these columns.
+/// Returns a table of these results in these columns.
 pub(super) fn table_of(title: &'static str, columns: Vec<PriceColumn>, results: &[&RunResult]) -> Table {
     let row = |result: &&RunResult| columns.iter().map(|column| (column.cell)(result)).collect();
     let rows = results.iter().map(row).collect();
     Table { title, columns: columns.into_iter().map(|column| column.column).collect(), rows }
 }
 
-/// What a switch costs in each workload that makes any; `None` of nothing.
+/// Returns the cost of a switch in each workload that makes any; `None` of nothing.
 pub(super) fn levels(body: &RunBody) -> Option<Picture> {
     let level = |result: &RunResult| {
         let cell = foretold(result, result.ns_per_switch, true);
@@ -154,13 +154,13 @@ pub(super) fn levels(body: &RunBody) -> Option<Picture> {
     (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Nanoseconds, levels }))
 }
 
-/// From here on a column is shown only if it has something in it, and the narrowest terminal does without.
+/// A column above this is shown only if it has a value, and the narrowest terminal does without.
 const OPTIONAL: u8 = 8;
 
-/// What happens less than once in a thousand ops takes no column; the JSON has it.
+/// Counts below one in a thousand ops take no column; the JSON has them.
 const SELDOM: f64 = 0.001;
 
-/// A figure with the interval for another run of this session, marked where that is assumed.
+/// Returns a figure with the interval for another run of this session, marked where that is assumed.
 fn foretold(result: &RunResult, figure: Option<Estimate>, interval: bool) -> Cell {
     let cell = Cell::estimate(result.foretold(figure, When::ThisSession), interval, nanoseconds);
     let is_assumed = result.reproducibility.is_some_and(|reproducibility| reproducibility.assumed);
@@ -171,10 +171,10 @@ fn foretold(result: &RunResult, figure: Option<Estimate>, interval: bool) -> Cel
     }
 }
 
-/// Behind a ± that rests on no earlier run.
+/// Mark of a ± that rests on no earlier run.
 pub(super) const ASSUMED: &str = "*";
 
-/// How wide the price's interval is in this run, for another of this session, and of any day.
+/// Returns the width of the cost's interval in this run, for another of this session, and of any day.
 fn widths() -> [PriceColumn; 3] {
     let width = |key, heading: [&str; 2], of: fn(&RunResult) -> Option<Estimate>| {
         price_column(key, &heading, 1, move |result| {
@@ -191,7 +191,7 @@ fn widths() -> [PriceColumn; 3] {
     ]
 }
 
-/// What `--wide` adds.
+/// Returns the columns that `--wide` adds.
 fn wide_columns(some_apart: bool) -> Vec<PriceColumn> {
     let mut columns = vec![
         price_column("ops_per_second", &["ops/s"], 6, |result| {

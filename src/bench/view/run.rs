@@ -1,4 +1,4 @@
-//! What people and machines see of a run.
+//! Report of a run, for people and machines.
 
 use std::slice;
 
@@ -110,7 +110,7 @@ fn result_labels(result: &RunResult) -> Labels {
     labels
 }
 
-/// What an op and a switch take.
+/// Adds the costs of an op and of a switch.
 pub(super) fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
     metrics
         .rows(results, result_labels)
@@ -158,7 +158,7 @@ pub(super) fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
         });
 }
 
-/// How far the prices are to be believed, and what else was counted.
+/// Adds the quality of the costs, and what else was counted.
 pub(super) fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
     // Of no samples there is no share.
     let share =
@@ -239,7 +239,7 @@ impl RunDocument {
         format!("{}; {places}{switches}; {cycles}{policy}", self.host.pinned_to())
     }
 
-    /// The workloads of the table, by something that is the same for several of them.
+    /// Groups the workloads of the table by something that several of them share.
     fn workloads_by<'r>(&'r self, of: impl Fn(&'r RunResult) -> Option<&'r str>) -> Vec<(&'r str, Vec<&'r str>)> {
         let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
         for result in &self.body.results {
@@ -253,7 +253,7 @@ impl RunDocument {
         groups
     }
 
-    /// What one op is, for each sort of it.
+    /// Returns a description of one op, for each kind of it.
     fn op_sentence(&self) -> String {
         let sorts =
             self.workloads_by(|result| Some(if result.op.is_empty() { ROUND_TRIP } else { result.op.as_str() }));
@@ -270,7 +270,7 @@ impl RunDocument {
         }
     }
 
-    /// What to know of a workload before it is compared with another, once each.
+    /// Returns what to know of a workload before it is compared with another, once each.
     pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks: Vec<String> = Vec::new();
         for result in &self.body.results {
@@ -281,13 +281,13 @@ impl RunDocument {
         remarks
     }
 
-    /// What else than ctxprof's own compiler built parties, and whose.
+    /// Returns the other compilers than ctxprof's own that built participants, and whose.
     fn toolchains(&self) -> Vec<String> {
         let built = self.workloads_by(|result| result.toolchain.as_deref());
         built.iter().map(|(toolchain, workloads)| format!("{}: built by {toolchain}.", workloads.join(", "))).collect()
     }
 
-    /// What was asked for and is not in the table, told once per reason.
+    /// Returns what was asked for and is not in the table, once per reason.
     fn left_out_sentences(&self) -> Vec<String> {
         let mut reasons: Vec<(&LeftOut, Vec<String>)> = Vec::new();
         for left_out in &self.body.left_out {
@@ -307,7 +307,7 @@ impl RunDocument {
         reasons.into_iter().map(sentence).collect()
     }
 
-    /// What ± means: what another run will say, or what this one leaves open where nothing is known of others.
+    /// Returns the meaning of ±: another run's interval, or this one's where nothing is known of others.
     fn interval_sentence(&self) -> String {
         let foretold: Vec<Reproducibility> =
             self.body.results.iter().filter_map(|result| result.reproducibility).collect();
@@ -337,7 +337,7 @@ impl RunDocument {
         )
     }
 
-    /// What the switch counter costs where it is kept out of the prices.
+    /// Returns the cost of the switch counter where the costs exclude it.
     fn counting_cost_sentence(&self) -> Option<String> {
         let dearest = self
             .body
@@ -351,7 +351,7 @@ impl RunDocument {
         (share >= 0.005).then(|| format!("Counting slows {workload} by {} here, so perf counts in samples of its own, from which no time is taken.", Share(share)))
     }
 
-    /// The document's warnings and the rows'; of those that are the machine's doing each sort once.
+    /// Returns the document's warnings and the rows'; of those about the machine each kind once.
     fn all_warnings(&self) -> Vec<String> {
         let of_rows = self.body.results.iter().flat_map(|result| &result.warnings);
         let of_document = self.warnings.iter().map(|warning| warning.message.clone());

@@ -1,4 +1,4 @@
-//! What people and machines see of a sweep.
+//! Report of a sweep, for people and machines.
 
 mod bends;
 
@@ -75,7 +75,7 @@ impl Report for SweepDocument {
 }
 
 impl SweepDocument {
-    /// The rows as a run's, which are shown alike.
+    /// Returns the rows as a run's, which are shown alike.
     fn as_run(&self) -> RunDocument {
         let body = RunBody {
             counting: self.body.counting.clone(),
@@ -120,7 +120,7 @@ impl SweepDocument {
         }
     }
 
-    /// A step as sentences name it, without its unit where that is parties.
+    /// Returns a step as sentences name it, without its unit where that is participants.
     fn step_name(&self, step: u64) -> String {
         match self.settings.steps.variable {
             RingVariable::Parties => step.to_string(),
@@ -128,7 +128,7 @@ impl SweepDocument {
         }
     }
 
-    /// The price list, without what is the same in all rows. An op is one switch, so that its price is expendable.
+    /// Returns the cost table without what is the same in all rows. An op is one switch: its cost is expendable.
     fn table(&self, body: &RunBody, wide: bool) -> Table {
         let mut table = price_table(body, wide);
         for column in &mut table.columns {
@@ -173,7 +173,7 @@ impl SweepDocument {
         }
     }
 
-    /// The caches that all working sets together outgrow, where they do, in steps from the first.
+    /// Returns the caches that all working sets together outgrow, where they do, in steps from the first.
     fn caches_along_the_steps(&self) -> Vec<Mark> {
         let steps = &self.settings.steps;
         let walked: Vec<u64> = steps.rings().map(all_working_sets).collect();
@@ -191,14 +191,14 @@ impl SweepDocument {
         self.host.caches.iter().filter_map(mark).collect()
     }
 
-    /// The document's warnings, and of the rows' each sort once.
+    /// Returns the document's warnings, and of the rows' each kind once.
     fn warning_sentences(&self) -> Vec<String> {
         let of_rows = self.body.results.iter().flat_map(|result| &result.warnings);
         let of_document = self.warnings.iter().map(|warning| warning.message.clone());
         of_document.chain(warnings::sentences(of_rows, |_| true)).collect()
     }
 
-    /// Steps that are not in the table: of those that one remedy would help, the first one's reason.
+    /// Returns the steps that are not in the table: of those that one remedy would help, the first one's reason.
     fn left_out_sentences(&self) -> Vec<String> {
         let mut groups: Vec<(&LeftOut, &LeftOut)> = Vec::new();
         for left_out in &self.body.left_out {
@@ -222,7 +222,7 @@ impl SweepDocument {
     }
 }
 
-/// A step as an axis has it: `4K`.
+/// Formats a step for an axis: `4K`.
 fn short(variable: RingVariable, step: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
     let unit = UNITS.iter().find(|(size, _)| variable == RingVariable::WorkingSet && step >= *size);

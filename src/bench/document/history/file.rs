@@ -1,4 +1,4 @@
-//! The history's file: read, added to, and kept from growing.
+//! The history's file: reading it, adding to it, and limiting its size.
 
 use std::fs;
 use std::fs::{File, OpenOptions};
@@ -17,16 +17,16 @@ use crate::bench::document::history::{History, Line, SCHEMA, full_speed, session
 use crate::bench::figures::reference;
 use crate::store;
 
-/// More lines than this are not kept: a run of all workloads a day for more than a year.
+/// Most lines of the file: a run of all workloads a day for more than a year.
 pub(super) const MOST_LINES: usize = 10_000;
-/// When there are more, so many are left: merging has its price at each tenth run or so, not at every one.
+/// Lines that are left when there are more: merging costs time at every tenth run or so, not at every one.
 const LEFT_LINES: usize = MOST_LINES / 10 * 9;
-/// A file of more is not looked into.
+/// Larger files are not read.
 const MOST_BYTES: u64 = 16 << 20;
-/// For so long another run that ends at the same time is waited for.
+/// Longest wait for another run that ends at the same time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Reads a history; one that is not there is empty.
+/// Returns the history in a file; an empty one if there is no file.
 ///
 /// # Errors
 /// It cannot be read, or is something else than a history.
@@ -38,13 +38,13 @@ pub fn read(path: &Path) -> Result<History> {
     }
 }
 
-/// Adds lines to a history, which is made if it is not there; the oldest sessions are merged when it has too many. For all readers, or
-/// as the umask has it.
+/// Adds lines to a history, which is created if missing; its oldest sessions are merged when it has too many. Readable
+/// for all, or as the umask has it.
 ///
 /// # Errors
 /// It cannot be read or written, is something else than a history, or another process holds it. Then it is as it was.
 pub fn add(path: &Path, lines: &[Line], for_all_readers: bool) -> Result<()> {
-    // Held until the new file has the name: who waits for it then takes the lock on that one.
+    // Held until the new file has the name: whoever waits for it then takes the lock on that one.
     let locked = lock(path)?;
     let history = read_from(&*locked, path)?;
     let lines = history.lines.into_iter().chain(lines.iter().cloned()).collect();
@@ -55,7 +55,7 @@ pub fn add(path: &Path, lines: &[Line], for_all_readers: bool) -> Result<()> {
     store::replace(path, &text, for_all_readers.then_some(0o644))
 }
 
-/// Never a link, which somebody may have put there, and never waiting for who would write into a pipe.
+/// Opens a file: never a link, which somebody may have put there, and never waiting for a pipe's writer.
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).mode(0o644).open(path)
 }
@@ -97,7 +97,7 @@ fn read_from(mut file: impl Read + std::borrow::Borrow<File>, path: &Path) -> Re
     parse(&bytes).with_context(|| format!("{} is left as it is", path.display()))
 }
 
-/// Returns the history that these bytes are; none are an empty one.
+/// Returns the history in these bytes; none are an empty one.
 ///
 /// # Errors
 /// They are something else, or another version's.
@@ -125,8 +125,8 @@ pub fn parse(bytes: &[u8]) -> Result<History> {
     Ok(history)
 }
 
-/// Returns the same lines if they are few enough; else with the oldest sessions merged to a line a row each, and, should that not do, without
-/// the oldest lines.
+/// Returns the same lines if they are few enough; else with the oldest sessions merged to one line per row, and, should
+/// that not do, without the oldest lines.
 pub fn shortened(lines: Vec<Line>) -> Vec<Line> {
     if lines.len() <= MOST_LINES {
         return lines;
@@ -151,7 +151,7 @@ pub fn shortened(lines: Vec<Line>) -> Vec<Line> {
     kept
 }
 
-/// The lines of a session, with one for all runs of a row under the same circumstances: slow ones left out, where others are there.
+/// Returns a session's lines with one for all runs of a row under the same circumstances; slow runs are left out.
 fn merged(session: &[Line]) -> Vec<Line> {
     let full_speed = full_speed(&session.iter().collect::<Vec<_>>()).unwrap_or(f64::INFINITY);
     let is_slow = |line: &Line| line.core_ns.is_some_and(|core| core > (1.0 + reference::TOLERANCE) * full_speed);

@@ -1,4 +1,4 @@
-//! A line of the history: what one run said of one row.
+//! A line of the history: one run's figures of one row.
 
 use std::fmt;
 use std::fmt::{Display, Formatter};
@@ -12,32 +12,32 @@ use crate::sys::cpuid::Processor;
 
 pub const SCHEMA: &str = "ctxprof.history/1";
 
-/// What stands for a figure that there is not.
+/// Placeholder for a missing figure.
 const NONE: &str = "-";
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// Since 1970, when the run began.
+    /// Start of the run, since 1970.
     pub seconds: u64,
-    /// The beginning of the kernel's name for that boot.
+    /// First characters of the kernel's boot ID.
     pub boot: String,
     pub machine: Machine,
-    /// The workload and its placement, and its ring where it is one.
+    /// The workload and its placement, with its ring if it is one.
     pub row: String,
-    /// A number for all circumstances under which runs can be expected to agree.
+    /// Hash of all circumstances under which runs can be expected to agree.
     pub stratum: u64,
     pub median: f64,
-    /// The standard error of its logarithm, by the run alone.
+    /// Standard error of its logarithm, by the run alone.
     pub u: f64,
-    /// The share of undisturbed samples; 0 where the median is of disturbed ones too, for want of others.
+    /// Share of undisturbed samples; 0 if the median includes disturbed ones, for lack of others.
     pub undisturbed: f64,
-    /// What the core took for the reference loop at its quickest, ns.
+    /// Time of the reference loop when the core was fastest, ns.
     pub core_ns: Option<f64>,
-    /// How many runs this is the mean of: more than 1 of a session that was merged.
+    /// Number of runs that this is the mean of: more than 1 for a session that was merged.
     pub runs: u32,
 }
 
-/// A sort of machine.
+/// A kind of machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     pub processor: String,
@@ -59,20 +59,20 @@ impl Machine {
         }
     }
 
-    /// Whether both are of one sort. The rates are measured, and clocks are brought to time by 0.05 % at most.
+    /// Returns true if both are of one kind. The rates are measured, and clocks are slewed by 0.05 % at most.
     pub fn is(&self, other: &Machine) -> bool {
         self.processor == other.processor && self.tsc_khz.abs_diff(other.tsc_khz) <= self.tsc_khz / 1000
     }
 }
 
 impl Line {
-    /// Returns when its run began, as documents say it.
+    /// Returns the start of its run, as documents have it.
     pub fn time(&self) -> String {
         timestamp(UNIX_EPOCH + Duration::from_secs(self.seconds))
     }
 }
 
-/// Returns a moment of a document in seconds since 1970; `None` of what is no such moment.
+/// Returns a timestamp of a document in seconds since 1970; `None` if it is not one.
 pub fn seconds(timestamp: &str) -> Option<u64> {
     Some(humantime::parse_rfc3339(timestamp).ok()?.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
@@ -90,7 +90,7 @@ impl Display for Line {
     }
 }
 
-/// A line that cannot be one.
+/// The error of a line that is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damaged;
 
@@ -102,13 +102,13 @@ impl FromStr for Line {
     }
 }
 
-/// Prices are between a thousandth of a nanosecond and a quarter of an hour.
+/// Costs are between a thousandth of a nanosecond and a quarter of an hour.
 const PRICES: std::ops::RangeInclusive<f64> = 1e-3..=1e12;
 /// 9999-12-31, beyond which no timestamp can be written.
 const LAST_SECOND: u64 = 253_402_300_799;
 /// More runs than this are not of one session.
 const MERGED: std::ops::RangeInclusive<u32> = 1..=1_000_000;
-/// No word of it is longer, and none has anything but plain letters and signs.
+/// Longest word of a line; all are printable ASCII.
 const LONGEST: usize = 200;
 
 fn parse(text: &str) -> Option<Line> {
@@ -130,7 +130,7 @@ fn parse(text: &str) -> Option<Line> {
         u: number(u).filter(|u| (0.0..=10.0).contains(u))?,
         undisturbed: number(undisturbed).filter(|share| (0.0..=1.0).contains(share))?,
         core_ns: if *core == NONE { None } else { Some(number(core).filter(|core| PRICES.contains(core))?) },
-        // What a later version may add stands behind it.
+        // A later version may add words after it.
         runs: rest.first().map_or(Some(1), |runs| runs.parse().ok().filter(|runs| MERGED.contains(runs)))?,
     };
     words.iter().all(is_plain).then_some(line)
@@ -165,18 +165,18 @@ pub fn of_run(run: &RunDocument) -> Vec<Line> {
     run.body.results.iter().filter_map(of).collect()
 }
 
-/// The line of a result among those of its run.
+/// Returns the line of a result among those of its run.
 pub fn of_result<'l>(lines: &'l [Line], result: &RunResult) -> Option<&'l Line> {
     lines.iter().find(|line| line.row == row(result))
 }
 
-/// The placement is a part of it: prices across CPUs vary several times as much as those on one, and would widen them.
+/// Returns the row's name, with its placement: costs across CPUs vary several times as much as those on one.
 fn row(result: &RunResult) -> String {
     let ring = result.ring.map(|ring| format!("/{}x{}", ring.parties, ring.working_set_bytes)).unwrap_or_default();
     format!("{}/{}{ring}", result.workload, result.placement.name())
 }
 
-/// A number for what must be the same if two runs are to agree.
+/// Returns a hash of what must be the same if two runs are to agree.
 fn stratum(run: &RunDocument, result: &RunResult) -> u64 {
     let (host, settings) = (&run.host, &run.settings);
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -204,7 +204,7 @@ fn stratum(run: &RunDocument, result: &RunResult) -> u64 {
     fnv_1a(circumstances.join("\n").as_bytes())
 }
 
-/// A number that stays the same from one version of the standard library to the next.
+/// Returns a hash that stays the same from one version of the standard library to the next.
 ///
 /// # References
 /// Fowler, Noll, Vo: FNV-1a with 64 bits, draft-eastlake-fnv.

@@ -1,13 +1,13 @@
-//! What runs that were kept said, a line for each of their rows: by this another run's figures can be foretold.
+//! Figures of earlier runs, a line for each of their rows: another run's figures can be predicted from them.
 //!
 //! ```text
 //! ctxprof.history/1
-//! 2026-11-28T03:00:00Z 1f2e3d4c 25/1/1@2595124 thread-pipe/same 9b21f0a3c4d5e6f7 4998.2 0.0012 0.98  1683
-//! when                 boot     machine        row              stratum          median u      clean core [runs]
+//! 2026-11-28T03:00:00Z 1f2e3d4c 25/1/1@2595124 thread-pipe/same 9b21f0a3c4d5e6f7 4998.2 0.0012 0.98        1683
+//! when                 boot     machine        row              stratum          median u      undisturbed core [runs]
 //! ```
 //!
-//! Nothing in it names the host. The file is replaced, never written into, under a lock on the one that it replaces: it is whole at any
-//! moment, and of two runs that end at once neither is lost.
+//! It does not name the host. The file is replaced, never written into, under a lock on the one that it replaces: it is
+//! complete at any moment, and of two runs that end at once neither is lost.
 
 mod file;
 mod line;
@@ -27,7 +27,7 @@ use crate::bench::figures::reference;
 use crate::document::Warning;
 use crate::estimate::{Component, Measurement, Priors, Reproducibility, Stratum, median, pool};
 
-/// Its name beside the runs that were kept.
+/// Its name beside the saved runs.
 pub const NAME: &str = "history";
 
 /// Runs further apart than this are of two sessions.
@@ -37,12 +37,12 @@ pub(crate) const SESSION_SECONDS: u64 = 3600;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
     pub lines: Vec<Line>,
-    /// How many lines could not be read.
+    /// Number of lines that could not be read.
     pub damaged: usize,
 }
 
-/// Sets what this run and the earlier ones say of another into a run's rows, with a warning of what is odd about the history;
-/// one that cannot be read leaves what is assumed.
+/// Sets the spread between runs into a run's rows, from this run and earlier ones, with a warning of what is odd about
+/// the history; an unreadable one leaves the assumed spread.
 pub fn foretell(run: &mut RunDocument, path: &Path) {
     let history = read(path).unwrap_or_else(|error| {
         let message = format!(
@@ -71,27 +71,27 @@ pub fn remember(run: &RunDocument, path: &Path, for_all_readers: bool) -> Result
     if lines.is_empty() { Ok(()) } else { add(path, &lines, for_all_readers) }
 }
 
-/// What is assumed of the machine that a run was made on.
+/// Returns the spread that is assumed of the machine that a run was made on.
 pub fn priors(run: &RunDocument) -> Priors {
     if run.host.hypervisor.is_some() { Priors::VIRTUAL } else { Priors::BARE }
 }
 
-/// The runs of one machine, this one among them, each with its session, without those that were slow and rows of disturbed samples.
+/// Runs of one machine, this one among them, each with its session, without slow runs and rows of disturbed samples.
 struct Known<'h> {
     lines: Vec<(&'h Line, usize)>,
-    /// How many of them are this run's own: the last ones.
+    /// Number of lines that are this run's own: the last ones.
     own: usize,
 }
 
 impl History {
-    /// What is known of the machine of these lines, which are the newest and not kept yet.
+    /// Returns the runs of these lines' machine; the lines themselves are the newest and not saved yet.
     fn with<'h>(&'h self, own: &'h [Line]) -> Known<'h> {
         let Some(machine) = own.first().map(|line| &line.machine) else { return Known { lines: Vec::new(), own: 0 } };
         let of_machine = self.lines.iter().filter(|line| line.machine.is(machine)).chain(own);
         let lines: Vec<&Line> = of_machine.collect();
         let sessions = sessions(&lines);
         let full_speed = full_speed(&lines);
-        // A run's own rows stand last, and are left out alike.
+        // A run's own rows are last, and are left out alike.
         let is_slow = |line: &Line| {
             line.core_ns
                 .zip(full_speed)
@@ -103,13 +103,13 @@ impl History {
         Known { lines, own }
     }
 
-    /// Returns what the history says of another run of this line's row, as of the line itself.
+    /// Returns the history's prediction for another run of this line's row, as of the line itself.
     pub fn foretold(&self, line: &Line) -> Reproducibility {
         let u = Component { variance: line.u * line.u, freedom: 9.0 };
         self.with(std::slice::from_ref(line)).of_row(line, u, Priors::VIRTUAL)
     }
 
-    /// What is odd about it.
+    /// Returns warnings of what is odd about it.
     fn remarks(&self, path: &Path, now: &str) -> Vec<Warning> {
         let mut remarks = Vec::new();
         let file = path.display();
@@ -157,7 +157,7 @@ impl Known<'_> {
     }
 }
 
-/// The session of each of these lines, by its number: of one boot and machine, with no gap of an hour. A clock that jumps begins another.
+/// Returns each line's session: one boot and machine, no gap of an hour. A clock that jumps begins another.
 fn sessions(lines: &[&Line]) -> Vec<usize> {
     let goes_on = |last: &Line, line: &Line| {
         last.boot == line.boot
@@ -173,11 +173,11 @@ fn sessions(lines: &[&Line]) -> Vec<usize> {
     numbers
 }
 
-/// What the core takes for the reference loop at full speed: the median of the quicker half of the runs.
+/// Returns the time of the reference loop at full speed, ns: the median of the faster half of the runs.
 fn full_speed(lines: &[&Line]) -> Option<f64> {
     let mut runs: Vec<(u64, &str, f64)> =
         lines.iter().filter_map(|line| Some((line.seconds, line.boot.as_str(), line.core_ns?))).collect();
-    // The rows of a run have it in common.
+    // The rows of a run share it.
     runs.dedup();
     let mut all: Vec<f64> = runs.into_iter().map(|(.., core)| core).collect();
     all.sort_by(f64::total_cmp);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::bench::document::history::file::{MOST_LINES, parse, shortened};
 use crate::bench::document::history::*;
 
-/// The golden run on a machine that is known, begun at this time, changed.
+/// The golden run on a known machine, started at this time, changed.
 fn run(started_at: &str, change: impl FnOnce(&mut Value)) -> RunDocument {
     let mut document: Value = serde_json::from_str(include_str!("../../../../tests/golden/run-1.json")).unwrap();
     document["started_at"] = json!(started_at);
@@ -19,7 +19,7 @@ fn run(started_at: &str, change: impl FnOnce(&mut Value)) -> RunDocument {
     serde_json::from_value(document).unwrap()
 }
 
-/// Its first row takes this many times as long.
+/// Multiplies the time of its first row.
 fn dearer(document: &mut Value, factor: f64) {
     for end in ["median", "low", "high"] {
         let price = &mut document["results"][0]["ns_per_op"][end];
@@ -31,7 +31,7 @@ fn at_minute(minute: u32) -> String {
     format!("2026-11-28T{:02}:{:02}:00Z", minute / 60, minute % 60)
 }
 
-/// What the first row of a run in the 50th minute is told by a history of these.
+/// Returns the prediction by a history of these for the first row of a run in the 50th minute.
 #[track_caller]
 fn told_by(kept: &[RunDocument]) -> Reproducibility {
     let folder = tempfile::tempdir().unwrap();
@@ -113,7 +113,7 @@ fn other_machines_and_slow_runs_stay_out() {
         document["yardstick_ns"] = json!(2200.0);
     }));
     assert_eq!(told_by(&with_slow), without);
-    // A row of disturbed samples says nothing of others.
+    // A row of disturbed samples predicts no others.
     let disturbed = run(&at_minute(40), |document| {
         document["results"][0]["warnings"] = json!([{"code": "no-clean-samples", "message": ""}]);
     });

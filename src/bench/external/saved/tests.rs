@@ -1,6 +1,6 @@
 use crate::bench::external::saved::*;
 
-/// The rows of an output, and the first lines of what was passed over.
+/// Returns the rows of an output, and the first lines of what was skipped.
 fn read(bytes: &[u8]) -> (Vec<(String, f64)>, Vec<usize>) {
     let output = parse(bytes).unwrap();
     let rows = output.claims.into_iter().map(|claim| (claim.what, claim.ns_per_op)).collect();

@@ -1,16 +1,16 @@
-//! What a file without claims looks like: the commonest things that people save in place of a benchmark's output.
+//! Files without results: the commonest things that people save in place of a benchmark's output.
 
 use anyhow::{Error, anyhow};
 
 use crate::bench::external::saved::{PassedOver, shown};
 
-/// What a line is known by, and what it says of its file.
+/// Test that recognizes a line, and what it says about its file.
 struct Look {
     is_so: fn(&str) -> bool,
     says: &'static str,
 }
 
-/// The first that a line has is told.
+/// The first that fits a line is reported.
 const LOOKS: &[Look] = &[
     Look {
         is_so: |line| line.starts_with('{') && line.contains("\"Action\":"),
@@ -52,7 +52,7 @@ const LOOKS: &[Look] = &[
     },
 ];
 
-/// The error that there is no claim in these lines.
+/// Returns the error that no result is in these lines.
 pub(super) fn error(lines: &[String], passed_over: &[PassedOver]) -> Error {
     const NO_RESULT: &str = "no result of `go test -bench` or `perf bench sched pipe` is in it";
     let numbered = || (1..).zip(lines.iter().map(|line| line.trim()));

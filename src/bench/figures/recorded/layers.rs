@@ -1,4 +1,4 @@
-//! What an op is made of, from records of its switches.
+//! Breakdown of an op, from records of its switches.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::bench::sample::records::Recording;
 use crate::perf::counting::WAKE_UPS;
 use crate::sched::timeline::{Left, RecordSource};
 
-/// The layers of an op. Each moment of it is in one of `Running` to `Unknown`: these add up to `Whole`.
+/// Breakdown of an op. Each moment of it is in one of `Running` to `Unknown`: these add up to `Whole`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layers {
     pub source: RecordSource,
@@ -15,15 +15,15 @@ pub struct Layers {
     pub ops: usize,
     /// Recorded ops that are not among them: of which records are missing, or in which other threads ran.
     pub ops_left_out: usize,
-    /// Whether ops in which other threads ran are among them, because there are hardly any others.
+    /// True if ops in which other threads ran are among them, because there are hardly any others.
     #[serde(default)]
     pub disturbed: bool,
     pub layers: Vec<Layer>,
-    /// Times that a party left a CPU.
+    /// Times that a participant left a CPU.
     pub switches_per_op: f64,
-    /// Calls alone, wake-ups and switches, each measured by itself, added up; `None` where one was not measured.
+    /// No-switch cost, wake-ups and switches, each measured by itself, added up; `None` where one was not measured.
     pub accounted_ns_per_op: Option<f64>,
-    /// Time of a recorded op by that of one that is not; `None` where that is not known.
+    /// Time of a recorded op ÷ that of one that is not; `None` where that is not known.
     pub recording_cost: Option<f64>,
     pub lost_records: u64,
 }
@@ -31,7 +31,7 @@ pub struct Layers {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
     pub kind: LayerKind,
-    /// How often it happens.
+    /// Number of its events per op.
     pub per_op: f64,
     /// Of one such event by itself, whatever else goes on meanwhile, ns; `None` if it never happened.
     pub p50_ns: Option<f64>,
@@ -40,30 +40,30 @@ pub struct Layer {
     pub ns_per_op: f64,
 }
 
-/// What an op's time goes to.
+/// Part of an op's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LayerKind {
-    /// A party runs, and none that was woken waits for a CPU.
+    /// A participant runs, and none that was woken waits for a CPU.
     Running,
-    /// A party has been woken, and its CPU is not yet being switched to it.
+    /// Scheduling delay: a participant has been woken, and its CPU is not yet being switched to it.
     WakeUp,
-    /// A CPU goes from one thread to the next, a party being one of them.
+    /// Context switch: a CPU goes from one thread to the next, a participant being one of them.
     Switch,
-    /// Nothing of ours runs or waits.
+    /// No participant runs or waits.
     Idle,
     /// Another thread is in the way.
     Other,
     /// The records do not say.
     Unknown,
-    /// The op by its leader's clock.
+    /// Total of the op, by its leader's clock.
     Whole,
     /// The same calls where nothing switches, recorded alike.
     Floor,
 }
 
 impl LayerKind {
-    /// Those that an op's moments are parted into.
+    /// Parts that an op's moments are divided into.
     pub const PARTS: [LayerKind; 6] = [
         LayerKind::Running,
         LayerKind::WakeUp,
@@ -73,7 +73,7 @@ impl LayerKind {
         LayerKind::Unknown,
     ];
 
-    /// The name in JSON.
+    /// Returns the name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             LayerKind::Running => "running",
@@ -88,16 +88,16 @@ impl LayerKind {
     }
 }
 
-/// With fewer quiet ops than this share of the recorded ones, the figures are of all.
+/// With fewer undisturbed ops than this share of the recorded ones, the figures are of all.
 const FEWEST_QUIET: f64 = 0.1;
 
-/// A play and the ops of it that are looked at.
+/// A play and those of its ops that are used.
 struct Looked {
     replay: Replay,
     ops: Vec<Op>,
 }
 
-/// Works the layers out; `plain_ns_per_op` is what an op takes when it is not recorded. `None` if nothing was recorded whole.
+/// Computes the breakdown; `plain_ns_per_op` is of ops that are not recorded. `None` if no op was recorded whole.
 pub fn layers(recording: &Recording, plain_ns_per_op: Option<f64>) -> Option<Layers> {
     let replays: Vec<Replay> = recording.plays.iter().map(|play| Replay::of(recording, play)).collect();
     let all: usize = replays.iter().map(|replay| replay.ops.len() + replay.incomplete).sum();
@@ -173,14 +173,14 @@ fn all_layers(recording: &Recording, looked: &[Looked], ops: usize) -> Vec<Layer
     layers.push(layer(LayerKind::Whole, &wholes, mean(&wholes)));
     if !recording.floor_ns.is_empty() {
         let floor = &recording.floor_ns;
-        // Of an op: there are as many of the floor's as one likes. Its median, for nothing tells a disturbed one here.
+        // Per op: any number of no-switch ops was recorded. Their median, since disturbed ones cannot be recognized.
         let ns = median(floor).unwrap_or_default();
         layers.push(Layer { per_op: 1.0, ..layer(LayerKind::Floor, floor, ns) });
     }
     layers
 }
 
-/// How long each event of a kind took that ended within these ops, by itself.
+/// Returns the time of each event of a kind that ended within these ops, by itself.
 fn events_of(recording: &Recording, replay: &Replay, ops: &[Op], kind: LayerKind) -> Vec<u64> {
     let within = |to: u64| ops.iter().any(|op| op.has(to));
     let stretches = |wanted: &dyn Fn(u32) -> bool| -> Vec<u64> {
@@ -203,7 +203,7 @@ fn events_of(recording: &Recording, replay: &Replay, ops: &[Op], kind: LayerKind
     }
 }
 
-/// Parts an op's moments, each into one sum.
+/// Divides an op's moments, each into one sum.
 fn add_parts(recording: &Recording, replay: &Replay, op: Op, sums: &mut [u128; LayerKind::PARTS.len()]) {
     let spans = replay.stretches.iter().map(|stretch| (stretch.from, stretch.to));
     let spans = spans.chain(replay.gaps.iter().map(|gap| (gap.from, gap.to)));
@@ -221,7 +221,7 @@ fn add_parts(recording: &Recording, replay: &Replay, op: Op, sums: &mut [u128; L
     }
 }
 
-/// To what a moment belongs: what an op waits for comes before what goes on beside it.
+/// Returns the part that a moment belongs to: what an op waits for comes before what goes on beside it.
 fn part_at(recording: &Recording, replay: &Replay, at: u64) -> LayerKind {
     let covers = |from: u64, to: u64| (from..to).contains(&at);
     let runs = |wanted: &dyn Fn(u32, u32) -> bool| {
@@ -257,7 +257,7 @@ fn median(values: &[u64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
-/// The value below which this share of them lies, by the nearest rank; `None` of none.
+/// Returns the value below which this share of them lies, by the nearest rank; `None` of none.
 fn quantile(values: &[u64], share: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();

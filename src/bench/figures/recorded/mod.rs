@@ -1,4 +1,4 @@
-//! From records of switches to what an op is made of: its layers, and a typical one as a timeline.
+//! Breakdown of an op and a typical one as a timeline, from records of switches.
 //!
 //! ```text
 //! events   in ────────────── waking ──── out   in ─────── out   in          of one CPU

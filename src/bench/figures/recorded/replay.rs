@@ -6,7 +6,7 @@ use crate::bench::sample::records::{Event, RecordedPlay, Recording};
 use crate::perf::records::{What, YIELDS};
 use crate::sched::timeline::Left;
 
-/// A thread on a CPU, from when it came to when it left.
+/// A run slice: a thread on a CPU, from when it came to when it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stretch {
     pub(super) cpu: u32,
@@ -26,16 +26,16 @@ pub(super) struct Gap {
     pub(super) into: Option<u32>,
 }
 
-/// A sleeping party, from when it began to be woken to when it came onto a CPU.
+/// A sleeping participant, from when it began to be woken to when it came onto a CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wait {
     pub(super) from: u64,
     pub(super) to: u64,
-    /// On which it came.
+    /// The CPU onto which it came.
     pub(super) cpu: u32,
 }
 
-/// Somebody woke a party.
+/// A wake-up of a participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WakeUp {
     pub(super) at: u64,
@@ -43,7 +43,7 @@ pub(super) struct WakeUp {
     pub(super) whom: u32,
 }
 
-/// An op's begin and end, since the play's begin.
+/// An op's start and end, since the play's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Op {
     pub(super) from: u64,
@@ -55,7 +55,7 @@ impl Op {
         self.to - self.from
     }
 
-    /// Whether a moment is its own; that of its end is the next one's.
+    /// Returns true if a moment is its own; that of its end is the next one's.
     pub(super) fn has(self, at: u64) -> bool {
         (self.from..self.to).contains(&at)
     }
@@ -78,10 +78,10 @@ pub(super) struct Replay {
     pub(super) incomplete: usize,
 }
 
-/// The number of the party that plays and reads the clock.
+/// The number of the participant that plays and reads the clock.
 const LEADER: u32 = 0;
 
-/// What a CPU does.
+/// State of a CPU.
 #[derive(Debug, Clone, Copy)]
 enum Cpu {
     Runs { thread: u32, since: u64 },
@@ -91,11 +91,11 @@ enum Cpu {
 struct Player<'r> {
     recording: &'r Recording,
     cpus: BTreeMap<u32, Cpu>,
-    /// Since when a party waits that was woken.
+    /// Start of the wait of each participant that was woken.
     woken: BTreeMap<u32, u64>,
-    /// Who has called sched_yield since it came.
+    /// Threads that have called sched_yield since they came.
     yielding: BTreeSet<u32>,
-    /// When something happened that cannot be.
+    /// Times at which something happened that cannot be.
     misfits: Vec<u64>,
     replay: Replay,
 }
@@ -138,7 +138,7 @@ impl Replay {
 }
 
 impl Replay {
-    /// What overlaps an op.
+    /// Returns all that overlaps an op.
     pub(super) fn around(&self, op: Op) -> Replay {
         Replay {
             stretches: self.stretches.iter().copied().filter(|stretch| op.overlaps(stretch.from, stretch.to)).collect(),
@@ -151,7 +151,7 @@ impl Replay {
     }
 }
 
-/// Until when every CPU's buffer surely had room: what was lost came after what was kept.
+/// Returns the time until which every CPU's buffer surely had room: records are lost after those that are stored.
 fn last_of_each_cpu(events: &[&Event]) -> u64 {
     let mut last: BTreeMap<u32, u64> = BTreeMap::new();
     for event in events {
@@ -211,7 +211,7 @@ impl Player<'_> {
     fn leaves(&mut self, thread: u32, cpu: u32, at: u64, left: Left) {
         let since = match self.cpus.insert(cpu, Cpu::Switches { out_of: thread, since: at }) {
             Some(Cpu::Runs { thread: running, since }) if running == thread => since,
-            // The first that is heard of this CPU: it ran there all the time.
+            // The first record of this CPU: the thread ran there all the time.
             None => 0,
             Some(_) => {
                 self.misfits.push(at);
@@ -221,7 +221,7 @@ impl Player<'_> {
         self.replay.stretches.push(Stretch { cpu, thread, from: since, to: at, left });
     }
 
-    /// The play's end: who runs then goes on.
+    /// Ends the play: a thread that runs then goes on.
     fn finish(&mut self, end: u64) {
         let cpu = self.recording.leader_cpu;
         // Nothing was recorded of a CPU that nobody left.

@@ -1,4 +1,4 @@
-//! Layers and timelines of event lists that were written by hand, and of any others.
+//! Breakdowns and timelines of event lists that were written by hand, and of any others.
 
 use proptest::prelude::*;
 
@@ -39,7 +39,7 @@ fn recording(plays: Vec<(Vec<u64>, &[Line])>) -> Recording {
     }
 }
 
-/// The parts of the only op, which add up to it, without those that are nothing.
+/// Returns the parts of the only op, which add up to it, without those that are 0.
 fn parts(recording: &Recording) -> Vec<(LayerKind, f64)> {
     let layers = layers::layers(recording, None).unwrap();
     let parts = layers.layers.iter().filter(|layer| LayerKind::PARTS.contains(&layer.kind) && layer.ns_per_op > 0.0);
@@ -105,9 +105,9 @@ fn an_op_is_parted_into_running_wake_ups_and_switches() {
         assert_eq!(parts(&recording(vec![(vec![whole], lines)])), expected);
     };
     check(1000, SLEEPING, [(Running, 700.0), (WakeUp, 200.0), (Switch, 100.0)]);
-    // Who was preempted waits too, but for what the other does: that is running.
+    // A preempted thread waits too, but for what the other does: that is running.
     check(800, PREEMPTED, [(Running, 650.0), (WakeUp, 50.0), (Switch, 100.0)]);
-    // While a party waits for its CPU, what the other CPU does is on nobody's way.
+    // While a participant waits for its CPU, what the other CPU does is in nobody's way.
     check(1000, APART, [(Running, 400.0), (WakeUp, 500.0), (Switch, 100.0)]);
 }
 
@@ -196,7 +196,7 @@ fn ops_of_which_a_record_is_missing_are_left_out() {
     }
 }
 
-/// Leader, follower and so on: who, how long, why it left.
+/// Leader, follower and so on: who ran, how long, and why it left.
 fn story(timeline: &Timeline) -> Vec<(&str, u64, Left)> {
     timeline.stretches.iter().map(|run| (run.who.as_str(), run.to_ns - run.from_ns, run.left)).collect()
 }

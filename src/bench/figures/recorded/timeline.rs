@@ -6,15 +6,15 @@ use crate::bench::figures::recorded::replay::{Op, Replay};
 use crate::bench::sample::records::Recording;
 use crate::sched::timeline::{BySwitches, Left, Run, Timeline, Wake};
 
-/// What ops are told apart by: who came one after the other, where, and why it left.
+/// Path of an op: who came one after the other, where, and why it left.
 type Way = Vec<(u32, u32, Left)>;
 
-/// Ops that make another number of switches are worth a picture of their own from this share on.
+/// Share of all ops from which on those with another number of switches are drawn, too.
 const WORTH_A_PICTURE: f64 = 0.25;
 
-/// Picks a typical op: of those that make the most frequent number of switches the way that most of them went, and of
-/// these the one of median duration. The same of other numbers, if a quarter of all ops make so many. Empty if nothing was
-/// recorded whole.
+/// Picks a typical op: of those that make the most frequent number of switches the most common path, and of its ops the
+/// one of median duration. The same of other numbers, if a quarter of all ops make so many. Empty if no op was recorded
+/// whole.
 pub fn timelines(recording: &Recording) -> Vec<Timeline> {
     let replays: Vec<Replay> = recording.plays.iter().map(|play| Replay::of(recording, play)).collect();
     let mut ways: BTreeMap<Way, Vec<(usize, Op)>> = BTreeMap::new();
@@ -51,12 +51,12 @@ pub fn timelines(recording: &Recording) -> Vec<Timeline> {
     drawn.filter_map(typical).collect()
 }
 
-/// How often a party left its CPU.
+/// Returns how often a participant left its CPU.
 fn switches(recording: &Recording, way: &Way) -> usize {
     way.iter().filter(|&&(_, thread, left)| recording.is_party(thread) && left != Left::Stays).count()
 }
 
-/// How many ops made how many switches.
+/// Returns how many ops made how many switches.
 fn by_switches(recording: &Recording, ways: &BTreeMap<Way, Vec<(usize, Op)>>) -> Vec<BySwitches> {
     let mut all: Vec<BySwitches> = Vec::new();
     for (way, ops) in ways {
@@ -70,7 +70,7 @@ fn by_switches(recording: &Recording, ways: &BTreeMap<Way, Vec<(usize, Op)>>) ->
     all
 }
 
-/// The stretches that an op has a part of, in the order of their begins, by their places.
+/// Returns the run slices that an op has a part of, in the order of their starts, by their indexes.
 fn within(replay: &Replay, op: Op) -> Vec<usize> {
     let stretches = replay.stretches.iter().enumerate();
     let parts = stretches.filter(|(_, stretch)| op.overlaps(stretch.from, stretch.to));
@@ -79,7 +79,7 @@ fn within(replay: &Replay, op: Op) -> Vec<usize> {
     parts
 }
 
-/// How it left within the op.
+/// Returns how it left within the op.
 fn left_within(replay: &Replay, at: usize, op: Op) -> Left {
     let stretch = &replay.stretches[at];
     if stretch.to >= op.to { Left::Stays } else { stretch.left }
@@ -97,7 +97,7 @@ fn way(recording: &Recording, replay: &Replay, op: Op) -> Way {
         (stretch.cpu, thread, left_within(replay, at, op))
     };
     let mut way: Way = within(replay, op).into_iter().map(step).collect();
-    // Two CPUs go their own ways: which of them was first by some ns does not make another one.
+    // Two CPUs go their own ways: which of them was first by some ns does not make another path.
     way.sort_by_key(|&(cpu, ..)| cpu);
     way
 }

@@ -1,4 +1,4 @@
-//! Where a curve bends, in words, and what may be the cause.
+//! Knees of a curve in words, and their possible causes.
 
 use crate::bench::document::sweep::{Cache, CurveFigure, SweepBend, SweepDocument, all_working_sets, is_sure};
 use crate::bench::left_out::row_title;
@@ -30,7 +30,7 @@ impl SweepDocument {
         sentences
     }
 
-    /// What a reader must know of net prices that fall again.
+    /// Returns a note on net costs that fall again.
     pub(super) fn floor_sentence(&self) -> Option<String> {
         let walks = self.settings.steps.rings().any(|ring| ring.working_set_bytes > 0);
         walks.then(|| {
@@ -58,7 +58,7 @@ impl SweepDocument {
         )
     }
 
-    /// What a bend may be put down to, and why.
+    /// Returns the likely cause of a knee, and why.
     fn cause(&self, of: &SweepBend, caches: &[Cache]) -> String {
         let steps = &self.settings.steps;
         let [below, above] = [of.bend.below, of.bend.above].map(|step| steps.variable.set(steps.fixed, step));
@@ -90,10 +90,10 @@ impl SweepDocument {
         format!("{walked}, and no cache ends there{next}")
     }
 
-    /// What a party without a working set would have to touch for a cache to end at a bend.
+    /// Returns what a participant without a working set would have to touch for a cache to end at a knee.
     fn guess(&self, of: &SweepBend) -> String {
         let kind = self.body.results.iter().find(|result| result.workload == of.workload).map(|result| result.kind);
-        // Of a task its future and its queues; of a thread several pages of stacks, the kernel's of it, and page tables.
+        // Of a task its future and its queues; of a thread several pages of stacks, user and kernel, and page tables.
         let plausible = if kind == Some(Kind::Task) { 128.0..=4096.0 } else { 2048.0..=32_768.0 };
         let guess = |cache: &Cache| {
             let [most, least] = [of.bend.below, of.bend.above].map(|parties| cache.size_bytes as f64 / parties as f64);

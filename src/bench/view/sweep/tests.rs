@@ -9,7 +9,7 @@ use crate::workload::shape::RingShape;
 
 const RUN: &str = include_str!("../../../../tests/golden/run-1.json");
 
-/// A sweep with these net prices, each known to ±1 %, on a CPU with caches of 32 KiB, 1 MiB and 32 MiB.
+/// A sweep with these net costs, each known to ±1 %, on a CPU with caches of 32 KiB, 1 MiB and 32 MiB.
 fn sweep(variable: RingVariable, fixed: RingShape, prices: &[(u64, f64)]) -> SweepDocument {
     let mut run: RunDocument = serde_json::from_str(RUN).unwrap();
     let cache = |(level, size_bytes)| Cache { level, kind: "Unified".to_string(), size_bytes, shared_cpus: None };
@@ -33,7 +33,7 @@ fn of_working_sets() -> SweepDocument {
     sweep(RingVariable::WorkingSet, pair(), &prices.map(|(kib, ns)| (kib << 10, ns)))
 }
 
-/// Its text with each run of spaces and line breaks as one space.
+/// Returns its table as text of this width.
 fn drawn(document: &SweepDocument, width: usize) -> String {
     (format("table").unwrap().draw)(document, &Look { width, wide: false, ascii: false, color: false }).unwrap()
 }
