@@ -1,4 +1,4 @@
-//! What was seen of a real program: the kernel's books of its threads and processes.
+//! Kernel accounting of a real program's threads and processes, as seen by a watch.
 
 use std::iter::Sum;
 use std::ops::{AddAssign, SubAssign};
@@ -9,24 +9,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::perf::threads::ThreadCounting;
 
-/// What the kernel keeps for every thread, at no cost to it; or for several together.
+/// Kernel accounting of a thread, which costs it nothing; or of several together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Books {
     /// Switches at which the thread had to wait.
     pub voluntary: u64,
-    /// Switches at which it could have gone on.
+    /// Switches at which it was still runnable.
     pub involuntary: u64,
     pub on_cpu_ns: u64,
-    /// How long it could have run and did not get a CPU.
+    /// Time that it was runnable without a CPU.
     pub run_queue_wait_ns: u64,
     pub migrations: u64,
     pub minor_faults: u64,
     pub major_faults: u64,
-    /// How long it was there while it was watched.
+    /// Time that it existed while it was watched.
     pub lifetime_ns: u64,
-    /// How many threads' books these are.
+    /// Number of threads that this is the accounting of.
     pub threads: u64,
-    /// Of how many of them nobody knows how long they waited for a CPU, or how often they were moved.
+    /// Threads among them whose run-queue wait is unknown, and those whose migrations are.
     pub waits_unknown: u64,
     pub migrations_unknown: u64,
 }
@@ -36,7 +36,7 @@ impl Books {
         self.voluntary + self.involuntary
     }
 
-    /// These of threads that were seen, with what was booked on all of them where wait4 tells of it.
+    /// Returns this accounting of the threads seen, with the figures that wait4 reports replaced by `booked`.
     pub fn with_booked(self, booked: Books) -> Books {
         Books {
             voluntary: booked.voluntary,
@@ -75,7 +75,7 @@ impl Sum for Books {
 }
 
 impl SubAssign for Books {
-    /// Of the counts and times; the threads stay. What is more than there is leaves 0.
+    /// Subtracts counts and times, down to 0; the numbers of threads stay.
     fn sub_assign(&mut self, other: Books) {
         let less = |value: &mut u64, by: u64| *value = value.saturating_sub(by);
         less(&mut self.voluntary, other.voluntary);
@@ -89,21 +89,21 @@ impl SubAssign for Books {
     }
 }
 
-/// Threads that are told together: all of one name in all processes of one name, or one by itself.
+/// Threads reported together: all of one name in all processes of one name, or a single one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ThreadKey {
     pub process: String,
     pub thread: String,
-    /// Process and thread, where each is told by itself.
+    /// PID and TID, if each thread is reported by itself.
     pub ids: Option<(i32, i32)>,
-    /// Whether it is of the program itself, not of a process that came from it.
+    /// True if of the program itself, not of a descendant process.
     pub of_program: bool,
-    /// Whether it was alone in its process, so that its switches were all to other processes.
+    /// True if it was alone in its process, so that its switches were all to other processes.
     pub alone: bool,
 }
 
 impl ThreadKey {
-    /// The thread's name, with its process's where that is another.
+    /// Returns the thread's name, with its process's if that differs.
     pub fn name(&self) -> String {
         let id = self.ids.map_or(String::new(), |(_, tid)| format!(" {tid}"));
         if self.process == self.thread {
@@ -114,101 +114,100 @@ impl ThreadKey {
     }
 }
 
-/// The threads of one key.
+/// Threads of one key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThreadGroup {
     pub key: ThreadKey,
     pub books: Books,
-    /// How many of them have ended.
+    /// Those that have ended.
     pub ended: u64,
-    /// How many of them are the first of their process.
+    /// Those that are the first of their process.
     pub processes: u64,
 }
 
-/// What was seen of a program from beginning to end.
+/// Everything seen of a program from beginning to end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watched {
     pub program: Program,
     pub elapsed: Duration,
     pub ended: ProgramEnd,
-    /// What asked for the report while a program ran that this process had started.
+    /// Signal that asked for the report while a program started by this process was running.
     pub interrupted_by: Option<Signal>,
     /// Every thread that was seen.
     pub groups: Vec<ThreadGroup>,
-    /// What the kernel booked on those whose end was waited for, and how much of it is in `groups`; `None` of a program that
-    /// somebody else had started.
+    /// Accounting by wait4 of processes that were waited for, and how much of it is in `groups`; `None` of an attached program.
     pub waited_for: Option<WaitedFor>,
-    /// CPU time of the others that is in nobody's books but their processes'.
+    /// CPU time of the other processes that is in none of their threads' accounting.
     pub unseen_cpu_ns: u64,
-    /// The CPU that all its threads had to run on, if it was one.
+    /// The CPU that all its threads were confined to, if it was one.
     pub only_cpu: Option<usize>,
-    /// Whether every thread that ended said so itself.
+    /// Use of the kernel's exit records.
     pub exit_records: ExitRecordsUse,
     pub doubts: Doubts,
-    /// perf's counters on the threads, if they were asked for.
+    /// perf's counters on the threads, if asked for.
     pub counting: Option<ThreadCounting>,
-    /// How often the program was looked at, and the CPU time of this process meanwhile.
+    /// Number of polls of the program, and CPU time of this process meanwhile.
     pub looks: u64,
     pub own_cpu: Duration,
 }
 
-/// What is watched.
+/// The program that is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     pub pid: i32,
     pub name: String,
-    /// A thread of the kernel's, which has no program.
+    /// True of a kernel thread, which has no program.
     pub kernel_thread: bool,
 }
 
-/// How the watching ended.
+/// Reason why a watch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProgramEnd {
-    /// With this code.
+    /// With this exit code.
     Exited(i32),
     /// By the signal of this number.
     Killed(i32),
-    /// The program that somebody else had started ended, nobody knows how.
+    /// An attached program ended, with unknown status.
     Gone,
-    /// It goes on: the time was up, or a signal asked for the report.
+    /// It still runs: the time was up, or a signal asked for the report.
     GoesOn,
 }
 
-/// The books of all that was waited for.
+/// Accounting of everything that was waited for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WaitedFor {
-    /// As wait4 told them: of waits and migrations nothing.
+    /// As reported by wait4, without waits and migrations.
     pub booked: Books,
-    /// The part of them that is in the groups, too.
+    /// The part of it that is also in the groups.
     pub seen: Books,
 }
 
-/// Whether the kernel's records of ended threads were had.
+/// Use of the kernel's exit records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExitRecordsUse {
     /// With the number of times that some were lost.
     Read { lost: u64 },
-    /// Why not.
+    /// Reason why there are none.
     Refused(String),
 }
 
-/// What may be missing, and how much at most.
+/// Possible gaps in the accounting, and their upper bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Doubts {
-    /// Processes that let the kernel drop their children, whose books nobody gets.
+    /// Processes that have the kernel drop their children, whose accounting is lost.
     pub dropping_parents: Vec<String>,
-    /// Processes whose books were dropped and that were seen before.
+    /// Processes whose accounting was dropped, seen before.
     pub dropped_seen: u64,
-    /// Whether threads or children of a process that is not our child have ended.
+    /// True if a process has waited for children since it was first seen.
     pub some_have_ended: bool,
-    /// Who traces the program, or this process if nobody does, by name and number.
+    /// Tracer of the program, or else of this process.
     pub tracer: Option<Tracer>,
-    /// Why a process could not be looked at.
+    /// Reason why a process could not be polled.
     pub cannot_look: Option<String>,
-    /// Switches of the whole machine meanwhile that were not the program's: nothing missing can exceed them.
+    /// Other switches of the whole machine meanwhile: nothing missing can exceed them.
     pub other_switches: Option<u64>,
-    /// Processes that go on, of which nobody knows what their ended threads and children did.
+    /// Processes that still run, whose ended threads and children are not accounted.
     pub left_running: Vec<String>,
 }
 
@@ -217,6 +216,6 @@ pub struct Doubts {
 pub struct Tracer {
     pub name: String,
     pub pid: i32,
-    /// Whether it is the program that is traced, not just this process.
+    /// True if it traces the program, not just this process.
     pub of_program: bool,
 }

@@ -1,4 +1,4 @@
-//! What a program's switches cost it: their number × this machine's price.
+//! Estimated cost of a program's switches: their number × this host's cost per switch.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,27 +6,27 @@ use crate::bench::price_list::{PriceList, PricePair, PriceSource, SwitchPrice};
 use crate::estimate::Estimate;
 use crate::program::stat::figures::{SwitchClasses, SwitchSplit};
 
-/// A range with the figure that is likeliest in it.
+/// A range and the most likely figure in it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Range {
     pub low: f64,
-    /// On one CPU, the middle between the two ends there.
+    /// Figure for one CPU; of involuntary switches, halfway between a yield and a wait.
     pub median: f64,
     pub high: f64,
 }
 
-/// What a program's switches cost it in CPU time.
+/// Estimated CPU cost of a program's switches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bill {
-    /// Kernel switches of the program and all that came from it.
+    /// Kernel switches of the program and its descendants.
     pub switches: u64,
     pub lines: Vec<BillLine>,
     /// Per switch, over all lines.
     pub price_ns: Range,
     pub cpu_ns: Range,
-    /// Of the program's CPU time; `None` of one that used none.
+    /// Share of the program's CPU time; `None` if it used none.
     pub share_of_cpu: Option<Range>,
-    /// Where the prices come from, each once.
+    /// Sources of the costs, each once.
     pub price_source: Vec<PriceSource>,
 }
 
@@ -35,7 +35,7 @@ pub struct Bill {
 pub struct BillLine {
     pub sort: Sort,
     pub switches: u64,
-    /// Those of them at which a thread could have gone on.
+    /// Those at which the thread was still runnable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub involuntary_switches: Option<u64>,
     #[serde(flatten)]
@@ -54,12 +54,12 @@ pub enum Sort {
 }
 
 impl PricePair {
-    /// What so many switches cost: at least each voluntary one what a pipe's costs and each involuntary one what a yield does, at
-    /// most all of them what a pipe's cost, from the cheaper end of one interval to the dearer end of the other's. Which involuntary
-    /// ones had a wake-up before them, as where one preempts whom it has woken, nobody books.
+    /// Returns the cost of these switches; `None` if no cost of a wait is known. At least a pipe's for each voluntary one and a
+    /// yield's for each involuntary one, at most a pipe's for all, between the outer ends of the intervals. The kernel does not
+    /// account which involuntary switches had a wake-up before them, as where a woken thread preempts its waker.
     fn range(&self, switches: SwitchSplit) -> Option<Range> {
         let waking = self.same.as_ref().or(self.across.as_ref())?.cpu_ns;
-        // A floor that was dearer than the switch above it leaves a price below 0, which is none.
+        // A no-switch cost above the total leaves a negative net cost, which counts as 0.
         let low = |price: &SwitchPrice| price.cpu_ns.low.unwrap_or(price.cpu_ns.median).max(0.0);
         let high = |price: &SwitchPrice| price.cpu_ns.high.unwrap_or(price.cpu_ns.median).max(0.0);
         let lowest = self.both().map(low).fold(f64::INFINITY, f64::min);
@@ -77,12 +77,12 @@ impl PricePair {
 }
 
 impl Range {
-    /// The same so many times.
+    /// Returns the range times this factor.
     pub fn times(self, factor: f64) -> Range {
         Range { low: self.low * factor, median: self.median * factor, high: self.high * factor }
     }
 
-    /// As the document of other figures has it.
+    /// Returns the range as an [`Estimate`].
     pub fn as_estimate(self) -> Estimate {
         Estimate { median: self.median, low: Some(self.low), high: Some(self.high) }
     }
@@ -92,8 +92,8 @@ impl Range {
     }
 }
 
-/// Makes out a bill of switches in a program with this much CPU time. It may come to more than that: then a price cannot hold there.
-/// `None` where a sort of switch that was made has no price, or none were made.
+/// Estimates the cost of switches in a program with this much CPU time. If it exceeds that time, the cost does not apply to the
+/// program. Returns `None` if a sort of switch that occurred has no known cost, or there were no switches.
 pub fn bill(classes: SwitchClasses, on_cpu_ns: u64, prices: &PriceList) -> Option<Bill> {
     let on_cpu_ns = on_cpu_ns as f64;
     let share = |cpu_ns: Range| (on_cpu_ns > 0.0).then(|| cpu_ns.times(1.0 / on_cpu_ns));
@@ -169,7 +169,7 @@ mod tests {
         let bill = bill(classes, 10_000_000, &on_one_cpu).unwrap();
         assert_eq!(bill.cpu_ns, Range { low: 1_520_000.0, median: 1_800_000.0, high: 2_100_000.0 });
         assert_eq!(bill.lines[0].involuntary_switches, Some(400));
-        // Where a yield's price is not known, or comes out dearer, it is that of a wait.
+        // Where a yield's cost is unknown, or higher than a wait's, the wait's is used.
         let unknown = PricePair { yielding: None, ..on_one_cpu.within.clone() };
         let dear = PricePair { yielding: price(9000.0, 1.0, Placement::Same), ..on_one_cpu.within.clone() };
         for within in [unknown, dear] {

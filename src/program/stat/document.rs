@@ -1,4 +1,4 @@
-//! `ctxprof.stat/1`: how many switches a program made, and what they cost it.
+//! `ctxprof.stat/1`: a program's context switches and their estimated CPU cost.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,17 +16,17 @@ pub const SCHEMA: &str = "ctxprof.stat/1";
 
 pub type StatDocument = Document<StatSettings, StatBody>;
 
-/// What `stat` was asked to do.
+/// Options given to `stat`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatSettings {
-    /// The words of the command; null where a process was watched that ran already.
+    /// Words of the command; null if `stat` attached to a running process.
     pub command: Option<Vec<String>>,
     pub pid: Option<i32>,
     pub for_s: Option<f64>,
     pub interval_s: Option<f64>,
-    /// Operations that the program did, as the user says.
+    /// Operations that the program performed, as given by the user.
     pub ops: Option<u64>,
-    /// As whom the command was run, where not as the caller.
+    /// User that ran the command, if not the caller.
     pub user: Option<String>,
     /// `auto` or `thread`.
     pub counters: String,
@@ -38,27 +38,27 @@ pub struct StatBody {
     pub program: Program,
     pub ended: ProgramEnd,
     pub elapsed_ns: u64,
-    /// The CPU that all its threads had to run on, if it was one.
+    /// The CPU that all its threads were confined to, if it was one.
     #[serde(default)]
     pub only_cpu: Option<usize>,
     pub totals: Totals,
     pub threads: Vec<ThreadRow>,
     pub children: Vec<ChildRow>,
-    /// What wait4 tells beyond the threads that were seen: threads and children that came and went between two looks.
+    /// Accounting by wait4 beyond the threads that were seen: threads and children that came and went between two polls.
     pub ended_threads: Option<Figures>,
     #[serde(default)]
     pub intervals: Vec<IntervalRecord>,
     pub bill: Option<Bill>,
-    /// Sorts of switch for which there is no price, and why.
+    /// Sorts of switch without a known cost, and why.
     #[serde(default)]
     pub no_price: Vec<LeftOut>,
     pub per_op: Option<PerOp>,
-    /// perf's counters, where they were asked for.
+    /// perf's counters, if asked for.
     pub counting: Option<CountingRecord>,
     pub watching: WatchingRecord,
 }
 
-/// Of the program and all that came from it.
+/// Totals of the program and its descendants.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     #[serde(flatten)]
@@ -66,16 +66,15 @@ pub struct Totals {
     pub switches: u64,
     pub switches_per_second: f64,
     pub processes: u64,
-    /// Threads that are known to have ended. Each made one switch more, its last, which no book has, and seldom another one
-    /// before it, on its way there.
+    /// Threads known to have ended. Each made a last switch, and rarely one just before it, that no accounting includes.
     pub ended_threads: u64,
-    /// All switches of the machine meanwhile that are not among these: no more can be missing. Absent where /proc/stat does
-    /// not tell, or nothing can be missing.
+    /// Other switches of the whole machine meanwhile, an upper bound of what is missing. Absent if /proc/stat does not report
+    /// them, or nothing can be missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_at_most: Option<u64>,
 }
 
-/// An interval's share of it all.
+/// Figures of one interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct IntervalRecord {
     pub at_ns: u64,
@@ -88,7 +87,7 @@ pub struct IntervalRecord {
     pub processes: u64,
 }
 
-/// Everything divided by the operations that the user named.
+/// Figures per operation, of which the user gave the number.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PerOp {
     pub elapsed_ns: f64,
@@ -98,7 +97,7 @@ pub struct PerOp {
     pub on_cpu_ns: f64,
     pub run_queue_wait_ns: Option<f64>,
     pub faults: f64,
-    /// The bill.
+    /// Estimated cost of switching.
     pub switching_cpu_ns: Option<Range>,
 }
 
@@ -107,7 +106,7 @@ pub struct CountingRecord {
     pub counters: Vec<CounterTotal>,
     pub absent: Vec<AbsentCounter>,
     pub remarks: Vec<String>,
-    /// What counting costs a switch of two threads here, and so cost the program.
+    /// Cost of counting per switch of two threads on this host, and so in the program.
     pub cost_ns_per_switch: Option<f64>,
     pub cost_share_of_cpu: Option<f64>,
 }
@@ -121,18 +120,18 @@ pub struct CounterTotal {
     pub running_ratio: f64,
 }
 
-/// What the watching took, and how well it saw.
+/// Cost and completeness of the measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WatchingRecord {
     pub looks: u64,
     pub own_cpu_ns: u64,
-    /// Whether the kernel told of every thread that ended.
+    /// True if the kernel reported every thread that ended.
     pub exit_records: bool,
     pub exit_records_lost: u64,
     pub no_exit_records: Option<String>,
 }
 
-/// Everything that a command knows when the watching is over.
+/// Everything known at the end of the measurement.
 #[derive(Debug)]
 pub struct Seen<'a> {
     pub watched: &'a Watched,
@@ -140,11 +139,11 @@ pub struct Seen<'a> {
     pub ops: Option<u64>,
     pub prices: &'a PriceList,
     pub no_price: Vec<LeftOut>,
-    /// What perf's counters cost a switch here, ns.
+    /// Cost of perf's counters per switch on this host, ns.
     pub counting_cost_ns: Option<f64>,
 }
 
-/// Works a program's books out.
+/// Computes a program's figures and their warnings.
 pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
     let Seen { watched, intervals, ops, prices, no_price, counting_cost_ns } = seen;
     let Accounts { totals, threads, children, unseen, classes, ended_threads, processes } = accounts(watched);
@@ -206,11 +205,11 @@ fn per_op(ops: u64, elapsed_ns: u64, totals: &Figures, bill: Option<&Bill>) -> P
     }
 }
 
-/// perf's counters in a program with these totals.
+/// Returns the counts of perf's counters in a program with these totals.
 fn counting(seen: &ThreadCounting, ops: Option<u64>, totals: &Figures, cost_ns: Option<f64>) -> CountingRecord {
     let total = |count: &ThreadCount| {
         let running_ratio = if count.enabled_ns == 0 { 1.0 } else { count.running_ns as f64 / count.enabled_ns as f64 };
-        // What never ran has counted nothing, which is no 0.
+        // A counter that never ran counted nothing, which is not 0.
         let total = (running_ratio > 0.0).then(|| count.count as f64 / running_ratio)?;
         let per_op = ops.map(|ops| total / ops as f64);
         Some(CounterTotal { name: count.name.clone(), total, per_op, running_ratio })
@@ -226,7 +225,7 @@ fn counting(seen: &ThreadCounting, ops: Option<u64>, totals: &Figures, cost_ns: 
     }
 }
 
-/// What may be missing, with its bound.
+/// Returns warnings of what may be missing, with an upper bound.
 fn warnings(watched: &Watched, totals: &Figures) -> Vec<Warning> {
     let doubts = &watched.doubts;
     let complete = matches!(watched.exit_records, ExitRecordsUse::Read { lost: 0 });
@@ -245,7 +244,7 @@ fn warnings(watched: &Watched, totals: &Figures) -> Vec<Warning> {
         );
         warnings.push(Warning::new("children-dropped", message));
     }
-    // Of a millisecond nobody needs to be told: so much a look may be off.
+    // A poll may be off by a millisecond, which needs no warning.
     let some_have_ended = doubts.some_have_ended
         || watched.unseen_cpu_ns > 1_000_000
         || watched.groups.iter().any(|group| group.ended > 0);
@@ -290,11 +289,11 @@ fn warnings(watched: &Watched, totals: &Figures) -> Vec<Warning> {
     warnings
 }
 
-/// The first few of some names.
+/// Returns the first few of some names.
 fn in_short(names: &[String]) -> String {
     const MOST: usize = 5;
     let more = names.len().saturating_sub(MOST);
-    // A name may hold anything, and a warning is one line.
+    // A name may contain any character, and a warning is one line.
     let on_a_line = |name: &String| name.replace(char::is_control, "?");
     let listed = names.iter().take(MOST).map(on_a_line).collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{listed} and {more} more") } else { listed }

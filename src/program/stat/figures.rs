@@ -1,24 +1,24 @@
-//! A program's books as figures: per thread, per process name, in all.
+//! A program's kernel accounting as figures: per thread, per process name, in total.
 
 use serde::{Deserialize, Serialize};
 
 use crate::program::watched::{Books, ThreadGroup, Watched};
 
-/// What threads did. A figure that nobody knows of any of them is null; of waits and migrations, which wait4 does not tell,
-/// it may be known of some only.
+/// Figures of threads. A figure unknown for all of them is null; waits and migrations, which wait4 does not report, may be
+/// known for some only.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
     pub voluntary_switches: u64,
     pub involuntary_switches: u64,
     pub on_cpu_ns: u64,
     pub run_queue_wait_ns: Option<u64>,
-    /// Neither on a CPU nor waiting for one: the threads' lifetimes less both.
+    /// Neither running nor waiting for a CPU: the threads' lifetimes minus both.
     pub off_cpu_ns: Option<u64>,
     pub migrations: Option<u64>,
     pub minor_faults: u64,
     pub major_faults: u64,
     pub threads: u64,
-    /// Threads of which the run-queue wait is not known, and those of which the migrations are not.
+    /// Threads whose run-queue wait is unknown, and those whose migrations are.
     #[serde(default)]
     pub waits_unknown_threads: u64,
     #[serde(default)]
@@ -52,25 +52,25 @@ impl From<Books> for Figures {
     }
 }
 
-/// Threads that are told together.
+/// Threads reported together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadRow {
     pub process: String,
     pub thread: String,
-    /// Where every thread is told by itself.
+    /// Present if each thread has a row of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tid: Option<i32>,
-    /// Whether it is of the program itself, not of a process that came from it.
+    /// True if of the program itself, not of a descendant process.
     pub of_program: bool,
-    /// How many of them have ended.
+    /// Those that have ended.
     pub ended: u64,
     #[serde(flatten)]
     pub figures: Figures,
 }
 
-/// The processes of one name that came from the program.
+/// Descendant processes of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildRow {
     pub process: String,
@@ -85,11 +85,11 @@ pub struct Accounts {
     pub totals: Figures,
     pub threads: Vec<ThreadRow>,
     pub children: Vec<ChildRow>,
-    /// What wait4 tells beyond the threads that were seen; `None` where it is nothing.
+    /// Accounting by wait4 beyond the threads that were seen; `None` if there is none.
     pub unseen: Option<Figures>,
-    /// Kernel switches by what they were between.
+    /// Kernel switches by what is known of the other side.
     pub classes: SwitchClasses,
-    /// Threads that are known to have ended: each made one switch that no book has.
+    /// Threads known to have ended: each made one switch that no accounting includes.
     pub ended_threads: u64,
     pub processes: u64,
 }
@@ -97,18 +97,18 @@ pub struct Accounts {
 /// A program's kernel switches by what is known of the other side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SwitchClasses {
-    /// Of threads in processes with several: to another of them, or to anything else.
+    /// Of threads in multi-threaded processes: to a thread of the same process, or to anything else.
     pub within: SwitchSplit,
-    /// Of threads alone in their process.
+    /// Of threads in single-threaded processes.
     pub between: SwitchSplit,
 }
 
 /// Kernel switches by why a thread left the CPU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SwitchSplit {
-    /// It had to wait, and somebody had to wake it.
+    /// The thread had to wait, and something had to wake it.
     pub voluntary: u64,
-    /// It could have gone on: preempted, at a tick or by whom it had woken, or it gave way.
+    /// It was still runnable: preempted, at a tick or by a thread that it woke, or it yielded.
     pub involuntary: u64,
 }
 
@@ -123,7 +123,7 @@ impl SwitchClasses {
         self.within.total() + self.between.total()
     }
 
-    /// The same proportions, of these switches in all.
+    /// Returns switches in the same proportions with these totals.
     fn scaled_to(self, all: SwitchSplit) -> SwitchClasses {
         let within = |within: u64, between: u64, all: u64| {
             let share = if within + between == 0 { 0.0 } else { within as f64 / (within + between) as f64 };
@@ -141,7 +141,7 @@ impl SwitchClasses {
     }
 }
 
-/// Works a program's books out. Rows are in falling order of switches.
+/// Computes a program's figures. Rows are in falling order of switches.
 pub fn accounts(watched: &Watched) -> Accounts {
     let seen: Books = watched.groups.iter().map(|group| group.books).sum();
     let (mut unseen, mut totals) = match watched.waited_for {
@@ -160,7 +160,7 @@ pub fn accounts(watched: &Watched) -> Accounts {
     totals.on_cpu_ns += watched.unseen_cpu_ns;
     let ended_threads: u64 = watched.groups.iter().map(|group| group.ended).sum();
     if unseen.switches() > ended_threads {
-        // More than last switches: there were threads that nobody saw, of which this is not known.
+        // More than last switches: some threads were never seen, and their waits and migrations are unknown.
         totals.waits_unknown += 1;
         totals.migrations_unknown += 1;
     }
@@ -173,7 +173,7 @@ pub fn accounts(watched: &Watched) -> Accounts {
         threads: thread_rows(watched),
         children: child_rows(watched),
         unseen: (unseen != Books::default()).then(|| Figures {
-            // Of what nobody saw these are not known.
+            // Unknown for threads that were never seen.
             run_queue_wait_ns: None,
             off_cpu_ns: None,
             migrations: None,
@@ -194,7 +194,7 @@ fn switches_of(watched: &Watched, which: impl Fn(&ThreadGroup) -> bool) -> Switc
 }
 
 fn thread_rows(watched: &Watched) -> Vec<ThreadRow> {
-    // Whether a thread was alone splits groups that people read as one.
+    // `alone` splits groups that are one row of the report.
     let mut merged: Vec<(ThreadGroup, Books)> = Vec::new();
     for group in &watched.groups {
         let same = |(other, _): &&mut (ThreadGroup, Books)| -> bool {
@@ -202,7 +202,7 @@ fn thread_rows(watched: &Watched) -> Vec<ThreadRow> {
             (&one.process, &one.thread, one.ids, one.of_program)
                 == (&other.process, &other.thread, other.ids, other.of_program)
         };
-        // Groups are in the order of their keys, whose last part that is.
+        // Groups are sorted by their keys, of which `alone` is the last part.
         match merged.last_mut().filter(same) {
             Some((first, books)) => {
                 first.ended += group.ended;
@@ -275,14 +275,14 @@ mod tests {
     #[test]
     fn totals_are_what_was_booked_and_what_nobody_booked() {
         let groups = vec![group("a", true, false, 30), group("b", false, true, 10), group("dropped", false, true, 5)];
-        // Of the first two wait4 told, and of two switches of threads that nobody saw.
+        // The first two as reported by wait4, with two switches of threads that were never seen.
         let booked = Books { voluntary: 42, on_cpu_ns: 25, ..Books::default() };
         let seen = Books { voluntary: 40, on_cpu_ns: 20, ..Books::default() };
         let accounts = accounts(&watched(groups, Some(WaitedFor { booked, seen })));
         assert_eq!((accounts.totals.voluntary_switches, accounts.totals.on_cpu_ns), (47, 35));
         let unseen = accounts.unseen.unwrap();
         assert_eq!((unseen.voluntary_switches, unseen.on_cpu_ns, unseen.run_queue_wait_ns), (2, 5, None));
-        // The unseen are shared out as the seen.
+        // Unseen switches are split in the proportions of the seen ones.
         let split = |voluntary| SwitchSplit { voluntary, involuntary: 0 };
         assert_eq!(accounts.classes, SwitchClasses { within: split(31), between: split(16) });
         assert_eq!((accounts.children.len(), accounts.children[0].process.as_str()), (2, "b"));

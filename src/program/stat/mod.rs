@@ -1,4 +1,4 @@
-//! A program's switches counted: figures, what they cost it, document and view.
+//! `stat`: a program's switches counted: figures, estimated cost, document and view.
 
 pub mod bill;
 pub mod document;

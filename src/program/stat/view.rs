@@ -1,4 +1,4 @@
-//! What people see of a program's bill.
+//! Report of a program's switches and their estimated cost.
 
 mod tables;
 
@@ -168,7 +168,7 @@ impl StatDocument {
         Some(format!("perf on its threads: {}.{cost}{absent}{remarks}", counters.join(", ")))
     }
 
-    /// The sentence that people come for, with what it cannot know.
+    /// Returns the verdict: how much CPU time switching takes, and what the estimate leaves out.
     fn verdict(&self) -> String {
         let totals = &self.body.totals;
         let Some(bill) = &self.body.bill else {
@@ -247,7 +247,7 @@ fn thread_labels(row: &ThreadRow) -> Labels {
     labels
 }
 
-/// What a share of the CPU time means.
+/// Returns a share of the CPU time in words.
 fn weight(share: f64) -> &'static str {
     match share {
         share if share < 0.01 => "Switching is not what its CPU time goes to",
@@ -257,7 +257,7 @@ fn weight(share: f64) -> &'static str {
     }
 }
 
-/// Where the prices come from, once each, and which are not known.
+/// Returns the source of each cost, and the costs that are unknown.
 fn price_sentences(document: &StatDocument) -> Vec<String> {
     let Some(bill) = &document.body.bill else { return Vec::new() };
     let sentence = |source: &PriceSource| match source {
@@ -278,7 +278,7 @@ fn price_sentences(document: &StatDocument) -> Vec<String> {
     bill.price_source.iter().map(sentence).chain(no_range).chain(left_out).collect()
 }
 
-/// How much older one moment is than another, in words that follow it.
+/// Returns how much older one moment is than another, in words that follow it.
 fn age(moment: &str, now: &str) -> String {
     let [moment, now] = [moment, now].map(|text| humantime::parse_rfc3339(text).ok());
     let age = moment.zip(now).and_then(|(moment, now)| now.duration_since(moment).ok());

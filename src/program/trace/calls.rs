@@ -1,10 +1,10 @@
-//! System calls by number: their names, and what sort of waiting each is.
+//! System calls by number: their names, and the kind of wait in each.
 
 use libc::c_long;
 
 use crate::bpf::tracer::CallNumbers;
 
-/// What a thread does in a call that it does not return from at once.
+/// Kind of wait in a system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallKind {
     Futex,
@@ -12,16 +12,16 @@ pub(super) enum CallKind {
     Epoll,
     Poll,
     Select,
-    /// From the file that is its first argument, or to it.
+    /// On the file that is the first argument.
     Read,
     Write,
     Yield,
-    /// Until a child that was made with it has its own memory or has ended.
+    /// Until a child created by it has its own memory or has ended.
     Fork,
     Other,
 }
 
-/// The number of a call; `None` of one that this architecture does not have.
+/// The number of a call; `None` if this architecture does not have it.
 macro_rules! number {
     (any $name:ident) => {
         Some(libc::$name as i16)
@@ -35,7 +35,7 @@ macro_rules! number {
     }};
 }
 
-/// Calls that are told apart by more than their names. `SYS_futex_wait` is not in libc, and has the same number everywhere.
+/// Calls classified by more than their names. `SYS_futex_wait` is not in libc, and has the same number everywhere.
 const FUTEX_WAIT: i16 = 455;
 const FUTEX: [Option<i16>; 3] = [number!(any SYS_futex), number!(any SYS_futex_waitv), Some(FUTEX_WAIT)];
 const SLEEP: [Option<i16>; 2] = [number!(any SYS_nanosleep), number!(any SYS_clock_nanosleep)];
@@ -64,10 +64,10 @@ const WRITE: [Option<i16>; 8] = [
     number!(any SYS_sendmsg),
     number!(any SYS_sendmmsg),
 ];
-/// They send as well, through a file that is no first argument or before they wait for an answer.
+/// Sends before it waits for an answer.
 const CONNECT: Option<i16> = number!(any SYS_connect);
 
-/// Returns what sort of waiting a call is.
+/// Returns the kind of wait in a call.
 pub(super) fn kind(call: i16) -> CallKind {
     let is_in = |calls: &[Option<i16>]| calls.contains(&Some(call));
     match call {
@@ -84,14 +84,14 @@ pub(super) fn kind(call: i16) -> CallKind {
     }
 }
 
-/// Returns what the tracer must know of calls.
+/// Calls `give` with the call numbers that the tracer needs.
 pub(super) fn with_numbers<T>(give: impl FnOnce(&CallNumbers<'_>) -> T) -> T {
     let of_files: Vec<i16> = READ.iter().chain(&WRITE).copied().flatten().collect();
     let sending: Vec<i16> = WRITE.iter().chain([&CONNECT]).copied().flatten().collect();
     give(&CallNumbers { restart: libc::SYS_restart_syscall as i16, of_files: &of_files, sending: &sending })
 }
 
-/// Returns the name of a call, if it is known.
+/// Returns the name of a call, if known.
 pub(super) fn name(call: i16) -> Option<&'static str> {
     NAMES.iter().find(|(number, _)| *number == c_long::from(call)).and_then(|(_, name)| name.strip_prefix("SYS_"))
 }

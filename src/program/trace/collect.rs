@@ -1,4 +1,4 @@
-//! Records and threads as they come, summed up: by reason, by thread, and in all.
+//! Records and threads summed up as they arrive: by reason, by thread, and in total.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,14 +8,14 @@ use crate::program::trace::reason::Reason;
 use crate::sched::tally::{Spread, Summand, Tally};
 use crate::sched::tracks::{Event, Over, Tracks, What};
 
-/// Who ended an absence: what sort, and under which name if it is a thread.
+/// Kind of waker that ended an absence, and its name if it is a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Waker {
     pub kind: WakerKind,
     pub name: Name,
 }
 
-/// Why a thread left, as a record says it.
+/// Reason why a thread left the CPU, from a record.
 #[derive(Debug, Clone, Copy)]
 struct Leaving {
     reason: Reason,
@@ -23,48 +23,48 @@ struct Leaving {
     wakeup_ns: Option<u32>,
 }
 
-/// What is known of a program's threads so far.
+/// Everything known of a program's threads so far.
 #[derive(Debug, Default)]
 pub struct Collected {
     tracks: Tracks<Leaving, Waker>,
     pub tally: Tally<Reason, Waker>,
     pub slices: Spread,
-    /// Of threads that are alive, by slot.
+    /// Of live threads, by slot.
     reasons: HashMap<u32, BTreeMap<Reason, u64>>,
     pub groups: BTreeMap<GroupKey, Group>,
     pub total: Group,
-    /// Records that were read, and those of them that are of an absence that is over.
+    /// Records that were read.
     pub records: u64,
-    /// Whether each thread is a group of its own.
+    /// True if each thread is a group of its own.
     per_thread: bool,
 }
 
-/// Threads that are shown together: of one name, or one by itself.
+/// Threads shown together: of one name, or a single one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupKey {
     pub name: String,
-    /// Its process and its number, where each is shown by itself.
+    /// Process and thread ID, if each thread is shown by itself.
     pub ids: Option<(u32, u32)>,
 }
 
-/// The threads of a group.
+/// Threads of a group.
 #[derive(Debug, Clone, Default)]
 pub struct Group {
     pub threads: u64,
     pub ended: u64,
-    /// Switches that were seen.
+    /// Switches seen by the tracer.
     pub switches: u64,
     pub missed: u64,
-    /// Absences that go on.
+    /// Absences that have not ended.
     pub unfinished: u64,
-    /// By the kernel's accounting.
+    /// From kernel accounting.
     pub voluntary: u64,
     pub involuntary: u64,
     pub cpu_ns: u64,
     pub run_delay_ns: u64,
-    /// Waiting on run queues that was seen.
+    /// Run-queue wait seen by the tracer.
     pub queue_ns: u64,
-    /// Threads that have ended and whose switches or waiting, as they were seen, are not the kernel's.
+    /// Ended threads whose switches or run-queue wait, as seen, differ from kernel accounting.
     pub differing: u64,
     pub reasons: BTreeMap<Reason, u64>,
 }
@@ -74,7 +74,7 @@ impl Collected {
         Collected { per_thread, ..Collected::default() }
     }
 
-    /// Takes what the tracer hands over next.
+    /// Takes the tracer's next step.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Record(record) => self.record(record),
@@ -82,7 +82,7 @@ impl Collected {
         }
     }
 
-    /// Takes the next record of any thread's.
+    /// Takes the next record, of any thread.
     fn record(&mut self, record: &Record) {
         self.records += 1;
         let reason = Reason::of(record);
@@ -126,9 +126,9 @@ impl Collected {
         self.tally.add(reason, &summand);
     }
 
-    /// Takes a thread that has ended, after its last record, or one that goes on when nothing more will be seen of it.
+    /// Takes a thread that has ended, after its last record, or that still runs when tracing stops.
     pub fn thread(&mut self, thread: &Thread) {
-        // When its last slice ended, if its last record was lost, is not known.
+        // If its last record was lost, the end of its last slice is unknown.
         let _ = self.tracks.take(Event { at_ns: 0, thread: thread.slot, what: What::Ended });
         let mut reasons = self.reasons.remove(&thread.slot).unwrap_or_default();
         if let Some(off) = &thread.off {

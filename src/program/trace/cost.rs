@@ -1,11 +1,11 @@
-//! What tracing takes of a switch, measured here: two processes hand a byte to and fro on one CPU while the tracer is attached and
-//! detached in turn.
+//! Cost of tracing per switch, measured on this host: two processes pass a byte to and fro on one CPU while the tracer is
+//! attached and detached in turn.
 //!
 //! ```text
 //! ping-pong  ██████ off ██████ attach ██████ on ██████ detach ██████ off ██████ …
 //! ```
 //!
-//! A window is compared with the two beside it, so that what the machine does meanwhile weighs on both.
+//! A window is compared with its two neighbours, so that other load affects both.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,38 +24,38 @@ use crate::sys::policy::{Applied, Policy};
 use crate::sys::shared::Shared;
 use crate::sys::usage::ThreadStatus;
 
-/// What tracing takes.
+/// Cost of tracing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cost {
     pub ns_per_switch: Estimate,
-    /// Time of a round trip, traced by untraced.
+    /// Round-trip time, traced ÷ untraced.
     pub ratio: Estimate,
-    /// Of the ping-pong, which pays for both.
+    /// Of the ping-pong, whose cost per switch includes them.
     pub wakings_per_switch: f64,
     pub ns_per_switch_untraced: f64,
 }
 
-/// How it is measured.
+/// Measurement windows with and without the tracer.
 #[derive(Debug, Clone, Copy)]
 pub struct Windows {
     pub rounds: usize,
-    /// As long as the cost is not known to the half of it, there are more rounds, up to so many.
+    /// Limit of rounds; beyond `rounds`, they go on only while the cost is known to no better than half of it.
     pub most_rounds: usize,
     pub window: Duration,
-    /// Whether the two processes are followed, or are somebody else's.
+    /// True if the tracer follows the two processes; false measures its cost to processes that it does not follow.
     pub followed: bool,
-    /// Under SCHED_BATCH nobody is preempted by whom it wakes: each switch has its waking.
+    /// Uses SCHED_BATCH, under which a woken thread does not preempt its waker: each switch has its wake-up.
     pub batch: bool,
 }
 
-/// What is measured after a program has ended.
+/// Windows measured after a program has ended.
 pub const AFTERWARDS: Windows =
     Windows { rounds: 9, most_rounds: 45, window: Duration::from_millis(20), followed: true, batch: false };
 
-/// After attaching and detaching, which interrupts the ping-pong.
+/// Pause after attaching and detaching, which disturb the ping-pong.
 const SETTLING: Duration = Duration::from_millis(3);
 
-/// Measures what a tracer takes that is loaded and not attached.
+/// Measures the cost of a tracer that is loaded and not attached.
 ///
 /// # Errors
 /// No process or pipe can be made, or the tracer cannot be attached.
@@ -83,17 +83,17 @@ pub fn measure(tracer: &mut Tracer, windows: Windows) -> Result<Cost> {
     })
 }
 
-/// Whether an estimate says more than that there is other work on this machine.
+/// Returns true if an estimate shows more than that the machine is busy.
 pub fn is_known(cost: &Estimate) -> bool {
     cost.low.is_some_and(|low| low > 0.0) && cost.relative_half_width().is_some_and(|width| width < 0.5)
 }
 
-/// What a switch takes more in the windows in which the tracer was attached.
+/// Returns the extra cost per switch in the windows with the tracer attached.
 fn costs(seen: &[Window]) -> Option<Estimate> {
     Estimate::over(triples(seen).map(|(off_ns, on)| (on.ns_per_trip() - off_ns) / on.switches_per_trip()))
 }
 
-/// Each window with the tracer, and what a round trip took in the two beside it.
+/// Returns each window with the tracer attached, and the round-trip time of its two neighbours.
 fn triples(seen: &[Window]) -> impl Iterator<Item = (f64, &Window)> {
     seen.windows(3).step_by(2).filter_map(|three| {
         let [before, on, after] = three else { return None };
@@ -101,7 +101,7 @@ fn triples(seen: &[Window]) -> impl Iterator<Item = (f64, &Window)> {
     })
 }
 
-/// What the pair did in a stretch of time.
+/// Activity of the pair in a window of time.
 #[derive(Debug, Clone, Copy)]
 struct Window {
     ns: u64,
@@ -124,7 +124,7 @@ impl Window {
     }
 }
 
-/// Two processes that hand a byte to and fro until this is dropped.
+/// Two processes that pass a byte to and fro until dropped.
 struct Pair {
     trips: Shared<AtomicU64>,
     statuses: [ThreadStatus; 2],
@@ -149,7 +149,7 @@ impl Pair {
         if windows.followed {
             tracer.attach()?;
         }
-        // They are born on their CPU and under their policy, and this process goes back.
+        // They are forked with their CPU and policy, and this process then goes back.
         let pinned = Pinned::to(cpu)?;
         let policy = Applied::to(windows.batch.then_some(Policy::Batch), None).context("sched_setscheduler")?;
         let fork = |body: &mut dyn FnMut() -> i32| -> Result<Partner> {
@@ -174,7 +174,7 @@ impl Pair {
         Ok(Pair { trips, statuses, _partners: [first, second] })
     }
 
-    /// As [`Pair::window`], after the tracer has been attached or detached; nobody wants its records.
+    /// Returns [`Pair::window`] after the tracer has been attached or detached, and discards its records.
     fn settled_window(&self, tracer: &mut Tracer, length: Duration) -> Result<Window> {
         sleep(SETTLING);
         let window = self.window(length);
@@ -182,7 +182,7 @@ impl Pair {
         window
     }
 
-    /// Looks on for so long.
+    /// Returns the pair's activity over this time.
     fn window(&self, length: Duration) -> Result<Window> {
         let before = self.look()?;
         sleep(length);

@@ -18,11 +18,11 @@ pub const SCHEMA: &str = "ctxprof.trace/1";
 
 pub type TraceDocument = Document<TraceSettings, TraceBody>;
 
-/// What `trace` was asked to do.
+/// Options given to `trace`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TraceSettings {
     pub command: Vec<String>,
-    /// As whom the command was run, where not as the caller.
+    /// User that ran the command, if not the caller.
     pub user: Option<String>,
     pub per_thread: bool,
 }
@@ -40,23 +40,23 @@ pub struct TraceBody {
     pub tracing: TracingRecord,
 }
 
-/// Of the program and all that came from it.
+/// Totals of the program and its descendants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
-    /// That were seen.
+    /// Seen by the tracer.
     pub switches: u64,
     pub accounted: Accounted,
-    /// Waiting on run queues that was seen.
+    /// Run-queue wait seen by the tracer.
     pub run_queue_ns: u64,
     pub threads: u64,
     pub ended_threads: u64,
-    /// Ended threads whose switches or run-queue time, as they were seen, differ from the kernel's.
+    /// Ended threads whose switches or run-queue wait, as seen, differ from kernel accounting.
     pub differing_threads: u64,
-    /// How long threads ran without a switch.
+    /// Time that threads ran without a switch.
     pub run_slices: Quantiles,
 }
 
-/// The kernel's accounting of the same threads, since each is followed.
+/// Kernel accounting of the same threads, from when each is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accounted {
     pub voluntary_switches: u64,
@@ -76,32 +76,32 @@ impl Accounted {
 pub struct ReasonRow {
     pub reason: String,
     pub switches: u64,
-    /// Of them, by the kernel's own count.
+    /// Those that the kernel counted as voluntary.
     pub voluntary: u64,
     pub share: f64,
-    /// Off the CPU in all, the run queue included, as far as absences are over.
+    /// Total time off the CPU, run queue included, of absences that have ended.
     pub off_cpu_ns: u64,
     pub run_queue_ns: u64,
-    /// From the waking until the thread was on a run queue, of those that were woken onto an idle CPU.
+    /// From the wake-up until the thread was on a run queue, for threads woken onto an idle CPU.
     pub wakeup: Quantiles,
-    /// From there until it ran; of what was preempted, the whole absence.
+    /// From there until it ran; for preempted threads, the whole absence.
     pub run_queue: Quantiles,
-    /// Absences that somebody ended, and who ended most of them.
+    /// Absences ended by a waker, and the most frequent wakers.
     pub woken: u64,
     pub wakers: Vec<WakerRow>,
 }
 
-/// Who ended absences.
+/// Absences ended by one waker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WakerRow {
     /// `thread`, `itself`, `interrupt`, `soft-interrupt` or `unknown`.
     pub kind: String,
-    /// The thread's; of an interrupt, none.
+    /// Name of the thread; null for an interrupt.
     pub name: Option<String>,
     pub wakings: u64,
 }
 
-/// How long something took; null where too few are known.
+/// Distribution of a duration; null where too few values are known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quantiles {
     pub count: u64,
@@ -109,7 +109,7 @@ pub struct Quantiles {
     pub p99_ns: Option<u64>,
 }
 
-/// Threads of one name, or one of them.
+/// Threads of one name, or a single thread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ThreadRow {
     pub thread: String,
@@ -124,7 +124,7 @@ pub struct ThreadRow {
     pub reasons: BTreeMap<String, u64>,
 }
 
-/// What the tracing took, and how well it saw.
+/// Cost and completeness of the trace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TracingRecord {
     /// `bpf`.
@@ -134,11 +134,11 @@ pub struct TracingRecord {
     pub records_lost: u64,
     /// Absences whose beginning was not seen, as of a thread that calls exec and is not the first of its process.
     pub beginnings_missed: u64,
-    /// Absences that went on when nothing more was seen.
+    /// Absences that had not ended when tracing stopped.
     pub unfinished: u64,
-    /// Threads that could not be followed: there were too many at once.
+    /// Threads not followed because there were too many at once.
     pub threads_not_followed: u64,
-    /// What it takes a switch, measured on a ping-pong of two processes after the program's end.
+    /// Cost per switch, measured on a ping-pong of two processes after the program's end.
     pub cost: Option<CostRecord>,
     pub no_cost: Option<String>,
     /// CPU time of ctxprof meanwhile.
@@ -149,16 +149,16 @@ pub struct TracingRecord {
 pub struct CostRecord {
     pub ns_per_switch: Estimate,
     pub wakings_per_switch: f64,
-    /// Of the CPU time of the traced program, so many switches at so much each.
+    /// Share of the traced program's CPU time: its switches × the cost per switch.
     pub share_of_cpu: Option<f64>,
 }
 
-/// Wakers that a row names.
+/// Most wakers named in a row.
 const MOST_WAKERS: usize = 3;
-/// Fewer have no p99: it would be the longest.
+/// Fewest values for a p99: of fewer, it would be the maximum.
 const FEWEST_FOR_P99: u64 = 100;
 
-/// Works out what was seen.
+/// Returns the document's body and its warnings.
 pub fn body(traced: &Traced, cost: Result<Cost, String>) -> (TraceBody, Vec<Warning>) {
     let Traced { watched, collected, records_lost, unfollowed } = traced;
     let total = &collected.total;
@@ -265,7 +265,7 @@ fn cost_record(cost: &Cost, total: &Group) -> CostRecord {
     }
 }
 
-/// What to know before believing the figures.
+/// Returns warnings of what makes the figures unreliable.
 fn warnings(body: &TraceBody, watched: &Watched) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let tracing = &body.tracing;

@@ -1,7 +1,7 @@
-//! `trace`: why a program's threads leave the CPU, and who has them come back.
+//! `trace`: why a program's threads leave the CPU, and who wakes them.
 //!
 //! ```text
-//! load ─ attach ─ fork ─ exec ─ the program runs ────────────── ends ─ detach ─ what tracing cost, measured ─ document
+//! load ─ attach ─ fork ─ exec ─ the program runs ────────────── ends ─ detach ─ cost of tracing measured ─ document
 //!                                 └ every 20 ms: rings emptied ┘
 //! ```
 
@@ -23,18 +23,18 @@ use crate::program::trace::collect::Collected;
 use crate::program::watch::{self, Follower, Told, WatchPlan};
 use crate::program::watched::{ProgramEnd, Watched};
 
-/// What was seen of a program.
+/// Everything seen of a program.
 #[derive(Debug)]
 pub struct Traced {
     pub watched: Watched,
     pub(crate) collected: Collected,
     pub records_lost: u64,
-    /// Threads for which there was no place.
+    /// Threads not followed for lack of room.
     pub unfollowed: u64,
 }
 
 impl Traced {
-    /// Returns how many switches were seen.
+    /// Returns the number of switches seen.
     pub fn switches(&self) -> u64 {
         self.collected.total.switches
     }
@@ -52,7 +52,7 @@ pub fn load(programs: Programs) -> Result<Tracer> {
     calls::with_numbers(|numbers| Tracer::load(programs, numbers, record_bytes))
 }
 
-/// Runs a program to its end, with every switch of its threads recorded. `each_thread` is to be told by itself.
+/// Runs a program to its end and records every switch of its threads; with `each_thread`, each is reported by itself.
 ///
 /// # Errors
 /// Those of [`watch::run`]; the tracer cannot be attached.
@@ -81,11 +81,11 @@ struct Following<'t> {
     collected: Collected,
 }
 
-/// How long the kernel may take to free a task whose last switch was not seen.
+/// Time that the kernel may take to free a task whose last switch was not seen.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Following<'_> {
-    /// Waits until every thread is known to have ended, for a while.
+    /// Waits for a while until every thread is known to have ended.
     fn wait_for_the_last(&mut self) {
         let begun = Instant::now();
         loop {

@@ -1,11 +1,11 @@
-//! Why a thread left the CPU: what the kernel's tracepoint showed, put into words.
+//! Reasons why a thread left the CPU, from what the kernel's tracepoint showed.
 
 use std::fmt;
 
 use crate::bpf::layout::{FileKind, Record, left};
 use crate::program::trace::calls::{self, CallKind};
 
-/// Why a thread left the CPU.
+/// Reason why a thread left the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     Futex,
@@ -17,28 +17,28 @@ pub enum Reason {
     Write(FileKind),
     /// By `sched_yield`.
     Yield,
-    /// By a thread that was woken, or moved here, while it ran.
+    /// By a thread that was woken on, or moved to, its CPU while it ran.
     PreemptedByWoken,
     SliceUsedUp,
-    /// Its cgroup had used up its share of CPU time.
+    /// Its cgroup had used up its CPU quota.
     Throttled,
-    /// For a child that has its memory for the time being.
+    /// For a child that uses its memory (vfork).
     Child(i16),
-    /// Another call; below 0 none.
+    /// Another call; negative outside calls.
     Call(i16),
-    /// A call of a 32-bit program, whose numbers are others.
+    /// A call of a 32-bit program, with other numbers.
     Call32(i16),
-    /// For a page that is read from a disk.
+    /// For a page to be read from disk.
     PageFault,
     /// For a page that another thread provides (userfaultfd).
     UserPageFault,
-    /// For a disk, in a call that is not for that, or in none.
+    /// For a disk, in a call that is not for that, or outside calls.
     Disk(i16),
     /// For memory to become free.
     Memory,
-    /// Within the kernel, which no signal ends.
+    /// Inside the kernel, where no signal ends the wait.
     Kernel(i16),
-    /// A worker of io_uring or vhost had nothing to do.
+    /// An idle worker of io_uring or vhost.
     Worker,
     Frozen,
     Stopped,
@@ -63,8 +63,7 @@ mod state {
 }
 
 impl Reason {
-    /// Returns the reason of an absence. States are looked at in an order in which the more telling comes first, since some come
-    /// together with others.
+    /// Returns the reason of an absence. States come combined, so the more specific ones are checked first.
     pub fn of(record: &Record) -> Reason {
         let is = |bits: u16| record.state & bits != 0;
         let call = call(record);
@@ -77,7 +76,7 @@ impl Reason {
         if is(state::RT_LOCK) {
             return Reason::Kernel(call);
         }
-        // A thread that is stopped, traced, or waits for a child that has its memory counts as frozen as well, and is not.
+        // A thread that is stopped, traced, or in vfork counts as frozen as well, and is not.
         if is(state::FROZEN) || record.has(left::FROZEN) && record.state & state::OTHER_STANDSTILLS == 0 {
             return Reason::Frozen;
         }
@@ -97,12 +96,12 @@ impl Reason {
     }
 }
 
-/// The number of the call, where it is one of this architecture's.
+/// Returns the number of the call; −1 if it is not of this architecture's table.
 fn call(record: &Record) -> i16 {
     if record.has(left::IN_32_BIT_CALL) || record.has(left::AS_WORKER) { -1 } else { record.call }
 }
 
-/// It could have gone on.
+/// Returns the reason of a thread that was still runnable.
 fn runnable(record: &Record) -> Reason {
     if record.has(left::THROTTLED) {
         return Reason::Throttled;
@@ -113,7 +112,7 @@ fn runnable(record: &Record) -> Reason {
     if record.has(left::TO_WOKEN) { Reason::PreemptedByWoken } else { Reason::SliceUsedUp }
 }
 
-/// No signal ends it.
+/// Returns the reason of a wait that no signal ends.
 fn uninterruptible(record: &Record) -> Reason {
     let call = call(record);
     if record.has(left::FOR_IO) {
@@ -130,7 +129,7 @@ fn uninterruptible(record: &Record) -> Reason {
     if record.has(left::FOR_MEMORY) {
         return Reason::Memory;
     }
-    // Nothing else waits like this in these calls.
+    // Nothing else waits in this state in these calls.
     let for_child = state::WAKE_KILL | state::FREEZABLE;
     if call >= 0 && calls::kind(call) == CallKind::Fork && record.state & for_child == for_child {
         return Reason::Child(call);
@@ -138,7 +137,7 @@ fn uninterruptible(record: &Record) -> Reason {
     Reason::Kernel(call)
 }
 
-/// A signal ends it.
+/// Returns the reason of a wait that a signal ends.
 fn interruptible(record: &Record) -> Reason {
     if record.has(left::AS_WORKER) {
         return Reason::Worker;
@@ -234,7 +233,7 @@ mod tests {
         Record { state, call: call as i16, left: bits, file, ..made_up }
     }
 
-    /// What the kernel shows of each way to leave the CPU, as it was seen where that way was forced (Linux 6.18, x86-64).
+    /// States that the kernel showed where each reason was forced (Linux 6.18, x86-64).
     #[test]
     fn every_way_to_leave_the_cpu_has_its_name() {
         use FileKind::*;

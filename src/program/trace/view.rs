@@ -1,4 +1,4 @@
-//! What people see of a trace, and what machines collect of it.
+//! Report of a trace: screen and metrics.
 
 use std::slice;
 
@@ -101,7 +101,7 @@ impl TraceDocument {
         format!("{}: {ended} {}", self.settings.command.join(" "), Span(body.elapsed_ns as f64))
     }
 
-    /// Whether what was seen is all that there was.
+    /// Returns a sentence that compares what was seen with kernel accounting.
     fn accounting(&self) -> String {
         let (totals, tracing) = (&self.body.totals, &self.body.tracing);
         let lost = match tracing.records_lost {

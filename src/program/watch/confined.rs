@@ -1,6 +1,6 @@
-//! Whether a program had one CPU.
+//! Confinement of a program to one CPU.
 
-/// Whether all threads had to run on the same CPU.
+/// Confinement of all threads seen so far to the same CPU.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Confined {
     Unknown,
@@ -9,7 +9,7 @@ pub(super) enum Confined {
 }
 
 impl Confined {
-    /// Notes one more thread, with the CPU that it had to run on, if it was one.
+    /// Notes another thread, with the one CPU that it may run on, if it is one.
     pub(super) fn by(&mut self, only_cpu: Option<usize>) {
         *self = match (*self, only_cpu) {
             (Confined::Unknown, Some(cpu)) => Confined::To(cpu),
@@ -18,7 +18,7 @@ impl Confined {
         }
     }
 
-    /// The CPU that all had to run on.
+    /// Returns the CPU that all were confined to.
     pub(super) fn cpu(self) -> Option<usize> {
         match self {
             Confined::To(cpu) => Some(cpu),

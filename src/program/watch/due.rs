@@ -1,33 +1,32 @@
-//! When what is to be done while a program is watched.
+//! Schedule of a watch.
 
 use std::time::{Duration, Instant};
 
 use crate::program::watch::WatchPlan;
 
-/// How often the program is looked at: soon at first, as it may be short, then less and less often.
+/// Interval of polls: short at first, as the program may be, then longer and longer.
 const SHORTEST_STEP: Duration = Duration::from_millis(50);
 const LONGEST_STEP: Duration = Duration::from_millis(500);
 const STEP_OF_ELAPSED: u32 = 4;
-/// Where the kernel tells of every thread that ends, each is looked at only for what it does not tell: in programs that run
-/// longer, and the longer the less often.
+/// With exit records, all threads are polled only for what the records lack: in longer programs, and less and less often.
 const FIRST_CLOSE_LOOK: Duration = Duration::from_secs(1);
 const LONGEST_BETWEEN_CLOSE_LOOKS: Duration = Duration::from_secs(10);
-/// Looking takes a hundredth of the time at most, however many threads there are.
+/// Polls take at most a hundredth of the time, however many threads there are.
 const STEPS_PER_LOOK: u32 = 100;
-/// How often somebody else who follows the program has a turn.
+/// Interval of calls to a follower.
 const FOLLOWING_STEP: Duration = Duration::from_millis(20);
-/// How long a program's orphans may outlive it before somebody is told what is being waited for.
+/// Time that a program's orphans may outlive it before the user learns what is being waited for.
 const PATIENCE_WITH_ORPHANS: Duration = Duration::from_secs(1);
 
-/// When what is to be done.
+/// Times at which things are due.
 pub(super) struct Due {
     pub(super) look: Instant,
-    /// A look at every thread.
+    /// Next poll of every thread.
     close_look: Instant,
-    /// The end of an interval, and how long one is.
+    /// End of the current interval, and its length.
     interval: Option<(Instant, Duration)>,
     pub(super) limit: Option<Instant>,
-    /// The next turn of somebody else's.
+    /// Next call to the follower.
     following: Option<Instant>,
 }
 
@@ -47,7 +46,7 @@ impl Due {
         others.fold(self.look, Instant::min)
     }
 
-    /// Whether an interval is over; the next one begins then.
+    /// Returns true if an interval is over; the next one then begins.
     pub(super) fn interval_is_over(&mut self) -> bool {
         let now = Instant::now();
         match &mut self.interval {
@@ -59,7 +58,7 @@ impl Due {
         }
     }
 
-    /// Whether it is somebody else's turn; the next one comes after a step.
+    /// Returns true if the follower is due; its next call comes a step later.
     pub(super) fn following_is_due(&mut self) -> bool {
         let now = Instant::now();
         match &mut self.following {
@@ -71,7 +70,7 @@ impl Due {
         }
     }
 
-    /// Whether every thread is to be looked at: those that have lived for a while, and rarely.
+    /// Returns true if every thread is due for a poll, which is rare.
     pub(super) fn close_look_is_due(&mut self, began: Instant) -> bool {
         let now = Instant::now();
         let due = now >= self.close_look;
@@ -81,19 +80,19 @@ impl Due {
         due
     }
 
-    /// A look is over: the next one comes the later, the longer the program runs and the more `looking` took of a CPU.
+    /// Schedules the next poll: later the longer the program has run and the more CPU time the last one took (`looking`).
     pub(super) fn looked(&mut self, looking: Duration, began: Instant) {
         self.look = Instant::now() + step(looking, began.elapsed());
     }
 }
 
-/// How long after a look the next one comes.
+/// Returns the time from a poll to the next.
 fn step(looking: Duration, elapsed: Duration) -> Duration {
     let step = (elapsed / STEP_OF_ELAPSED).clamp(SHORTEST_STEP, LONGEST_STEP);
     step.max(looking * STEPS_PER_LOOK)
 }
 
-/// What outlives the program, and whether somebody has been told.
+/// Orphans of the program, and whether they were reported.
 #[derive(Default)]
 pub(super) struct Orphans {
     since: Option<Instant>,
@@ -101,7 +100,7 @@ pub(super) struct Orphans {
 }
 
 impl Orphans {
-    /// Once, when they have been waited for long enough to be wondered at.
+    /// Returns true once, when they have been waited for long enough to be reported.
     pub(super) fn are_to_be_told_of(&mut self) -> bool {
         let since = self.since.get_or_insert_with(Instant::now);
         let now = !self.told && since.elapsed() > PATIENCE_WITH_ORPHANS;

@@ -1,15 +1,15 @@
-//! Threads that are told together, and their books.
+//! Threads reported together, and their accounting.
 
 use std::collections::BTreeMap;
 
 use crate::program::watched::{Books, ThreadGroup, ThreadKey};
 
-/// Threads that are told together.
+/// Threads reported together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Groups {
     pub(super) entries: BTreeMap<ThreadKey, Entry>,
-    /// CPU time that their processes' clocks have beyond these threads': of threads that ended unseen, and what an exit
-    /// record lacks.
+    /// CPU time that their processes' clocks have beyond these threads': of threads that ended unseen, and what exit records
+    /// lack.
     pub(super) unseen_cpu_ns: u64,
 }
 

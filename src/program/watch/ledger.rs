@@ -1,15 +1,15 @@
-//! Who belongs to the program, what each thread's books were at last, and whose books are told by whom: nothing is to be
-//! dropped or counted twice.
+//! Processes of the program, the last known accounting of each thread, and by whom it is reported: nothing may be dropped or
+//! counted twice.
 //!
-//! A round is: look at every process that can be seen, take the kernel's records of threads that have ended, end the round.
-//! A thread's record is sent before it leaves /proc, so what is neither seen nor recorded by the end of a round has ended
-//! with the books it was last seen with.
+//! A round polls every process that can be seen, takes the exit records of threads that have ended, and ends. The kernel sends
+//! a thread's record before the thread leaves /proc, so a thread neither seen nor recorded by the end of a round has ended with
+//! the accounting it was last seen with.
 //!
 //! ```text
 //! a thread ends    → its process's groups
-//! a process ends   → waited for by us: `waited`, beside what wait4 booked on it and on what it had waited for
-//!                    not by us: its parent's groups, to share its fate, or `waited` once we have waited for that
-//! the end          → what lives on: `settled`
+//! a process ends   → waited for by us: `waited`, beside what wait4 reports of it and of what it had waited for
+//!                    not by us: its parent's groups, or `waited` once we have waited for that parent
+//! the end          → what still runs: `settled`
 //! ```
 
 use std::collections::HashMap;
@@ -24,41 +24,41 @@ use crate::program::watched::{Books, Doubts, ThreadGroup, WaitedFor};
 use crate::sys::reap::Usage;
 use crate::sys::taskstats::ExitRecord;
 
-/// Records of processes of which nobody knows whose they are: more than end on a machine in a few rounds.
+/// Most processes of unknown parentage whose records are held: more than end on a machine in a few rounds.
 const MOST_STRANGERS: usize = 100_000;
-/// How long a process is looked for: its parent, which waited for it, may have been looked at just before, and is only
-/// seen to have done so the next time.
+/// Rounds until a process that is not seen counts as ended: its parent, which waited for it, may have been polled just before,
+/// and shows that only the next time.
 const ROUNDS_UNTIL_ENDED: u64 = 2;
-/// A stranger's parent is seen or recorded within so many rounds, or is not of the program.
+/// Rounds within which a stranger's parent is seen or recorded, if it is of the program.
 const ROUNDS_TO_REMEMBER: u64 = 3;
 
 #[derive(Debug)]
 pub(super) struct Ledger {
     telling: Telling,
-    /// Whose children are the program's: this process, where it started the program and adopts its orphans.
+    /// Parent of the program's processes: this one, where it started the program and adopts its orphans.
     adopter: Option<i32>,
     round: u64,
     processes: HashMap<i32, Process>,
-    /// Processes that have ended, for children of theirs whose end is noticed later.
+    /// Processes that have ended, for children whose end is noticed later.
     gone: HashMap<i32, Gone>,
     strangers: HashMap<i32, Stranger>,
-    /// Where threads had to run.
+    /// Confinement of its threads.
     confined: Confined,
     waited: Waited,
     settled: Groups,
-    /// What the program's first thread had done before the watching began: wait4 tells it with the rest.
+    /// Accounting of the program's first thread before the watch began, which wait4 includes.
     before_program: Books,
     doubts: Doubts,
 }
 
-/// Where the books of a process go that has ended.
+/// Ancestor that the accounting of an ended process is charged to.
 #[derive(Debug, Clone, Copy)]
 enum Heir {
-    /// Below a process on which wait4 has told us what was booked.
+    /// One that wait4 has reported on to this process.
     Waited,
-    /// Nobody will tell them.
+    /// None that anything will report on.
     Settled,
-    /// To this process's, which was its parent; they share its fate.
+    /// The parent, with whose accounting it is reported.
     Process(i32),
 }
 
@@ -76,7 +76,7 @@ struct Stranger {
     round: u64,
 }
 
-/// All that a ledger knows in the end.
+/// Final result of a ledger.
 #[derive(Debug)]
 pub(super) struct Closed {
     pub(super) groups: Vec<ThreadGroup>,
@@ -87,7 +87,7 @@ pub(super) struct Closed {
 }
 
 impl Ledger {
-    /// A ledger of a program and all that comes from it; `adopter` is the process that started it and adopts its orphans.
+    /// Returns a ledger of a program and its descendants; `adopter` is the process that started it and adopts its orphans.
     pub(super) fn new(program: i32, adopter: Option<i32>, per_thread: bool) -> Ledger {
         Ledger {
             telling: Telling { program, per_thread },
@@ -104,11 +104,11 @@ impl Ledger {
         }
     }
 
-    /// Notes what a process of the program looks like now. In the first round, that is what it had done before.
+    /// Notes the state of a process of the program; in the first round, what it had done before.
     pub(super) fn look(&mut self, look: ProcessLook) {
         let pid = look.pid;
         self.look_at(look);
-        // It is no stranger any more.
+        // No stranger any more: its records can be taken.
         let stranger = self.strangers.remove(&pid);
         stranger.into_iter().flat_map(|stranger| stranger.records).for_each(|record| self.thread_recorded(pid, record));
     }
@@ -116,7 +116,7 @@ impl Ledger {
     fn look_at(&mut self, look: ProcessLook) {
         let known = self.processes.get(&look.pid).and_then(|process| process.started);
         if known.is_some_and(|started| started != look.started) {
-            // Another process has its number now.
+            // The PID has been reused.
             self.process_ended_unseen(look.pid);
         }
         let waited_for_more =
@@ -127,7 +127,7 @@ impl Ledger {
         process.pid = look.pid;
         let is_zombie = look.threads.iter().any(|thread| thread.tid == look.pid && thread.ending);
         if !is_zombie {
-            // A zombie has no signal handling any more, and seems to ignore nothing.
+            // A zombie has no signal handling any more, and appears to ignore nothing.
             process.ignores_children = look.ignores_children;
         }
         process.executes(look.image);
@@ -139,7 +139,7 @@ impl Ledger {
         process.all_seen |= look.all_threads;
         process.last_round = round;
         for thread in look.threads {
-            // In the first round, a program that is not one yet may have a mask that it is about to change.
+            // In the first round, before exec, the affinity may be about to change.
             if round > 0 {
                 self.confined.by(thread.only_cpu);
             }
@@ -155,12 +155,12 @@ impl Ledger {
         }
     }
 
-    /// Notes that a process cannot be looked at.
+    /// Notes that a process cannot be polled.
     pub(super) fn cannot_look(&mut self, pid: i32, error: &io::Error) {
         self.doubts.cannot_look.get_or_insert_with(|| format!("/proc/{pid}: {error}"));
     }
 
-    /// Notes the kernel's last word on a thread, whosesoever it was.
+    /// Notes the exit record of a thread, whatever process it is of.
     pub(super) fn record(&mut self, record: ExitRecord) {
         let Some(pid) = record.pid else { return };
         if !self.processes.contains_key(&pid) && !self.is_known(record.parent) {
@@ -183,25 +183,25 @@ impl Ledger {
             last_round: round,
             ..Process::default()
         });
-        // Newer than any look: its parent may have ended, and another has adopted it.
+        // Newer than any poll: its parent may have ended, and another process adopted it.
         process.parent = record.parent;
         if process.recorded.contains(&record.tid) {
-            // Of the first thread; another had called exec and then had its number.
+            // Of the first thread; another had called exec and taken over its TID.
             process.is_taken_over(telling, record.tid);
         }
-        // Books only grow: what was seen alive with more is another thread, which has called exec.
+        // Counts only grow: one seen alive with more is another thread, which has called exec.
         let switches = record.voluntary + record.involuntary;
         let has_more = |seen: &Thread| !seen.ending && seen.books.switches() > switches;
         process.has_executed |= record.tid == pid && process.threads.get(&pid).is_some_and(has_more);
-        // The first one's stays: it may be that other one's.
+        // The first thread's entry stays: it may be that other thread's.
         let seen = match record.tid == pid && process.has_executed {
             true => process.threads.get(&record.tid).cloned(),
             false => process.threads.remove(&record.tid),
         };
         let (before, last) = seen.map_or((Books::default(), None), |thread| (thread.before, Some(thread.books)));
         let migrations = last.filter(|last| last.migrations_unknown == 0).map(|last| last.migrations);
-        // The record lacks what the thread ran since the last tick or switch. Without a wait it ran, or waited for a CPU,
-        // all its life.
+        // The record lacks the run time since the last tick or switch. A thread that never waited ran, or queued for a CPU, all
+        // its life.
         let without_a_wait = record.elapsed_ns.saturating_sub(record.run_queue_wait_ns);
         let on_cpu_ns = match record.voluntary {
             0 => record.on_cpu_ns.max(without_a_wait),
@@ -227,7 +227,7 @@ impl Ledger {
         process.take_record(telling, record.tid, thread);
     }
 
-    /// A process of the program has ended and was waited for, with its threads' and its waited-for children's books.
+    /// Notes that a process of the program was waited for; `usage` includes its threads and its waited-for children.
     pub(super) fn waited_for(&mut self, pid: i32, usage: Usage) {
         let mut booked = Books {
             voluntary: usage.voluntary,
@@ -238,7 +238,7 @@ impl Ledger {
             ..Books::default()
         };
         self.settle_strangers();
-        // One that nobody could look at: whom we wait for is of the program.
+        // Never polled; but what this process waits for is of the program.
         let stranger = self.strangers.remove(&pid);
         stranger.into_iter().flat_map(|stranger| stranger.records).for_each(|record| self.thread_recorded(pid, record));
         let process = self.processes.remove(&pid);
@@ -255,7 +255,7 @@ impl Ledger {
         self.waited.book(booked);
     }
 
-    /// Ends a round of looks and records.
+    /// Ends a round of polls and records.
     pub(super) fn end_round(&mut self) {
         self.settle_strangers();
         let round = self.round;
@@ -263,7 +263,7 @@ impl Ledger {
         for (&pid, process) in &mut self.processes {
             process.settle_exec(telling, round);
             if process.last_round == round && std::mem::take(&mut process.all_seen) {
-                // The first thread stays while its process does: its last switch is booked when it is a zombie.
+                // The first thread stays as long as its process: its last switch is accounted when it is a zombie.
                 let over = |tid, thread: &Thread| thread.last_round < round && tid != pid;
                 process.fold(telling, over, true);
                 let threads = &process.threads;
@@ -276,17 +276,17 @@ impl Ledger {
         self.round += 1;
     }
 
-    /// These processes have ended; but those that we are to wait for stay until then.
+    /// Ends these processes, except those that this process has yet to wait for.
     fn end_unseen(&mut self, which: impl Fn(&Process) -> bool) {
         let ours = |process: &Process| Some(process.parent) == self.adopter;
         let unseen = self.processes.iter().filter(|(_, process)| which(process) && !ours(process));
         let mut unseen: Vec<i32> = unseen.map(|(&pid, _)| pid).collect();
-        // Children before their parents, whose fate they share.
+        // Children before their parents, which they are reported with.
         unseen.sort_by_key(|&pid| std::cmp::Reverse(self.depth(pid)));
         unseen.into_iter().for_each(|pid| self.process_ended_unseen(pid));
     }
 
-    /// A process has ended without our waiting for it: its parent has, or nobody.
+    /// Notes the end of a process that this one did not wait for: its parent did, or nothing.
     fn process_ended_unseen(&mut self, pid: i32) {
         let Some(mut process) = self.processes.remove(&pid) else { return };
         process.all_ended(self.telling);
@@ -306,10 +306,10 @@ impl Ledger {
         }
     }
 
-    /// Who gets the books of what ends as a child of this process, whether it waits for that or has the kernel drop it.
+    /// Returns the ancestor that ended children of this process are charged to, waited for or dropped.
     fn heir_of(&self, pid: i32) -> Heir {
         let mut pid = pid;
-        // Each has ended later than the one before, so this comes to an end.
+        // Each ended later than the one before, so the loop ends.
         while !self.processes.contains_key(&pid) {
             match self.gone.get(&pid).map(|gone| gone.heir) {
                 Some(Heir::Process(next)) if next != pid => pid = next,
@@ -320,7 +320,7 @@ impl Ledger {
         Heir::Process(pid)
     }
 
-    /// What is known so far, for a look in between.
+    /// Returns the accounting so far.
     pub(super) fn so_far(&self) -> Books {
         let mut sum = self.settled.sum();
         sum.on_cpu_ns += self.settled.unseen_cpu_ns;
@@ -335,7 +335,7 @@ impl Ledger {
         sum
     }
 
-    /// Every thread that has been seen so far, living or ended.
+    /// Returns every thread seen so far, living or ended.
     pub(super) fn groups(&self) -> Vec<ThreadGroup> {
         let mut all = self.settled.clone();
         all.merge(self.waited.groups().clone());
@@ -349,23 +349,23 @@ impl Ledger {
         all.into_list()
     }
 
-    /// Whether a process was there in the last round.
+    /// Returns true if a process was seen in the last round.
     pub(super) fn was_seen(&self, pid: i32) -> bool {
         self.processes.get(&pid).is_some_and(|process| process.last_round + 1 == self.round)
     }
 
-    /// How many threads and processes of the program there were in the last round.
+    /// Returns the numbers of threads and processes in the last round.
     pub(super) fn alive(&self) -> (u64, u64) {
         let now = || self.processes.values().filter(|process| process.last_round + 1 == self.round);
         (now().map(|process| process.threads.len() as u64).sum(), now().count() as u64)
     }
 
-    /// The processes to be looked at in any case, whosever children they are by now, and when they were started.
+    /// Returns the processes to poll in any case, whatever their parent is by now, with their start times.
     pub(super) fn known(&self) -> Vec<(i32, u64)> {
         self.processes.iter().filter_map(|(&pid, process)| Some((pid, process.started?))).collect()
     }
 
-    /// The names of the processes that are there now, by their numbers.
+    /// Returns the living processes, by PID and name.
     pub(super) fn names(&self) -> Vec<(i32, String)> {
         let mut names: Vec<(i32, String)> =
             self.processes.iter().map(|(&pid, process)| (pid, process.name.clone())).collect();
@@ -373,13 +373,13 @@ impl Ledger {
         names
     }
 
-    /// Closes the books: what has not ended goes on, unless it is known that all has.
+    /// Closes the ledger: what has not ended is still running, unless all is known to have ended.
     pub(super) fn close(mut self, all_has_ended: bool) -> Closed {
         if all_has_ended {
             self.settle_strangers();
             self.end_unseen(|_| true);
         }
-        // Those that the last round did not see, or of which it had the last record.
+        // Those that the last round did not see, or whose last record it took.
         let round = self.round;
         self.end_unseen(|process| process.last_round + 1 < round || process.is_recorded());
         let telling = self.telling;
@@ -409,7 +409,7 @@ impl Ledger {
         }
     }
 
-    /// How many of a process's forebears are known.
+    /// Returns the number of known ancestors of a process.
     fn depth(&self, pid: i32) -> usize {
         const NO_TREE_IS_DEEPER: usize = 10_000;
         let parent = |pid: &i32| self.processes.get(pid).map(|process| process.parent);
@@ -429,7 +429,7 @@ impl Ledger {
         self.gone.insert(pid, Gone { heir, ignores_children, round: self.round });
     }
 
-    /// Takes in those strangers whose parent has turned out to be of the program.
+    /// Takes in the strangers whose parent has turned out to be of the program.
     fn settle_strangers(&mut self) {
         loop {
             let found = self.strangers.iter().find(|(_, stranger)| self.is_known(stranger.parent));

@@ -1,4 +1,4 @@
-//! A process and its threads as /proc shows them at a moment. Looking costs the process nothing but its locks, briefly.
+//! A process and its threads as /proc shows them. A poll costs the process nothing but a brief hold of its locks.
 
 use std::fs;
 use std::fs::File;
@@ -15,58 +15,58 @@ use procfs::process::{Schedstat, Stat};
 use crate::program::watched::Books;
 use crate::sys::{clock, usage};
 
-/// A process, now.
+/// State of a process.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ProcessLook {
     pub(super) pid: i32,
-    /// The process that would be told of its end.
+    /// The process that is notified of its end.
     pub(super) parent: i32,
     pub(super) name: String,
-    /// Clock ticks after boot: tells it from another that had or gets its number.
+    /// Clock ticks after boot; distinguishes it from others with the same PID.
     pub(super) started: u64,
-    /// Whether its ended children's books are dropped, as far as that can be seen: `SA_NOCLDWAIT` cannot.
+    /// True if the accounting of its ended children is dropped, as far as visible: `SA_NOCLDWAIT` is not.
     pub(super) ignores_children: bool,
-    /// Page faults of the children that it has waited for: grows with each.
+    /// Page faults of children that it has waited for: grows with each.
     pub(super) children_faults: u64,
     pub(super) kernel_thread: bool,
-    /// Where its program lies in memory, which is elsewhere after every exec; 0 of one that is not ours to look into.
+    /// Location of its program in memory, different after every exec; 0 if it may not be read.
     pub(super) image: u64,
-    /// CPU time of all its threads, those too that have ended; 0 of a zombie that has been waited for.
+    /// CPU time of all its threads, ended ones included; 0 of a zombie that has been waited for.
     pub(super) cpu_ns: u64,
     pub(super) threads: Vec<ThreadLook>,
-    /// How many there are, looked at or not.
+    /// Number of its threads, polled or not.
     pub(super) thread_count: u64,
-    /// Whether all of them were looked at.
+    /// True if all of them were polled.
     pub(super) all_threads: bool,
-    /// As far as they are those of threads that were looked at.
+    /// Of the threads that were polled.
     pub(super) children: Vec<i32>,
 }
 
-/// How closely to look.
+/// Threads to poll.
 ///
-/// A thread that has been looked at in /proc takes longer to end: the kernel has its directory there to forget, at a time when
-/// its books are closed, and one switch more in two then falls into that time and is in no book.
+/// A thread that was polled in /proc takes longer to end: the kernel has to drop its directory after it has closed its
+/// accounting, and in one case of two another switch falls into that time and is not accounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// At a process and its first thread, whose end is its process's.
+    /// A process's first thread only, whose end is the process's.
     FirstThread,
     AllThreads,
 }
 
-/// A thread, now.
+/// State of a thread.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ThreadLook {
     pub(super) tid: i32,
     pub(super) name: String,
     pub(super) started: u64,
-    /// On its way out or a zombie: what is still to come is a switch or two.
+    /// Exiting or a zombie: at most a switch or two are still to come.
     pub(super) ending: bool,
-    /// The CPU that it has to run on, if it is one.
+    /// The CPU that it may run on, if it is one.
     pub(super) only_cpu: Option<usize>,
     pub(super) books: Books,
 }
 
-/// Why there is nothing to see.
+/// Reason why a process cannot be polled.
 #[derive(Debug)]
 pub(super) enum Unseen {
     /// There is no such process, or /proc hides it.
@@ -76,7 +76,7 @@ pub(super) enum Unseen {
 
 impl From<io::Error> for Unseen {
     fn from(error: io::Error) -> Unseen {
-        // A file of /proc that is open when its process ends answers ESRCH.
+        // Reading an open file of /proc fails with ESRCH after its process has ended.
         match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ENOENT | Errno::ESRCH) => Unseen::Gone,
             _ => Unseen::Failed(error),
@@ -84,14 +84,13 @@ impl From<io::Error> for Unseen {
     }
 }
 
-/// Reads /proc, one file after another into the same memory, each in one call if it can be: what a look costs is paid on a
-/// CPU that the program could have used.
+/// Reads files of /proc into one buffer, each in one call if possible: a poll uses CPU time that the program could have used.
 #[derive(Debug)]
 pub(super) struct Looker {
     text: Vec<u8>,
 }
 
-/// More than any file that is looked at has, but for the children of a process with hundreds.
+/// Bytes; more than any file polled has, except the children of a process with hundreds.
 const USUAL_LENGTH: usize = 8192;
 
 impl Looker {
@@ -99,7 +98,7 @@ impl Looker {
         Looker { text: Vec::with_capacity(USUAL_LENGTH) }
     }
 
-    /// Looks at a process, its threads and its children's numbers. Threads that end meanwhile are left out.
+    /// Polls a process, its threads and its children's PIDs. Threads that end meanwhile are left out.
     ///
     /// # Errors
     /// There is no such process, or /proc hides it or cannot be read.
@@ -114,7 +113,8 @@ impl Looker {
             ignores_children: false,
             children_faults: stat.cminflt.saturating_add(stat.cmajflt),
             kernel_thread: stat.flags & KERNEL_THREAD != 0,
-            // Without randomization (setarch -R) the place is the same, and the program's mostly another.
+            // Without address randomization (setarch -R) the stack is always at the same address, and mostly only the code
+            // differs.
             image: match stat.startstack {
                 0 => 0,
                 stack => stack ^ stat.startcode.rotate_left(32) ^ stat.endcode,
@@ -148,13 +148,13 @@ impl Looker {
         Ok(look)
     }
 
-    /// The process that a number belongs to, be it its own or one of its threads'.
+    /// Returns the process that a PID or TID belongs to.
     pub(super) fn process_of(&mut self, id: i32) -> Option<i32> {
         let status = self.read(&format!("/proc/{id}"), "status").ok()?;
         number_of(status, b"Tgid", 10)?.try_into().ok()
     }
 
-    /// Who traces a process, by number and name; not this one, whose children may have asked it to.
+    /// Returns PID and name of a process's tracer; not this process, whose children may have asked it to trace them.
     pub(super) fn tracer_of(&mut self, pid: i32) -> Option<(i32, String)> {
         let status = self.read(&format!("/proc/{pid}"), "status").ok()?;
         let tracer = number_of(status, b"TracerPid", 10)?.try_into().ok().filter(|&tracer: &i32| tracer > 0)?;
@@ -163,25 +163,25 @@ impl Looker {
         (tracer != getpid().as_raw()).then_some((tracer, name))
     }
 
-    /// The children of this process, which has one thread.
+    /// Returns the children of this process, which has one thread.
     pub(super) fn own_children(&mut self) -> Vec<i32> {
         let pid = getpid();
         self.children(&format!("/proc/{pid}/task/{pid}"))
     }
 
-    /// Whether a process sleeps, and so has its switches booked up to now.
+    /// Returns true if a process sleeps, so that its switches up to now are accounted.
     pub(super) fn is_asleep(&mut self, pid: i32) -> bool {
         self.stat(&format!("/proc/{pid}")).is_ok_and(|stat| stat.state == 'S')
     }
 
-    /// A thread, and whether its process ignores SIGCHLD.
+    /// Returns a thread, and true if its process ignores SIGCHLD.
     fn thread(&mut self, folder: &str, tid: i32) -> Result<(ThreadLook, bool), Unseen> {
         let status = self.read(folder, "status")?;
         let switches = usage::parse_status(status).map_err(|error| Unseen::Failed(io::Error::other(error)))?;
         let ignores_children = ignores_children(status);
-        // A list of one is a number.
+        // A list of one CPU is a number.
         let only_cpu = number_of(status, b"Cpus_allowed_list", 10).map(|cpu| cpu as usize);
-        // After the switches: of a thread that is not on its way out even now, its record will have as many or more.
+        // After the switches: if the thread is not exiting even now, its record will have at least as many.
         let stat = self.stat(folder)?;
         let mut books = Books {
             minor_faults: stat.minflt,
@@ -196,7 +196,7 @@ impl Looker {
                 books.on_cpu_ns = scheduler.sum_exec_runtime;
                 books.run_queue_wait_ns = scheduler.run_delay;
             }
-            // A kernel without CONFIG_SCHED_INFO has ticks only.
+            // A kernel without CONFIG_SCHED_INFO has CPU time in ticks only.
             None => {
                 books.on_cpu_ns = stat.utime.saturating_add(stat.stime).saturating_mul(tick_ns());
                 books.waits_unknown = 1;
@@ -232,11 +232,11 @@ impl Looker {
     }
 }
 
-/// What a `stat` of /proc says. procfs cuts it around the name's parentheses without looking, and panics at what is not as
-/// `4711 (name) S …`.
+/// Parses a `stat` of /proc. procfs slices it around the name's parentheses unchecked, and panics at anything but `4711 (name)
+/// S …`.
 ///
 /// # Errors
-/// It is not so, or a number is missing.
+/// The text has another form, or a number is missing.
 pub(crate) fn parse_stat(text: &[u8]) -> io::Result<Stat> {
     let place = |byte| text.iter().position(|&other| other == byte).zip(text.iter().rposition(|&other| other == byte));
     let cut = |((opens, _), (_, closes)): ((usize, usize), (usize, usize))| {
@@ -255,18 +255,18 @@ pub(crate) fn parse_stat(text: &[u8]) -> io::Result<Stat> {
 const KERNEL_THREAD: u32 = 0x0020_0000;
 const EXITING: u32 = 0x4;
 
-/// The line of `sched` with this number; the file's other lines are the scheduler's own business.
+/// Returns the migrations in a thread's `sched`, whose other lines vary with the scheduler.
 pub(crate) fn migrations(text: &[u8]) -> Option<u64> {
     number_of(text, b"se.nr_migrations", 10)
 }
 
-/// Bit 16 of `SigIgn`, for signal 17.
+/// Returns bit 16 of `SigIgn`, for signal 17.
 pub(crate) fn ignores_children(status: &[u8]) -> bool {
     const BIT: u64 = 1 << (Signal::SIGCHLD as i32 - 1);
     number_of(status, b"SigIgn", 16).unwrap_or(0) & BIT != 0
 }
 
-/// The number after the colon of the line that begins so.
+/// Returns the number after the colon of the line that begins with `name`.
 fn number_of(text: &[u8], name: &[u8], radix: u32) -> Option<u64> {
     let line = text.split(|&byte| byte == b'\n').find(|line| line.starts_with(name))?;
     u64::from_str_radix(str::from_utf8(line).ok()?.rsplit(':').next()?.trim(), radix).ok()
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_kernel_thread_is_known() {
-        // kthreadd, which every kernel has; in a PID namespace 2 may be anything.
+        // kthreadd, present in every kernel; in a PID namespace 2 may be anything.
         if let Ok(look) = Looker::new().process(2, Depth::FirstThread) {
             assert_eq!(look.kernel_thread, look.name == "kthreadd", "{look:?}");
         }

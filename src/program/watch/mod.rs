@@ -1,11 +1,11 @@
-//! The engine of `stat`: a real program, started or found running, watched to its end without being slowed.
+//! The engine of `stat`: starts a program or attaches to one, and watches it to its end without slowing it.
 //!
 //! ```text
 //! the program    ─ runs ─────────────────── threads and children come and go ─────────── ends ─ its orphans end
-//! this process     sleeps ─ look ─ sleeps ─ look ─ … (/proc, exit records: a hundredth of a CPU at most) ─ wait4
+//! this process     sleeps ─ poll ─ sleeps ─ poll ─ … (/proc, exit records: a hundredth of a CPU at most) ─ wait4
 //! ```
 //!
-//! The engine prints nothing and works nothing out: it returns what was seen. It starts no thread.
+//! The engine prints nothing and computes nothing: it returns what was seen. It starts no thread.
 
 mod confined;
 mod due;
@@ -42,32 +42,32 @@ use crate::sys::pidfd;
 use crate::sys::reap::{self, Children, Ended};
 use crate::sys::taskstats::ExitRecords;
 
-/// What to watch, decided before it begins.
+/// Settings of a watch.
 #[derive(Debug, Clone, Copy)]
 pub struct WatchPlan<'a> {
     pub what: What<'a>,
-    /// Whether every thread is told by itself.
+    /// True if each thread is reported by itself.
     pub per_thread: bool,
-    /// For how long; `None` to the end.
+    /// Time limit; `None` watches to the end.
     pub limit: Option<Duration>,
-    /// How often somebody wants to know how far it has come.
+    /// Interval at which progress is reported.
     pub interval: Option<Duration>,
-    /// Whether to leave running what outlives the program, rather than to wait for it.
+    /// True to leave orphans of the program running instead of waiting for them.
     pub leave_orphans: bool,
-    /// Whether to ask the kernel for a record of every thread that ends, which takes each 2 µs.
+    /// True to use taskstats exit records, which take 2 µs per exiting thread.
     pub exit_records: bool,
-    /// Whether perf's counters are attached to the threads, which slows them.
+    /// True to attach perf's counters to the threads, which slows them.
     pub count_on_threads: bool,
-    /// Whether every thread is looked at now and then, and not each process's first only.
+    /// True to poll every thread now and then, not only each process's first.
     pub every_thread: bool,
 }
 
-/// Somebody who follows a program that is started here as well, from before its first instruction.
+/// An observer of a program that the watch starts, from before its first instruction.
 pub trait Follower {
-    /// The next child of this process becomes the program.
+    /// Called before the fork of the child that becomes the program.
     fn before_fork(&mut self) -> Result<()>;
 
-    /// That child sleeps, and becomes the program when this is done.
+    /// Called while that child sleeps, before it executes the program.
     fn before_exec(&mut self) -> Result<()>;
 
     /// Called every 20 ms, or as soon after as there is time.
@@ -76,20 +76,20 @@ pub trait Follower {
 
 #[derive(Debug, Clone, Copy)]
 pub enum What<'a> {
-    /// A command to be run, as this user if there is one.
+    /// A command to run, as this user if there is one.
     Command { words: &'a [OsString], user: Option<&'a User> },
-    /// A process that runs already.
+    /// A running process.
     Process(i32),
 }
 
-/// What is told while watching.
+/// Progress of a watch.
 #[derive(Debug, Clone)]
 pub enum Told {
-    /// An interval is over; the books are those since the beginning.
+    /// An interval is over; the figures are since the beginning.
     Interval { elapsed: Duration, books: Books, groups: Vec<ThreadGroup>, threads: u64, processes: u64 },
-    /// The program has ended, and these still run: pid and name.
+    /// The program has ended, and these processes still run: PID and name.
     WaitingFor(Vec<(i32, String)>),
-    /// The program has been told to stop by this signal, and goes on.
+    /// This stop signal was passed on to the program, which still runs.
     StopPassedOn(Signal),
 }
 
@@ -97,15 +97,15 @@ pub enum Told {
 ///
 /// # Errors
 /// It cannot be started ([`crate::sys::launch::NotStarted`]), or there is no such process, or /proc hides it, or the
-/// counters are refused. Once it runs there are none that it could bring about.
+/// counters are refused. Once it runs, nothing it does causes an error.
 pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> {
     run_with(plan, None, tell)
 }
 
-/// As [`run`], with somebody else who follows a program that is started.
+/// Does the same as [`run`], with a follower of the program that is started.
 ///
 /// # Errors
-/// Those of [`run`], and the follower's. What has been started by then goes on.
+/// Those of [`run`], and the follower's. A program started by then keeps running.
 pub fn run_with<'a>(
     plan: &'a WatchPlan<'a>,
     follower: Option<&'a mut (dyn Follower + 'a)>,
@@ -127,7 +127,7 @@ pub fn run_with<'a>(
     let counting = watch.counters.map(ThreadCounters::read).transpose()?;
     let mut closed = watch.ledger.close(all_has_ended);
     if matches!(plan.what, What::Process(_)) {
-        // That it goes on is no surprise, and what of it is not known stands elsewhere.
+        // That it still runs is expected, and what is unknown of it is reported elsewhere.
         closed.doubts.left_running.clear();
     }
     let told: u64 = closed.groups.iter().map(|group| group.books.switches()).sum();
@@ -157,7 +157,7 @@ pub fn run_with<'a>(
     })
 }
 
-/// The kernel's records of ended threads, or why there are none.
+/// Exit records of threads, or why there are none.
 type Records = Result<ExitRecords, String>;
 
 struct Watch<'a> {
@@ -168,7 +168,7 @@ struct Watch<'a> {
     records: Records,
     records_lost: u64,
     program: Program,
-    /// Becomes readable when a process ends that is no child of ours; `None` also where the kernel has no such thing.
+    /// Readable when a process that is no child of ours has ended; `None` also where the kernel has no pidfds.
     end: Option<OwnedFd>,
     ledger: Ledger,
     counters: Option<ThreadCounters>,
@@ -179,10 +179,10 @@ struct Watch<'a> {
     looks: u64,
 }
 
-/// What a moment of waiting has brought.
+/// Outcome of a wait.
 enum Turn {
     GoOn,
-    /// Nothing is left to wait for, or nobody wants to wait any longer.
+    /// Nothing is left to wait for.
     Done,
 }
 
@@ -235,7 +235,7 @@ impl<'a> Watch<'a> {
         Ok(watch)
     }
 
-    /// Notes who traces the program, whenever that begins, or this process.
+    /// Notes the tracer of the program, whenever it attaches, or else of this process.
     fn look_for_tracers(&mut self) {
         if self.tracer.as_ref().is_none_or(|tracer| !tracer.of_program) {
             let of = |looker: &mut Looker, pid: i32, of_program: bool| {
@@ -248,8 +248,8 @@ impl<'a> Watch<'a> {
     }
 
     fn attach(pid: i32, plan: &'a WatchPlan<'a>, inbox: Inbox, records: Records) -> Result<Watch<'a>> {
-        // First of all: from here on, the number cannot come to mean another process. Where it is refused (before Linux 5.3,
-        // or by a seccomp filter) the end is noticed at the next look.
+        // First of all: from here on, a reused PID cannot be mistaken. Where pidfds are refused (before Linux 5.3, or by a
+        // seccomp filter) the end is noticed at the next poll.
         let end = pidfd::open(Pid::from_raw(pid)).ok();
         let mut looker = Looker::new();
         let look = looker.process(pid, Depth::AllThreads).map_err(|unseen| explain(pid, unseen))?;
@@ -282,7 +282,7 @@ impl<'a> Watch<'a> {
         Ok(watch)
     }
 
-    /// How the program ended, and whether all that came from it has ended too.
+    /// Watches to the end. Returns how the program ended, and true if all its descendants have ended too.
     fn watch_to_the_end(&mut self, tell: &mut dyn FnMut(Told)) -> Result<(ProgramEnd, bool)> {
         let mut ended = ProgramEnd::GoesOn;
         let mut orphans = Orphans::default();
@@ -308,7 +308,7 @@ impl<'a> Watch<'a> {
                 tell(Told::StopPassedOn(signal));
             }
             if interval_over || Instant::now() >= due.look {
-                // Without records, and for whoever watches, everything must be seen each time.
+                // Without exit records, and for interval reports, every thread is polled each time.
                 let close = self.records.is_err() || interval_over || due.close_look_is_due(self.began);
                 let close = close && self.plan.every_thread;
                 let looking = self.round(if close { Depth::AllThreads } else { Depth::FirstThread });
@@ -332,12 +332,12 @@ impl<'a> Watch<'a> {
         Ok((ended, false))
     }
 
-    /// Whether somebody else has started the program.
+    /// Returns true if the program was already running.
     fn is_attached(&self) -> bool {
         matches!(self.plan.what, What::Process(_))
     }
 
-    /// Whether the program that somebody else has started is still there.
+    /// Returns true if an attached program still runs.
     fn program_lives(&self) -> bool {
         match &self.end {
             Some(end) => !pidfd::has_ended(end.as_fd()),
@@ -345,7 +345,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Waits for the children that have ended, each after a last look.
+    /// Waits for the children that have ended, each after a last poll.
     fn reap(&mut self, ended: &mut ProgramEnd) -> Result<Turn> {
         if self.is_attached() {
             return Ok(Turn::GoOn);
@@ -364,7 +364,7 @@ impl<'a> Watch<'a> {
                 self.ledger.look(look);
             }
             self.take_records();
-            // A thread that has made itself traced by us ends for us too: its books are its process's.
+            // A thread that has made us its tracer ends as a child of ours, too: its accounting is its process's.
             let is_thread = self.looker.process_of(pid.as_raw()).is_some_and(|process| process != pid.as_raw());
             if let Some(reaped) = reap::reap(pid, false)?.filter(|_| !is_thread) {
                 self.ledger.waited_for(pid.as_raw(), reaped.usage);
@@ -378,7 +378,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Whether the watching is to stop. A running program of ours is told instead, the first time.
+    /// Returns true if the watch is to stop. A running program that we started gets the first signal passed on instead.
     fn stop_asked(&mut self, ended: ProgramEnd) -> bool {
         while let Some(asked) = self.inbox.stop_asked() {
             let ours_runs = !self.is_attached() && ended == ProgramEnd::GoesOn;
@@ -397,8 +397,8 @@ impl<'a> Watch<'a> {
         false
     }
 
-    /// Looks at every process of the program, and takes the records of what has ended. Returns what the looking took of a CPU. The
-    /// records are not in that: they come as they come, and the later they are taken the more there are.
+    /// Polls every process of the program, and takes exit records. Returns the CPU time of the polls, without the records: they
+    /// arrive anyway, and the later they are taken the more there are.
     fn round(&mut self, depth: Depth) -> Duration {
         let cpu_ns = || thread_cpu_ns(gettid()).unwrap_or_default();
         let cpu_ns_before = cpu_ns();
@@ -415,11 +415,11 @@ impl<'a> Watch<'a> {
                     self.ledger.look(look);
                 }
                 Err(Unseen::Gone) => {}
-                // A program that is counted by wait4 is counted without it.
+                // wait4 counts a program that cannot be polled, too.
                 Err(Unseen::Failed(error)) => self.ledger.cannot_look(pid, &error),
             }
         }
-        // Those that have become somebody else's children, unless somebody else has their number.
+        // Those with a new parent by now, unless their PID has been reused.
         for (pid, started) in self.ledger.known() {
             if !seen.contains(&pid) {
                 let look = self.looker.process(pid, depth).ok().filter(|look| look.started == started);
@@ -439,13 +439,13 @@ impl<'a> Watch<'a> {
         let ledger = &mut self.ledger;
         match records.drain(|record| ledger.record(record)) {
             Ok(drained) => self.records_lost += drained.lost,
-            // The program is none the worse for it, and its totals neither.
+            // This affects neither the program nor its totals.
             Err(error) => self.records = Err(format!("{error:#}")),
         }
     }
 }
 
-/// Waits until the child waits for our word: only then are its switches up to there booked.
+/// Waits until the child sleeps before exec: only then are its switches so far accounted.
 fn fall_asleep(looker: &mut Looker, pid: i32) {
     for _ in 0..1000 {
         if looker.is_asleep(pid) {
@@ -455,12 +455,12 @@ fn fall_asleep(looker: &mut Looker, pid: i32) {
     }
 }
 
-/// Tells the program of a signal that asks it to stop, unless the terminal has: that tells its foreground group, in which this
-/// process was.
+/// Passes a stop signal on to the program, unless the terminal has: it signals its foreground group, which included this
+/// process.
 fn pass_on(asked: StopAsked, program: Pid) {
     let group = getpgid(Some(program));
     let has_it = asked.by_terminal && group == Ok(getpgrp());
-    // That it has just ended is no failure.
+    // It may have just ended, which is no failure.
     let _ = match asked.by_terminal && group == Ok(program) {
         _ if has_it => Ok(()),
         // As the terminal does it.

@@ -1,4 +1,4 @@
-//! A process of the program as the ledger has it: its threads, and the books of those that have ended.
+//! A process of the program in the ledger: its threads, and the accounting of those that have ended.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use crate::program::watch::groups::{Entry, Groups};
 use crate::program::watch::look::ThreadLook;
 use crate::program::watched::{Books, ThreadKey};
 
-/// How threads are told: which process is the program itself, and whether each is told by itself.
+/// Reporting of threads: PID of the program itself, and true if each thread is reported by itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Telling {
     pub(super) program: i32,
@@ -21,29 +21,29 @@ pub(super) struct Process {
     /// `None` until it has been seen.
     pub(super) started: Option<u64>,
     pub(super) ignores_children: bool,
-    /// Page faults of the children that it had waited for when it was last seen.
+    /// Page faults of waited-for children when it was last seen.
     pub(super) children_faults: u64,
     pub(super) had_many_threads: bool,
-    /// Whether another thread than the first has called exec, and has the first one's number since; its own, under which it may
-    /// have been seen, is nobody's.
+    /// True if a thread other than the first has called exec and taken over the first TID; its former TID, seen perhaps, is
+    /// unused.
     pub(super) taken_over: bool,
-    /// What it executes, as far as that can be told; and whether that is another program since the last round.
+    /// Program that it executes, as far as visible; and true if that has changed since the last round.
     pub(super) image: u64,
     pub(super) has_executed: bool,
-    /// The thread that had the first one's number before, as it was last seen; and a record of it, or of who has the number now.
+    /// Former owner of the first TID, as last seen; and a record of it or of the present owner.
     pub(super) first: Option<Thread>,
     pub(super) first_recorded: Option<Thread>,
     /// CPU time of its threads that have ended.
     pub(super) ended_cpu_ns: u64,
-    /// CPU time by its clock, when the watching began and last.
+    /// CPU time by its clock, when the watch began and at the last poll.
     pub(super) cpu_ns_before: u64,
     pub(super) cpu_ns: u64,
-    /// Whether all its threads were looked at in this round.
+    /// True if all its threads were polled in this round.
     pub(super) all_seen: bool,
     pub(super) threads: HashMap<i32, Thread>,
-    /// Threads whose record has come; they may be seen for a while.
+    /// Threads whose record has come; they may still be seen for a while.
     pub(super) recorded: HashSet<i32>,
-    /// Of its threads that have ended, and of the processes that it has waited for.
+    /// Of its threads that have ended, and of ended processes charged to it.
     pub(super) groups: Groups,
     pub(super) last_round: u64,
 }
@@ -53,11 +53,11 @@ pub(super) struct Thread {
     pub(super) name: String,
     pub(super) started: u64,
     pub(super) books: Books,
-    /// What they were when the watching began.
+    /// Accounting when the watch began.
     pub(super) before: Books,
-    /// Whether it was on its way out when it was last seen.
+    /// True if it was exiting when last seen.
     pub(super) ending: bool,
-    /// What its record told, where there is one.
+    /// Accounting by its exit record, if there is one.
     pub(super) recorded: Option<Books>,
     pub(super) last_round: u64,
 }
@@ -67,13 +67,13 @@ impl Process {
         let ThreadLook { tid, name, started, ending, books, .. } = look;
         if self.recorded.contains(&tid) {
             match self.threads.get_mut(&tid) {
-                // The first thread, now a zombie with its last switch booked.
+                // The first thread, now a zombie whose last switch is accounted.
                 Some(thread) if ending => {
                     (thread.books, thread.last_round) = (books, round);
                     return;
                 }
                 None if ending => return,
-                // Another thread of the process has called exec, and has the number of the first now.
+                // Another thread of the process has called exec, and taken over the first TID.
                 _ => {
                     self.recorded.remove(&tid);
                     self.is_taken_over(telling, tid);
@@ -82,7 +82,7 @@ impl Process {
         }
         if tid == self.pid && self.has_executed {
             if let Some(known) = self.threads.get(&tid).filter(|known| books.switches() < known.books.switches()) {
-                // Books only grow: another thread's. What the first one's last were, its record tells.
+                // Counts only grow: another thread's. The first one's last counts are in its record.
                 self.first = Some(known.clone());
                 self.threads.insert(
                     tid,
@@ -100,7 +100,7 @@ impl Process {
             }
         }
         if self.threads.get(&tid).is_some_and(|thread| thread.started != started) {
-            // Another thread has its number now.
+            // The TID has been reused.
             self.fold(telling, |other, _| other == tid, true);
         }
         // In the first round, what it had done before.
@@ -117,18 +117,17 @@ impl Process {
         (thread.name, thread.books, thread.ending, thread.last_round) = (name, books, ending, round);
     }
 
-    /// Notes that the thread of this number has ended, and another one's books follow under it.
+    /// Notes that this thread has ended, and that another one continues under its TID.
     pub(super) fn is_taken_over(&mut self, telling: Telling, tid: i32) {
         if let Some(thread) = self.threads.get_mut(&tid) {
-            // A look since may have been at the other one.
+            // A poll since then may have seen the other one.
             thread.books = thread.recorded.unwrap_or(thread.books);
         }
         self.fold(telling, |other, _| other == tid, true);
         self.taken_over |= tid == self.pid;
     }
 
-    /// Notes which program it executes. After exec all threads have ended but the one that called it, which has the first one's
-    /// number then.
+    /// Notes the program that it executes. After exec, only the thread that called it is left, with the first TID.
     pub(super) fn executes(&mut self, image: u64) {
         if image != 0 {
             self.has_executed |= self.image != 0 && self.image != image;
@@ -136,8 +135,8 @@ impl Process {
         }
     }
 
-    /// Settles, when all records have come, whose books those under the first number are, where exec was called: if by another thread,
-    /// that one was not seen again under its own number, and no record has told of it. That number is nobody's then.
+    /// Settles, once all records have come, whose accounting is under the first TID after an exec: if another thread called it,
+    /// that one was not seen again under its own TID, and has no record. That TID is then unused.
     pub(super) fn settle_exec(&mut self, telling: Telling, round: u64) {
         let executed = std::mem::take(&mut self.has_executed);
         let taken_over = std::mem::take(&mut self.taken_over);
@@ -153,7 +152,7 @@ impl Process {
         }
         let was_another = is_another || last_seen.is_some();
         match (recorded, last_seen) {
-            // Of the one that had the number before.
+            // Of the former owner.
             (Some(first), _) if was_another || first.books.switches() < now => {
                 self.tell(telling, self.pid, first, true)
             }
@@ -166,10 +165,10 @@ impl Process {
         }
     }
 
-    /// Where all that wait4 booked can only be its one thread's, gives it what it did after the last look: its last switch,
+    /// Gives its one thread what wait4 accounted after the last poll, where that can only be this thread's: its last switch,
     /// and what ends a process.
     pub(super) fn was_booked(&mut self, booked: Books) {
-        /// More are of threads or children that nobody saw.
+        /// With more, there were threads or children that were never seen.
         const AT_ITS_END: u64 = 2;
         let alone = !self.had_many_threads && self.children_faults == 0 && self.groups.is_empty();
         let only = self.threads.get_mut(&self.pid).filter(|_| alone);
@@ -178,12 +177,12 @@ impl Process {
         }
     }
 
-    /// CPU time by its clock beyond that of its threads that have ended and of `others`.
+    /// Returns the CPU time by its clock beyond that of its ended threads and of `others_ns`.
     pub(super) fn unseen_cpu_ns(&self, others_ns: u64) -> u64 {
         self.cpu_ns.saturating_sub(self.cpu_ns_before).saturating_sub(self.ended_cpu_ns + others_ns)
     }
 
-    /// Whether the records of all its threads have come.
+    /// Returns true if the records of all its threads have come.
     pub(super) fn is_recorded(&self) -> bool {
         self.recorded.contains(&self.pid) && self.threads.keys().all(|tid| *tid == self.pid)
     }
@@ -198,7 +197,7 @@ impl Process {
         }
     }
 
-    /// All threads have ended, with the books that they were last seen with.
+    /// Ends all threads, with the accounting they were last seen with.
     pub(super) fn all_ended(&mut self, telling: Telling) {
         self.settle_exec(telling, u64::MAX);
         self.fold(telling, |_, _| true, true);
@@ -211,7 +210,7 @@ impl Process {
         self.groups.unseen_cpu_ns += self.unseen_cpu_ns(0);
     }
 
-    /// Moves these threads' books into the groups: they have ended, or are told as they are.
+    /// Moves the accounting of these threads into the groups: they have ended, or are reported as they are.
     pub(super) fn fold(&mut self, telling: Telling, which: impl Fn(i32, &Thread) -> bool, ended: bool) {
         let chosen = self.threads.iter().filter(|(tid, thread)| which(**tid, thread));
         let tids: Vec<i32> = chosen.map(|(&tid, _)| tid).collect();
@@ -230,8 +229,8 @@ impl Process {
         self.groups.add(key, Entry { books, ended, processes });
     }
 
-    /// Takes the record of a thread. That of the first, where exec was just called, may be of the one that had its number before: it
-    /// is settled later which.
+    /// Takes the exit record of a thread. Of the first TID, just after an exec, it may be the former owner's: that is settled
+    /// later.
     pub(super) fn take_record(&mut self, telling: Telling, tid: i32, mut thread: Thread) {
         if tid == self.pid && self.has_executed {
             match self.first_recorded.take() {

@@ -1,22 +1,22 @@
-//! What asks a program to stop: once is the program's to follow, twice is ours.
+//! Signals that ask to stop: the first is passed on to the program, the second stops the watch.
 
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-/// A signal that follows so soon is the same wish: timeout(1) signals its child and then the group, the child again.
+/// Time within which the same signal counts once: timeout(1) signals its child and then the group, the child again.
 const SAME_WISH: Duration = Duration::from_millis(500);
-/// How long a program may take to end before somebody is told that it goes on.
+/// Time that a program may take to end before it is reported as still running.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The signals that have asked for an end, each with when it did first.
+/// Signals that have asked to stop, each with the time of the first.
 #[derive(Debug, Default)]
 pub(super) struct Stops {
     heard: Vec<(Signal, Instant)>,
     told: usize,
 }
 
-/// What a signal stands for that asks for an end.
+/// Meaning of a signal that asks to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
     First,
@@ -37,7 +37,7 @@ impl Stops {
         }
     }
 
-    /// Once for each, when the program has been told long enough ago to be wondered at.
+    /// Returns each signal once, when the program has had it for long enough without ending.
     pub(super) fn overdue(&mut self) -> Option<Signal> {
         let (signal, at) = *self.heard.get(self.told)?;
         (at.elapsed() > PATIENCE).then(|| {

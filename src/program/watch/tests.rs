@@ -1,4 +1,4 @@
-//! The ledger against timelines: who belongs to the program, and that nothing is dropped or counted twice.
+//! The ledger against timelines: which processes are of the program, and that nothing is dropped or counted twice.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use crate::program::watched::{Books, WaitedFor};
 use crate::sys::reap::Usage;
 use crate::sys::taskstats::ExitRecord;
 
-/// Who started us, and has children of its own.
+/// Parent of this process, with other children.
 const SHELL: i32 = 1;
 const US: i32 = 2;
 const PROGRAM: i32 = 100;
 
-/// A world with processes whose books are known, and a ledger that sees it as the engine does.
+/// A world of processes with known accounting, and a ledger that sees it as the engine does.
 struct World {
     ledger: Ledger,
     records: bool,
-    /// Whether every second record is lost.
+    /// True if every second record is lost.
     loses_some: bool,
     lost_next: bool,
     processes: BTreeMap<i32, Process>,
@@ -30,7 +30,7 @@ struct World {
     next_id: i32,
 }
 
-/// Whether the kernel drops the books of a process's ended children, and whether that shows.
+/// Handling of a process's ended children: dropped by the kernel or not, and visibly or not.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 enum Drops {
     #[default]
@@ -44,17 +44,17 @@ enum Drops {
 struct Process {
     parent: i32,
     drops: Drops,
-    /// Whether it adopts its descendants' orphans.
+    /// True if it adopts its descendants' orphans.
     subreaper: bool,
-    /// Whether it has no page fault, as a child that shares its parent's memory.
+    /// True if it has no page fault, as a child that shares its parent's memory.
     shares_memory: bool,
-    /// Whether it has ended, and waits to be waited for.
+    /// True if it has ended and has yet to be waited for.
     zombie: bool,
     image: u64,
-    /// What it executed in the last round: of two execs between two looks nobody can know.
+    /// Image in the last round: two execs between two polls cannot be told apart.
     image_seen: u64,
     threads: BTreeMap<i32, u64>,
-    /// Of threads that have ended, and of children that it has waited for.
+    /// Of threads that have ended, and of waited-for children.
     ended: u64,
     of_children: u64,
     faults: u64,
@@ -62,7 +62,7 @@ struct Process {
 }
 
 impl World {
-    /// The program, started by us and not looked at yet but once.
+    /// Returns a world with the program, started by us and polled once.
     fn new(records: bool) -> World {
         let mut world = World {
             ledger: Ledger::new(PROGRAM, Some(US), false),
@@ -112,19 +112,19 @@ impl World {
         pid
     }
 
-    /// What was a child of the process that started us before it became ctxprof: not of the program.
+    /// Ends a child of the shell, from before it became ctxprof: not of the program.
     fn earlier_child(&mut self, voluntary: u64) {
         let pid = self.id();
         self.sent.push(record(pid, pid, SHELL, voluntary, 1));
     }
 
-    /// A child whose parent is its maker's.
+    /// Adds a child with the same parent as `of`.
     fn sibling(&mut self, of: i32) -> i32 {
         let parent = self.processes[&of].parent;
         self.child(parent)
     }
 
-    /// Who adopts a process's children when it ends.
+    /// Returns the process that adopts a process's children when it ends.
     fn adopter_of(&self, pid: i32) -> i32 {
         let mut ancestor = self.processes[&pid].parent;
         while let Some(process) = self.processes.get(&ancestor) {
@@ -136,7 +136,7 @@ impl World {
         US
     }
 
-    /// A thread calls exec: all others end, their records come, and it goes on under the first one's number, with its own books.
+    /// A thread calls exec: all others end, their records come, and it continues under the first TID, with its own counts.
     fn exec(&mut self, pid: i32, tid: i32) {
         let others: Vec<i32> = self.processes[&pid].threads.keys().copied().filter(|&other| other != tid).collect();
         others.into_iter().for_each(|other| self.end_thread(pid, other));
@@ -146,7 +146,7 @@ impl World {
         process.image += 1;
     }
 
-    /// A process ends, and is waited for by whoever is its parent at once.
+    /// A process ends, and its parent waits for it at once.
     fn end(&mut self, pid: i32) {
         self.end_and(pid, false);
     }
@@ -167,7 +167,7 @@ impl World {
         if !lingers || drops || self.processes[&pid].parent == US {
             self.gone(pid, !drops);
         }
-        // Zombies that have a new parent, which is told.
+        // Zombies with a new parent, which is notified.
         for orphan in orphans {
             let drops = self.drops(orphan);
             if self.processes[&orphan].zombie && (adopter == US || drops) {
@@ -176,7 +176,7 @@ impl World {
         }
     }
 
-    /// Whether a process's parent has the kernel drop it.
+    /// Returns true if a process's parent has the kernel drop it.
     fn drops(&self, pid: i32) -> bool {
         self.processes.get(&self.processes[&pid].parent).is_some_and(|parent| parent.drops != Drops::No)
     }
@@ -186,7 +186,7 @@ impl World {
         let zombie = self.processes.remove(&pid).unwrap();
         let all = zombie.ended + zombie.of_children;
         if zombie.parent == US {
-            // The engine looks at it, takes the records, and waits for it.
+            // The engine polls it, takes the records, and waits for it.
             self.ledger.look(look(pid, &zombie));
             self.take_records();
             let minor_faults = zombie.faults + zombie.children_faults;
@@ -220,7 +220,7 @@ impl World {
         let all_has_ended = self.processes.is_empty();
         if !all_has_ended {
             if self.processes.values().any(|process| process.image != process.image_seen) {
-                // Whether the record of a first thread is of who had that number before exec, the look after it tells.
+                // Only the next poll shows if the record of a first TID is of its owner before an exec.
                 self.round();
             }
             self.round();
@@ -272,7 +272,7 @@ fn look(pid: i32, process: &Process) -> ProcessLook {
     }
 }
 
-/// The switches of all that a closed ledger tells, as the summary adds them up.
+/// Returns the switches of a closed ledger, summed as in the report.
 fn total(closed: &Closed) -> u64 {
     let told: u64 = closed.groups.iter().map(|group| group.books.voluntary).sum();
     let WaitedFor { booked, seen } = closed.waited_for.unwrap_or_default();
@@ -423,7 +423,7 @@ fn a_stranger_counts_once_its_parent_turns_out_to_be_of_the_program_and_never_if
         ledger.end_round();
     }
     let closed = ledger.close(false);
-    // What the program had done before it was watched is not told.
+    // What the program had done before it was watched is not reported.
     assert_eq!(total(&closed), 7, "{closed:?}");
 }
 
@@ -467,7 +467,7 @@ fn a_child_without_page_faults_that_was_waited_for_counts_once() {
         world.switch(child, 1000);
         world.round();
         world.end(child);
-        // Its parent lives on, and is looked at.
+        // Its parent lives on, and is polled.
         (0..4).for_each(|_| world.round());
         world.switch(PROGRAM, 3);
         world.end(PROGRAM);
@@ -519,7 +519,7 @@ fn an_orphan_that_a_subreaper_has_adopted_and_waited_for_counts_once() {
     check(world);
 }
 
-/// What may happen, with a number that chooses to whom.
+/// An event, with a number that chooses the process.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Switch(u8),
@@ -610,7 +610,7 @@ impl World {
         }
     }
 
-    /// Everything ends: parents last, so that nobody is left behind.
+    /// Ends everything: parents last, so that nothing is left behind.
     fn ends(&mut self) {
         while let Some(pid) = self.processes.iter().rev().find(|(_, process)| !process.zombie).map(|(&pid, _)| pid) {
             self.end(pid);
@@ -627,7 +627,7 @@ proptest! {
     ) {
         let mut world = World::new(true);
         world.processes.get_mut(&PROGRAM).unwrap().drops = drops;
-        // Before anything can be told of what it does about its children.
+        // The ledger sees how it treats its children.
         world.round();
         events.into_iter().for_each(|event| world.happens(event));
         if ends {
@@ -651,7 +651,7 @@ proptest! {
                 world.round();
             }
             world.happens(event);
-            // Without a look in between, nobody can know that the thread that ends now is the one that was seen by another number.
+            // Without a poll in between, nothing shows that the ending thread was seen under another TID.
             if executes {
                 world.round();
             }

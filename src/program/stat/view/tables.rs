@@ -1,4 +1,4 @@
-//! The tables and the picture of a program's bill.
+//! The tables and the picture of a program's switches and their cost.
 
 use crate::bench::price_list::SwitchPrice;
 use crate::output::metrics::Quantity;
@@ -11,7 +11,7 @@ use crate::unit::{Count, Nanoseconds, Share, Span};
 const TOTAL: &str = "total";
 const ENDED_THREADS: &str = "ended threads";
 
-/// A thread's name as its row has it, so that it is taken for no other row.
+/// Returns a thread's name as its row shows it, distinct from the names of special rows.
 fn thread_name(name: &str) -> String {
     match name {
         "" => "(no name)".to_string(),
@@ -34,7 +34,7 @@ pub(super) fn thread_table(body: &StatBody, wide: bool) -> Table {
         column("migrations", &["migra-", "tions"], 6),
         column("faults", &["page", "faults"], 7),
     ];
-    // Without the kernel's word, nobody knows how many threads came and went unseen.
+    // Without exit records, the number of threads that were never seen is unknown.
     let unseen = body.ended_threads.is_some() && !body.watching.exit_records;
     let row = |name: String, figures: &Figures| {
         let span = |ns: Option<u64>, unknown: u64| {
@@ -90,10 +90,10 @@ pub(super) fn thread_table(body: &StatBody, wide: bool) -> Table {
     Table { title: "Switches and time by thread", columns, rows }
 }
 
-/// The rows that a picture has room for.
+/// Most rows of a picture.
 const MOST_STACKS: usize = 20;
 
-/// The switches of each row of the table but the total, most first; `None` without any.
+/// Returns the switches of each row except the total, most first; `None` if there are none.
 pub(super) fn stacks(body: &StatBody) -> Option<Picture> {
     let threads = body.threads.iter().filter(|thread| thread.of_program);
     let threads = threads.map(|thread| (thread_name(&thread.thread), &thread.figures));
@@ -114,11 +114,11 @@ pub(super) fn stacks(body: &StatBody) -> Option<Picture> {
     (!stacks.is_empty()).then_some(Picture::Stacks(Stacks { title, quantity: Quantity::Count, parts, stacks }))
 }
 
-/// The place of the price of a yield in the bill.
+/// Position of a yield's cost in the table.
 const YIELDS_AT: usize = 4;
 
 pub(super) fn bill_table(bill: &Bill) -> Table {
-    // In documents of before there was none.
+    // Older documents have none.
     let has_yields = bill.lines.iter().any(|line| line.prices.yielding.is_some());
     let mut columns = vec![
         column("switches_of", &["the bill:", "processes"], 0),
@@ -170,7 +170,7 @@ fn column(key: &'static str, heading: &[&str], expendable: u8) -> Column {
     Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
 }
 
-/// Both ends of a range, with their unit once if it is the same, or the one figure that they are.
+/// Returns both ends of a range, with the unit once if it is the same; one figure if both read the same.
 pub(super) fn range(range: Range, show: impl Fn(f64) -> String) -> String {
     let (low, high) = (show(range.low), show(range.high));
     match (low.rsplit_once(' '), high.rsplit_once(' ')) {
