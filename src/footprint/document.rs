@@ -1,4 +1,4 @@
-//! `ctxprof.memory/1`: what one more party takes.
+//! `ctxprof.memory/1`: memory of one more participant.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ pub const SCHEMA: &str = "ctxprof.memory/1";
 
 pub type MemoryDocument = Document<MemorySettings, MemoryBody>;
 
-/// What `memory` was asked to do.
+/// Options given to `memory`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MemorySettings {
     pub kinds: Vec<String>,
-    /// Null for each kind's own.
+    /// Null for each kind's default.
     pub max: Option<u64>,
     pub incarnations: u32,
     pub stack_use_bytes: u64,
@@ -27,22 +27,22 @@ pub struct MemorySettings {
 pub struct MemoryBody {
     pub rows: Vec<FootprintRow>,
     pub sources: Sources,
-    /// How many threads and processes this machine may have, whatever memory it has.
+    /// Limits on threads and processes on this host, whatever memory it has.
     pub limits: Vec<Limit>,
     /// `always`, `madvise`, `never`; null where the kernel has no transparent huge pages.
     pub huge_pages: Option<String>,
     pub left_out: Vec<KindLeftOut>,
     pub ending: Ending,
-    /// What was seen, from which the rows follow.
+    /// Raw values, from which the rows follow.
     #[serde(default)]
     pub seen: Vec<KindFootprints>,
 }
 
-/// Where each figure comes from.
+/// Source of each figure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sources {
     pub user_bytes: String,
-    /// Null where there is no memory cgroup that says.
+    /// Null without a memory cgroup that reports it.
     pub cgroup_kernel_bytes: Option<String>,
     pub kernel_stack_bytes: String,
     pub slab_bytes: String,
@@ -52,14 +52,14 @@ pub struct Sources {
     pub times_ns: String,
 }
 
-/// A limit of this machine, not of memory.
+/// A limit of this host other than memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
     pub name: String,
     pub value: u64,
 }
 
-/// A kind that cannot be measured here, and why.
+/// A kind that cannot be measured on this host, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KindLeftOut {
     pub kind: String,
@@ -74,17 +74,17 @@ impl fmt::Display for KindLeftOut {
     }
 }
 
-/// What is known of the machine beside what was seen.
+/// Facts of the host beside the measurement.
 #[derive(Debug, Clone, Default)]
 pub struct Around {
     pub limits: Vec<Limit>,
     pub huge_pages: Option<String>,
-    /// The name of the memory cgroup's book.
+    /// Name of the memory cgroup's counter.
     pub cgroup_book: Option<String>,
     pub left_out: Vec<KindLeftOut>,
 }
 
-/// Works out what was seen.
+/// Returns the document's body and its warnings.
 pub fn body(seen: Footprints, around: Around) -> (MemoryBody, Vec<Warning>) {
     let rows: Vec<FootprintRow> = seen.kinds.iter().map(row).collect();
     let warnings = rows.iter().flat_map(warnings).collect();

@@ -1,4 +1,4 @@
-//! What one more party takes: slopes over counts, one per incarnation, and an interval over these.
+//! Memory of one more participant: slopes over counts, one per repetition, and an interval over these.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,66 +9,66 @@ use crate::footprint::samples::{Incarnation, KindFootprints, Levels, Point, Stop
 use crate::unit::{Bytes, Share};
 use crate::workload::kind::Kind;
 
-/// One kind of party.
+/// Figures of one kind of participant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FootprintRow {
     pub kind: Kind,
     pub made_as: String,
-    /// Bytes per party; null where nothing was measured.
+    /// Bytes per participant; null if nothing was measured.
     pub user_bytes: Option<Estimate>,
     pub kernel_bytes: Option<Estimate>,
     pub kernel_source: KernelSource,
     /// User and kernel.
     pub resident_bytes: Option<Estimate>,
-    /// The same of parties whose process has randomized addresses, as most have; absent where the others have them too.
+    /// The same at randomized addresses, as most processes have; absent if the others are randomized, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub randomized_resident_bytes: Option<Estimate>,
     pub virtual_bytes: Option<Estimate>,
-    /// By the machine's own books, in which slabs and stacks of all programs are: the sum of the next three.
+    /// By machine-wide counters, which include slabs and stacks of all programs: the sum of the next three.
     pub machine_kernel_bytes: Option<Estimate>,
     pub kernel_stack_bytes: Option<Estimate>,
     pub slab_bytes: Option<Estimate>,
     pub page_table_bytes: Option<Estimate>,
-    /// By the parties' own runtime, where it keeps books.
+    /// Reported by the participants' runtime, if it has accounting.
     pub own_bytes: Option<Estimate>,
-    /// Of what is resident, what lies in huge pages.
+    /// Part of the resident memory in huge pages.
     pub huge_bytes: Option<Estimate>,
     pub creation_ns: Option<Estimate>,
     pub first_run_ns: Option<Estimate>,
     pub end_ns: Option<Estimate>,
-    /// Rising; without those that were never reached.
+    /// Rising; without counts that were never reached.
     pub counts: Vec<u64>,
-    /// Those that the slope is over.
+    /// Counts that the slope is over.
     pub fitted_counts: Vec<u64>,
     pub incarnations: usize,
     pub interval_confidence: Option<f64>,
-    /// Those whose kernel figures were thrown away, because something else on the machine moved them.
+    /// Repetitions whose kernel figures were discarded, because something else on the machine changed them.
     pub disturbed: usize,
-    /// Whether so many were disturbed that they are in the figures all the same.
+    /// True if so many were disturbed that their figures are used all the same.
     pub disturbed_used: bool,
     pub stopped: Option<Stopped>,
 }
 
-/// Who says how much of the kernel's memory there is of parties.
+/// Source of the kernel memory of participants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelSource {
-    /// The memory cgroup, charged for this program's objects, of whatever sort, to the byte.
+    /// The memory cgroup, charged for this program's objects of all kinds, to the byte.
     Cgroup,
-    /// /proc/meminfo, of all programs and in whole slabs, and the page tables of the parties' own processes.
+    /// /proc/meminfo, of all programs and in whole slabs, and the page tables of the participants' own processes.
     Meminfo,
 }
 
-/// Of what the parties take, so much may differ between before and after.
+/// Allowed difference between before and after, as a share of the participants' memory.
 const DRIFT_SHARE: f64 = 0.05;
-/// And so much in any case, bytes: what an idle machine's own programs move.
+/// Allowed in any case, in bytes: the changes by programs of an idle machine.
 const DRIFT_BYTES: u64 = 512 << 10;
-/// So many processes or threads may others make meanwhile.
+/// Allowed number of processes or threads that others start meanwhile.
 const FOREIGN_FORKS: u64 = 40;
-/// From so many incarnations on, those left are enough.
+/// Undisturbed repetitions that are enough.
 const ENOUGH_INCARNATIONS: usize = 3;
 
-/// Works one kind out.
+/// Computes the figures of one kind.
 pub fn row(seen: &KindFootprints) -> FootprintRow {
     let counts = counts(seen);
     let above: Vec<u64> = counts.iter().copied().filter(|&count| count >= seen.knee).collect();
@@ -113,12 +113,12 @@ pub fn row(seen: &KindFootprints) -> FootprintRow {
     }
 }
 
-/// Incarnations of one kind, and which of them the kernel's figures are taken from.
+/// Repetitions of one kind, and those that the kernel's figures are taken from.
 struct Chosen<'a> {
     all: Vec<&'a Incarnation>,
     undisturbed: Vec<&'a Incarnation>,
     disturbed: usize,
-    /// So few were left that the disturbed ones are among them.
+    /// True if so few were undisturbed that the disturbed ones are among them.
     disturbed_used: bool,
 }
 
@@ -131,15 +131,14 @@ fn chosen(kind: Kind, incarnations: &[Incarnation]) -> Chosen<'_> {
     Chosen { all, undisturbed, disturbed, disturbed_used: !enough && disturbed > 0 }
 }
 
-/// Incarnations, and the counts to look at.
+/// Repetitions, and the counts to fit.
 struct Fit<'a> {
     incarnations: &'a [&'a Incarnation],
     counts: &'a [u64],
 }
 
 impl Fit<'_> {
-    /// What one more party has of a quantity. Where only one count was reached, what each of those has, fixed costs
-    /// and all.
+    /// Returns a quantity per additional participant; if only one count was reached, per participant, fixed costs included.
     fn estimate(&self, quantity: impl Fn(&Levels) -> Option<f64>) -> Option<Estimate> {
         let of_one = |incarnation: &&Incarnation| {
             let wanted = incarnation.points.iter().filter(|point| self.counts.contains(&point.count));
@@ -155,7 +154,7 @@ impl Fit<'_> {
         Estimate::over(self.incarnations.iter().filter_map(of_one))
     }
 
-    /// A time per party, on the way to the highest counts.
+    /// Returns a time per participant, on the way to the highest count.
     fn time(&self, time: impl Fn(&Incarnation, &Point) -> Option<f64>) -> Option<Estimate> {
         Estimate::over(self.incarnations.iter().filter_map(|incarnation| time(incarnation, incarnation.points.last()?)))
     }
@@ -169,14 +168,14 @@ fn counts(seen: &KindFootprints) -> Vec<u64> {
     counts
 }
 
-/// The median of the whole batches' times, per party.
+/// Returns the median time of the whole batches, per participant.
 fn per_party(batches: &[u64], batch: u64) -> Option<f64> {
     let whole = if batches.len() > 1 { &batches[..batches.len() - 1] } else { batches };
     Some(median(whole.iter().map(|&ns| ns as f64).collect())? / batch.max(1) as f64)
 }
 
-/// Whether something else on the machine moved the kernel's figures: they did not come back to where they were, or others
-/// made processes.
+/// Returns true if something else on the machine changed the kernel's figures: they did not return to their values before, or
+/// others started processes.
 fn is_disturbed(kind: Kind, incarnation: &Incarnation) -> bool {
     let Incarnation { machine_before, before, machine_after, .. } = incarnation;
     let Some(last) = incarnation.points.last() else { return true };
@@ -187,10 +186,10 @@ fn is_disturbed(kind: Kind, incarnation: &Incarnation) -> bool {
     drift > DRIFT_BYTES.max((DRIFT_SHARE * taken as f64) as u64) || forks > own + FOREIGN_FORKS
 }
 
-/// Two sources that differ by more than this share disagree.
+/// Share by which two sources disagree that differ by more.
 const DISAGREEMENT: f64 = 0.15;
 
-/// What to know about one row.
+/// Returns the warnings of one row.
 pub fn warnings(row: &FootprintRow) -> Vec<Warning> {
     let name = row.kind.name();
     let mut warnings = Vec::new();
@@ -217,7 +216,7 @@ pub fn warnings(row: &FootprintRow) -> Vec<Warning> {
     }
     let by_cgroup = row.kernel_bytes.filter(|_| row.kernel_source == KernelSource::Cgroup);
     if let (Some(kernel), Some(cgroup)) = (row.machine_kernel_bytes, by_cgroup) {
-        // Of what both leave open, too: a task's kernel memory is next to nothing.
+        // Beyond both intervals, too: a task's kernel memory is next to nothing.
         let open = half_width(kernel) + half_width(cgroup);
         let apart = (kernel.median - cgroup.median).abs();
         if apart > DISAGREEMENT * kernel.median.abs().max(cgroup.median.abs()) + open && apart > A_FEW_BYTES {
@@ -238,19 +237,19 @@ pub fn warnings(row: &FootprintRow) -> Vec<Warning> {
     warnings
 }
 
-/// The kernel books what it uses in batches, per CPU: of 64 pages in a cgroup, up to 125 on the machine. Parties that take
-/// less than some of these cannot be told from none.
+/// The kernel charges memory in batches, per CPU: of 64 pages in a cgroup, up to 125 on the machine. Participants that take
+/// less than some of these cannot be distinguished from none.
 const ENOUGH_BYTES: f64 = (4 << 20) as f64;
-/// Of no consequence for any price.
+/// Bytes; negligible for any figure.
 const A_FEW_BYTES: f64 = 64.0;
-/// Above this share of huge pages a reader should know.
+/// Share of huge pages above which there is a warning.
 const HUGE_SHARE: f64 = 0.05;
 
 fn half_width(estimate: Estimate) -> f64 {
     estimate.low.zip(estimate.high).map_or(0.0, |(low, high)| (high - low) / 2.0)
 }
 
-/// How many of these so many bytes hold, and the limit that is in the way of more.
+/// Returns the number that fits into so many bytes, and the limit that is lower.
 pub fn held(row: &FootprintRow, bytes: f64, limits: &[(&str, u64)]) -> Option<Held> {
     let each = row.resident_bytes.filter(|resident| resident.median > 0.0)?;
     let by_memory = bytes / each.median;
@@ -260,7 +259,7 @@ pub fn held(row: &FootprintRow, bytes: f64, limits: &[(&str, u64)]) -> Option<He
     Some(Held { by_memory, cap: cap.map(|(name, value)| (name.to_string(), *value)) })
 }
 
-/// How many parties a stretch of memory holds.
+/// Number of participants that fit into memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Held {
     pub by_memory: f64,
@@ -275,8 +274,8 @@ mod tests {
 
     const CGROUP: Option<u64> = Some(1 << 20);
 
-    /// Parties that take 10,000 bytes of user space, 16,384 of stack, 7,000 of slab, 4,096 of page tables, after a first
-    /// 100 that took twice as much.
+    /// Returns levels of participants that take 10,000 bytes of user space, 16,384 of stack, 7,000 of slab, 4,096 of page
+    /// tables, after a first 100 that took twice as much.
     fn levels(count: u64, cgroup: Option<u64>) -> Levels {
         let dear = count + count.min(100);
         let kernel = dear * (16_384 + 7000 + 4096);

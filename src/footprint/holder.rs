@@ -1,17 +1,17 @@
-//! The process that holds parties, made anew for every count, and how it is asked.
+//! The process that holds participants, restarted for every repetition, and its protocol.
 //!
 //! ```text
 //! → ready <process id>
 //! ← make <count>
 //! → made <count> <ns until created> <ns until their bodies had run> <errno, or 0>
 //! ← own
-//! → own <bytes that the parties' runtime says it uses>        or "own -" where it has no books
+//! → own <bytes that the participants' runtime has in use>    or "own -" if it has no accounting
 //! ← end
 //! → ended <ns>
 //! ```
 //!
-//! It is another program run, not a fork of this one: what this one has allocated and freed would be there for its parties
-//! to fill, and what one count leaves behind would be there for the next.
+//! It is another program run, not a fork of this one: memory that this one has allocated and freed would be there for its
+//! participants to fill, and what one repetition leaves behind would be there for the next.
 
 use std::io;
 use std::io::{BufRead, Write};
@@ -28,13 +28,13 @@ use crate::sys::layout;
 use crate::sys::reap::Ended;
 use crate::workload::kind::Kind;
 
-/// Answers questions on stdin until it ends: what the process that holds parties does.
+/// Answers questions on stdin until it ends, in the process that holds participants.
 ///
 /// # Errors
-/// A question that is none; a party that did not do what it should.
+/// An invalid question; a participant that failed.
 pub fn serve(kind: Kind, shape: Shape) -> Result<()> {
     if shape.fixed_addresses {
-        // How many page tables a copy of this process takes is otherwise the luck of its addresses, 11 to 15 pages.
+        // The page tables of a copy of this process otherwise vary with its random addresses, from 11 to 15 pages.
         layout::fix();
     }
     let mut parties = Some(party::prepare(kind, shape)?);
@@ -75,7 +75,7 @@ fn answer(line: &str) -> Result<()> {
     stdout.flush().context("answering")
 }
 
-/// A process that holds parties, from outside.
+/// A process that holds participants, from outside.
 pub struct Holder(Child);
 
 impl Holder {
@@ -101,7 +101,7 @@ impl Holder {
         made(&answer).with_context(|| format!("the parties' process answered {answer:?}"))
     }
 
-    /// What the parties' runtime says that it uses, in bytes; `None` of one that keeps no books.
+    /// Returns the bytes that the participants' runtime reports in use; `None` if it has no accounting.
     ///
     /// # Errors
     /// It is gone.
@@ -111,7 +111,7 @@ impl Holder {
         if value == "-" { Ok(None) } else { value.parse().map(Some).with_context(|| format!("{value:?} bytes")) }
     }
 
-    /// Has all parties end, and then the process. Returns how long the parties took, in ns.
+    /// Ends all participants, and then the process. Returns the time that the participants took, in ns.
     ///
     /// # Errors
     /// It ended otherwise.

@@ -1,4 +1,4 @@
-//! The registry of kinds of party: how each is made, how many by default, and what it uses up.
+//! The registry of kinds of participant: how each is made, how many by default, and which resources it takes.
 
 use std::path::{Path, PathBuf};
 
@@ -10,42 +10,42 @@ use crate::tool::go;
 use crate::workload::Unavailable;
 use crate::workload::kind::Kind;
 
-/// Tells the user what is about to take a while.
+/// Reports to the user what is about to take a while.
 type Say<'a> = &'a dyn Fn(&str);
 
-/// One kind of party that can be parked.
+/// One kind of participant that can be parked.
 #[derive(Debug)]
 pub struct PartyKind {
     pub kind: Kind,
-    /// How its parties are made and what they wait for.
+    /// Way its participants are made, and what they wait for.
     pub made_as: &'static str,
-    /// The highest count that is measured when none is asked for: some tens of megabytes.
+    /// Highest count when none is asked for: some tens of megabytes.
     pub default_max: u64,
-    /// Whether each is a thread to the kernel.
+    /// True if each is a thread to the kernel.
     pub is_thread: bool,
-    /// Whether it has a stack of its own that it can touch.
+    /// True if it has a stack of its own that it can touch.
     pub has_stack: bool,
-    /// Whether they are measured at addresses that are the same every time; they are at randomized ones as well, then.
+    /// True if measured at fixed addresses, and then at randomized ones as well.
     pub fixed_addresses: bool,
-    /// Whether its own runtime keeps books of its memory.
+    /// True if its own runtime has accounting of its memory.
     pub has_books: bool,
-    /// How many of the first ones may be dearer than the next.
+    /// Number of the first ones that may take more than the next.
     pub knee: fn() -> u64,
-    /// Whether this system has what it takes, found out without starting anything.
+    /// Checks that this system has what it needs, without starting anything.
     pub available: fn() -> Result<(), Unavailable>,
-    /// Starts the process that is to hold them. The path is that of this program.
+    /// Starts the process that is to hold them; the path is that of this program.
     pub start: fn(&Path, Shape) -> Result<Holder>,
-    /// Makes what takes long to make and is kept.
+    /// Makes what takes long to make and is reused.
     pub provide: fn(Say<'_>) -> Result<()>,
 }
 
-/// The word by which this program is told to hold parties.
+/// Command by which this program holds participants.
 pub const HOLD: &str = "hold";
 
-/// Of parties whose addresses are fixed, in how they are made.
+/// Part of `made_as` for participants at fixed addresses.
 pub const FIXED: &str = " without address randomization";
 
-/// Every kind, in the order in which they are shown.
+/// Every kind, in the order of display.
 pub static KINDS: &[PartyKind] = &[
     PartyKind {
         kind: Kind::Thread,
@@ -92,7 +92,7 @@ pub static KINDS: &[PartyKind] = &[
     },
 ];
 
-/// What a row need not say.
+/// Defaults of a row.
 const EMPTY: PartyKind = PartyKind {
     kind: Kind::Reference,
     made_as: "",
@@ -107,7 +107,7 @@ const EMPTY: PartyKind = PartyKind {
     provide: |_| Ok(()),
 };
 
-/// How this program is told to hold parties of a kind.
+/// Starts this program to hold participants of a kind.
 fn hold(program: &Path, kind: Kind, shape: Shape) -> Result<Holder> {
     let numbers = [shape.capacity, shape.stack_use, shape.future_size].map(|number| number.to_string());
     let mut arguments = vec![HOLD, kind.name(), &numbers[0], &numbers[1], &numbers[2]];
@@ -115,7 +115,7 @@ fn hold(program: &Path, kind: Kind, shape: Shape) -> Result<Holder> {
     Holder::start(program, &arguments)
 }
 
-/// Each of the first threads is given an arena of its own by glibc, 8 per CPU at most on a 64-bit machine.
+/// Returns the number of first threads that each get an arena from glibc: 8 per CPU at most on a 64-bit machine.
 ///
 /// # References
 /// mallopt(3), `M_ARENA_MAX`.
@@ -124,7 +124,7 @@ fn arenas() -> u64 {
     8 * cpus
 }
 
-/// The module of the goroutines' program, by the names of its files.
+/// Files of the goroutines' module, by name.
 const SOURCES: [(&str, &str); 2] =
     [("go.mod", include_str!("goroutine/go.mod")), ("main.go", include_str!("goroutine/main.go"))];
 

@@ -1,13 +1,13 @@
-//! The engine of `memory`: parks parties, reads how much memory there is of them, and has them end.
+//! The engine of `memory`: parks participants, reads how much memory they take, and ends them.
 //!
 //! ```text
 //! machine   before ──────────────────────────────────────────────────────────── after: as before, or it was disturbed
-//! process          starts ─ before ─ makes parties ─ n/8 ─ n/4 ─ n/2 ─ n ─ they end ─ ends
+//! process          starts ─ before ─ participants ── n/8 ─ n/4 ─ n/2 ─ n ─ they end ─ ends
 //! ```
 //!
-//! Every incarnation has a process of its own. Its counts do not: where its memory lies is a matter of luck, and with it how
-//! many page tables a forked process takes (11 to 15), so that between two of them half of a slope could be luck. For the same
-//! reason its price is of processes whose addresses are fixed; with randomized ones it is measured beside that.
+//! Every repetition has a process of its own, but its counts do not: memory layout is random, and with it the number of page
+//! tables of a forked process (11 to 15), so that between two processes half of a slope could be chance. For the same reason
+//! its figures are of processes with fixed addresses; randomized ones are measured beside that.
 
 pub mod document;
 pub mod figures;
@@ -40,7 +40,7 @@ use crate::sys::layout;
 use crate::sys::signal::{self, Watchdog};
 use crate::workload::kind::Kind;
 
-/// How far it has come.
+/// Progress of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     pub kind: &'static str,
@@ -48,23 +48,23 @@ pub struct Progress {
     pub of: u32,
 }
 
-/// Parties in a batch: the clock's two readings vanish in them, and between two batches there is time to look around.
+/// Participants in a batch: two readings of the clock are negligible in it, and limits are checked between two batches.
 const BATCH: u64 = 500;
 const FEWEST_BATCHES: u64 = 16;
-/// How many are parked to see what one takes.
+/// Number parked to see what one takes.
 const PILOT: u64 = 64;
-/// No party that waits takes less.
+/// Least memory of a waiting participant.
 const LEAST_BYTES: usize = 128;
-/// How long the kernel may take to give back what was used: threads and processes are freed after a grace period of RCU.
+/// Steps that the kernel may take to give back memory: threads and processes are freed after a grace period of RCU.
 const SETTLE_STEPS: u32 = 40;
 const SETTLE_STEP: Duration = Duration::from_millis(5);
-/// Given back but for so much, which other programs use and free all the time.
+/// Bytes that may be missing from what was given back: other programs use and free so much all the time.
 const SETTLED_WITHIN: u64 = 128 << 10;
 
-/// Measures a plan's kinds in turn, incarnation by incarnation.
+/// Measures a plan's kinds in turn, repetition by repetition.
 ///
 /// # Errors
-/// The kernel does not tell of its memory. What happens to a kind's parties is in what is returned.
+/// The kernel does not report its memory. Failures of a kind's participants are in the result.
 pub fn run(plan: &FootprintPlan<'_>, on_progress: &mut dyn FnMut(Progress)) -> Result<Footprints> {
     let watchdog = Watchdog::start()?;
     let mut engine = Engine { plan, watchdog, book: KernelBook::find(Path::new("/")), on_progress, kinds: Vec::new() };
@@ -84,11 +84,11 @@ struct Engine<'a> {
     watchdog: Watchdog,
     book: Option<KernelBook>,
     on_progress: &'a mut dyn FnMut(Progress),
-    /// As the plan's, with what has been seen of each.
+    /// In the plan's order, with what has been seen of each.
     kinds: Vec<KindFootprints>,
 }
 
-/// Why there are fewer parties than were wanted, other than by an error.
+/// Reason why there are fewer participants than wanted, other than an error.
 #[derive(Debug)]
 enum Short {
     /// A signal has come.
@@ -129,7 +129,7 @@ impl Engine<'_> {
                     match short {
                         None => {}
                         Some(Short::Interrupted) => return Ok(()),
-                        // The next incarnations are of counts that there can be.
+                        // The next repetitions use counts that are possible.
                         Some(Short::Limited(stopped)) => {
                             maxima[at] = stopped.reached;
                             self.kinds[at].stopped = Some(Stopped { asked: self.asked(kind), ..stopped });
@@ -145,7 +145,7 @@ impl Engine<'_> {
         self.plan.max.unwrap_or(kind.default_max)
     }
 
-    /// Parks a few, to know how many there may be; `None` when a signal has come.
+    /// Parks a few, to find out how many are possible; `None` when a signal has come.
     fn first_look(&mut self, kind: &PartyKind) -> Result<Option<KindFootprints>> {
         let asked = self.asked(kind);
         let seen = |stopped| {
@@ -155,7 +155,7 @@ impl Engine<'_> {
             Ok(Some(KindFootprints { kind: kind.kind, made_as, knee, stopped, incarnations, randomized }))
         };
         let root = Path::new("/");
-        // What a few take is not known yet; that there may be a process and a thread or two is.
+        // Memory per participant is not known yet; room for a process and a thread or two is checked.
         let (few, stopped) = most(PILOT.min(asked), kind, Appetite::default(), root);
         if few == 0 {
             return seen(stopped.map(|stopped| Stopped { asked, ..stopped }));
@@ -177,19 +177,19 @@ impl Engine<'_> {
         let bytes = grown(|levels| levels.family.pss_bytes + levels.family.page_table_bytes) + grown(kernel);
         let mappings =
             if kind.kind == Kind::Process { 0.0 } else { mappings.saturating_sub(mappings_before) as f64 / few as f64 };
-        // Of tasks, a few may still fit into what the process had.
+        // A few tasks may still fit into what the process had.
         let appetite = Appetite { bytes: bytes.max(self.least_bytes(kind)), mappings, mappings_before };
         seen(most(asked, kind, appetite, root).1)
     }
 
-    /// What a party takes at least.
+    /// Returns the least memory of a participant.
     fn least_bytes(&self, kind: &PartyKind) -> f64 {
         let Shape { stack_use, future_size, .. } = self.plan.shape;
         let state = if kind.has_stack { stack_use } else { future_size };
         (LEAST_BYTES + state) as f64
     }
 
-    /// Parks parties up to `max` in a new process, and looks whenever a count is reached; and why it came no further.
+    /// Parks participants up to `max` in a new process, and reads memory at each count; returns also why it stopped early.
     fn incarnation(
         &mut self,
         kind: &PartyKind,
@@ -230,12 +230,12 @@ impl Engine<'_> {
         let fixed_addresses = kind.fixed_addresses && !randomized;
         let shape = Shape { capacity: usize::try_from(capacity)?, fixed_addresses, ..self.plan.shape };
         let holder = (kind.start)(self.plan.program, shape)?;
-        // If memory should run out all the same, it is this process that goes; it may always be made more likely.
+        // If memory runs out all the same, it is this process that is killed; raising the score is always allowed.
         let _ = fs::write(format!("/proc/{}/oom_score_adj", holder.pid()), "1000");
         Ok(holder)
     }
 
-    /// Makes parties up to a count batch by batch, and looks around between two.
+    /// Makes participants up to a count batch by batch, and checks limits between two.
     fn fill(&self, holder: &mut Holder, already: u64, count: u64) -> Result<Result<Vec<Made>, Short>> {
         let batch = ((count - already) / FEWEST_BATCHES).clamp(1, BATCH);
         let (mut made, mut batches) = (already, Vec::new());
@@ -262,7 +262,7 @@ impl Engine<'_> {
         memory::of_machine(self.book.as_ref())
     }
 
-    /// The kernel's books first: reading a process's own makes the kernel keep something of it.
+    /// Returns the levels of memory. The kernel's come first: reading a process's own makes the kernel allocate some.
     fn levels(&self, holder: &mut Holder) -> Result<Levels> {
         let own_bytes = holder.own_bytes()?;
         let machine = self.machine()?;
@@ -280,7 +280,7 @@ impl Engine<'_> {
         Ok(Levels { family, machine, own_bytes })
     }
 
-    /// The machine once it has what it had before, or when it has been waited for long enough.
+    /// Returns the machine's levels once they are back to those before, or after waiting long enough.
     fn settled(&self, before: &Machine) -> Result<Machine> {
         let mut now = self.machine()?;
         for _ in 0..SETTLE_STEPS {
@@ -295,13 +295,14 @@ impl Engine<'_> {
     }
 }
 
-/// At which addresses a kind is measured in turn, as it is and randomized: both where they differ and fixed ones are allowed.
+/// Returns the layouts that a kind is measured in, as it is and randomized: both if they differ and fixed addresses are
+/// allowed.
 fn layouts(kind: &PartyKind) -> &'static [bool] {
     let both = kind.fixed_addresses && layout::can_fix() && layout::is_randomized();
     if both { &[false, true] } else { &[false] }
 }
 
-/// How much room is to be left while parties are made.
+/// Memory to be left while participants are made.
 struct Floors {
     spared: Vec<(String, u64)>,
 }
@@ -312,7 +313,7 @@ impl Floors {
         Floors { spared: ceilings.into_iter().map(|ceiling| (ceiling.name, ceiling.spared)).collect() }
     }
 
-    /// The limit that is as good as reached.
+    /// Returns the limit that is nearly reached.
     fn reached(&self, made: u64) -> Option<Stopped> {
         let low = |ceiling: &Ceiling| {
             let spared = self.spared.iter().find(|(name, _)| *name == ceiling.name).map(|(_, spared)| *spared);
@@ -323,7 +324,7 @@ impl Floors {
     }
 }
 
-/// What a refusal means: of the limits that could have refused, the one that is as good as reached is named.
+/// Returns the cause of a refusal: of the limits that could have refused, the one that is nearly reached.
 fn refused(errno: Errno, made: u64) -> Stopped {
     let root = Path::new("/");
     let ceilings = if errno == Errno::EAGAIN { ceilings::of_threads(root) } else { ceilings::of_memory(root) };

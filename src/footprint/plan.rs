@@ -1,4 +1,4 @@
-//! Which counts are measured, and how many parties there may be at most.
+//! Counts to measure, and the most participants that are possible.
 
 use std::path::Path;
 
@@ -7,23 +7,23 @@ use crate::footprint::party::Shape;
 use crate::footprint::samples::Stopped;
 use crate::host::ceilings::{self, Ceiling, Needs};
 
-/// What is to be measured.
+/// Settings of a measurement.
 #[derive(Debug)]
 pub struct FootprintPlan<'a> {
     pub kinds: Vec<&'static PartyKind>,
-    /// The highest count, where it is not each kind's own.
+    /// Highest count, if it is not each kind's default.
     pub max: Option<u64>,
     pub incarnations: u32,
     pub shape: Shape,
-    /// This program, which is run again to hold parties.
+    /// This program, which is run again to hold participants.
     pub program: &'a Path,
 }
 
-/// From a count to the next, and how many of them there are.
+/// Ratio of a count to the one before, and number of counts.
 const RATIO: u64 = 2;
 const COUNTS: usize = 4;
 
-/// Geometric counts up to `max`, rising; fewer where `max` is small.
+/// Returns geometric counts up to `max`, rising; fewer if `max` is small.
 pub fn counts(max: u64) -> Vec<u64> {
     let mut counts: Vec<u64> =
         (0..COUNTS as u32).map(|power| max / RATIO.pow(power)).filter(|&count| count > 0).collect();
@@ -32,16 +32,16 @@ pub fn counts(max: u64) -> Vec<u64> {
     counts
 }
 
-/// What a party uses up of what is limited, by a first look at a few.
+/// Limited resources that a participant takes, by a first look at a few.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Appetite {
     pub bytes: f64,
     pub mappings: f64,
-    /// What the process that holds them has before there are any.
+    /// Mappings of the process that holds them, before there are any.
     pub mappings_before: u64,
 }
 
-/// How many parties there may be here, and the limit that says so.
+/// Returns the number of participants possible on this host, and the limit behind it.
 pub fn most(asked: u64, kind: &PartyKind, appetite: Appetite, root: &Path) -> (u64, Option<Stopped>) {
     let needs = Needs {
         threads: if kind.is_thread { 1.0 } else { 0.0 },
@@ -54,7 +54,7 @@ pub fn most(asked: u64, kind: &PartyKind, appetite: Appetite, root: &Path) -> (u
     (most, ceiling.map(|ceiling| stopped(asked, most, &ceiling)))
 }
 
-/// What stops at this limit.
+/// Returns the stop at this limit.
 pub(super) fn stopped(asked: u64, reached: u64, ceiling: &Ceiling) -> Stopped {
     Stopped {
         limit: ceiling.name.clone(),

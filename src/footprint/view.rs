@@ -1,4 +1,4 @@
-//! What people and machines see of what parties take.
+//! Report of participants' memory: screen and metrics.
 
 use std::slice;
 
@@ -16,7 +16,7 @@ use crate::workload::kind::Kind;
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
-/// The figures of a row, as machines collect them.
+/// Figures of a row, as metrics.
 type Figure = (&'static str, Quantity, &'static str, fn(&FootprintRow) -> Option<Estimate>);
 
 const FIGURES: [Figure; 13] = [
@@ -123,7 +123,7 @@ impl MemoryDocument {
         heading
     }
 
-    /// How many a gigabyte holds, the cheapest first.
+    /// Returns the numbers that a gigabyte holds, the smallest participants first.
     fn capacity_sentence(&self) -> Option<String> {
         let limits: Vec<(&str, u64)> =
             self.body.limits.iter().map(|limit| (limit.name.as_str(), limit.value)).collect();
@@ -141,7 +141,7 @@ impl MemoryDocument {
         (!list.is_empty()).then(|| format!("1 GiB holds, idle, about {}.", list.join(", ")))
     }
 
-    /// What the same parties take where their addresses are as the kernel chooses them.
+    /// Returns the memory of the same participants at the kernel's random addresses.
     fn randomized_sentences(&self) -> Vec<String> {
         let sentence = |row: &FootprintRow| {
             let bytes = Cell::estimate(Some(row.randomized_resident_bytes?), true, |bytes| Bytes(bytes).to_string());
@@ -154,7 +154,7 @@ impl MemoryDocument {
         self.body.rows.iter().filter_map(sentence).collect()
     }
 
-    /// What a runtime's own books say beside what the kernel's do.
+    /// Returns what a runtime's own accounting shows beside the kernel's.
     fn own_sentences(&self) -> Vec<String> {
         let whole = if self.settings.stack_use_bytes > 0 {
             " Books count a stack whole, also what of it has not been touched."
@@ -224,7 +224,7 @@ fn price_table(rows: &[FootprintRow]) -> Table {
     Table { title: "What one more party takes", columns, rows: rows.iter().map(cells).collect() }
 }
 
-/// What is resident of each kind; `None` of nothing.
+/// Returns the resident memory of each kind; `None` if there is none.
 fn levels(rows: &[FootprintRow]) -> Option<Picture> {
     let level = |row: &FootprintRow| {
         Some(Level {
@@ -239,7 +239,7 @@ fn levels(rows: &[FootprintRow]) -> Option<Picture> {
     (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Bytes, levels }))
 }
 
-/// What other sources say, and of what it is made up.
+/// Returns a table of other sources, and of the parts of kernel memory.
 fn source_table(rows: &[FootprintRow]) -> Table {
     let columns = vec![
         column("kind", &["", "kind"], 0),

@@ -24,7 +24,7 @@ import (
 )
 
 func main() {
-	// A Ctrl-C reaches the whole process group, and the one who asks wants an answer still; the end of stdin is the end.
+	// A Ctrl-C reaches the whole process group, and the asking process still wants an answer; the end of stdin is the end.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 	if len(os.Args) != 2 {
 		fail("usage: " + os.Args[0] + " <bytes>")
@@ -34,7 +34,7 @@ func main() {
 		fail(err.Error())
 	}
 	parked := newParties(stackUse)
-	// Everything that answering allocates has been allocated before anything is measured.
+	// Everything that answering allocates is allocated before anything is measured.
 	parked.own()
 	fmt.Printf("ready %d\n", os.Getpid())
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
@@ -98,8 +98,8 @@ func (all *parties) end() time.Duration {
 	return time.Since(started)
 }
 
-// own is what the runtime's own books have in use: for the heap, stacks, and what it needs to keep them. A collection
-// first, so that what waits to be collected is not among it.
+// own returns the bytes in use by the runtime's own accounting: heap, stacks, and its bookkeeping. A collection comes first, so
+// that garbage is not counted.
 func (all *parties) own() uint64 {
 	runtime.GC()
 	var books runtime.MemStats
@@ -110,7 +110,7 @@ func (all *parties) own() uint64 {
 const frameBytes = 1024
 
 // below waits with at least so many bytes of the stack touched above: a goroutine's stack grows as it is used, and the
-// collector takes back what is not in use any more, so that it has to be in use while it waits.
+// collector takes back what is unused, so that it has to be in use during the wait.
 func below(stackUse int, all *parties) {
 	if stackUse > 0 {
 		frame(stackUse, all)
@@ -132,7 +132,7 @@ func frame(stackUse int, all *parties) byte {
 	return touched[stackUse%frameBytes]
 }
 
-// waitFor gives way until the number is reached.
+// waitFor yields until the number is reached.
 func waitFor(number *int64, reached int64) {
 	for atomic.LoadInt64(number) < reached {
 		runtime.Gosched()

@@ -7,7 +7,7 @@ use corosensei::{Coroutine, CoroutineResult};
 use crate::footprint::party::{Made, Parties, Shape, below, errno_of};
 use crate::sys::clock::monotonic_ns;
 
-/// What corosensei gives a coroutine that asks for no other, and below it a page that is no memory.
+/// Default stack of corosensei, below which lies a page without memory.
 const STACK_BYTES: usize = 1 << 20;
 
 pub(super) struct Coroutines {
@@ -60,7 +60,7 @@ impl Parties for Coroutines {
 
 impl Drop for Coroutines {
     fn drop(&mut self) {
-        // What is suspended would be unwound, frame by frame, which is how corosensei drops it; resumed, it just ends.
+        // Dropped while suspended, corosensei would unwind it, frame by frame; resumed, it just ends.
         for coroutine in self.suspended.iter_mut().filter(|coroutine| coroutine.started() && !coroutine.done()) {
             coroutine.resume(());
         }

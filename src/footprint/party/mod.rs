@@ -1,4 +1,4 @@
-//! Parties that wait and do nothing else, made by the process that holds them.
+//! Participants that wait and do nothing else, made by the process that holds them.
 
 mod coroutine;
 mod process;
@@ -15,35 +15,35 @@ use crate::workload::kind::Kind;
 
 pub use task::FUTURE_SIZES;
 
-/// How parties are to be made.
+/// Settings of participants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Shape {
-    /// How many there may come to be: places for their handles are made beforehand.
+    /// Largest number to come: room for their handles is allocated beforehand.
     pub capacity: usize,
-    /// How much of its stack each touches before it waits, in bytes.
+    /// Bytes of its stack that each touches before it waits.
     pub stack_use: usize,
-    /// How much state a task holds across its await, in bytes; one of [`FUTURE_SIZES`].
+    /// Bytes of state that a task holds across its await; one of [`FUTURE_SIZES`].
     pub future_size: usize,
-    /// Whether the process that makes them is to have the same addresses every time, where that is allowed.
+    /// True to give the process that makes them the same addresses every time, where that is allowed.
     pub fixed_addresses: bool,
 }
 
-/// Parties of one kind that wait.
+/// Participants of one kind that wait.
 pub trait Parties {
     /// Makes so many more, and returns when the body of each has run and waits.
     ///
     /// # Errors
-    /// A party ended that should wait.
+    /// A participant ended that should wait.
     fn make(&mut self, count: usize) -> Result<Made>;
 
-    /// Has all of them end, and returns when they have.
+    /// Ends all of them, and returns when they have ended.
     ///
     /// # Errors
-    /// One could not be told or waited for.
+    /// One could not be signalled or waited for.
     fn end(self: Box<Self>) -> Result<()>;
 }
 
-/// A batch of parties.
+/// A batch of participants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Made {
     pub count: usize,
@@ -51,14 +51,14 @@ pub struct Made {
     pub created_ns: u64,
     /// Until the last body had run.
     pub ran_ns: u64,
-    /// Why there are fewer than were asked for.
+    /// Reason why there are fewer than asked for.
     pub refused: Option<Errno>,
 }
 
-/// Parties of this kind, none of them made yet.
+/// Returns participants of this kind, none of them made yet.
 ///
 /// # Errors
-/// Parties of this kind are made by another program; or their runtime cannot be had.
+/// Participants of this kind are made by another program; or their runtime cannot be started.
 pub fn prepare(kind: Kind, shape: Shape) -> Result<Box<dyn Parties>> {
     match kind {
         Kind::Thread => Ok(Box::new(thread::Threads::new(shape))),
@@ -69,10 +69,10 @@ pub fn prepare(kind: Kind, shape: Shape) -> Result<Box<dyn Parties>> {
     }
 }
 
-/// The most of a stack that parties can be asked to touch: a coroutine's has 1 MiB.
+/// Most of a stack that participants can be asked to touch: a coroutine's has 1 MiB.
 pub const MOST_STACK_USE: usize = 768 << 10;
 
-/// What one frame of [`below`] touches.
+/// Bytes that one frame of [`below`] touches.
 const FRAME: usize = 1024;
 
 /// Calls `wait` with at least so many bytes of the stack touched above it.
@@ -85,11 +85,11 @@ fn frame(left: usize, wait: &mut dyn FnMut()) {
     let mut touched = [0_u8; FRAME];
     black_box(&mut touched);
     below(left.saturating_sub(FRAME), wait);
-    // Still of use, so that this frame stays while the one below waits.
+    // Used again, so that this frame stays while the one below waits.
     black_box(&mut touched);
 }
 
-/// The errno of a refusal.
+/// Returns the errno of a refusal.
 fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw)
 }
@@ -103,7 +103,7 @@ mod tests {
 
     const KINDS: [Kind; 4] = [Kind::Thread, Kind::Process, Kind::Task, Kind::Coroutine];
 
-    /// Open files, threads, mappings and children of this process.
+    /// Returns the numbers of open files and threads of this process, and its children.
     fn left_overs() -> (usize, usize, Vec<String>) {
         let count = |folder: &str| fs::read_dir(folder).unwrap().count();
         let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();

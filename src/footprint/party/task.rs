@@ -23,7 +23,7 @@ struct Tasks<const STATE: usize> {
     made: usize,
 }
 
-/// What tasks count themselves in, and wait at.
+/// Gate that tasks count themselves in at, and wait at.
 #[derive(Debug, Default)]
 struct Gate {
     notify: Notify,
@@ -84,7 +84,7 @@ impl<const STATE: usize> Parties for Tasks<STATE> {
     }
 }
 
-/// What a task does.
+/// Life of a task.
 async fn wait<const STATE: usize>(gate: Arc<Gate>) {
     let mut state = [1_u8; STATE];
     black_box(&mut state);

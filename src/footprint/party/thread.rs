@@ -17,7 +17,7 @@ pub(super) struct Threads {
     handles: Vec<JoinHandle<()>>,
 }
 
-/// What threads count themselves in, and wait at.
+/// Gate that threads count themselves in at, and wait at.
 #[derive(Debug, Default)]
 struct Gate {
     arrived: AtomicUsize,
@@ -68,7 +68,7 @@ impl Parties for Threads {
 
     fn end(mut self: Box<Self>) -> Result<()> {
         self.open();
-        // All of them, also after one that panicked.
+        // All of them, even after one that panicked.
         let panicked =
             std::mem::take(&mut self.handles).into_iter().map(JoinHandle::join).filter(Result::is_err).count();
         if panicked == 0 { Ok(()) } else { bail!("{panicked} threads panicked") }
