@@ -1,48 +1,48 @@
-//! Where a curve bends: from where on a price grows faster than before.
+//! Knees of a curve: points from which a cost grows faster than before.
 //!
 //! ```text
-//! net ns     doubling x multiplies the price by 2^growth
+//! net ns     doubling x multiplies the cost by 2^growth
 //!      │              ╭──   growth 0 again
 //!      │             ╱
 //!      │            ╱       growth 1
 //!      │ ──────────╯        growth 0
 //!      └───────────┬─────
-//!                  the bend is between the last x of the old growth and the first of the new one
+//!                  the knee is between the last x of the old growth and the first of the new one
 //! ```
 
 use serde::{Deserialize, Serialize};
 
 use crate::estimate::Estimate;
 
-/// From where on a curve grows faster than before.
+/// A knee, from which a curve grows faster than before.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bend {
-    /// The last point of the slower growth.
+    /// Last point of the slower growth.
     pub below: u64,
-    /// The first point by which it had become faster, for good or until it became slower again.
+    /// First point by which growth had become faster, for good or until it slowed again.
     pub above: u64,
-    /// The curve at these points.
+    /// Costs at these points.
     pub below_ns: f64,
     pub above_ns: f64,
-    /// By how many doublings the price grows when x is doubled, before the bend and in it.
+    /// Doublings of the cost per doubling of x, before the knee and in it.
     pub growth_before: f64,
     pub growth: f64,
 }
 
-/// A growth faster by less than this is no bend, however narrow the intervals are: what no interval of a run knows moves prices
-/// by 2 %, and at two points of a curve by a tenth of a doubling at most.
+/// A growth faster by less than this is no knee, however narrow the intervals are: effects outside a run's intervals change
+/// costs by 2 %, and the growth between two points by a tenth of a doubling at most.
 const LEAST_CHANGE: f64 = 0.2;
 
-/// Where a curve bends upwards, in the order of x. The points are in the order of x, which is positive: what is at 0 has no
-/// place on a logarithmic axis and is passed over, as are prices that are not above 0, or have no interval.
+/// Returns the knees of a curve, in the order of x. The points are in the order of x, which is positive: a point at 0 has no
+/// place on a logarithmic axis and is skipped, as are costs that are not above 0, or have no interval.
 ///
-/// A step is a bend where the price grows, and its growth exceeds that of the stretch before it by a fifth of a doubling, and
-/// by more than the points' intervals leave open: the least growth that the step may have had is then above the most that the
-/// stretch may have. Steps next to each other, each steeper than the one before, are one bend.
+/// A step is a knee if the cost grows, and its growth exceeds that of the stretch before it by a fifth of a doubling, and by
+/// more than the points' intervals leave open: the least possible growth of the step is then above the greatest possible one of
+/// the stretch. Adjacent steps, each steeper than the one before, are one knee.
 pub fn bends(points: &[(u64, Option<Estimate>)]) -> Vec<Bend> {
     let points: Vec<Point> = points.iter().filter_map(|&(x, price)| Point::of(x, price?)).collect();
     let mut bends: Vec<(usize, Bend)> = Vec::new();
-    // Where the stretch began that the next step is held against.
+    // Start of the stretch that the next step is compared with.
     let mut since = 0;
     for at in 1..points.len().saturating_sub(1) {
         let (before, step) =
@@ -87,12 +87,12 @@ struct Point {
 impl Point {
     fn of(x: u64, price: Estimate) -> Option<Point> {
         let is_placed = x > 0 && price.median.is_finite() && price.median > 0.0;
-        // An interval that reaches below 0 leaves open how far the price has fallen, and so what it has grown by.
+        // An interval that reaches below 0 leaves open how far the cost has fallen, and so by how much it has grown.
         is_placed.then_some(Point { x, price, low: price.low?.max(0.0), high: price.high? })
     }
 }
 
-/// Doublings of the price per doubling of x.
+/// Doublings of the cost per doubling of x.
 #[derive(Debug, Clone, Copy)]
 struct Growth {
     least: f64,
@@ -111,12 +111,12 @@ impl Growth {
         }
     }
 
-    /// Whether it is clearly the faster; false where either is no number.
+    /// Returns true if it is clearly the faster; false if either is not a number.
     fn exceeds(&self, other: &Growth) -> bool {
         self.least > other.most && self.median - other.median >= LEAST_CHANGE
     }
 
-    /// Whether it is clearly a growth, too: that a curve falls no more is no bend upwards.
+    /// Returns true if it is clearly a growth, too: a curve that merely stops falling has no knee.
     fn rises_above(&self, before: &Growth) -> bool {
         const LEVEL: Growth = Growth { least: 0.0, median: 0.0, most: 0.0 };
         self.exceeds(before) && self.exceeds(&LEVEL)
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A curve over doublings from 4096 on, each price known to ±1 %.
+    /// Returns a curve over doublings from 4096 on, each cost known to ±1 %.
     fn curve(prices: &[f64]) -> Vec<(u64, Option<Estimate>)> {
         let point = |(at, &price): (usize, &f64)| {
             let estimate = Estimate { median: price, low: Some(price * 0.99), high: Some(price * 1.01) };
@@ -137,7 +137,7 @@ mod tests {
         prices.iter().enumerate().map(point).collect()
     }
 
-    /// Where bends were found, as numbers of points.
+    /// Checks where knees are found, as numbers of points.
     fn check(prices: &[f64], expected: &[(u32, u32)]) {
         let found: Vec<(u32, u32)> = bends(&curve(prices))
             .iter()

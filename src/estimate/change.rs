@@ -1,19 +1,19 @@
-//! Four verdicts on a price measured twice: slower, faster, the same, or undecided.
+//! Four verdicts on a cost measured twice: slower, faster, the same, or undecided.
 
 use serde::{Deserialize, Serialize};
 
 use crate::estimate::pool::half_width;
 use crate::estimate::{ALPHA, Component, Components, Measurement};
 
-/// What a change amounts to.
+/// Verdict on a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It differs by less than the margin, surely.
+    /// The difference is significantly below the margin.
     Same,
     Faster,
     Slower,
-    /// More runs would tell.
+    /// More runs are needed.
     Undecided,
 }
 
@@ -30,7 +30,7 @@ impl Verdict {
     }
 }
 
-/// Whether more than was allowed has been lost.
+/// Decision of a gate: more was lost than allowed, or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decision {
@@ -51,12 +51,12 @@ impl Decision {
     }
 }
 
-/// What one side says: its runs, taken together.
+/// Runs of one side, taken together.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Side {
-    /// The mean of its runs' logarithms.
+    /// Mean of its runs' logarithms.
     ln: f64,
-    /// What its runs leave open by themselves.
+    /// Error of that mean within its runs.
     u: Component,
     runs: usize,
     sessions: usize,
@@ -64,7 +64,8 @@ pub struct Side {
 }
 
 impl Component {
-    /// The component between runs, as these runs themselves tell it too. None of them is taken for an odd one: they are what is judged.
+    /// Returns the component between runs, with these runs taken in. None of them is treated as an outlier: they are what is
+    /// judged.
     fn with(self, runs: &[(Measurement, f64)], mean: f64) -> Component {
         let k = runs.len() as f64;
         let squares: f64 = runs.iter().map(|(run, _)| (run.ln - mean).powi(2) - run.u * run.u * (1.0 - 1.0 / k)).sum();
@@ -74,8 +75,8 @@ impl Component {
 }
 
 impl Side {
-    /// Returns a side of these runs, each with its standard error's freedom, made in so many sessions on a machine that varies so;
-    /// `None` of no runs.
+    /// Returns a side of these runs, each with the degrees of freedom of its standard error, made in so many sessions on a
+    /// machine that varies by `varies`; `None` without runs.
     pub fn of(runs: &[(Measurement, f64)], sessions: usize, varies: Components) -> Option<Side> {
         let k = runs.len() as f64;
         let ln = runs.iter().map(|(run, _)| run.ln).sum::<f64>() / k;
@@ -93,35 +94,35 @@ impl Side {
     }
 }
 
-/// The change of a price from one side to the other, as a logarithm.
+/// Change of a cost from one side to the other, as a logarithm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Change {
     old: Side,
     new: Side,
     of_one_session: bool,
-    /// Of so many changes that are judged together.
+    /// Number of changes that are judged together.
     rows: usize,
 }
 
-/// What is to be decided of a change; shares are of the old price.
+/// Question about a change; shares are of the old cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Question {
     /// Slower, faster, or the same within this margin.
     Verdict(f64),
-    /// Whether more than this has been lost.
+    /// More than this lost, or not.
     Above(f64),
 }
 
-/// More runs a side than this nobody makes to decide something.
+/// Most runs per side that are worth making to decide something.
 pub const MOST_RUNS: usize = 1000;
 
 impl Change {
-    /// Returns the change between two sides, all of whose runs are of one session or not, as one of `rows` that are judged together.
+    /// Returns the change between two sides, as one of `rows` that are judged together; `of_one_session` if all their runs are.
     pub fn between(old: Side, new: Side, of_one_session: bool, rows: usize) -> Change {
         Change { old, new, of_one_session, rows: rows.max(1) }
     }
 
-    /// Returns new ÷ old, less 1: the change itself and the ends of its interval, which holds for all rows at once.
+    /// Returns new ÷ old − 1: the change itself and the ends of its interval, which holds for all rows at once.
     pub fn relative(&self) -> [f64; 3] {
         let (change, half) = (self.ln(), self.half_width());
         [change, change - half, change + half].map(f64::exp_m1)
@@ -131,7 +132,7 @@ impl Change {
         self.new.ln - self.old.ln
     }
 
-    /// Returns what the change must exceed to be one, as a logarithm.
+    /// Returns the smallest significant change, as a logarithm.
     ///
     /// # References
     /// Dunn: "Multiple comparisons among means", JASA 56, 1961 (Bonferroni's inequality).
@@ -139,19 +140,19 @@ impl Change {
         self.half_width_by(self.old.runs, self.new.runs)
     }
 
-    /// The same with other numbers of runs a side, made as the present ones were.
+    /// Returns the same for other numbers of runs per side, made as the present ones were.
     fn half_width_by(&self, old_runs: usize, new_runs: usize) -> f64 {
         let parts = |side: &Side, runs: usize| {
             let times = side.runs as f64 / runs as f64;
             let scaled = |part: Component, by: f64| Component { variance: part.variance * by, freedom: part.freedom };
-            // More runs than now would each be of a session of its own.
+            // Runs beyond the present ones would each be of a session of their own.
             let sessions = if runs > side.runs { runs } else { side.sessions };
             let day = if self.of_one_session { 0.0 } else { 1.0 / sessions as f64 };
             [scaled(side.u, times), scaled(side.varies.run, 1.0 / runs as f64), scaled(side.varies.day, day)]
         };
         let [u, run, day] = parts(&self.old, old_runs);
         let [other_u, other_run, other_day] = parts(&self.new, new_runs);
-        // The two sides' σ are of one estimate, so that they err together.
+        // Both sides' σ are of one estimate, so their errors go together.
         let both = |one: Component, other: Component| Component {
             variance: one.variance + other.variance,
             freedom: one.freedom.min(other.freedom),
@@ -159,18 +160,18 @@ impl Change {
         half_width(&[u, other_u, both(run, other_run), both(day, other_day)], ALPHA / self.rows as f64)
     }
 
-    /// Returns the verdict; what is surely slower or faster is that, however little it is.
+    /// Returns the verdict; a significant change is slower or faster, however small it is.
     pub fn verdict(&self, margin: f64) -> Verdict {
         verdict(self.ln(), self.half_width(), margin)
     }
 
-    /// Returns whether more than this share has been lost, surely or surely not.
+    /// Returns the decision on a loss of more than this share.
     pub fn is_above(&self, share: f64) -> Decision {
         decision(self.ln(), self.half_width(), share)
     }
 
-    /// Returns how many runs a side would decide, if they said on average what the present ones say; `None` where
-    /// [`MOST_RUNS`] would not.
+    /// Returns the number of runs per side that would decide, if they averaged what the present ones do; `None` beyond
+    /// [`MOST_RUNS`].
     pub fn runs_that_decide(&self, question: Question) -> Option<usize> {
         let decides = |runs: usize| {
             let half = self.half_width_by(runs, runs);
@@ -207,13 +208,13 @@ mod tests {
     use crate::estimate::Priors;
     use crate::estimate::pool::per_cent;
 
-    /// A side of single runs, in per cent, each known to ±`u`, on a machine of which nothing was kept.
+    /// Returns a side of single runs, in per cent, each known to ±`u`, on a machine without saved runs.
     fn side(runs: &[f64], u: f64) -> Side {
         let runs: Vec<(Measurement, f64)> = runs.iter().map(|&run| (per_cent(run, u), 9.0)).collect();
         Side::of(&runs, 1, Components::assumed(Priors::VIRTUAL)).unwrap()
     }
 
-    /// The same on a machine whose runs repeat within this.
+    /// Returns the same on a machine whose runs repeat within this.
     fn quiet(ln: f64) -> Side {
         let component = |sd: f64| Component { variance: sd * sd, freedom: 20.0 };
         let varies = Components { run: component(0.001), day: component(0.002) };
@@ -274,7 +275,7 @@ mod tests {
         assert!(open.half_width_by(needed - 1, needed - 1) > 0.025 && open.half_width_by(needed, needed) < 0.025);
         let above = open.runs_that_decide(Question::Above(0.01)).unwrap();
         assert!(above > needed && with(above).is_above(0.01) == Decision::Failed, "{above}");
-        // What lies right on the limit no number decides.
+        // No number of runs decides a change right at the limit.
         let on_it = Change::between(side(&[0.0], 0.2), side(&[100.0 * 0.01_f64.ln_1p()], 0.2), true, 1);
         assert_eq!(on_it.runs_that_decide(Question::Above(0.01)), None);
     }

@@ -1,8 +1,8 @@
-//! Medians, and intervals for them that assume nothing about how values are distributed.
+//! Medians, and intervals for them that assume no distribution.
 
 use serde::{Deserialize, Serialize};
 
-/// A median with its interval; `low` and `high` are `None` where there is one value only.
+/// A median with its interval; `low` and `high` are `None` for a single value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     pub median: f64,
@@ -11,8 +11,8 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The median of values that are independent of each other, one per incarnation, and an interval between two of
-    /// them that holds the true median with [`Confidence::of`] their number. `None` of no values.
+    /// Returns the median of values that are independent of each other, one per repetition, and an interval between two of them
+    /// that holds the true median with [`Confidence::of`] their number; `None` without values.
     ///
     /// # References
     /// David & Nagaraja, *Order Statistics*, 3rd ed., §7.1: the interval from the k-th smallest to the k-th largest of
@@ -27,49 +27,50 @@ impl Estimate {
         Some(Estimate { median, low: ends.map(|ends| ends.0), high: ends.map(|ends| ends.1) })
     }
 
-    /// The same, times this factor above 0.
+    /// Returns the estimate times this factor above 0.
     pub fn scaled(self, factor: f64) -> Estimate {
         let by = |value: f64| value * factor;
         Estimate { median: by(self.median), low: self.low.map(by), high: self.high.map(by) }
     }
 
-    /// The same median, known no better than to this share of it.
+    /// Returns the estimate with each end of its interval moved out by this share of the median.
     pub fn blurred(self, share: f64) -> Estimate {
         let blur = share * self.median.abs();
         Estimate { low: self.low.map(|low| low - blur), high: self.high.map(|high| high + blur), ..self }
     }
 
-    /// The same as an upper bound: what it is an estimate of may be any less.
+    /// Returns the estimate as an upper bound: the true value may be any less.
     pub fn at_most(self) -> Estimate {
         Estimate { low: None, high: self.high.or(Some(self.median)), ..self }
     }
 
-    /// Whether it is an upper bound.
+    /// Returns true if it is an upper bound.
     pub fn is_at_most(&self) -> bool {
         self.low.is_none() && self.high.is_some()
     }
 
-    /// The larger of the interval's two halves, as a share of the median.
+    /// Returns the larger of the interval's two halves, as a share of the median.
     pub fn relative_half_width(&self) -> Option<f64> {
         let half = (self.high? - self.median).max(self.median - self.low?);
         (self.median != 0.0).then(|| half / self.median.abs())
     }
 }
 
-/// Which values an interval leaves out, and how sure it is.
+/// Values that an interval leaves out, and its confidence level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Confidence {
-    /// How many of the smallest, and how many of the largest.
+    /// Number of the smallest values left out, and of the largest.
     pub left_out: usize,
-    /// The probability that the interval holds the true median.
+    /// Probability that the interval holds the true median.
     pub level: f64,
 }
 
 impl Confidence {
-    /// What an interval should reach.
+    /// Level that an interval should reach.
     pub const AIM: f64 = 0.95;
 
-    /// The narrowest interval over `n` values that reaches [`Confidence::AIM`], or their whole range where none does; `None` below two.
+    /// Returns the confidence of the narrowest interval over `n` values that reaches [`Confidence::AIM`], or of their whole
+    /// range if none does; `None` below two.
     pub fn of(n: usize) -> Option<Confidence> {
         if n < 2 {
             return None;
@@ -90,17 +91,17 @@ impl Confidence {
         Some(best)
     }
 
-    /// The confidence that has this level, and of how many values it is: the most of those that may be.
+    /// Returns the confidence of this level, and its number of values: the largest possible one up to `at_most`.
     pub fn of_level(level: f64, at_most: usize) -> Option<(Confidence, usize)> {
         let is_it = |n: &usize| Confidence::of(*n).is_some_and(|confidence| (confidence.level - level).abs() < 1e-9);
-        // No more repetitions than this are without clean samples beside others that have some, in a run worth reading.
+        // In a run worth reading, no more repetitions than this have no undisturbed samples while others have some.
         const SEARCHED: usize = 200;
         let n = (at_most.saturating_sub(SEARCHED).max(2)..=at_most.min(10_000)).rev().find(is_it)?;
         Some((Confidence::of(n)?, n))
     }
 }
 
-/// The median of numbers in any order; `None` of none.
+/// Returns the median of numbers in any order; `None` without any.
 pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     median_of_sorted(&values)

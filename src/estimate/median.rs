@@ -1,16 +1,16 @@
 //! The standard error of a median, from the interval between two of the values that it is the median of.
 
-/// The standard error of the median of `n` normal values, as a share of the distance between the ends of the interval that
-/// leaves out none, one, two … at either end, as one of 95 % does.
+/// Standard errors of the median of `n` normal values, as a share of the distance between the ends of the interval that leaves
+/// out none, one, two … at either end, as one of 95 % does.
 ///
-/// Below 21 by the distribution of order statistics, simulated; beyond by what follows.
+/// Below 21 from the simulated distribution of order statistics; beyond, by the formula below.
 const BY_COUNT: [f64; 21] = [
     0.0, 0.0, 0.627, 0.396, 0.266, 0.230, 0.186, 0.171, 0.145, 0.222, 0.184, 0.174, 0.212, 0.202, 0.177, 0.226, 0.197,
     0.242, 0.214, 0.201, 0.232,
 ];
 
 /// Returns the standard error of the logarithm of a median over `n` values, from the ends of its interval, of which `left_out`
-/// values lie outside at either end. `None` of fewer than two values, and of ends that are no interval of positive numbers.
+/// values lie outside at either end; `None` for fewer than two values, and for ends that are no interval of positive numbers.
 ///
 /// # References
 /// David & Nagaraja, *Order Statistics*, 3rd ed., §7.1; Blom's approximation of an order statistic's mean, §4.5.

@@ -1,5 +1,5 @@
-//! How well a figure is known: by its own run, and by what earlier runs say of the next one. Pure arithmetic, on logarithms,
-//! for a price that is a tenth too high on a cheap thing is as wrong as on a dear one.
+//! Uncertainty of a figure: by its own run, and by what earlier runs predict of the next one. Pure arithmetic, on logarithms,
+//! since a cost that is a tenth too high is as wrong for a cheap operation as for an expensive one.
 //!
 //! ```text
 //! repetition  <  run  <  session (runs of one boot, less than an hour apart)  <  day
@@ -28,5 +28,5 @@ pub use pool::{Component, Components, Measurement, Priors, Session, Stratum, poo
 pub use quantile::student_two_sided;
 pub use reproducibility::Reproducibility;
 
-/// What is left over for being wrong: intervals are of 95 %.
+/// Probability of an interval to be wrong: intervals are of 95 %.
 pub const ALPHA: f64 = 0.05;

@@ -1,26 +1,26 @@
-//! How much runs differ within a session and sessions from each other, pooled from what was kept and what is assumed.
+//! Spread between the runs of a session and between sessions, pooled from saved runs and assumptions.
 
 use crate::estimate::ALPHA;
 use crate::estimate::quantile::student_two_sided;
 
-/// What one run says of a price.
+/// A run's measurement of a cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measurement {
-    /// The logarithm of its median.
+    /// Logarithm of its median.
     pub ln: f64,
-    /// The standard error of that, by the run alone.
+    /// Standard error of that, by the run alone.
     pub u: f64,
-    /// How many runs it is the mean of: 1, unless a session was merged.
+    /// Number of runs that it is the mean of: 1, unless a session was merged.
     pub runs: u32,
 }
 
 /// Runs that followed each other.
 pub type Session = Vec<Measurement>;
 
-/// Sessions under the same circumstances: only those can be expected to agree.
+/// Sessions under the same conditions: only those can be expected to agree.
 pub type Stratum = Vec<Session>;
 
-/// What is known before anything was kept, worth so many degrees of freedom.
+/// Assumptions before any run is saved, worth so many degrees of freedom.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Priors {
     /// Standard deviation between the runs of a session.
@@ -31,9 +31,9 @@ pub struct Priors {
 }
 
 impl Priors {
-    /// In a virtual machine, whose neighbours come and go.
+    /// Of a virtual machine, whose neighbours come and go.
     pub const VIRTUAL: Priors = Priors { run: 0.005, day: 0.01, freedom: 3.0 };
-    /// On bare metal.
+    /// Of bare metal.
     pub const BARE: Priors = Priors { run: 0.0025, day: 0.005, freedom: 3.0 };
 }
 
@@ -44,7 +44,7 @@ pub struct Component {
     pub freedom: f64,
 }
 
-/// What varies beyond a single run.
+/// Variation beyond a single run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Components {
     pub run: Component,
@@ -52,14 +52,14 @@ pub struct Components {
 }
 
 impl Components {
-    /// Returns what is assumed where nothing was kept.
+    /// Returns the assumptions without saved runs.
     pub fn assumed(priors: Priors) -> Components {
         let component = |sd: f64| Component { variance: sd * sd, freedom: priors.freedom };
         Components { run: component(priors.run), day: component(priors.day) }
     }
 
-    /// Returns the half width, as a logarithm, of the interval for what another run of the same session will say, from this one's own
-    /// standard error and its freedom.
+    /// Returns the half width, as a logarithm, of the interval for another run of the same session, from this run's own
+    /// standard error and its degrees of freedom.
     pub fn this_session(&self, u: Component) -> f64 {
         half_width(&[u, self.run], ALPHA)
     }
@@ -70,7 +70,7 @@ impl Components {
     }
 }
 
-/// Returns the half width of an interval for what varies by all of these, missed with the probability `alpha`.
+/// Returns the half width of an interval for something that varies by all of these, missed with the probability `alpha`.
 ///
 /// # References
 /// Welch, Biometrika 34, 1947; Satterthwaite, Biometrics Bulletin 2, 1946: the freedom of a sum of variances.
@@ -80,26 +80,27 @@ pub(super) fn half_width(parts: &[Component], alpha: f64) -> f64 {
     if doubt > 0.0 { student_two_sided(variance * variance / doubt, alpha) * variance.sqrt() } else { 0.0 }
 }
 
-/// Beyond so many standard deviations a deviation counts as so many: one odd run is not to widen every interval.
+/// Standard deviations beyond which a deviation counts as so many: one outlying run must not widen every interval.
 ///
 /// # References
 /// Huber, *Robust Statistics*, §5.2 ("proposal 2"); ISO 5725-5 has the same with 1.5.
 const ODD_RUN: f64 = 2.4;
-/// Below 2, for then one odd session of two adds less to the variance than it takes to be believed whole.
+/// Below 2, so that one outlying session of two adds less to the variance than it would take to count in full.
 const ODD_SESSION: f64 = 1.9;
 
-/// Each round brings the variance nearer to where it stays, by a factor of about ten at the slowest that real histories ask for.
+/// Most iterations. Each brings the variance nearer to its fixed point, by a factor of about ten at the slowest in real
+/// histories.
 const ROUNDS: usize = 60;
 
-/// Returns the components by what was kept under all circumstances, each run beside those of its session and each session beside those of
-/// its stratum, and by what is assumed. Nothing kept gives what is assumed.
+/// Returns the components from the saved runs of all strata, each run compared with its session and each session with its
+/// stratum, and from the assumptions. Without saved runs, those are returned.
 pub fn pool(strata: &[Stratum], priors: Priors) -> Components {
     let sessions = || strata.iter().flatten().filter(|session| session.len() > 1);
     let freedom = sessions().map(|session| (session.len() - 1) as f64).sum::<f64>() / 2.0;
     let mut run = priors.run * priors.run;
     for _ in 0..ROUNDS {
         let squares: f64 = sessions().map(|session| centre_and_squares(&deviates(session, run), ODD_RUN).1).sum();
-        // Half of them, as of their freedom: runs in a row resemble each other.
+        // Half of them, as of their degrees of freedom: consecutive runs resemble each other.
         let next = (priors.freedom * priors.run * priors.run + squares / 2.0) / (priors.freedom + freedom);
         let is_steady = (next - run).abs() <= 1e-9 * run;
         run = next;
@@ -111,7 +112,7 @@ pub fn pool(strata: &[Stratum], priors: Priors) -> Components {
     Components { run, day: between(strata, priors, run.variance) }
 }
 
-/// The component between sessions, given that within them.
+/// Returns the component between sessions, given that within them.
 fn between(strata: &[Stratum], priors: Priors, run: f64) -> Component {
     let means: Vec<Vec<(f64, f64)>> = strata
         .iter()
@@ -137,7 +138,7 @@ fn between(strata: &[Stratum], priors: Priors, run: f64) -> Component {
     Component { variance: day, freedom: priors.freedom + freedom }
 }
 
-/// A session's mean, and how much of a mean's variance its runs explain.
+/// Returns a session's mean, and the part of a mean's variance that its runs explain.
 fn mean(session: &Session, run: f64) -> (f64, f64) {
     let runs: u32 = session.iter().map(|measurement| measurement.runs).sum();
     (centre_and_squares(&deviates(session, run), ODD_RUN).0, run / f64::from(runs.max(1)))
@@ -146,7 +147,7 @@ fn mean(session: &Session, run: f64) -> (f64, f64) {
 /// A value among others with which it should agree.
 struct Deviate {
     ln: f64,
-    /// The part of its variance that has another cause than what is looked for.
+    /// Part of its variance with another cause than the one sought.
     explained: f64,
     variance: f64,
 }
@@ -159,11 +160,11 @@ fn deviates(session: &Session, run: f64) -> Vec<Deviate> {
     session.iter().map(deviate).collect()
 }
 
-/// The centre of values, and the sum of their squared deviations from it beyond what is explained, none of more standard deviations
-/// than `odd`.
+/// Returns the centre of values, and the sum of their squared deviations from it beyond what is explained, none of more
+/// standard deviations than `odd`.
 fn centre_and_squares(values: &[Deviate], odd: f64) -> (f64, f64) {
     let n = values.len() as f64;
-    // One value's deviation from a mean that it is part of.
+    // Factor of a value's variance around a mean that it is part of.
     let apart = 1.0 - 1.0 / n;
     let limit = |value: &Deviate| odd * (value.variance * apart).sqrt();
     let mut sorted: Vec<f64> = values.iter().map(|value| value.ln).collect();
@@ -182,7 +183,7 @@ fn centre_and_squares(values: &[Deviate], odd: f64) -> (f64, f64) {
     (centre, (squares - explained).max(0.0))
 }
 
-/// A run for the tests: its deviation and its standard error, in per cent.
+/// Returns a run for the tests: its deviation and its standard error, in per cent.
 #[cfg(test)]
 pub(super) fn per_cent(ln: f64, u: f64) -> Measurement {
     Measurement { ln: ln / 100.0, u: u / 100.0, runs: 1 }
@@ -193,7 +194,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Standard deviations of both components in per cent, with their freedom.
+    /// Checks the standard deviations of both components in per cent, with their degrees of freedom.
     #[track_caller]
     fn check(strata: &[Stratum], run: (f64, f64), day: (f64, f64)) -> Components {
         let found = pool(strata, Priors::VIRTUAL);

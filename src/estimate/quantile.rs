@@ -2,10 +2,10 @@
 
 use std::f64::consts::{PI, SQRT_2};
 
-/// Returns the z beyond ±which a normal variable lies with this probability.
+/// Returns the z for which a normal variable lies beyond ±z with this probability.
 pub(super) fn normal_two_sided(alpha: f64) -> f64 {
     let (mut low, mut high) = (0.0, 40.0);
-    // Each step halves what is left of 40: sixty leave less than a double can tell.
+    // Each step halves what is left of 40: sixty leave less than the precision of a double.
     for _ in 0..60 {
         let middle = f64::midpoint(low, high);
         if libm::erfc(middle / SQRT_2) > alpha { low = middle } else { high = middle }
@@ -13,8 +13,8 @@ pub(super) fn normal_two_sided(alpha: f64) -> f64 {
     low
 }
 
-/// Returns the t beyond ±which a variable of Student's distribution lies with this probability; `freedom`, above 0, may be any
-/// number: Welch and Satterthwaite's seldom is a whole one.
+/// Returns the t for which a variable of Student's distribution lies beyond ±t with this probability; `freedom`, above 0, may
+/// be any number: Welch and Satterthwaite's seldom is a whole one.
 pub fn student_two_sided(freedom: f64, alpha: f64) -> f64 {
     let mut t = normal_two_sided(alpha);
     // The tail is convex and t still too small, so that Newton's steps never go too far.
@@ -33,12 +33,12 @@ fn student_density(freedom: f64, t: f64) -> f64 {
     (ln_scale - (freedom + 1.0) / 2.0 * (t * t / freedom).ln_1p()).exp()
 }
 
-/// The probability beyond ±t.
+/// Returns the probability beyond ±t.
 fn student_tails(freedom: f64, t: f64) -> f64 {
     incomplete_beta(freedom / 2.0, 0.5, freedom / (freedom + t * t))
 }
 
-/// The regularized incomplete beta function, by its continued fraction.
+/// Returns the regularized incomplete beta function, by its continued fraction.
 ///
 /// # References
 /// Abramowitz & Stegun, 26.5.8 and 26.7.1; evaluated forwards by Lentz's method.

@@ -1,10 +1,10 @@
-//! What another run will say of a figure, as a document keeps it.
+//! Expected difference of another run from a figure, as saved in documents.
 
 use serde::{Deserialize, Serialize};
 
 use crate::estimate::{Component, Components, Priors};
 
-/// How far another run here may lie from this one, 95 %. Shares: 0.015 is 1.5 %.
+/// Distance within which another run on this host lies from this one, 95 %. Shares: 0.015 is 1.5 %.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Reproducibility {
     /// Another run of this session: of the same boot, less than an hour apart.
@@ -13,15 +13,15 @@ pub struct Reproducibility {
     /// Standard deviation between the runs of a session, and between sessions.
     pub run_sd: f64,
     pub day_sd: f64,
-    /// The earlier runs by which this is known, and how many sessions they are.
+    /// Earlier runs that this is based on, and the number of their sessions.
     pub runs: usize,
     pub sessions: usize,
-    /// Whether no earlier run was kept: then it is what is assumed of a host.
+    /// True without saved earlier runs: then it is assumed.
     pub assumed: bool,
 }
 
 impl Reproducibility {
-    /// Returns what these components say beside a figure's own standard error.
+    /// Returns the reproducibility by these components, for a figure with the standard error `u`.
     pub fn of(components: &Components, u: Component, runs: usize, sessions: usize) -> Reproducibility {
         Reproducibility {
             session: components.this_session(u),
@@ -34,7 +34,7 @@ impl Reproducibility {
         }
     }
 
-    /// Returns the components that it was made of; those of a document that says something impossible are what is assumed.
+    /// Returns the components that it was made of, or the assumptions where a document has impossible ones.
     pub fn components(&self, priors: Priors) -> Components {
         let assumed = Components::assumed(priors);
         let component = |sd: f64, more: f64, instead: Component| match sd * sd {
@@ -52,7 +52,7 @@ impl Reproducibility {
     }
 }
 
-/// Runs of one thing do not differ by a factor of e.
+/// Largest possible standard deviation: runs of one thing do not differ by a factor of e.
 const MOST: f64 = 1.0;
 
 #[cfg(test)]

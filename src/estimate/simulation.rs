@@ -1,4 +1,4 @@
-//! Simulated hosts: whether an interval holds what the other runs of a series say, run after run from an empty history.
+//! Simulated hosts: tests that an interval holds the other runs of a series, run after run from an empty history.
 //!
 //! The random numbers are seeded, so that it is the same series every time.
 
@@ -15,11 +15,11 @@ struct Host {
     /// Standard deviation between the repetitions of a run, and between runs: a drift that lasts some runs.
     repetition: f64,
     drift: f64,
-    /// How much of the drift the next run still has.
+    /// Share of the drift that the next run still has.
     keeps: f64,
-    /// Whether the drift has the tails of Student's with 4 degrees of freedom.
+    /// True if the drift has the tails of Student's with 4 degrees of freedom.
     heavy: bool,
-    /// The share of runs that are slow from end to end.
+    /// Share of runs that are slow from end to end.
     slow: f64,
 }
 
@@ -40,7 +40,7 @@ fn normal(random: &mut Rng) -> f64 {
     radius * (std::f64::consts::TAU * random.f64()).cos()
 }
 
-/// A step of the drift, of variance 1.
+/// Returns a step of the drift, of variance 1.
 fn step(host: &Host, random: &mut Rng) -> f64 {
     let step = normal(random);
     if !host.heavy {
@@ -51,7 +51,7 @@ fn step(host: &Host, random: &mut Rng) -> f64 {
     step / (squares / 4.0).sqrt() / 2.0_f64.sqrt()
 }
 
-/// The drift of a row over a series.
+/// Returns the drift of a row over a series.
 fn drift(host: &Host, random: &mut Rng) -> Vec<f64> {
     let mut at = step(host, random);
     let mut next = || {
@@ -62,7 +62,7 @@ fn drift(host: &Host, random: &mut Rng) -> Vec<f64> {
     (0..RUNS).map(|_| next()).collect()
 }
 
-/// The median of ten repetitions around a level, with its standard error.
+/// Returns the median of ten repetitions around a level, with its standard error.
 fn run(level: f64, host: &Host, random: &mut Rng) -> Measurement {
     let mut values: Vec<f64> = (0..REPETITIONS).map(|_| level + host.repetition * normal(random)).collect();
     values.sort_by(f64::total_cmp);
@@ -71,9 +71,9 @@ fn run(level: f64, host: &Host, random: &mut Rng) -> Measurement {
     Measurement { ln: f64::midpoint(values[4], values[5]) / 100.0, u, runs: 1 }
 }
 
-/// What a series of one row gave.
+/// Results of a series of one row.
 struct Series {
-    /// How many intervals held the median of the other runs, of how many that count.
+    /// Intervals that held the median of the other runs, and all that count.
     held: usize,
     counted: usize,
     first: f64,
@@ -85,7 +85,7 @@ fn series(drift: &[f64], is_slow: &[bool], host: &Host, random: &mut Rng) -> Ser
     let mut intervals = Vec::new();
     for (&level, &is_slow) in drift.iter().zip(is_slow) {
         let measured = run(level + if is_slow { 28.0 } else { 0.0 }, host, random);
-        // The reference loop tells a slow run, once another is kept to compare it with.
+        // The reference loop shows a slow run, once another is saved to compare it with.
         if is_slow && !kept.is_empty() {
             continue;
         }
@@ -105,7 +105,7 @@ fn series(drift: &[f64], is_slow: &[bool], host: &Host, random: &mut Rng) -> Ser
     Series { held: held.count(), counted, first: half(0), last: half(intervals.len() - 1) }
 }
 
-/// A session of [`RUNS`] runs of [`ROWS`] rows, whose drift they have in common by half.
+/// Returns a session of [`RUNS`] runs of [`ROWS`] rows, whose drift they have in common by half.
 fn session(host: &Host, random: &mut Rng) -> Vec<Series> {
     let is_slow: Vec<bool> = (0..RUNS).map(|_| random.f64() < host.slow).collect();
     let common = drift(host, random);
@@ -138,14 +138,14 @@ fn intervals_hold_on_simulated_hosts_what_the_acceptance_rule_asks_for() {
             host.name,
             rows.len()
         );
-        // A host that is more restless than what is assumed is not known at once: there a few rows of many may fall short.
+        // A host more restless than assumed is not known at once: there a few rows of many may fall short.
         let allowed = if host.drift > CALM.drift { rows.len() / 20 } else { 0 };
         assert!(pooled >= 0.93 && poor <= allowed, "{}: {pooled} {poor}", host.name);
         assert!(first <= 2.5 && last <= 2.0, "{}: ±{first} ±{last}", host.name);
     }
 }
 
-/// The changes of four rows, of which the first has become dearer by so many per cent, within a session or two days apart.
+/// Returns the changes of four rows, of which the first now costs so many per cent more, within a session or two days apart.
 fn verdicts(effect: f64, days_apart: bool, varies: Components, random: &mut Rng) -> Vec<Change> {
     let half = 0.5_f64.sqrt() * CALM.drift;
     let day = if days_apart { 0.7 } else { 0.0 };
@@ -161,7 +161,7 @@ fn verdicts(effect: f64, days_apart: bool, varies: Components, random: &mut Rng)
     (0..4).map(&mut row).collect()
 }
 
-/// What is known after twelve runs of a calm host, of so many sessions.
+/// Returns the components known after twelve runs of a calm host, in so many sessions.
 fn after_twelve_runs(sessions: usize, random: &mut Rng) -> Components {
     let mut session = || {
         let day = 0.7 * normal(random);
@@ -185,11 +185,11 @@ fn verdicts_are_right_on_a_simulated_host() {
         matches!(change.verdict(0.03), Verdict::Slower | Verdict::Faster)
     }
     for (effect, sessions, expected, is_so) in [
-        // Nothing has changed, and nothing is called so; nor does a gate of 1 % fall.
+        // Nothing has changed, and no change is reported; nor does a gate of 1 % fail.
         (0.0, 3, 0.95..=1.0, (|rows| !rows.iter().any(is_changed)) as fn(&[Change]) -> bool),
         (0.0, 6, 0.95..=1.0, |rows| !rows.iter().any(is_changed)),
         (0.0, 3, 0.99..=1.0, |rows| rows.iter().all(|row| row.is_above(0.01) != Decision::Failed)),
-        // One row has.
+        // One row has changed.
         (3.0, 3, 0.9..=1.0, |rows| rows[0].verdict(0.03) == Verdict::Slower),
         (-3.0, 3, 0.9..=1.0, |rows| rows[0].verdict(0.03) == Verdict::Faster),
         (8.0, 6, 0.9..=1.0, |rows| rows[0].verdict(0.03) == Verdict::Slower),

@@ -1,9 +1,9 @@
-//! What one more costs, from what several numbers of them cost in all.
+//! Cost of one more, from the total costs of several numbers of them.
 
 use crate::estimate::median;
 
-/// The slope of a line through points, which fixed costs do not change and one point that is off changes little: the median
-/// of the slopes between all pairs. `None` where no two points differ in `x`.
+/// Returns the slope of a line through points, which fixed costs do not change and one outlier changes little: the median of
+/// the slopes between all pairs. `None` if no two points differ in `x`.
 ///
 /// # References
 /// Sen, *Estimates of the regression coefficient based on Kendall's tau*, JASA 63 (1968); Theil (1950).
