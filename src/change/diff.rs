@@ -1,4 +1,4 @@
-//! `ctxprof.diff/1`: what has changed between two sides of runs, and what else differs between them.
+//! `ctxprof.diff/1`: changes between two sides of runs, and what else differs between them.
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -16,29 +16,29 @@ pub type DiffDocument = Document<DiffSettings, DiffBody>;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DiffBody {
-    /// When each side's first run began.
+    /// Start time of each side's first run.
     pub old_started_at: String,
     pub new_started_at: String,
-    /// What else differs, the likely cause of a change first.
+    /// Other differences, the likely cause of a change first.
     pub differences: Vec<Difference>,
     pub rows: Vec<DiffRow>,
-    /// Rows that one side only has.
+    /// Rows of one side only.
     pub only_old: Vec<String>,
     pub only_new: Vec<String>,
 }
 
 impl DiffBody {
-    /// Whether a row has become slower by more than was allowed.
+    /// Returns true if a row is slower by more than allowed.
     pub fn has_regression(&self) -> bool {
         self.rows.iter().any(|row| row.regression)
     }
 
-    /// The rows of which it cannot be told whether they have: by what was allowed, or, where nothing was said of that, at all.
+    /// Returns the rows that more runs would have to decide: against the allowed loss or, if none was given, at all.
     pub fn undecided(&self) -> impl Iterator<Item = &DiffRow> {
         self.rows.iter().filter(|row| row.is_undecided())
     }
 
-    /// Why a gate has judged less than it was to; `None` of one that has judged all, and where there is none.
+    /// Returns why a gate judged less than it should; `None` if it judged all, or there is no gate.
     pub fn failure_to_judge(&self, settings: &DiffSettings) -> Option<String> {
         let is_gate = settings.fail_above.is_some() || settings.fail_undecided;
         let priceless = self.rows.iter().filter(|row| row.change.is_none() && row.old_ns_per_op.is_some());
@@ -58,24 +58,24 @@ impl DiffBody {
     }
 }
 
-/// Something that is not the same on both sides.
+/// A difference between the two sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// As `--require-same` takes it.
+    /// Key for `--require-same`.
     pub key: String,
     pub what: String,
     pub old: String,
     pub new: String,
 }
 
-/// Something about a run that may be the cause of a change.
+/// A property of a run that may cause a change.
 pub struct Aspect {
     pub key: &'static str,
     what: &'static str,
     of: fn(&RunDocument) -> Option<String>,
 }
 
-/// What is compared besides the prices, the likeliest cause of a change first.
+/// Properties compared besides the costs, the likeliest cause of a change first.
 pub static ASPECTS: &[Aspect] = &[
     Aspect {
         key: "build",
@@ -107,12 +107,12 @@ pub static ASPECTS: &[Aspect] = &[
     Aspect { key: "user", what: "user id", of: |run| Some(run.host.user_id.to_string()) },
 ];
 
-/// The key under which a changed voluntary/involuntary mix is told.
+/// Key of a changed voluntary/involuntary mix.
 pub const MIX: &str = "mix";
-/// The key under which it is told that the core itself was slower or quicker.
+/// Key of a core that ran slower or faster on one side.
 pub const CORE: &str = "core";
 
-/// Every key that `--require-same` takes.
+/// Returns every key that `--require-same` takes.
 pub fn keys() -> Vec<&'static str> {
     let mut keys: Vec<&str> = ASPECTS.iter().map(|aspect| aspect.key).collect();
     keys.dedup();
@@ -120,7 +120,7 @@ pub fn keys() -> Vec<&'static str> {
     keys
 }
 
-/// Those of the parties' programs that something else than ctxprof's own compiler built.
+/// Returns the toolchains of participants that ctxprof's own compiler did not build.
 fn toolchains(run: &RunDocument) -> Option<String> {
     let mut all: Vec<&str> = run.body.results.iter().filter_map(|result| result.toolchain.as_deref()).collect();
     all.sort_unstable();
@@ -157,7 +157,7 @@ pub fn compare(
     let terms = Terms {
         settings: &settings,
         rows: both.len(),
-        // Of another machine a core's speed is its own.
+        // On another machine, a core has another speed.
         is_core_slow: same_machine && differences.iter().any(|difference| difference.key == CORE),
         same_machine,
         sessions: [old_sessions.clone(), new_sessions.clone()].map(count_distinct),
@@ -188,8 +188,8 @@ pub fn compare(
     Ok(DiffDocument { schema, tool, started_at, host, settings, body, warnings })
 }
 
-/// The number of the session of each run of both sides, as they followed each other: of one boot, with no gap of an hour. A run that does
-/// not say when it was is of a session of its own.
+/// Returns the session number of each run, of the old side and of the new: a session is of one boot, without a gap of an hour.
+/// A run without a start time is a session of its own.
 fn sessions(old: &[RunDocument], new: &[RunDocument]) -> (Vec<usize>, Vec<usize>) {
     let mut order: Vec<(u64, usize)> = old
         .iter()
@@ -219,13 +219,13 @@ fn count_distinct(mut numbers: Vec<usize>) -> usize {
     numbers.len()
 }
 
-/// Whether runs of both sides may be expected to vary alike.
+/// Returns true if runs of both sides can be expected to vary alike.
 fn is_same_machine(old: &RunDocument, new: &RunDocument) -> bool {
     old.host.is_same_processor(&new.host) && old.host.hypervisor == new.host.hypervisor
 }
 
 fn differences(old: &[RunDocument], new: &[RunDocument], old_rows: &Rows<'_>, new_rows: &Rows<'_>) -> Vec<Difference> {
-    // All that a side's runs say, each once.
+    // All values in a side's runs, each once.
     let said = |side: &[RunDocument], aspect: &Aspect| {
         let mut values: Vec<String> = side.iter().filter_map(aspect.of).filter(|value| !value.is_empty()).collect();
         values.sort();
@@ -234,7 +234,7 @@ fn differences(old: &[RunDocument], new: &[RunDocument], old_rows: &Rows<'_>, ne
     };
     let of_aspect = |aspect: &Aspect| {
         let (old, new) = (said(old, aspect), said(new, aspect));
-        // What one side does not know is no difference.
+        // An unknown value is no difference.
         let differs = old != new && !old.is_empty() && !new.is_empty();
         differs.then(|| Difference { key: aspect.key.to_string(), what: aspect.what.to_string(), old, new })
     };
@@ -242,7 +242,7 @@ fn differences(old: &[RunDocument], new: &[RunDocument], old_rows: &Rows<'_>, ne
     core_difference(old, new).into_iter().chain(ASPECTS.iter().filter_map(of_aspect)).chain(mixes).collect()
 }
 
-/// A burst of the host's as long as a run slows all of it, and only another run can tell.
+/// Returns the difference in CPU speed. A disturbance as long as a run slows all of it, and only another run can show it.
 fn core_difference(old: &[RunDocument], new: &[RunDocument]) -> Option<Difference> {
     let took = |side: &[RunDocument]| median(side.iter().filter_map(|run| run.body.yardstick_ns).collect());
     let (was, is) = (took(old)?, took(new)?);
@@ -254,7 +254,7 @@ fn core_difference(old: &[RunDocument], new: &[RunDocument]) -> Option<Differenc
     })
 }
 
-/// How much of a switch per op may move between voluntary and involuntary before it is another sort of work.
+/// Change of the voluntary or involuntary switches per op from which it is another kind of work.
 const MIX_TOLERANCE: f64 = 0.1;
 
 fn mix_difference(

@@ -1,4 +1,4 @@
-//! The rows of both sides, and what has become of each.
+//! Rows of both sides, and the change of each.
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -14,26 +14,26 @@ use crate::workload::shape::RingShape;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DiffSettings {
-    /// The files of each side, as named.
+    /// Files of each side, as named.
     pub old: Vec<String>,
     pub new: Vec<String>,
-    /// A row is a regression when it is slower by more than this share, beyond its interval.
+    /// Share by which a row must be slower, beyond its interval, to be a regression.
     pub fail_above: Option<f64>,
-    /// What had to be the same, by [`Aspect::key`](crate::change::diff::Aspect::key).
+    /// Properties required to be the same, by [`Aspect::key`](crate::change::diff::Aspect::key).
     pub require_same: Vec<String>,
-    /// What differs by less than this, surely, is the same; absent in documents from before there were margins.
+    /// Difference within which a row is the same; absent in documents from before there were margins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
-    /// Whether rows of the old side may be missing where nothing may be slower than `fail_above`.
+    /// True if rows of the old side may be missing in a gate (`fail_above`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_missing: bool,
-    /// Whether what cannot be told is a failure.
+    /// True if an undecided row is a failure.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fail_undecided: bool,
 }
 
 impl DiffSettings {
-    /// The margin where none was given.
+    /// Default margin.
     pub const MARGIN: f64 = 0.03;
 }
 
@@ -43,48 +43,48 @@ pub struct DiffRow {
     pub placement: Placement,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ring: Option<RingShape>,
-    /// The median over the side's runs.
+    /// Median over the side's runs.
     pub old_ns_per_op: Option<f64>,
     pub new_ns_per_op: Option<f64>,
-    /// `None` where a side has no price.
+    /// `None` if a side has no cost.
     pub change: Option<RowChange>,
-    /// Slower than `fail_above` allows, beyond its interval.
+    /// True if slower than `fail_above` allows, beyond its interval.
     pub regression: bool,
-    /// The same with what cannot be told; absent where nothing was forbidden.
+    /// The same, with what is undecided; absent without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Decision>,
 }
 
 impl DiffRow {
-    /// The row's name in reports.
+    /// Returns the row's name in reports.
     pub fn title(&self) -> String {
         row_title(&self.workload, self.placement, self.ring)
     }
 
-    /// Whether more runs are needed to tell: whether it is slower than was allowed, or, where nothing was said of that, what it is.
+    /// Returns true if more runs are needed to decide: against the allowed loss or, if none was given, the verdict.
     pub fn is_undecided(&self) -> bool {
         let verdict = self.change.is_some_and(|change| change.verdict == Verdict::Undecided);
         self.gate.map_or(verdict, |gate| gate == Decision::Undecided)
     }
 }
 
-/// A change of a price.
+/// A change of a cost.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RowChange {
-    /// New ÷ old, less 1: 0.1 is a tenth slower. The interval is wide enough for all rows of a comparison at once.
+    /// New ÷ old − 1: 0.1 is a tenth slower. The interval is wide enough for all rows of a comparison at once.
     pub relative: Estimate,
-    /// What a change must exceed to be one: what the two sides leave open.
+    /// Smallest change that both sides' spread does not explain.
     pub threshold: f64,
     pub verdict: Verdict,
-    /// Whether it is undecided because the core was slow on one side.
+    /// True if undecided because the core was slow on one side.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_of_slow_core: bool,
-    /// How many runs a side would decide what is undecided; absent where that cannot be told.
+    /// Runs per side that would decide an undecided row; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_needed: Option<usize>,
 }
 
-/// What makes two rows the same row.
+/// Identity of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
     workload: String,
@@ -98,7 +98,7 @@ impl Key {
     }
 }
 
-/// The rows of a side, in the order of its first run: each as all its runs have it.
+/// Rows of a side, in the order of its first run, each with its results in all runs.
 pub(super) struct Rows<'r>(pub(super) Vec<(Key, Vec<(&'r RunDocument, &'r RunResult)>)>);
 
 impl<'r> Rows<'r> {
@@ -122,13 +122,13 @@ impl<'r> Rows<'r> {
         self.0.iter().find(|(known, _)| known == key).map(|(_, results)| results.as_slice())
     }
 
-    /// Refuses a workload whose op is another thing there.
+    /// Refuses a workload whose op differs between the sides.
     pub(super) fn check_ops(&self, other: &Rows<'_>) -> Result<()> {
         for (key, results) in &self.0 {
             for ((_, old), (_, new)) in
                 results.iter().flat_map(|old| other.get(key).into_iter().flatten().map(move |new| (old, new)))
             {
-                // Documents from before ops were named do not say.
+                // Documents from before ops were named have none.
                 if !old.op.is_empty() && !new.op.is_empty() && old.op != new.op {
                     bail!("an op of {} was {:?} and is {:?}: the two cannot be compared", key.title(), old.op, new.op);
                 }
@@ -138,17 +138,17 @@ impl<'r> Rows<'r> {
     }
 }
 
-/// What all rows of a comparison have in common.
+/// Terms common to all rows of a comparison.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms<'s> {
     pub(super) settings: &'s DiffSettings,
-    /// How many rows are judged together.
+    /// Number of rows judged together.
     pub(super) rows: usize,
-    /// Whether the core was slow on one side: then nothing can be told.
+    /// True if the core was slow on one side: then no row is decided.
     pub(super) is_core_slow: bool,
-    /// Whether both are of one sort of machine, whose runs vary alike.
+    /// True if both are of one kind of machine, whose runs vary alike.
     pub(super) same_machine: bool,
-    /// In how many sessions each side's runs were made, and all of them.
+    /// Number of sessions of each side, and of all runs.
     pub(super) sessions: [usize; 2],
     pub(super) all_sessions: usize,
 }
@@ -174,10 +174,10 @@ pub(super) fn row(key: &Key, old: &Rows<'_>, new: &Rows<'_>, terms: &Terms<'_>) 
 
 type Runs<'r> = [(&'r RunDocument, &'r RunResult)];
 
-/// The change of a row with what a gate makes of it; `None` if a side has no price, or an impossible one.
+/// Returns the change of a row and the gate's decision; `None` if a side has no cost, or an impossible one.
 fn judged(old_runs: &Runs<'_>, new_runs: &Runs<'_>, terms: &Terms<'_>) -> Option<(RowChange, Option<Decision>)> {
     let (known_old, known_new) = (best_known(old_runs), best_known(new_runs));
-    // Of one machine there is one σ: the better known of the two.
+    // One machine has one σ: the better known of the two.
     let best = [known_old, known_new].into_iter().flatten().max_by_key(|known| known.runs);
     let varies = |known: Option<Reproducibility>, side: &Runs<'_>| {
         let priors = history::priors(side.first()?.0);
@@ -203,7 +203,7 @@ fn judged(old_runs: &Runs<'_>, new_runs: &Runs<'_>, terms: &Terms<'_>) -> Option
         _ if verdict == Verdict::Undecided => change.runs_that_decide(Question::Verdict(margin)),
         _ => None,
     };
-    // Of a slow core's price only that it is no higher is known.
+    // The cost on a slow core is an upper bound only.
     let is_bound = |(_, result): &(&RunDocument, &RunResult)| result.ns_per_op.is_some_and(|price| price.is_at_most());
     let is_of_slow_core = terms.is_core_slow || old_runs.iter().chain(new_runs).any(is_bound);
     if is_of_slow_core {
@@ -217,9 +217,9 @@ fn best_known(runs: &Runs<'_>) -> Option<Reproducibility> {
     runs.iter().filter_map(|(_, result)| result.reproducibility).max_by_key(|known| known.runs)
 }
 
-/// What a run says of a row, with the freedom of its error; `None` without a price.
+/// Returns a run's measurement of a row, with the degrees of freedom of its error; `None` without a cost.
 fn measurement(result: &RunResult) -> Option<(Measurement, f64)> {
-    /// What a run of one repetition may be off by, which it does not know itself.
+    /// Assumed error of a run of one repetition, which has no estimate of its own.
     const UNKNOWN: Component = Component { variance: 0.02 * 0.02, freedom: 3.0 };
     let price = result.ns_per_op.filter(|price| price.median > 0.0 && price.median.is_finite())?;
     let u = result.own_error().unwrap_or(UNKNOWN);

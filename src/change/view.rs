@@ -1,4 +1,4 @@
-//! What people and machines see of a diff.
+//! Report of a diff: screen and metrics.
 
 use anyhow::{Context, Result};
 
@@ -47,7 +47,7 @@ impl Report for DiffDocument {
     fn metrics(&self) -> Metrics {
         let body = &self.body;
         let mut metrics = Metrics::of(self);
-        // A document from before there were margins knows three.
+        // A document from before there were margins has three verdicts.
         let is_old = self.settings.margin.is_none();
         let verdicts = || Verdict::ALL.into_iter().filter(move |&verdict| !is_old || verdict != Verdict::Undecided);
         let yes = |is: bool| f64::from(u8::from(is));
@@ -74,7 +74,7 @@ impl Report for DiffDocument {
                 let of = |gate: Decision, is: Decision| (vec![("gate", gate.name().to_string())], yes(gate == is));
                 row.gate.iter().flat_map(|&is| Decision::ALL.into_iter().map(move |gate| of(gate, is))).collect()
             })
-            // Where nothing was forbidden, there is no saying that nothing forbidden was found.
+            // Without a limit, there is no statement that nothing exceeded it.
             .figure("diff_regression", Quantity::Count, "1 if slower than was allowed", |row| {
                 self.settings.fail_above.map(|_| yes(row.regression))
             });
@@ -132,11 +132,11 @@ impl DiffDocument {
         notes
     }
 
-    /// What is missing to tell of a row.
+    /// Returns a sentence on what is missing to decide a row.
     fn undecided_sentence(&self, row: &DiffRow) -> Option<String> {
         let change = row.change?;
         let at = self.settings.fail_above.map(|limit| format!(" at {}", Share(limit))).unwrap_or_default();
-        // As every ±, a share of what it stands behind, which is the ratio.
+        // As every ±, a share of the figure, which is the ratio.
         let half = (change.relative.high? - change.relative.low?) / 2.0 / (1.0 + change.relative.median);
         let change_is = format!("{} ±{}", percent(change.relative.median), Share(half));
         let what = format!("{}: cannot tell{at}: {change_is}", row.title());
@@ -209,7 +209,7 @@ fn verdict(row: &DiffRow, change: RowChange) -> &'static str {
     if row.regression { "SLOWER" } else { change.verdict.name() }
 }
 
-/// The change of each row that has one; `None` of nothing.
+/// Returns the change of each row that has one; `None` if none has.
 fn changes(rows: &[DiffRow]) -> Option<Picture> {
     let bar = |row: &DiffRow| {
         let change = row.change?;

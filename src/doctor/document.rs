@@ -1,4 +1,4 @@
-//! `ctxprof.doctor/1`: what on this host makes the numbers worse.
+//! `ctxprof.doctor/1`: measurement problems of this host.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub type DoctorDocument = Document<DoctorSettings, DoctorBody>;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct DoctorSettings {
-    /// For how long it was watched what else runs on the pinned CPU.
+    /// Time for which other activity on the pinned CPU was observed.
     pub watched_ns: u64,
 }
 
@@ -26,13 +26,13 @@ pub struct DoctorBody {
 pub struct FindingEntry {
     pub id: String,
     pub severity: Severity,
-    /// What was found; where it is unknown, why.
+    /// Value found; why not, where it is unknown.
     pub found: String,
-    /// What it does to the numbers when it is not as it should be.
+    /// Effect on the numbers when it is not as it should be.
     pub why: String,
-    /// The command that changes it; null where there is none, or nothing to change.
+    /// Command that changes it; null if there is none, or nothing to change.
     pub fix: Option<String>,
-    /// Where it was read.
+    /// Source of the value.
     pub source: String,
 }
 
@@ -44,7 +44,7 @@ impl From<checks::Finding> for FindingEntry {
 }
 
 impl DoctorBody {
-    /// The names of those checks that found something serious.
+    /// Returns the names of the checks that found something serious.
     pub fn serious(&self) -> Vec<&str> {
         let serious = self.findings.iter().filter(|finding| finding.severity == Severity::Serious);
         serious.map(|finding| finding.id.as_str()).collect()

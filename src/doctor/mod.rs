@@ -1,4 +1,4 @@
-//! What the host's checks found, as a document and as it is shown.
+//! Findings of the host's checks, as a document and as a report.
 
 pub mod document;
 mod view;

@@ -1,4 +1,4 @@
-//! What people and machines see of what is wrong with a host.
+//! Report of measurement problems: screen and metrics.
 
 use anyhow::{Context, Result};
 
@@ -82,8 +82,8 @@ fn column(key: &'static str, heading: &str, expendable: u8) -> Column {
     Column { key, heading: vec![heading.to_string()], align: Align::Left, expendable, wraps: false }
 }
 
-/// Why each that is not as it should be matters, and the command that changes it. What is unknown, and cannot be known by a
-/// command, says all in its row.
+/// Returns why each finding matters that is not as it should be, with the command that changes it. An unknown one that no
+/// command can find out is complete in its row.
 fn notes(findings: &[&FindingEntry]) -> Vec<String> {
     let note = |finding: &&&FindingEntry| {
         let FindingEntry { id, why, fix, .. } = finding;

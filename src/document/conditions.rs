@@ -1,10 +1,10 @@
-//! What is known of the host and the moment besides the heading: a page is read elsewhere, and later.
+//! Facts of the host and the moment beyond the heading: a page is read elsewhere, and later.
 
 use crate::document::Document;
 use crate::output::view::Condition;
 use crate::unit::Bytes;
 
-/// Every fact that could be read, in the order in which it is looked for when numbers surprise.
+/// Returns every fact that could be read, in the order in which one looks for the cause of surprising numbers.
 pub(crate) fn of<S, B>(document: &Document<S, B>) -> Vec<Condition> {
     let host = &document.host;
     let on_cpus = |cpus: &Option<String>| cpus.as_ref().map_or(String::new(), |cpus| format!(" (CPUs {cpus})"));

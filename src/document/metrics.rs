@@ -1,4 +1,4 @@
-//! What machines collect of every document, whatever it is about.
+//! Metrics of every document, whatever it is about.
 
 use std::slice;
 use std::time::UNIX_EPOCH;
@@ -7,7 +7,7 @@ use crate::document::{Document, Ending, Warning};
 use crate::output::metrics::{Labels, Metrics, Quantity};
 
 impl Metrics {
-    /// What every document tells: when, where and with what it was measured, and what it warns of.
+    /// Returns the metrics of every document: when, where and with what it was measured, and its warnings.
     ///
     /// Each sample carries the command, so that the files of several commands can lie in one folder: of samples with the
     /// same labels node_exporter keeps one, and logs an error at every scrape.
@@ -46,18 +46,19 @@ impl Metrics {
     }
 }
 
-/// The label of what is told once in a document: by which command.
+/// Returns the command as the label of figures that a document has once.
 pub(crate) fn command<S, B>(document: &Document<S, B>) -> Labels {
     let name = document.schema.split('/').next().unwrap_or_default();
     vec![("command", name.strip_prefix("ctxprof.").unwrap_or(name).to_string())]
 }
 
-/// A sample per warning, by its code: the message has figures in it, which would make every report another series.
+/// Returns a sample per warning, labelled with its code: the message has figures in it, which would make every report another
+/// series.
 pub(crate) fn codes(warnings: &[Warning]) -> Vec<(Labels, f64)> {
     warnings.iter().map(|warning| (vec![("code", warning.code.clone())], 1.0)).collect()
 }
 
-/// 1 of what has come to its end, 0 of what was ended.
+/// Returns 1 for a complete measurement, 0 for one that was ended early.
 pub(crate) fn completeness(ending: &Ending) -> Option<f64> {
     Some(f64::from(u8::from(*ending == Ending::Complete)))
 }

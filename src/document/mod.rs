@@ -1,4 +1,4 @@
-//! What every saved document has around its own body: a schema with a version, when and where it was made, and warnings.
+//! Envelope of every saved document: a schema with a version, when and where it was made, and warnings.
 //!
 //! Every command's document has the same envelope. A new optional field keeps the version; a changed meaning raises
 //! it; readers ignore what they do not know.
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::facts::Facts;
 
-/// What all documents share, around a command's settings `S` and body `B`.
+/// A command's settings `S` and body `B` in the envelope of all documents.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document<S, B> {
     /// `ctxprof.<command>/<version>`.
@@ -28,18 +28,18 @@ pub struct Document<S, B> {
     pub warnings: Vec<Warning>,
 }
 
-/// What wrote a document.
+/// Program that wrote a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     pub name: String,
     pub version: String,
-    /// Whether it was built without optimization: its loops are then not worth timing.
+    /// True if built without optimization: its loops are then not worth timing.
     #[serde(default)]
     pub debug_build: bool,
 }
 
 impl Tool {
-    /// This program.
+    /// Returns this program.
     pub fn this() -> Tool {
         Tool {
             name: env!("CARGO_PKG_NAME").to_string(),
@@ -49,14 +49,14 @@ impl Tool {
     }
 }
 
-/// How a run came to its end.
+/// End of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
     Complete,
-    /// A signal asked for it; its number.
+    /// Ended by the signal of this number.
     Interrupted(i32),
-    /// A workload could not go on; what happened.
+    /// A workload failed, with this error.
     Failed(String),
 }
 

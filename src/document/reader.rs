@@ -1,4 +1,4 @@
-//! What reading a saved document begins with, whatever document it is and whatever wrote it.
+//! Reading of a saved document, as far as it is the same for all.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use serde::Deserialize;
 use crate::output::html::PAGE_DOCUMENT;
 use crate::text;
 
-/// Raw samples of an hour of every workload take a tenth of it. What is larger is read into memory for nothing.
+/// Size limit. Raw samples of an hour of every workload take a tenth of it; reading more into memory is useless.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// What a file holds, by a reader of its text.
+/// Returns what `parse` makes of a file's text.
 ///
 /// # Errors
 /// The file cannot be read; those of the reader, with the file's name.
@@ -20,7 +20,7 @@ pub fn read_as<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T>) -> Result<
     text::decode(&bytes).and_then(parse).with_context(|| path.display().to_string())
 }
 
-/// The document within a page; any other text as it is, without an editor's mark before it.
+/// Returns the document within a page; any other text as it is, without a byte order mark.
 fn document_in(text: &str) -> &str {
     let text = text::without_mark(text);
     let is_page = text.trim_start().get(..9).is_some_and(|start| start.eq_ignore_ascii_case("<!doctype"));
@@ -31,17 +31,17 @@ fn document_in(text: &str) -> &str {
     if is_page { within().unwrap_or(text) } else { text }
 }
 
-/// The start of every document.
+/// Start of every document.
 #[derive(Debug, Deserialize)]
 pub struct Header {
     pub schema: String,
 }
 
 impl Header {
-    /// The document in a text, which may be a page, and its start.
+    /// Returns the start of the document in a text, which may be a page, and the document.
     ///
     /// # Errors
-    /// It is none.
+    /// It is no document.
     pub fn of(text: &str) -> Result<(Header, &str)> {
         let text = document_in(text);
         let header = serde_json::from_str(text).context("this is not a document that ctxprof wrote")?;

@@ -2,8 +2,8 @@
 
 use crate::document::Warning;
 
-/// What rows warn of, in their order. Of the sorts that `folds` names each is told once, with how many other rows have it: what is true
-/// of a machine is true of many rows.
+/// Returns the warnings of rows in their order. One whose code `folds` is true of appears once, with the number of other rows
+/// that have it: a property of the machine affects many rows.
 pub(crate) fn sentences<'w>(of_rows: impl Iterator<Item = &'w Warning>, folds: impl Fn(&str) -> bool) -> Vec<String> {
     let mut told: Vec<(&Warning, usize)> = Vec::new();
     for warning in of_rows {
