@@ -165,7 +165,7 @@ import (
 	"time"
 )
 
-// compute has neither a call nor a wait in its loop: nothing where it could give way by itself.
+// compute has neither a call nor a wait in its loop: no place where it could yield.
 //
 //go:noinline
 func compute(steps uint64) (state uint64) {

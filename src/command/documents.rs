@@ -63,7 +63,7 @@ impl Saved {
 /// Returns what a file holds.
 ///
 /// # Errors
-/// The file cannot be read, is no JSON, or has a schema that this version does not read; each says where.
+/// The file cannot be read, is no JSON, or has a schema that this version does not read; the error names the place.
 pub fn read(path: &Path) -> Result<Saved> {
     read_as(path, parse)
 }

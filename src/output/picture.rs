@@ -27,7 +27,7 @@ pub(super) fn draw(picture: &Picture, width: usize, ascii: bool) -> Option<Strin
     match picture {
         Picture::Histogram { title, bars } => Some(titled(title, histogram(bars, width, ascii))),
         Picture::Timeline { title, op } => Some(titled(title, timeline::draw(op, width, ascii))),
-        // Says in its title how it is drawn.
+        // Its title states the scale.
         Picture::Plot(plot) => Some(plot::draw(plot, width, ascii)),
         Picture::Levels(_) | Picture::Stacks(_) | Picture::Changes(_) => None,
     }

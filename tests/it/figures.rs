@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::machine::needs;
 use crate::support::{Nobody, SHORT, result, run, samples_of, warned};
 
-/// Shells that keep the CPUs busy, until they are dropped.
+/// Shells that load the CPUs until they are dropped.
 struct BusyLoops(Vec<Child>);
 
 impl BusyLoops {

@@ -25,7 +25,7 @@ fn untraced(arguments: &str) -> Done {
     Done::from(output)
 }
 
-/// Returns a layer of a workload, by its kind.
+/// Returns a part of a workload's breakdown, by its kind.
 fn layer<'v>(result: &'v Value, kind: &str) -> Option<&'v Value> {
     result["layers"]["layers"].as_array()?.iter().find(|layer| layer["kind"] == kind)
 }

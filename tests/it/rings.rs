@@ -217,7 +217,7 @@ mod measuring {
     #[test]
     fn a_count_that_is_not_one_a_hop_is_told() {
         needs!(Perf);
-        // Under SCHED_OTHER a woken party may preempt its waker, under SCHED_BATCH never.
+        // Under SCHED_OTHER a woken thread may preempt its waker, under SCHED_BATCH never.
         let document = short("thread-futex --parties 5 --policy batch");
         let switches = result(&document, "thread-futex")["switches_per_op"].as_f64().unwrap();
         assert!((switches - 1.0).abs() < 0.02, "{switches}");

@@ -337,7 +337,7 @@ fn ctrl_c_ends_the_watching_and_not_the_process() {
 
 #[test]
 fn ctxprof_does_not_watch_itself_and_its_parent_without_it() {
-    // exec keeps the number.
+    // exec preserves the process ID.
     let own = command("sh -c").arg("exec \"$0\" stat -p $$").arg(CTXPROF).output().unwrap();
     Done::from(own).expect(125, &["is ctxprof itself"]);
     let line = format!("\"$0\" stat {JSON} -p $$ --for 0.2; exit $?");

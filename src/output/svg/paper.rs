@@ -39,7 +39,7 @@ pub(crate) fn hex(color: RGBColor) -> String {
     format!("#{:02X}{:02X}{:02X}", color.0, color.1, color.2)
 }
 
-/// The colour of a series; beyond the palette it begins anew.
+/// The colour of a series; beyond the palette they start over.
 pub(super) fn color(series: usize) -> RGBColor {
     PALETTE[series % PALETTE.len()]
 }
