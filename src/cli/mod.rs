@@ -1,5 +1,7 @@
 //! The command line: parsed by clap, with every list of values from its registry.
 
+pub mod compare;
+pub mod diff;
 pub mod doctor;
 mod help;
 pub mod measure;
@@ -7,6 +9,7 @@ pub mod memory;
 pub mod run;
 mod size;
 pub mod stat;
+mod suggestion;
 pub mod sweep;
 pub mod trace;
 mod word;
@@ -16,12 +19,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::change::diff;
-use crate::change::rows::DiffSettings;
+use crate::cli::compare::CompareArgs;
+use crate::cli::diff::DiffArgs;
 use crate::cli::doctor::DoctorArgs;
 use crate::cli::help::{
     COMPARE_EXAMPLES, DIFF_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, GROUPS, MEMORY_EXAMPLES, RUN_EXAMPLES, STAT_EXAMPLES,
@@ -30,10 +33,10 @@ use crate::cli::help::{
 use crate::cli::memory::{HoldArgs, MemoryArgs};
 use crate::cli::run::RunArgs;
 use crate::cli::stat::StatArgs;
+use crate::cli::suggestion::{named_command, with_suggestion};
 use crate::cli::sweep::SweepArgs;
 use crate::cli::trace::TraceArgs;
 use crate::output::{self, FORMATS};
-use crate::workload::WORKLOADS;
 
 /// Measure what context switches cost: on this host, and in your program.
 #[derive(Debug, Parser)]
@@ -127,90 +130,6 @@ pub const PROGRAM_FAILED: u8 = 125;
 const OF_PROGRAMS: [&str; 2] = ["stat", "trace"];
 
 #[derive(Debug, Args)]
-pub struct CompareArgs {
-    /// How often each tool and the workload beside it are run, in turn
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub rounds: u32,
-
-    /// Run everything on this CPU [default: the strongest and quietest that is allowed]
-    #[arg(long, value_name = "N")]
-    pub cpu: Option<usize>,
-
-    /// Also show what go test -bench or perf bench sched pipe printed elsewhere; may be repeated
-    #[arg(long, value_name = "FILE")]
-    pub with: Vec<PathBuf>,
-
-    #[command(flatten)]
-    pub output: OutputArgs,
-
-    /// Print the report only
-    #[arg(long, short)]
-    pub quiet: bool,
-
-    /// Two documents, for which there is `ctxprof diff`
-    #[arg(hide = true)]
-    pub documents: Vec<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct DiffArgs {
-    /// The earlier run and the later one [default: the last two that were kept]
-    #[arg(value_name = "FILE", num_args = 0..=2, conflicts_with_all = ["old", "new"])]
-    pub files: Vec<PathBuf>,
-
-    /// The earlier runs
-    #[arg(long, value_name = "FILE", num_args = 1.., requires = "new")]
-    pub old: Vec<PathBuf>,
-
-    /// The later runs
-    #[arg(long, value_name = "FILE", num_args = 1.., requires = "old")]
-    pub new: Vec<PathBuf>,
-
-    #[command(flatten)]
-    pub gate: GateArgs,
-
-    /// Refuse to compare what differs in these
-    #[arg(long, value_name = "WHAT", value_delimiter = ',', value_parser = PossibleValuesParser::new(diff::keys()))]
-    pub require_same: Vec<String>,
-
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// Thresholds and exit codes of a comparison.
-#[derive(Debug, Args)]
-pub struct GateArgs {
-    /// What surely differs by less than this is the same
-    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "3")]
-    pub margin: f64,
-
-    /// Exit with 3 if a row is slower by more than this, beyond its interval
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    pub fail_above: Option<f64>,
-
-    /// Exit with 3 also if that, or without --fail-above the verdict, cannot be told: more runs are needed
-    #[arg(long)]
-    pub fail_undecided: bool,
-
-    /// Let rows of the old side be missing; without, nothing passes --fail-above then
-    #[arg(long)]
-    pub allow_missing: bool,
-}
-
-impl GateArgs {
-    /// Returns the settings as a diff saves them.
-    pub fn settings(&self) -> DiffSettings {
-        DiffSettings {
-            margin: Some(self.margin),
-            fail_above: self.fail_above,
-            fail_undecided: self.fail_undecided,
-            allow_missing: self.allow_missing,
-            ..DiffSettings::default()
-        }
-    }
-}
-
-#[derive(Debug, Args)]
 pub struct ReportArgs {
     /// A file that ctxprof wrote [default: the last run that was kept]
     pub file: Option<PathBuf>,
@@ -263,19 +182,6 @@ pub fn usage_code() -> u8 {
     if runs_program { PROGRAM_FAILED } else { WRONG_USAGE }
 }
 
-/// Returns the first word that is neither an option of every command nor the value of one.
-fn named_command(words: &[OsString]) -> Option<&OsString> {
-    let mut words = words.iter().skip(1);
-    loop {
-        let word = words.next()?;
-        match word.to_str() {
-            Some("--color") => drop(words.next()),
-            Some(option) if option.starts_with('-') => {}
-            _ => return Some(word),
-        }
-    }
-}
-
 fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
     let mut command = command();
     let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
@@ -297,40 +203,6 @@ fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> R
         },
         _ => Ok(cli),
     }
-}
-
-/// Adds the nearest name to an error where clap found none near enough: `rnu` is two letters from everything to it.
-fn with_suggestion(mut error: clap::Error, command: &clap::Command, words: &[OsString]) -> clap::Error {
-    let shown = || command.get_subcommands().filter(|command| !command.is_hide_set());
-    let commands = || shown().map(|command| command.get_name().to_string()).collect();
-    let workloads = || WORKLOADS.iter().map(|workload| workload.name.to_string()).collect();
-    let options = || -> Vec<String> {
-        let named = named_command(words).and_then(|name| command.find_subcommand(name)).unwrap_or(command);
-        let options = named.get_arguments().filter(|option| !option.is_hide_set()).filter_map(clap::Arg::get_long);
-        options.chain(["help"]).map(|option| format!("--{option}")).collect()
-    };
-    let is_option =
-        matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(word)) if word.starts_with("--"));
-    let is_workload = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(argument)) if argument.contains("WORKLOAD"));
-    let (wrong, suggestion, names): (_, _, Vec<String>) = match error.kind() {
-        ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand, commands()),
-        ErrorKind::InvalidValue if is_workload => (ContextKind::InvalidValue, ContextKind::SuggestedValue, workloads()),
-        ErrorKind::UnknownArgument if is_option => (ContextKind::InvalidArg, ContextKind::SuggestedArg, options()),
-        _ => return error,
-    };
-    if error.get(suggestion).is_none() {
-        if let Some(ContextValue::String(word)) = error.get(wrong) {
-            if let Some(nearest) = names.into_iter().min_by_key(|name| strsim::damerau_levenshtein(name, word)) {
-                let value = if matches!(suggestion, ContextKind::SuggestedValue | ContextKind::SuggestedArg) {
-                    ContextValue::String(nearest)
-                } else {
-                    ContextValue::Strings(vec![nearest])
-                };
-                error.insert(suggestion, value);
-            }
-        }
-    }
-    error
 }
 
 /// Returns the parser, with its help grouped by task.
@@ -356,15 +228,6 @@ fn output_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     output::format_of(&path).map_err(|error| error.to_string())?;
     Ok(path)
-}
-
-/// Parses a share from a percentage.
-fn percent(text: &str) -> Result<f64, String> {
-    let percent: f64 = text.trim_end_matches('%').parse().map_err(|_| "not a number of per cent".to_string())?;
-    if !(0.0..=1000.0).contains(&percent) {
-        return Err("must be between 0 and 1000 per cent".to_string());
-    }
-    Ok(percent / 100.0)
 }
 
 /// Limit of any duration on the command line: larger ones could overflow a clock that they are added to.

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::diff::GateArgs;
 use crate::cli::measure::MeasureArgs;
 use crate::cli::size::size;
-use crate::cli::{GateArgs, OutputArgs, SortKey};
+use crate::cli::{OutputArgs, SortKey};
 use crate::workload::shape::RingShape;
 
 /// More would not fit into any machine's memory.
