@@ -6,8 +6,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::isolation::{Cgroup, Nobody};
 use crate::machine::{Ability, MOUNT_TRACEFS, can, needs};
-use crate::support::{CTXPROF, Cgroup, Done, Nobody, in_every_format, on_terminal, run};
+use crate::support::{CTXPROF, Done, in_every_format, on_terminal, run};
 
 /// Names of the checks, which scripts look for.
 const CHECKS: [&str; 32] = [

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::isolation::without_go;
 use crate::machine::{Ability, can, needs};
-use crate::support::{Done, example, run, without_go};
+use crate::support::{Done, example, run};
 
 /// Returns an example's stdout, after it has succeeded.
 #[track_caller]

@@ -5,8 +5,9 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::isolation::Nobody;
 use crate::machine::needs;
-use crate::support::{Nobody, SHORT, result, run, samples_of, warned};
+use crate::support::{SHORT, result, run, samples_of, warned};
 
 /// Shells that load the CPUs until they are dropped.
 struct BusyLoops(Vec<Child>);

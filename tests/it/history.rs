@@ -7,8 +7,9 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::isolation::Nobody;
 use crate::machine::needs;
-use crate::support::{Done, Nobody, command, result, run, wait_until};
+use crate::support::{Done, command, result, run, wait_until};
 
 /// Options of a run short enough for a test.
 const BRIEF: &str = "task-channel --samples 9 --incarnations 6 --quiet";

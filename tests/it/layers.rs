@@ -6,8 +6,9 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::isolation::Nobody;
 use crate::machine::{MOUNT_TRACEFS, needs};
-use crate::support::{CTXPROF, Done, Nobody, SHORT, command, finish, result, run, signal, start, wait_until, warned};
+use crate::support::{CTXPROF, Done, SHORT, command, finish, result, run, signal, start, wait_until, warned};
 
 /// A run where tracefs is mounted, in a mount namespace of its own: the machine is not affected.
 fn traced(arguments: &str) -> Done {

@@ -121,7 +121,7 @@ fn a_pair_in_two_cgroups_is_measured_and_both_are_gone_afterwards_even_if_a_run_
 #[test]
 fn an_ordinary_user_is_told_why_a_pair_cannot_be_put_into_cgroups() {
     needs!(Root);
-    let nobody = crate::support::Nobody::new();
+    let nobody = crate::isolation::Nobody::new();
     let done = nobody.run(&format!("run task-channel process-pipe-cgroups {SHORT}")).expect(0, &[]);
     assert!(done.stdout.contains("Not measured: process-pipe-cgroups"), "{done:?}");
 }

@@ -7,10 +7,11 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::isolation::{Cgroup, Nobody, without_go};
 use crate::machine::{Ability, can, needs};
 use crate::support::{
-    CTXPROF, Cgroup, Done, Nobody, children_of, command, command_line_of, finish, in_every_format, pid_of, run, signal,
-    start, wait_until, without_go,
+    CTXPROF, Done, children_of, command, command_line_of, finish, in_every_format, pid_of, run, signal, start,
+    wait_until,
 };
 
 /// A measurement short enough for a test.

@@ -211,7 +211,7 @@ fn as_many_files_are_allowed_as_counters_on_threads_need() {
 #[test]
 fn root_of_a_user_namespace_is_not_taken_for_the_machines() {
     needs!(Root, UserNamespaces);
-    let nobody = crate::support::Nobody::new();
+    let nobody = crate::isolation::Nobody::new();
     let home = nobody.folder.path().display();
     let line = format!(
         "setpriv --reuid=65534 --regid=65534 --clear-groups env -u XDG_STATE_HOME HOME={home} unshare -Ur {} run thread-pipe --time 0.02 --incarnations 2",

@@ -4,8 +4,9 @@ use std::fs;
 
 use nix::unistd::Pid;
 
+use crate::isolation::Nobody;
 use crate::machine::needs;
-use crate::support::{Nobody, Program, SHORT, children_of, run, wait_until, warned};
+use crate::support::{Program, SHORT, children_of, run, wait_until, warned};
 
 /// Returns the policy's number and the nice value from /proc.
 fn scheduling_of(pid: Pid) -> (String, String) {

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use crate::isolation::Nobody;
 use crate::machine::needs;
-use crate::support::{Done, Nobody, SHORT, result, run, warned};
+use crate::support::{Done, SHORT, result, run, warned};
 
 /// Runs ctxprof with perf_event_open tampered with.
 fn with_perf(tampering: &str, arguments: &str) -> Done {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
+use crate::isolation::{Cgroup, Nobody};
 use crate::machine::needs;
 use crate::support::{
-    Cgroup, Nobody, SHORT, children_of, finish, pid_of, result, run, runs, signal, start, wait_until, waits_of, warned,
+    SHORT, children_of, finish, pid_of, result, run, runs, signal, start, wait_until, waits_of, warned,
 };
 
 /// Runs these briefly; returns the document.

@@ -4,8 +4,9 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::isolation::Nobody;
 use crate::machine::needs;
-use crate::support::{CTXPROF, Done, Nobody, SHORT, command, run};
+use crate::support::{CTXPROF, Done, SHORT, command, run};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 

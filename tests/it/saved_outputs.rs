@@ -4,8 +4,9 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::isolation::without_go;
 use crate::machine::needs;
-use crate::support::{CTXPROF, Done, run, without_go};
+use crate::support::{CTXPROF, Done, run};
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
 

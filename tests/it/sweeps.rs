@@ -8,10 +8,10 @@ use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 use serde_json::Value;
 
+use crate::isolation::{Cgroup, Nobody};
 use crate::machine::{Ability, MOUNT_TRACEFS, can, needs};
 use crate::support::{
-    Cgroup, Done, Nobody, children_of, command, finish, in_every_format, pid_of, run, signal, start, wait_until,
-    waits_of,
+    Done, children_of, command, finish, in_every_format, pid_of, run, signal, start, wait_until, waits_of,
 };
 
 /// Options of a sweep short enough for a test.

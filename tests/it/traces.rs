@@ -7,10 +7,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::isolation::Nobody;
 use crate::machine::needs;
 use crate::support::{
-    CTXPROF, Nobody, children_of, command, command_line_of, example, finish, pid_of, run, runs, signal, start,
-    wait_until,
+    CTXPROF, children_of, command, command_line_of, example, finish, pid_of, run, runs, signal, start, wait_until,
 };
 
 /// Returns the document of a program's trace, without measuring its cost.

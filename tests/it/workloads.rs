@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
+use crate::isolation::{Nobody, without_go};
 use crate::machine::{MOUNT_TRACEFS, needs};
 use crate::made_program::make_program;
-use crate::support::{Done, Nobody, SHORT, kernel_switches, ops, result, run, samples_of, warned, without_go};
+use crate::support::{Done, SHORT, kernel_switches, ops, result, run, samples_of, warned};
 
 fn measured(document: &Value) -> Vec<&str> {
     document["results"].as_array().unwrap().iter().map(|result| result["workload"].as_str().unwrap()).collect()
