@@ -16,7 +16,11 @@ mod process;
 mod stops;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timelines;
 mod waited;
+#[cfg(test)]
+mod world;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
