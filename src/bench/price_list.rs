@@ -18,7 +18,6 @@ pub struct SwitchPrice {
     pub source: PriceSource,
 }
 
-/// Source of a cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PriceSource {
@@ -71,7 +70,6 @@ impl PriceList {
         [&self.within, &self.between].into_iter().flat_map(PricePair::all)
     }
 
-    /// Returns true if no cost is missing.
     pub fn is_complete(&self) -> bool {
         self.prices().count() == 6
     }

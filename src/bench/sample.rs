@@ -26,7 +26,6 @@ use crate::unit::MonotonicNs;
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::shape::RingShape;
 
-/// All samples of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSamples {
     pub counting: Counting,

@@ -10,7 +10,6 @@ pub const SCHEMA: &str = "ctxprof.list/1";
 
 pub type ListDocument = Document<ListSettings, ListBody>;
 
-/// Settings of `list`: none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListSettings {}
 

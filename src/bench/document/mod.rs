@@ -10,3 +10,4 @@ pub mod samples;
 pub mod saved_runs;
 pub mod settings;
 pub mod sweep;
+mod warnings;

@@ -36,13 +36,11 @@ pub fn of_kept_runs(folders: &[PathBuf], host: &Facts) -> PriceList {
     prices
 }
 
-/// Returns the source of a saved run's costs.
 pub fn saved(path: &Path, run: &RunDocument) -> PriceSource {
     let conditions = format!("{}, {} incarnations", run.host.pinned_to(), run.settings.incarnations);
     PriceSource::Saved { file: path.display().to_string(), started_at: run.started_at.clone(), conditions }
 }
 
-/// Returns a run's costs.
 pub fn of_run(run: &RunDocument, source: &PriceSource) -> PriceList {
     let pair = |workload: &str, yielding: &str| {
         // A ring's participants find less of their own data in the caches: another cost.

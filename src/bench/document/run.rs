@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::document::samples::{SamplesBody, SamplesDocument};
+use crate::bench::document::samples::SamplesDocument;
 use crate::bench::document::settings::RunSettings;
+use crate::bench::document::warnings;
 use crate::bench::figures::alike::{self, Alike, hand_overs_per_op};
 use crate::bench::figures::recorded::{self, Layers};
 use crate::bench::figures::reference;
@@ -14,10 +15,8 @@ use crate::bench::left_out::{LeftOut, row_title};
 use crate::bench::sample::{RunSamples, WorkloadSamples};
 use crate::document::{Document, Ending, Warning};
 use crate::estimate::{Component, Confidence, Estimate, Priors, Reproducibility, standard_error};
-use crate::host::checks;
 use crate::host::placement::Placement;
 use crate::perf::counting::{AbsentCounter, Counting, CountingMode};
-use crate::perf::records::SWITCH_RECORDS;
 use crate::sched::timeline::Timeline;
 use crate::workload::kind::Kind;
 use crate::workload::shape::RingShape;
@@ -30,8 +29,7 @@ pub type RunDocument = Document<RunSettings, RunBody>;
 pub struct RunBody {
     /// Counting mode in the end, with what was absent or refused.
     pub counting: CountingSummary,
-    /// Time of the reference loop when the core was fastest, ns: it repeats within 1 % between runs, so that a core
-    /// that was slow from end to end shows beside another run.
+    /// Fastest time of the reference loop, ns: it repeats within 1 % between runs, so that it shows a slow run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yardstick_ns: Option<f64>,
     /// The same in earlier saved runs on this processor, the median of the faster half: full speed.
@@ -278,7 +276,7 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
         host: document.host.clone(),
         settings: document.settings.clone(),
         body,
-        warnings: warnings(document, &rows)
+        warnings: warnings::of_run(document, &rows)
             .into_iter()
             .chain(reference::beside_saved_runs(*reference_ns, yardstick.quickest_ns()))
             .collect(),
@@ -365,67 +363,4 @@ fn with_records(mut result: RunResult, samples: &WorkloadSamples, settings: &Run
         result.timelines = recorded::timeline::timelines(recording);
     }
     result
-}
-
-fn warnings(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
-    let SamplesDocument { tool, host, settings, body: SamplesBody { seen, .. }, .. } = document;
-    let mut warnings = figures::of_counting(&seen.counting);
-    if tool.debug_build {
-        warnings.push(Warning::new(
-            "debug-build",
-            "this is a debug build, whose loops are slow by themselves; build with --release",
-        ));
-    }
-    warnings.extend(settings.handicap.as_ref().map(|handicap| {
-        Warning::new("handicap", format!("CTXPROF_TEST_HANDICAP={handicap} made a workload slower on purpose"))
-    }));
-    let of_host = checks::of_facts(host, settings.is_realtime());
-    warnings.extend(of_host.into_iter().map(|remark| Warning::new(remark.code, remark.message)));
-    let refused = seen.counting.absent.iter().find(|absent| absent.name == SWITCH_RECORDS);
-    let some = seen.workloads.iter().any(|workload| workload.recording.is_some());
-    warnings.extend(refused.map(|absent| {
-        let what = if some {
-            "switches were not recorded everywhere, or not to the end"
-        } else {
-            "no records of switches, and so no layers and no timelines"
-        };
-        Warning::new("not-recorded", format!("{what}: {}", absent.reason))
-    }));
-    warnings
-        .extend(figures::of_absent_records(seen.workloads.iter().filter_map(|workload| workload.recording.as_ref())));
-    let incarnations = || seen.workloads.iter().flat_map(|workload| &workload.incarnations);
-    let elapsed_ns = incarnations().map(|incarnation| incarnation.surroundings.elapsed_ns).sum();
-    let steal_ns: Option<u64> = rows.iter().map(|row| row.steal_ns).sum();
-    warnings.extend(steal_ns.and_then(|steal_ns| figures::of_steal(steal_ns, elapsed_ns)));
-    let fewest = rows.iter().map(|row| row.incarnations_priced).min();
-    if let Some(few) =
-        fewest.filter(|&few| Confidence::of(few).is_none_or(|confidence| confidence.level < Confidence::AIM))
-    {
-        warnings.push(Warning::new("few-incarnations", few_incarnations(few)));
-    }
-    let least = rows.iter().map(|row| row.rounds.len()).min().unwrap_or_default();
-    match &seen.ending {
-        Ending::Complete if least < settings.incarnations as usize => {
-            let message = format!(
-                "the time was up after {least} of {} incarnations; more need a longer --time",
-                settings.incarnations
-            );
-            warnings.push(Warning::new("time-up", message));
-        }
-        Ending::Complete => {}
-        Ending::Interrupted(_) => {
-            warnings.push(Warning::new("partial", "partial: interrupted; these are the samples taken until then"))
-        }
-        Ending::Failed(_) => {
-            warnings.push(Warning::new("partial", "partial: ended by an error; these are the samples taken until then"))
-        }
-    }
-    warnings
-}
-
-fn few_incarnations(few: usize) -> String {
-    match few {
-        0 | 1 => "one incarnation has no interval: for one of 95 %, 6 are needed".to_string(),
-        _ => format!("{few} incarnations are too few for a 95 % interval: 6 are needed; what is shown is their range"),
-    }
 }

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Settings of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunSettings {
     pub workloads: Vec<String>,
@@ -40,7 +39,6 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
-    /// Returns true if the participants ran under a real-time policy.
     pub fn is_realtime(&self) -> bool {
         self.policy.as_deref().is_some_and(|policy| policy.starts_with("fifo:") || policy.starts_with("rr:"))
     }

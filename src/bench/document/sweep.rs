@@ -19,7 +19,6 @@ pub const SCHEMA: &str = "ctxprof.sweep/1";
 
 pub type SweepDocument = Document<SweepSettings, SweepBody>;
 
-/// Settings of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepSettings {
     #[serde(flatten)]
@@ -47,7 +46,6 @@ pub struct SweepBend {
     pub workload: String,
     #[serde(default)]
     pub placement: Placement,
-    /// The figure that the curve is of.
     pub figure: CurveFigure,
     #[serde(flatten)]
     pub bend: Bend,
@@ -115,8 +113,7 @@ pub fn curves(results: &[RunResult]) -> Vec<Vec<&RunResult>> {
     curves
 }
 
-/// Returns true if a row's interval can be compared with another's: it is of four repetitions or more, and has no
-/// disturbed samples in it.
+/// Returns true if a row's interval can be compared: it is of four repetitions or more, without disturbed samples.
 pub fn is_sure(result: &RunResult) -> bool {
     /// Three intervals must leave a gap between them for a knee, so that less than the usual 95 % will do.
     const SURE: f64 = 0.85;

@@ -132,12 +132,8 @@ impl Engine<'_> {
         for (cpus, entries) in by_cpus {
             let attached = match self.attach_extra(extra, &cpus, entries[0]) {
                 Ok(attached) => attached,
-                Err(Refused::NotNeeded) => continue,
-                Err(Refused::Absent(absent)) => {
-                    let known = &mut self.attached.counting.absent;
-                    if known.iter().all(|other| other.name != absent.name) {
-                        known.push(absent);
-                    }
+                Err(refused) => {
+                    self.note_refused(refused);
                     continue;
                 }
             };

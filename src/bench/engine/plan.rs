@@ -20,7 +20,6 @@ pub struct Plan {
     pub entries: Vec<Entry>,
     /// Workloads that were asked for and cannot be measured on this host.
     pub left_out: Vec<LeftOut>,
-    /// Repetitions of each entry.
     pub incarnations: u32,
     pub effort: Effort,
     /// Instead of the calibrated number.

@@ -127,7 +127,7 @@ impl Engine<'_> {
         }
     }
 
-    fn note_refused(&mut self, refused: Refused) {
+    pub(super) fn note_refused(&mut self, refused: Refused) {
         let known = &mut self.attached.counting.absent;
         if let Refused::Absent(absent) = refused {
             if known.iter().all(|other| other.name != absent.name) {

@@ -172,7 +172,6 @@ impl<'a> Sampler<'a> {
         })
     }
 
-    /// Returns all counters' readings now.
     pub(super) fn readings(&mut self) -> Result<Vec<Option<Reading>>> {
         let mut now = vec![None; self.begin.len()];
         self.meter.read(Ring::Outer, Edge::Begin, &mut now)?;

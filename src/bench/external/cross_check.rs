@@ -24,7 +24,6 @@ use crate::sys::signal;
 use crate::workload;
 use crate::workload::session::Setting;
 
-/// Plan of a comparison, fixed beforehand.
 #[derive(Debug)]
 pub struct VersusPlan {
     pub peers: Vec<&'static Peer>,
@@ -35,7 +34,6 @@ pub struct VersusPlan {
     pub effort: Effort,
 }
 
-/// All samples of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VersusSamples {
     pub peers: Vec<PeerSamples>,

@@ -4,13 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::sample::RunSamples;
 
-/// Samples of an external benchmark, beside a workload of ours.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerSamples {
     pub tool: String,
     /// As it would be typed.
     pub command: String,
-    /// Program that was started.
     pub program: Option<PeerProgram>,
     /// Switches per op that its users assume.
     pub assumed_switches_per_op: f64,

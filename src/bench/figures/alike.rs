@@ -40,8 +40,7 @@ pub struct HandOver {
     pub workload: String,
     pub kind: Kind,
     pub ns: Estimate,
-    /// Time of the contract's first handoff ÷ this one's, over the rounds in which both were measured; null for the
-    /// first itself.
+    /// Time of the contract's first handoff ÷ this one's, over the rounds with both; null for the first itself.
     pub times_cheaper: Option<Estimate>,
 }
 
@@ -109,6 +108,9 @@ fn times_cheaper(first: &Row, other: &Row) -> Option<Estimate> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::figures::tests::{counting, incarnation, sample, summarize};
+    use crate::bench::sample::WorkloadSamples;
+    use crate::perf::counting::CountingMode;
 
     #[test]
     fn a_ratio_is_settled_by_an_interval_that_is_narrow_enough() {
@@ -123,5 +125,29 @@ mod tests {
     fn an_op_hands_over_as_often_as_its_name_says() {
         let of = ["round trip", "", "one message", "one hop", "one yield each", "one call"].map(hand_overs_per_op);
         assert_eq!(of, [Some(2.0), Some(2.0), Some(1.0), Some(1.0), None, None]);
+    }
+
+    #[test]
+    fn a_hand_over_is_set_beside_that_of_threads_with_the_same_contract_round_by_round() {
+        let of = |workload: &str, kind, ns_per_op: [u64; 6]| {
+            let incarnations = ns_per_op.map(|ns| incarnation(vec![sample(ns); 5], 20)).to_vec();
+            let made_up = WorkloadSamples::made_up(incarnations);
+            let samples = WorkloadSamples { workload: workload.to_string(), kind, ..made_up };
+            summarize(&samples, &counting(CountingMode::Cpu))
+        };
+        let thread = of("thread-futex", Kind::Thread, [4000, 4400, 4000, 5000, 4000, 4200]);
+        let task = of("task-channel", Kind::Task, [200, 220, 200, 250, 200, 210]);
+        let other = of("goroutine-pipe", Kind::Goroutine, [3000; 6]);
+        let found = alike(&[task.clone(), other.clone(), thread.clone()]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let names: Vec<&str> = found[0].hand_overs.iter().map(|hand_over| hand_over.workload.as_str()).collect();
+        assert_eq!(names, ["thread-futex", "task-channel"]);
+        // Half a round trip; what slowed both in a round is not in their ratio.
+        assert_eq!(found[0].hand_overs[0].ns.median, 2050.0);
+        assert_eq!(found[0].hand_overs[0].times_cheaper, None);
+        let ratio = found[0].hand_overs[1].times_cheaper.unwrap();
+        assert_eq!(ratio, Estimate { median: 20.0, low: Some(20.0), high: Some(20.0) });
+        assert_eq!(alike(&[task.clone(), other]), [], "no threads, nothing to set beside");
+        assert_eq!(alike(&[Row { placement: Placement::Llc, ..thread }, task]), []);
     }
 }

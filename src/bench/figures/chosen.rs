@@ -60,7 +60,6 @@ impl Yardstick {
         self.clock_read_ns as f64 / sample.elapsed_ns.max(1) as f64
     }
 
-    /// Returns true if the CPU was below full speed.
     pub(super) fn is_slowed(self, sample: &Sample) -> bool {
         let full_speed_ns = speed::full_speed_ns(self.reference_ns, self.quickest_ns);
         full_speed_ns.is_some_and(|full_speed_ns| speed::is_slowed(sample, full_speed_ns))
@@ -142,7 +141,6 @@ impl Judge {
         matches!(self.rule, Rule::WallIsCpuTime) && self.yardstick.is_slowed(sample)
     }
 
-    /// Returns how many of these samples are undisturbed.
     fn count_clean(self, samples: &[Sample]) -> usize {
         samples.iter().filter(|sample| self.is_clean(sample)).count()
     }
@@ -182,6 +180,16 @@ impl Chosen {
     /// Returns the chosen ones of these samples.
     pub(super) fn of(self, samples: &[Sample]) -> impl Iterator<Item = &Sample> {
         samples.iter().filter(move |sample| !self.clean_only || self.judge.is_clean(sample))
+    }
+
+    /// Returns the chosen ones of the timed samples.
+    pub(super) fn timed(self, incarnations: &[Incarnation]) -> impl Iterator<Item = &Sample> {
+        incarnations.iter().flat_map(move |incarnation| self.of(&incarnation.samples))
+    }
+
+    /// Returns the chosen ones of the samples in which every counter counted.
+    pub(super) fn counted(self, incarnations: &[Incarnation]) -> impl Iterator<Item = &Sample> {
+        incarnations.iter().flat_map(move |incarnation| self.of(counted_samples(incarnation)))
     }
 
     /// Returns a repetition's medians; `None` if it has too few samples to say anything.

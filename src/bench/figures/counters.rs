@@ -7,7 +7,6 @@ use crate::bench::sample::{Incarnation, Sample, WorkloadSamples};
 use crate::estimate::{Estimate, median};
 use crate::perf::counting::{CounterInfo, Counting, CountingMode};
 
-/// Count of one counter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CounterTotal {
     pub counter: CounterInfo,
@@ -33,7 +32,7 @@ pub struct Audit {
 pub(super) fn audit(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Option<Audit> {
     let is_parties_own = counting.mode == CountingMode::Cpu && chosen.clean_only && samples.cpus.len() < 2;
     let at = position(counting, "context-switches").filter(|_| is_parties_own)?;
-    let counted = || samples.incarnations.iter().flat_map(|incarnation| chosen.of(counted_samples(incarnation)));
+    let counted = || chosen.counted(&samples.incarnations);
     let by_books = |sample: &Sample| {
         let books = sample.parties.switches().filter(|&books| books > 0)?;
         Some(sample.counts[at]? as f64 / books as f64)
@@ -45,12 +44,7 @@ pub(super) fn audit(samples: &WorkloadSamples, counting: &Counting, chosen: Chos
 }
 
 /// Returns the participants' kernel switches per op, by the kernel's counter where it counted them and no others.
-pub(super) fn kernel_switches<'s>(
-    samples: &WorkloadSamples,
-    counting: &Counting,
-    chosen: Chosen,
-    counted: impl Iterator<Item = &'s Sample>,
-) -> Option<f64> {
+pub(super) fn kernel_switches(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Option<f64> {
     if samples.cpus.len() > 1 {
         // The CPUs' counters have the switches to and from idle as well.
         return None;
@@ -63,7 +57,7 @@ pub(super) fn kernel_switches<'s>(
         CountingMode::Rusage | CountingMode::None => false,
     };
     if own_only {
-        let undisturbed = counted.filter(|sample| {
+        let undisturbed = chosen.counted(&samples.incarnations).filter(|sample| {
             counting.mode != CountingMode::Cpu || foreign(sample, at).is_none_or(|foreign| foreign == 0)
         });
         return per_op(undisturbed, |sample| sample.counts[at]);
@@ -133,7 +127,7 @@ fn booked_switches(samples: &WorkloadSamples, counting: &Counting, chosen: Chose
     }
     let all = || samples.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
     let total: u64 = all().map(|sample| sample.parties.switches()).sum::<Option<u64>>()?;
-    let used = samples.incarnations.iter().flat_map(|incarnation| chosen.of(&incarnation.samples));
+    let used = chosen.timed(&samples.incarnations);
     let counter = CounterInfo { name: "context-switches".to_string(), scope: CountingMode::Rusage };
     Some(CounterTotal {
         counter,
@@ -148,8 +142,7 @@ pub(super) fn running_ratio(enabled_ns: u64, running_ns: u64) -> Option<f64> {
     (running_ns > 0).then(|| running_ns as f64 / enabled_ns.max(running_ns) as f64)
 }
 
-/// Returns the cost of counting: against the uncounted pass where there was one, else against the timed samples of the
-/// same repetitions.
+/// Returns the cost of counting: against the uncounted pass if any, else the same repetitions' timed samples.
 pub(super) fn counting_cost(samples: &WorkloadSamples, chosen: Chosen) -> Option<Estimate> {
     if samples.uncounted.is_empty() {
         cost_within(&samples.incarnations, chosen)

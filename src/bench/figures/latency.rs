@@ -1,5 +1,4 @@
-//! Latencies of ops timed one by one: percentiles, how often the timer's tick falls into an op, and whether they agree
-//! with the ops that were timed in batches.
+//! Latencies of ops timed one by one: percentiles, timer ticks, and agreement with the ops timed in batches.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +16,6 @@ const TOLERANCE: f64 = 0.02;
 /// clock's cost in each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LatencyFigures {
-    /// Number of these ops.
     pub ops: u64,
     /// This percentage of ops took no longer; `None` where fewer than ten ops took longer than that.
     pub p50_ns: Option<f64>,
@@ -53,8 +51,7 @@ pub struct LatencyBucket {
 }
 
 impl LatencyFigures {
-    /// Returns true if an op timed by itself surely takes less than one among others, or more than that and the clock,
-    /// by more than 2 %.
+    /// True if an op timed by itself surely takes less than others, or more than those and the clock, by over 2 %.
     pub(super) fn disagrees(&self) -> bool {
         // Of an op and its clock together: 2 % of an op of a nanosecond are less than a clock can resolve.
         let most = 1.0 + TOLERANCE / (1.0 - self.clock_share).max(TOLERANCE);

@@ -1,5 +1,4 @@
-//! Comparison of the core's own speed in a run with that in saved runs: it shows a burst on the host that lasts as long
-//! as the run.
+//! The core's own speed, compared with saved runs: it shows a burst on the host that lasts as long as the run.
 
 use crate::document::Warning;
 

@@ -76,7 +76,6 @@ pub struct Row {
 /// Times per op with the participants' memory in various places. No interval: these are the places, not samples of one.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Elsewhere {
-    /// Number of places that were tried.
     pub places: usize,
     pub lowest_ns_per_op: f64,
     pub median_ns_per_op: f64,
@@ -125,6 +124,35 @@ impl CountSource {
 }
 
 impl Switches {
+    fn of(samples: &WorkloadSamples, chosen: Chosen, prices: &[Option<Prices>], by_kernel: Option<f64>) -> Switches {
+        let used = || chosen.timed(&samples.incarnations);
+        let of_sample = |sample: &Sample| match samples.switch_source {
+            SwitchSource::Kernel => sample.parties.switches(),
+            SwitchSource::Polls | SwitchSource::Resumes => sample.own_switches,
+            SwitchSource::Uprobe => None,
+        };
+        let counted_per_op = match samples.switch_source {
+            SwitchSource::Kernel => by_kernel,
+            SwitchSource::Polls | SwitchSource::Resumes => per_op(used(), |sample| sample.own_switches),
+            SwitchSource::Uprobe => counters::counted_in_pass(samples, PROBE),
+        };
+        let source = match (counted_per_op, samples.switch_source) {
+            (None, _) => CountSource::Expected,
+            (_, SwitchSource::Kernel) => CountSource::Kernel,
+            (_, SwitchSource::Polls) => CountSource::Polls,
+            (_, SwitchSource::Resumes) => CountSource::Resumes,
+            (_, SwitchSource::Uprobe) => CountSource::Uprobe,
+        };
+        let per_repetition = prices.iter().flatten().filter_map(|prices| prices.switches_per_op(samples.switch_source));
+        Switches {
+            counted_per_op,
+            interval: Estimate::over(per_repetition),
+            range: range(used().filter_map(|sample| Some(of_sample(sample)? as f64 / sample.ops as f64))),
+            expected_per_op: samples.expected_switches_per_op,
+            source,
+        }
+    }
+
     /// Returns the divisor: the count, else the expectation; `None` where switches are chance only.
     pub fn per_op(&self) -> Option<f64> {
         self.counted_per_op.or(self.expected_per_op).filter(|&per_op| per_op >= BY_CHANCE)
@@ -144,52 +172,15 @@ pub struct Round {
 pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yardstick) -> Row {
     let judge = Judge::of(samples, counting, yardstick);
     let chosen = Chosen::of_incarnations(&samples.incarnations, judge);
-    let used = || samples.incarnations.iter().flat_map(|incarnation| chosen.of(&incarnation.samples));
+    let used = || chosen.timed(&samples.incarnations);
     let timed = || samples.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
-    let counted = || samples.incarnations.iter().flat_map(|incarnation| chosen.of(counted_samples(incarnation)));
-
-    let voluntary_per_op = per_op(used(), |sample| sample.parties.voluntary);
-    let involuntary_per_op = per_op(used(), |sample| sample.parties.involuntary);
     // Accounting is exact and free, in the very samples that time is taken from; of many participants there is none.
     let kernel_switches_per_op = per_op(used(), |sample| sample.parties.switches())
-        .or_else(|| counters::kernel_switches(samples, counting, chosen, counted()));
-    let counted_per_op = match samples.switch_source {
-        SwitchSource::Kernel => kernel_switches_per_op,
-        SwitchSource::Polls | SwitchSource::Resumes => per_op(used(), |sample| sample.own_switches),
-        SwitchSource::Uprobe => counters::counted_in_pass(samples, PROBE),
-    };
-    let source = match (counted_per_op, samples.switch_source) {
-        (None, _) => CountSource::Expected,
-        (_, SwitchSource::Kernel) => CountSource::Kernel,
-        (_, SwitchSource::Polls) => CountSource::Polls,
-        (_, SwitchSource::Resumes) => CountSource::Resumes,
-        (_, SwitchSource::Uprobe) => CountSource::Uprobe,
-    };
+        .or_else(|| counters::kernel_switches(samples, counting, chosen));
     let prices: Vec<Option<Prices>> =
         samples.incarnations.iter().map(|incarnation| chosen.prices(incarnation)).collect();
-    let counted_in = |prices: &Prices| match samples.switch_source {
-        SwitchSource::Kernel => prices.means.kernel_switches_per_op,
-        SwitchSource::Polls | SwitchSource::Resumes => prices.means.own_switches_per_op,
-        SwitchSource::Uprobe => None,
-    };
-    let own_switches = |sample: &Sample| match samples.switch_source {
-        SwitchSource::Kernel => sample.parties.switches(),
-        SwitchSource::Polls | SwitchSource::Resumes => sample.own_switches,
-        SwitchSource::Uprobe => None,
-    };
-    let switches = Switches {
-        counted_per_op,
-        interval: Estimate::over(prices.iter().flatten().filter_map(counted_in)),
-        range: range(used().filter_map(|sample| Some(own_switches(sample)? as f64 / sample.ops as f64))),
-        expected_per_op: samples.expected_switches_per_op,
-        source,
-    };
-    let per_switch = |prices: &Option<Prices>| {
-        // In a reference nothing switches: counts are a neighbour's, and on a busy machine maybe more than chance.
-        let prices = prices.as_ref().filter(|_| samples.kind != Kind::Reference)?;
-        prices.per_switch(switches.per_op().map(|all| counted_in(prices).unwrap_or(all))?)
-    };
-    let rounds: Vec<Option<Round>> = prices.iter().map(per_switch).collect();
+    let switches = Switches::of(samples, chosen, &prices, kernel_switches_per_op);
+    let rounds: Vec<Option<Round>> = prices.iter().map(|prices| prices.as_ref()?.round(samples, &switches)).collect();
     let resolution = used().next().map_or(0.0, |sample| yardstick.resolution(sample));
     let each_price = || prices.iter().flatten();
     let each_round = || rounds.iter().flatten();
@@ -215,8 +206,8 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         mean_ns_per_op: mean_ns_per_op(timed()),
         switches,
         kernel_switches_per_op,
-        voluntary_per_op,
-        involuntary_per_op,
+        voluntary_per_op: per_op(used(), |sample| sample.parties.voluntary),
+        involuntary_per_op: per_op(used(), |sample| sample.parties.involuntary),
         ns_per_switch: bounded(
             Estimate::over(each_round().map(|round| round.ns_per_switch)).map(|price| price.blurred(resolution)),
         ),
@@ -247,8 +238,20 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
 }
 
 impl Prices {
-    /// Returns `None` for a repetition that made so few switches that they were chance.
-    fn per_switch(&self, switches_per_op: f64) -> Option<Round> {
+    /// Returns the switches per op that were counted in the samples of these costs.
+    fn switches_per_op(&self, source: SwitchSource) -> Option<f64> {
+        match source {
+            SwitchSource::Kernel => self.means.kernel_switches_per_op,
+            SwitchSource::Polls | SwitchSource::Resumes => self.means.own_switches_per_op,
+            SwitchSource::Uprobe => None,
+        }
+    }
+
+    /// Returns `None` for a repetition that made so few switches that they were chance, and for a reference: nothing
+    /// switches there, counts are a neighbour's, and on a busy machine maybe more than chance.
+    fn round(&self, samples: &WorkloadSamples, switches: &Switches) -> Option<Round> {
+        let of_all = switches.per_op().filter(|_| samples.kind != Kind::Reference)?;
+        let switches_per_op = self.switches_per_op(samples.switch_source).unwrap_or(of_all);
         let (all, floor) = (self.means, self.floor_means);
         let net = |ns_per_op: f64, floor: f64| (ns_per_op - floor) / switches_per_op;
         let floor_cpu_ns = floor.and_then(|floor| floor.cpu_ns_per_op);

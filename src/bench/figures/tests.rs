@@ -1,6 +1,5 @@
 //! Rows from made-up samples.
 
-use crate::bench::figures::alike::alike;
 use crate::bench::figures::chosen::Yardstick;
 use crate::bench::figures::counters::running_ratio;
 use crate::bench::figures::row::{self, CountSource, Row, Switches};
@@ -12,16 +11,16 @@ use crate::perf::books::PartyUsage;
 use crate::perf::counting::{CounterInfo, CounterTimes, Counting, CountingMode, PROBE};
 use crate::workload::kind::{Kind, SwitchSource};
 
-const OPS: u64 = 50;
+pub(super) const OPS: u64 = 50;
 
 /// Computes a workload's row as the only one of its run.
-fn summarize(samples: &WorkloadSamples, counting: &Counting) -> Row {
+pub(super) fn summarize(samples: &WorkloadSamples, counting: &Counting) -> Row {
     let yardstick = Yardstick::of(samples.incarnations.iter().flat_map(|incarnation| &incarnation.samples));
     row::summarize(samples, counting, yardstick)
 }
 
 /// A sample of this time per op, undisturbed, of participants that switch twice an op.
-fn sample(ns_per_op: u64) -> Sample {
+pub(super) fn sample(ns_per_op: u64) -> Sample {
     let elapsed_ns = ns_per_op * OPS;
     let parties =
         PartyUsage { wall_ns: elapsed_ns, voluntary: Some(60), involuntary: Some(40), cpu_ns: Some(elapsed_ns) };
@@ -50,7 +49,7 @@ fn counted(foreign: u64) -> Sample {
     sample
 }
 
-fn incarnation(samples: Vec<Sample>, floor: u64) -> Incarnation {
+pub(super) fn incarnation(samples: Vec<Sample>, floor: u64) -> Incarnation {
     Incarnation {
         samples,
         counted: vec![counted(0), counted(2), counted(0)],
@@ -60,7 +59,7 @@ fn incarnation(samples: Vec<Sample>, floor: u64) -> Incarnation {
     }
 }
 
-fn counting(mode: CountingMode) -> Counting {
+pub(super) fn counting(mode: CountingMode) -> Counting {
     let counters = ["context-switches", "cycles"].map(|name| CounterInfo { name: name.to_string(), scope: mode });
     Counting { counters: counters.to_vec(), ..Counting::without_counters(mode) }
 }
@@ -75,30 +74,6 @@ fn prices_are_medians_of_clean_samples_over_incarnations() {
     assert_eq!(row.net_ns_per_switch.unwrap().median, 405.0);
     assert_eq!((row.samples_taken, row.samples_clean, row.clean_only), (12, 9, true));
     assert!(row.mean_ns_per_op.unwrap() > 15_000.0, "the mean has the disturbed samples in it");
-}
-
-#[test]
-fn a_hand_over_is_set_beside_that_of_threads_with_the_same_contract_round_by_round() {
-    let of = |workload: &str, kind, ns_per_op: [u64; 6]| {
-        let incarnations = ns_per_op.map(|ns| incarnation(vec![sample(ns); 5], 20)).to_vec();
-        let made_up = WorkloadSamples::made_up(incarnations);
-        let samples = WorkloadSamples { workload: workload.to_string(), kind, ..made_up };
-        summarize(&samples, &counting(CountingMode::Cpu))
-    };
-    let thread = of("thread-futex", Kind::Thread, [4000, 4400, 4000, 5000, 4000, 4200]);
-    let task = of("task-channel", Kind::Task, [200, 220, 200, 250, 200, 210]);
-    let other = of("goroutine-pipe", Kind::Goroutine, [3000; 6]);
-    let found = alike(&[task.clone(), other.clone(), thread.clone()]);
-    assert_eq!(found.len(), 1, "{found:?}");
-    let names: Vec<&str> = found[0].hand_overs.iter().map(|hand_over| hand_over.workload.as_str()).collect();
-    assert_eq!(names, ["thread-futex", "task-channel"]);
-    // Half a round trip; what slowed both in a round is not in their ratio.
-    assert_eq!(found[0].hand_overs[0].ns.median, 2050.0);
-    assert_eq!(found[0].hand_overs[0].times_cheaper, None);
-    let ratio = found[0].hand_overs[1].times_cheaper.unwrap();
-    assert_eq!(ratio, Estimate { median: 20.0, low: Some(20.0), high: Some(20.0) });
-    assert_eq!(alike(&[task.clone(), other]), [], "no threads, nothing to set beside");
-    assert_eq!(alike(&[Row { placement: Placement::Llc, ..thread }, task]), []);
 }
 
 #[test]
@@ -386,33 +361,4 @@ fn nothing_seen_is_nothing_said() {
     let row = summarize(&WorkloadSamples::made_up(Vec::new()), &counting(CountingMode::Cpu));
     assert_eq!((row.ns_per_op, row.ns_per_switch, row.mean_ns_per_op, row.foreign_switches), (None, None, None, None));
     assert!(row.counters.is_empty() || row.counters.iter().all(|counter| counter.total == 0.0));
-}
-
-#[test]
-fn a_task_is_set_beside_a_thread_round_by_round() {
-    let task = |price| {
-        let mut incarnation = incarnation(vec![sample(price); 4], 20);
-        incarnation.samples.iter_mut().for_each(|sample| sample.own_switches = Some(2 * OPS));
-        incarnation
-    };
-    let tasks = WorkloadSamples {
-        workload: "task-channel".to_string(),
-        kind: Kind::Task,
-        switch_source: SwitchSource::Polls,
-        ..WorkloadSamples::made_up(vec![task(100), task(120), task(100)])
-    };
-    // Interrupted in the last round, before the no-switch loop.
-    let mut interrupted = incarnation(vec![sample(1000); 4], 200);
-    interrupted.floor.clear();
-    let threads = WorkloadSamples::made_up(vec![
-        incarnation(vec![sample(1000); 4], 200),
-        incarnation(vec![sample(1200); 4], 200),
-        interrupted,
-    ]);
-    let rows = [summarize(&tasks, &counting(CountingMode::Cpu)), summarize(&threads, &counting(CountingMode::Cpu))];
-    assert_eq!(ratio(&rows, Kind::Goroutine), None);
-    let ratio = ratio(&rows, Kind::Task).unwrap();
-    assert_eq!((ratio.cheaper.as_str(), ratio.dearer.as_str()), ("task-channel", "thread-pipe"));
-    assert_eq!(ratio.gross.median, 10.0);
-    assert_eq!(ratio.net.unwrap().median, 10.0);
 }

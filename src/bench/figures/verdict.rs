@@ -54,11 +54,44 @@ fn positive_ratio(dearer: f64, cheaper: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::figures::tests::{OPS, counting, incarnation, sample, summarize};
+    use crate::bench::sample::WorkloadSamples;
+    use crate::perf::counting::CountingMode;
+    use crate::workload::kind::SwitchSource;
 
     #[test]
     fn a_price_of_nothing_has_no_ratio() {
         assert_eq!(positive_ratio(100.0, 4.0), Some(25.0));
         assert_eq!(positive_ratio(100.0, 0.0), None);
         assert_eq!(positive_ratio(-1.0, 4.0), None);
+    }
+
+    #[test]
+    fn a_task_is_set_beside_a_thread_round_by_round() {
+        let task = |price| {
+            let mut incarnation = incarnation(vec![sample(price); 4], 20);
+            incarnation.samples.iter_mut().for_each(|sample| sample.own_switches = Some(2 * OPS));
+            incarnation
+        };
+        let tasks = WorkloadSamples {
+            workload: "task-channel".to_string(),
+            kind: Kind::Task,
+            switch_source: SwitchSource::Polls,
+            ..WorkloadSamples::made_up(vec![task(100), task(120), task(100)])
+        };
+        // Interrupted in the last round, before the no-switch loop.
+        let mut interrupted = incarnation(vec![sample(1000); 4], 200);
+        interrupted.floor.clear();
+        let threads = WorkloadSamples::made_up(vec![
+            incarnation(vec![sample(1000); 4], 200),
+            incarnation(vec![sample(1200); 4], 200),
+            interrupted,
+        ]);
+        let rows = [summarize(&tasks, &counting(CountingMode::Cpu)), summarize(&threads, &counting(CountingMode::Cpu))];
+        assert_eq!(ratio(&rows, Kind::Goroutine), None);
+        let ratio = ratio(&rows, Kind::Task).unwrap();
+        assert_eq!((ratio.cheaper.as_str(), ratio.dearer.as_str()), ("task-channel", "thread-pipe"));
+        assert_eq!(ratio.gross.median, 10.0);
+        assert_eq!(ratio.net.unwrap().median, 10.0);
     }
 }

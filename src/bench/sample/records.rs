@@ -18,7 +18,6 @@ pub struct Recording {
     pub absent: Vec<AbsentCounter>,
     /// Threads below this number are participants, the leader being 0.
     pub parties: u32,
-    /// The leader's CPU.
     pub leader_cpu: u32,
     /// The threads from that number on.
     pub others: Vec<OtherThread>,

@@ -31,7 +31,6 @@ pub fn is_slowed(sample: &Sample, full_speed_ns: f64) -> bool {
     sample.yardstick_ns as f64 > SLOWED * full_speed_ns
 }
 
-/// Returns true if most of these samples were below full speed.
 pub fn are_mostly_slowed(samples: &[Sample], full_speed_ns: f64) -> bool {
     let slowed = samples.iter().filter(|sample| is_slowed(sample, full_speed_ns)).count();
     slowed as f64 > MOST * samples.len() as f64

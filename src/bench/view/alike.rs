@@ -62,7 +62,6 @@ pub(super) fn add_metrics(metrics: &mut Metrics, alike: &[Alike]) {
         );
 }
 
-/// The columns of a kind of participant.
 struct KindColumns {
     kind: Kind,
     ns_key: &'static str,
@@ -112,7 +111,6 @@ fn elsewhere(result: &RunResult) -> Option<String> {
 
 const USUAL: &str = "What is usually compared, a thread's pipe with a goroutine's channel, sets waiting for the kernel against waiting in user space; like with like, each row has one contract.";
 
-/// Returns the headline sentence.
 fn sentence(ratio: &Ratio) -> String {
     const SWITCHES_PER_SECOND: f64 = 20_000.0;
     let share_of_cpu = |ns_per_switch: f64| Share(ns_per_switch * SWITCHES_PER_SECOND / 1e9);

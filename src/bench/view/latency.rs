@@ -48,7 +48,6 @@ pub(super) fn latency_table(body: &RunBody) -> Table {
     table_of("Latency", columns, &timed)
 }
 
-/// Returns a histogram for each of them.
 pub(super) fn pictures(body: &RunBody) -> Vec<Picture> {
     let picture = |result: &RunResult| {
         let title = result.title();

@@ -129,7 +129,6 @@ pub(super) fn price_table(body: &RunBody, wide: bool) -> Table {
     table_of("Prices", columns, &body.results.iter().collect::<Vec<_>>())
 }
 
-/// Returns a table of these results in these columns.
 pub(super) fn table_of(title: &'static str, columns: Vec<PriceColumn>, results: &[&RunResult]) -> Table {
     let row = |result: &&RunResult| columns.iter().map(|column| (column.cell)(result)).collect();
     let rows = results.iter().map(row).collect();

@@ -40,7 +40,6 @@ pub struct Layer {
     pub ns_per_op: f64,
 }
 
-/// Part of an op's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LayerKind {

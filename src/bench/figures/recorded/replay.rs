@@ -81,7 +81,6 @@ pub(super) struct Replay {
 /// The number of the participant that plays and reads the clock.
 const LEADER: u32 = 0;
 
-/// State of a CPU.
 #[derive(Debug, Clone, Copy)]
 enum Cpu {
     Runs { thread: u32, since: u64 },
