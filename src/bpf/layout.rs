@@ -143,7 +143,7 @@ pub struct Thread {
     pub tid: u32,
     pub tgid: u32,
     pub name: Name,
-    /// True if it has run since it is followed; `ended`: it has made its last switch.
+    /// True if it has run since it is followed, and if it has made its last switch.
     pub ran: bool,
     pub ended: bool,
     /// Current off-CPU period; `at_ns` is its beginning, and its duration is not known.

@@ -18,7 +18,7 @@ pub struct PartyUsage {
 }
 
 impl PartyUsage {
-    /// Kernel switches of either sort.
+    /// Returns kernel switches of both kinds.
     pub fn switches(&self) -> Option<u64> {
         Some(self.voluntary? + self.involuntary?)
     }
