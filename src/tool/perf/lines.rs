@@ -2,7 +2,7 @@
 //! the output of `perf stat`.
 
 use crate::tool::Line;
-use crate::tool::perf::{Parties, PipeFigures, Read};
+use crate::tool::perf::pipe::{Parties, PipeFigures, Read};
 
 /// A run of the pipe benchmark.
 #[derive(Debug, Clone, PartialEq)]
