@@ -162,7 +162,6 @@ pub struct Thread {
 }
 
 impl Record {
-    /// Reads a record from a ring's words.
     pub fn read(words: &[u64; RECORD / 8]) -> Record {
         let [at_ns, off_ns, queue_ns, w3, w4, w5, name @ ..] = *words;
         let wakeup = low(w3);
@@ -187,14 +186,12 @@ impl Record {
         }
     }
 
-    /// Returns true if a bit of [`left`] is set.
     pub fn has(&self, bit: u16) -> bool {
         self.left & bit != 0
     }
 }
 
 impl Thread {
-    /// Reads a thread from its slot's words.
     pub fn read(words: &[u64; THREAD / 8]) -> Thread {
         let at = |byte: usize| words[byte / 8];
         let [.., slot] = halves(at(88));

@@ -14,7 +14,6 @@
 use crate::bpf::layout::{RECORD, RING, RING_HEAD, RING_LOST, RING_TAIL, Record};
 use crate::sys::mapped::Mapped;
 
-/// All CPUs' rings.
 #[derive(Debug)]
 pub(super) struct Rings {
     ends: Mapped,

@@ -32,7 +32,6 @@ pub struct CallNumbers<'n> {
     pub restart: i16,
     /// Calls whose first argument is a file.
     pub of_files: &'n [i16],
-    /// Calls that send.
     pub sending: &'n [i16],
 }
 
@@ -41,7 +40,6 @@ pub struct CallNumbers<'n> {
 pub enum Programs {
     /// Record the switches of followed threads.
     Following,
-    /// Do nothing.
     Empty,
 }
 

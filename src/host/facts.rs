@@ -60,7 +60,6 @@ pub struct Facts {
     /// Null where nothing was pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_cpu: Option<usize>,
-    /// Reason for the choice of that CPU.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub pinned_because: String,
 }
@@ -72,7 +71,6 @@ pub struct Cache {
     /// `Data` or `Unified`.
     pub kind: String,
     pub size_bytes: u64,
-    /// The CPUs that share it.
     pub shared_cpus: Option<String>,
 }
 

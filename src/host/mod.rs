@@ -11,7 +11,6 @@ pub mod probe;
 pub mod process_files;
 pub mod surroundings;
 
-/// A root with these files.
 #[cfg(test)]
 pub(crate) fn made_up_root(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();

@@ -82,7 +82,6 @@ pub fn processors_if_told(root: &Path) -> Processors {
     })
 }
 
-/// Returns each of these CPUs with the properties that decide the choice.
 pub fn candidates(root: &Path, cpus: &CpuList) -> Vec<Candidate> {
     let nohz_full: CpuList =
         text(root, "sys/devices/system/cpu/nohz_full").and_then(|list| list.parse().ok()).unwrap_or_default();
@@ -119,7 +118,6 @@ pub fn neighbourhood(root: &Path, cpu: usize) -> Neighbourhood {
     }
 }
 
-/// Upper bound of the caches of a CPU.
 const MOST_CACHES: u32 = 8;
 
 /// Returns a CPU's data caches of known size, nearest first.

@@ -25,7 +25,6 @@ pub enum Cycles {
     Counting { gigahertz: f64 },
 }
 
-/// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// `None` where it was no system call that failed.

@@ -18,7 +18,6 @@ pub struct PartyUsage {
 }
 
 impl PartyUsage {
-    /// Returns kernel switches of both kinds.
     pub fn switches(&self) -> Option<u64> {
         Some(self.voluntary? + self.involuntary?)
     }
@@ -130,7 +129,6 @@ pub struct Others {
 }
 
 impl Own {
-    /// Returns the whole reading.
     pub fn with(self, others: Others) -> Booked {
         let cpu_ns = self.cpu_ns.zip(others.cpu_ns).map(|(own, others)| own + others);
         Booked { at_ns: self.at_ns, switches: others.switches, cpu_ns }

@@ -15,7 +15,6 @@ use crate::perf::meter::{Edge, Meter, Reading, Ring};
 use crate::perf::{CONTEXT_SWITCHES, Counter, EventKind, Side};
 use crate::sys::perf;
 
-/// Target of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     /// Everything that runs on this CPU.

@@ -48,7 +48,6 @@ impl Rate {
         Rate { low: per(around_ns), likely: per(likely_ns), high: per(kept_ns) }
     }
 
-    /// Returns cycles per ns.
     pub(super) fn gigahertz(self) -> f64 {
         self.likely
     }

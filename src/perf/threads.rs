@@ -18,7 +18,6 @@ use crate::sys::rlimit;
 pub struct ThreadCounting {
     pub counters: Vec<ThreadCount>,
     pub absent: Vec<AbsentCounter>,
-    /// Caveats about them.
     pub remarks: Vec<String>,
 }
 

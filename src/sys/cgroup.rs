@@ -149,7 +149,6 @@ fn remove_abandoned(root: &Path) {
 mod tests {
     use super::*;
 
-    /// A root with these files.
     fn root_with(files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         for (path, content) in files {

@@ -21,7 +21,6 @@ pub fn open(pid: Pid) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Returns true if the process has ended.
 pub fn has_ended(handle: BorrowedFd<'_>) -> bool {
     poll(&mut [PollFd::new(handle, PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }

@@ -11,7 +11,6 @@ use nix::unistd::Pid;
 
 use crate::sys::signal::SignalNumber;
 
-/// Exit status of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     Exited(i32),

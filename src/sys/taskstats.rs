@@ -70,7 +70,6 @@ pub struct ExitRecord {
     /// tick (1 to 10 ms), nine tenths of what `/bin/true` takes. For a thread that never blocked, `elapsed_ns` less
     /// `run_queue_wait_ns` is more exact.
     pub on_cpu_ns: u64,
-    /// Run-queue wait.
     pub run_queue_wait_ns: u64,
     /// Page faults that needed no disk.
     pub minor_faults: u64,
@@ -80,7 +79,6 @@ pub struct ExitRecord {
     pub elapsed_ns: u64,
 }
 
-/// Result of draining.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Drained {
     /// Threads whose records arrived.

@@ -18,7 +18,6 @@ pub struct SwitchCount {
 }
 
 impl SwitchCount {
-    /// Returns switches of both kinds.
     pub fn total(self) -> u64 {
         self.voluntary + self.involuntary
     }

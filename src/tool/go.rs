@@ -72,7 +72,6 @@ impl Toolchain {
         Toolchain { go, cache, patience, said: OnceLock::new() }
     }
 
-    /// Returns the path of the go binary.
     pub fn path(&self) -> &Path {
         &self.go
     }

@@ -85,7 +85,6 @@ enum When {
 /// The finding, or the reason why there is none.
 type Verdict = Result<Found, String>;
 
-/// Finding of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Found {
     severity: Severity,

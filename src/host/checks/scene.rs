@@ -31,7 +31,6 @@ pub struct Tools {
     pub go: Result<ToolSeen, ToolMissing>,
 }
 
-/// A program that works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolSeen {
     pub path: PathBuf,
@@ -42,7 +41,6 @@ pub struct ToolSeen {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolMissing {
     pub reason: String,
-    /// A remedy, in words.
     pub remedy: String,
 }
 

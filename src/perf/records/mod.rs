@@ -74,7 +74,6 @@ struct Buffer {
     lost: u64,
 }
 
-/// Target of a buffer.
 #[derive(Debug, Clone, Copy)]
 enum Target {
     Cpu(usize),

@@ -40,7 +40,6 @@ pub(crate) enum Samples {
     Yield,
 }
 
-/// Content of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parsed {
     Record(Record),

@@ -13,7 +13,6 @@ use crate::tool::gobench::{Benchmark, columns, row};
 /// Configuration lines above results, by key: `pkg`, `goos`, `cpu` and any other.
 pub type Configuration = BTreeMap<String, String>;
 
-/// A result with its configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Taken {
     /// Counted from 1.
@@ -51,7 +50,6 @@ const KNOWN: [&str; 6] = ["--- BENCH", "--- PASS", "=== ", "?   \t", "Unit ", "P
 const NO_KEYS: [&str; 4] = ["go", "warning", "error", "note"];
 
 impl Lines {
-    /// Takes a line.
     pub fn take(&mut self, number: usize, line: &str) -> Line {
         if is_log(line) {
             return self.trouble.map_or(Line::Known, |why| Line::PassedOver(why.to_string()));

@@ -23,7 +23,6 @@ pub struct Lines {
     at: At,
 }
 
-/// Position in the output.
 #[derive(Default)]
 enum At {
     /// Outside all benchmarks.
@@ -31,14 +30,12 @@ enum At {
     Nowhere,
     /// In a pipe benchmark that begins at this line.
     Pipe(usize, Read),
-    /// In another benchmark.
     Other,
 }
 
 const OTHER: &str = "of another benchmark than sched pipe";
 
 impl Lines {
-    /// Takes a line.
     pub fn take(&mut self, number: usize, line: &str) -> Line {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {

@@ -51,7 +51,6 @@ pub fn parse_pipe(output: &str) -> Result<PipeFigures> {
     Ok(figures)
 }
 
-/// Figures read so far.
 #[derive(Clone, Default)]
 pub(super) struct Read {
     pub(super) executed: Option<(u64, Parties)>,
