@@ -19,13 +19,12 @@ use crate::program::watch::confined::Confined;
 use crate::program::watch::groups::{Entry, Groups};
 use crate::program::watch::look::ProcessLook;
 use crate::program::watch::process::{Process, Telling, Thread};
+use crate::program::watch::strangers::Strangers;
 use crate::program::watch::waited::Waited;
 use crate::program::watched::{Books, Doubts, ThreadGroup, WaitedFor};
 use crate::sys::reap::Usage;
 use crate::sys::taskstats::ExitRecord;
 
-/// Most processes of unknown parentage whose records are held: more than end on a machine in a few rounds.
-const MOST_STRANGERS: usize = 100_000;
 /// Rounds until a process that is not seen counts as ended: its parent, which waited for it, may have been polled just before,
 /// and shows that only the next time.
 const ROUNDS_UNTIL_ENDED: u64 = 2;
@@ -41,7 +40,7 @@ pub(super) struct Ledger {
     processes: HashMap<i32, Process>,
     /// Processes that have ended, for children whose end is noticed later.
     gone: HashMap<i32, Gone>,
-    strangers: HashMap<i32, Stranger>,
+    strangers: Strangers,
     /// Confinement of its threads.
     confined: Confined,
     waited: Waited,
@@ -69,13 +68,6 @@ struct Gone {
     round: u64,
 }
 
-#[derive(Debug)]
-struct Stranger {
-    parent: i32,
-    records: Vec<ExitRecord>,
-    round: u64,
-}
-
 /// Final result of a ledger.
 #[derive(Debug)]
 pub(super) struct Closed {
@@ -95,7 +87,7 @@ impl Ledger {
             round: 0,
             processes: HashMap::new(),
             gone: HashMap::new(),
-            strangers: HashMap::new(),
+            strangers: Strangers::default(),
             confined: Confined::Unknown,
             waited: Waited::default(),
             settled: Groups::default(),
@@ -109,8 +101,7 @@ impl Ledger {
         let pid = look.pid;
         self.look_at(look);
         // No stranger any more: its records can be taken.
-        let stranger = self.strangers.remove(&pid);
-        stranger.into_iter().flat_map(|stranger| stranger.records).for_each(|record| self.thread_recorded(pid, record));
+        self.strangers.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));
     }
 
     fn look_at(&mut self, look: ProcessLook) {
@@ -164,12 +155,7 @@ impl Ledger {
     pub(super) fn record(&mut self, record: ExitRecord) {
         let Some(pid) = record.pid else { return };
         if !self.processes.contains_key(&pid) && !self.is_known(record.parent) {
-            if self.strangers.len() < MOST_STRANGERS {
-                let (parent, round) = (record.parent, self.round);
-                let stranger = self.strangers.entry(pid);
-                stranger.or_insert(Stranger { parent, records: Vec::new(), round }).records.push(record);
-            }
-            return;
+            return self.strangers.hold(pid, record, self.round);
         }
         self.thread_recorded(pid, record);
     }
@@ -178,53 +164,11 @@ impl Ledger {
         let (round, telling) = (self.round, self.telling);
         let process = self.processes.entry(pid).or_insert_with(|| Process {
             pid,
-            parent: record.parent,
             name: record.name.clone(),
             last_round: round,
             ..Process::default()
         });
-        // Newer than any poll: its parent may have ended, and another process adopted it.
-        process.parent = record.parent;
-        if process.recorded.contains(&record.tid) {
-            // Of the first thread; another had called exec and taken over its TID.
-            process.is_taken_over(telling, record.tid);
-        }
-        // Counts only grow: one seen alive with more is another thread, which has called exec.
-        let switches = record.voluntary + record.involuntary;
-        let has_more = |seen: &Thread| !seen.ending && seen.books.switches() > switches;
-        process.has_executed |= record.tid == pid && process.threads.get(&pid).is_some_and(has_more);
-        // The first thread's entry stays: it may be that other thread's.
-        let seen = match record.tid == pid && process.has_executed {
-            true => process.threads.get(&record.tid).cloned(),
-            false => process.threads.remove(&record.tid),
-        };
-        let (before, last) = seen.map_or((Books::default(), None), |thread| (thread.before, Some(thread.books)));
-        let migrations = last.filter(|last| last.migrations_unknown == 0).map(|last| last.migrations);
-        // The record lacks the run time since the last tick or switch. A thread that never waited ran, or queued for a CPU, all
-        // its life.
-        let without_a_wait = record.elapsed_ns.saturating_sub(record.run_queue_wait_ns);
-        let on_cpu_ns = match record.voluntary {
-            0 => record.on_cpu_ns.max(without_a_wait),
-            _ => record.on_cpu_ns.max(last.map_or(0, |last| last.on_cpu_ns)),
-        };
-        let books = Books {
-            voluntary: record.voluntary,
-            involuntary: record.involuntary,
-            on_cpu_ns,
-            run_queue_wait_ns: record.run_queue_wait_ns,
-            migrations: migrations.unwrap_or_default(),
-            minor_faults: record.minor_faults,
-            major_faults: record.major_faults,
-            lifetime_ns: record.elapsed_ns,
-            threads: 1,
-            waits_unknown: 0,
-            migrations_unknown: u64::from(migrations.is_none()),
-        };
-        process.had_many_threads |= record.tid != pid;
-        let started = process.started.unwrap_or_default();
-        let recorded = Some(books);
-        let thread = Thread { name: record.name, started, books, before, ending: true, recorded, last_round: round };
-        process.take_record(telling, record.tid, thread);
+        process.record(record, round, telling);
     }
 
     /// Notes that a process of the program was waited for; `usage` includes its threads and its waited-for children.
@@ -239,8 +183,7 @@ impl Ledger {
         };
         self.settle_strangers();
         // Never polled; but what this process waits for is of the program.
-        let stranger = self.strangers.remove(&pid);
-        stranger.into_iter().flat_map(|stranger| stranger.records).for_each(|record| self.thread_recorded(pid, record));
+        self.strangers.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));
         let process = self.processes.remove(&pid);
         let all = booked;
         if pid == self.telling.program {
@@ -272,7 +215,7 @@ impl Ledger {
         }
         self.end_unseen(|process| process.last_round + ROUNDS_UNTIL_ENDED <= round);
         self.gone.retain(|_, gone| gone.round + ROUNDS_TO_REMEMBER >= round);
-        self.strangers.retain(|_, stranger| stranger.round + ROUNDS_TO_REMEMBER >= round);
+        self.strangers.forget(|held| held + ROUNDS_TO_REMEMBER < round);
         self.round += 1;
     }
 
@@ -431,11 +374,8 @@ impl Ledger {
 
     /// Takes in the strangers whose parent has turned out to be of the program.
     fn settle_strangers(&mut self) {
-        loop {
-            let found = self.strangers.iter().find(|(_, stranger)| self.is_known(stranger.parent));
-            let Some(pid) = found.map(|(&pid, _)| pid) else { return };
-            let Some(stranger) = self.strangers.remove(&pid) else { return };
-            stranger.records.into_iter().for_each(|record| self.thread_recorded(pid, record));
+        while let Some(pid) = self.strangers.find(|parent| self.is_known(parent)) {
+            self.strangers.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));
         }
     }
 }

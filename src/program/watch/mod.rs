@@ -14,6 +14,7 @@ mod ledger;
 pub(crate) mod look;
 mod process;
 mod stops;
+mod strangers;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

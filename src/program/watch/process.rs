@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::program::watch::groups::{Entry, Groups};
 use crate::program::watch::look::ThreadLook;
 use crate::program::watched::{Books, ThreadKey};
+use crate::sys::taskstats::ExitRecord;
 
 /// Reporting of threads: PID of the program itself, and true if each thread is reported by itself.
 #[derive(Debug, Clone, Copy)]
@@ -118,7 +119,7 @@ impl Process {
     }
 
     /// Notes that this thread has ended, and that another one continues under its TID.
-    pub(super) fn is_taken_over(&mut self, telling: Telling, tid: i32) {
+    fn is_taken_over(&mut self, telling: Telling, tid: i32) {
         if let Some(thread) = self.threads.get_mut(&tid) {
             // A poll since then may have seen the other one.
             thread.books = thread.recorded.unwrap_or(thread.books);
@@ -229,9 +230,40 @@ impl Process {
         self.groups.add(key, Entry { books, ended, processes });
     }
 
-    /// Takes the exit record of a thread. Of the first TID, just after an exec, it may be the former owner's: that is settled
+    /// Takes the exit record of a thread.
+    pub(super) fn record(&mut self, record: ExitRecord, round: u64, telling: Telling) {
+        // Newer than any poll: its parent may have ended, and another process adopted it.
+        self.parent = record.parent;
+        if self.recorded.contains(&record.tid) {
+            // Of the first thread; another had called exec and taken over its TID.
+            self.is_taken_over(telling, record.tid);
+        }
+        let is_first = record.tid == self.pid;
+        // Counts only grow: one seen alive with more is another thread, which has called exec.
+        let switches = record.voluntary + record.involuntary;
+        let has_more = |seen: &Thread| !seen.ending && seen.books.switches() > switches;
+        self.has_executed |= is_first && self.threads.get(&record.tid).is_some_and(has_more);
+        // The first thread's entry stays: it may be that other thread's.
+        let seen = match is_first && self.has_executed {
+            true => self.threads.get(&record.tid).cloned(),
+            false => self.threads.remove(&record.tid),
+        };
+        let (before, last) = seen.map_or((Books::default(), None), |thread| (thread.before, Some(thread.books)));
+        self.had_many_threads |= !is_first;
+        let books = recorded_books(&record, last);
+        let ExitRecord { tid, name, .. } = record;
+        let started = self.started.unwrap_or_default();
+        let recorded = Some(books);
+        self.take_record(
+            telling,
+            tid,
+            Thread { name, started, books, before, ending: true, recorded, last_round: round },
+        );
+    }
+
+    /// Takes a recorded thread. Of the first TID, just after an exec, it may be the former owner's: that is settled
     /// later.
-    pub(super) fn take_record(&mut self, telling: Telling, tid: i32, mut thread: Thread) {
+    fn take_record(&mut self, telling: Telling, tid: i32, mut thread: Thread) {
         if tid == self.pid && self.has_executed {
             match self.first_recorded.take() {
                 None => {
@@ -252,6 +284,31 @@ impl Process {
         if tid != self.pid {
             self.fold(telling, |other, _| other == tid, true);
         }
+    }
+}
+
+/// Returns the accounting by a thread's exit record, with what it lacks from the last poll.
+fn recorded_books(record: &ExitRecord, last: Option<Books>) -> Books {
+    let migrations = last.filter(|last| last.migrations_unknown == 0).map(|last| last.migrations);
+    // The record lacks the run time since the last tick or switch. A thread that never waited ran, or queued for a CPU, all
+    // its life.
+    let without_a_wait = record.elapsed_ns.saturating_sub(record.run_queue_wait_ns);
+    let on_cpu_ns = match record.voluntary {
+        0 => record.on_cpu_ns.max(without_a_wait),
+        _ => record.on_cpu_ns.max(last.map_or(0, |last| last.on_cpu_ns)),
+    };
+    Books {
+        voluntary: record.voluntary,
+        involuntary: record.involuntary,
+        on_cpu_ns,
+        run_queue_wait_ns: record.run_queue_wait_ns,
+        migrations: migrations.unwrap_or_default(),
+        minor_faults: record.minor_faults,
+        major_faults: record.major_faults,
+        lifetime_ns: record.elapsed_ns,
+        threads: 1,
+        waits_unknown: 0,
+        migrations_unknown: u64::from(migrations.is_none()),
     }
 }
 
