@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::program::watch::WatchPlan;
+use crate::program::watch::plan::WatchPlan;
 
 /// Interval of polls: short at first, as the program may be, then longer and longer.
 const SHORTEST_STEP: Duration = Duration::from_millis(50);

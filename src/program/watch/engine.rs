@@ -1,0 +1,282 @@
+//! The watch itself: polls, exit records, ended children and signals, until the end.
+
+use std::collections::HashSet;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, getpgid, getpgrp, getpid, gettid};
+
+use crate::perf::threads::ThreadCounters;
+use crate::program::watch::due::{Due, Orphans};
+use crate::program::watch::ledger::Ledger;
+use crate::program::watch::look::{Depth, Looker, Unseen};
+use crate::program::watch::plan::{Follower, Told, WatchPlan, What};
+use crate::program::watch::start::{Start, attach, launch};
+use crate::program::watch::stops::{Stops, Wish};
+use crate::program::watched::{Program, ProgramEnd, Tracer};
+use crate::sys::clock::thread_cpu_ns;
+use crate::sys::inbox::{Inbox, StopAsked};
+use crate::sys::pidfd;
+use crate::sys::reap::{self, Children, Ended};
+use crate::sys::taskstats::ExitRecords;
+
+/// Exit records of threads, or why there are none.
+pub(super) type Records = Result<ExitRecords, String>;
+
+pub(super) struct Watch<'a> {
+    plan: &'a WatchPlan<'a>,
+    follower: Option<&'a mut (dyn Follower + 'a)>,
+    inbox: Inbox,
+    looker: Looker,
+    pub(super) records: Records,
+    pub(super) records_lost: u64,
+    pub(super) program: Program,
+    /// Readable when a process that is no child of ours has ended; `None` also where the kernel has no pidfds.
+    end: Option<OwnedFd>,
+    pub(super) ledger: Ledger,
+    pub(super) counters: Option<ThreadCounters>,
+    pub(super) tracer: Option<Tracer>,
+    stops: Stops,
+    pub(super) interrupted_by: Option<Signal>,
+    pub(super) began: Instant,
+    pub(super) looks: u64,
+}
+
+/// Outcome of a wait.
+enum Turn {
+    GoOn,
+    /// Nothing is left to wait for.
+    Done,
+}
+
+impl<'a> Watch<'a> {
+    /// Starts the program, or attaches to it.
+    ///
+    /// # Errors
+    /// It cannot be started, polled or counted; those of the follower.
+    pub(super) fn start(
+        plan: &'a WatchPlan<'a>,
+        inbox: Inbox,
+        records: Records,
+        mut follower: Option<&'a mut (dyn Follower + 'a)>,
+    ) -> Result<Watch<'a>> {
+        let start = match plan.what {
+            What::Command { words, user } => launch(words, user, plan, &inbox, follower.as_deref_mut())?,
+            What::Process(pid) => attach(pid, plan)?,
+        };
+        let Start { program, end, looker, ledger, counters, began } = start;
+        let mut watch = Watch {
+            plan,
+            follower,
+            inbox,
+            looker,
+            records,
+            records_lost: 0,
+            program,
+            end,
+            ledger,
+            counters,
+            tracer: None,
+            stops: Stops::default(),
+            interrupted_by: None,
+            began,
+            looks: 0,
+        };
+        if watch.is_attached() {
+            watch.round(Depth::AllThreads);
+        } else {
+            watch.look_for_tracers();
+        }
+        Ok(watch)
+    }
+
+    /// Notes the tracer of the program, whenever it attaches, or else of this process.
+    fn look_for_tracers(&mut self) {
+        if self.tracer.as_ref().is_none_or(|tracer| !tracer.of_program) {
+            let of = |looker: &mut Looker, pid: i32, of_program: bool| {
+                looker.tracer_of(pid).map(|(pid, name)| Tracer { name, pid, of_program })
+            };
+            let of_program = of(&mut self.looker, self.program.pid, true);
+            let found = of_program.or_else(|| self.tracer.take());
+            self.tracer = found.or_else(|| of(&mut self.looker, getpid().as_raw(), false));
+        }
+    }
+
+    /// Watches to the end. Returns how the program ended, and true if all its descendants have ended too.
+    pub(super) fn watch_to_the_end(&mut self, tell: &mut dyn FnMut(Told)) -> Result<(ProgramEnd, bool)> {
+        let mut ended = ProgramEnd::GoesOn;
+        let mut orphans = Orphans::default();
+        let mut due = Due::of(self.plan, self.began, self.follower.is_some());
+        loop {
+            let end = self.end.as_ref().map(|end| end.as_fd());
+            self.inbox.wait(end, due.next().saturating_duration_since(Instant::now()))?;
+            if let Some(follower) = self.follower.as_mut().filter(|_| due.following_is_due()) {
+                follower.follow();
+            }
+            if let Turn::Done = self.reap(&mut ended)? {
+                return Ok((ended, true));
+            }
+            if self.stop_asked(ended) || due.limit.is_some_and(|limit| Instant::now() >= limit) {
+                break;
+            }
+            if self.is_attached() && !self.program_lives() {
+                ended = ProgramEnd::Gone;
+                break;
+            }
+            let interval_over = due.interval_is_over();
+            if let Some(signal) = self.stops.overdue() {
+                tell(Told::StopPassedOn(signal));
+            }
+            if interval_over || Instant::now() >= due.look {
+                // Without exit records, and for interval reports, every thread is polled each time.
+                let close = self.records.is_err() || interval_over || due.close_look_is_due(self.began);
+                let close = close && self.plan.every_thread;
+                let looking = self.round(if close { Depth::AllThreads } else { Depth::FirstThread });
+                due.looked(looking, self.began);
+            }
+            if interval_over {
+                let (threads, processes) = self.ledger.alive();
+                let (elapsed, books) = (self.began.elapsed(), self.ledger.so_far());
+                tell(Told::Interval { elapsed, books, groups: self.ledger.groups(), threads, processes });
+            }
+            if !self.is_attached() && ended != ProgramEnd::GoesOn {
+                if self.plan.leave_orphans {
+                    break;
+                }
+                if orphans.are_to_be_told_of() {
+                    tell(Told::WaitingFor(self.ledger.names()));
+                }
+            }
+        }
+        self.round(if self.plan.every_thread { Depth::AllThreads } else { Depth::FirstThread });
+        Ok((ended, false))
+    }
+
+    /// Returns true if the program was already running.
+    fn is_attached(&self) -> bool {
+        matches!(self.plan.what, What::Process(_))
+    }
+
+    /// Returns true if an attached program still runs.
+    fn program_lives(&self) -> bool {
+        match &self.end {
+            Some(end) => !pidfd::has_ended(end.as_fd()),
+            None => self.ledger.was_seen(self.program.pid),
+        }
+    }
+
+    /// Waits for the children that have ended, each after a last poll.
+    fn reap(&mut self, ended: &mut ProgramEnd) -> Result<Turn> {
+        if self.is_attached() {
+            return Ok(Turn::GoOn);
+        }
+        loop {
+            let pid = match reap::children()? {
+                Children::Ended(pid) => pid,
+                Children::Trapped(pid) => {
+                    reap::let_go(pid);
+                    continue;
+                }
+                Children::AllAlive => return Ok(Turn::GoOn),
+                Children::None => return Ok(Turn::Done),
+            };
+            if let Ok(look) = self.looker.process(pid.as_raw(), Depth::FirstThread) {
+                self.ledger.look(look);
+            }
+            self.take_records();
+            // A thread that has made us its tracer ends as a child of ours, too: its accounting is its process's.
+            let is_thread = self.looker.process_of(pid.as_raw()).is_some_and(|process| process != pid.as_raw());
+            if let Some(reaped) = reap::reap(pid, false)?.filter(|_| !is_thread) {
+                self.ledger.waited_for(pid.as_raw(), reaped.usage);
+                if pid.as_raw() == self.program.pid {
+                    *ended = match reaped.ended {
+                        Ended::Exited(code) => ProgramEnd::Exited(code),
+                        Ended::Killed(signal) => ProgramEnd::Killed(signal.0),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Returns true if the watch is to stop. A running program that we started gets the first signal passed on instead.
+    fn stop_asked(&mut self, ended: ProgramEnd) -> bool {
+        while let Some(asked) = self.inbox.stop_asked() {
+            let ours_runs = !self.is_attached() && ended == ProgramEnd::GoesOn;
+            match self.stops.heard(asked.signal) {
+                _ if !ours_runs => {}
+                Wish::Same => continue,
+                Wish::First => {
+                    pass_on(asked, Pid::from_raw(self.program.pid));
+                    continue;
+                }
+                Wish::Again => self.interrupted_by = Some(asked.signal),
+            }
+            self.inbox.heed_no_more();
+            return true;
+        }
+        false
+    }
+
+    /// Polls every process of the program, and takes exit records. Returns the CPU time of the polls, without the records: they
+    /// arrive anyway, and the later they are taken the more there are.
+    fn round(&mut self, depth: Depth) -> Duration {
+        let cpu_ns = || thread_cpu_ns(gettid()).unwrap_or_default();
+        let cpu_ns_before = cpu_ns();
+        let this = getpid().as_raw();
+        let mut waiting = if self.is_attached() { vec![self.program.pid] } else { self.looker.own_children() };
+        let mut seen: HashSet<i32> = HashSet::from([this]);
+        while let Some(pid) = waiting.pop() {
+            if !seen.insert(pid) {
+                continue;
+            }
+            match self.looker.process(pid, depth) {
+                Ok(look) => {
+                    waiting.extend(&look.children);
+                    self.ledger.look(look);
+                }
+                Err(Unseen::Gone) => {}
+                // wait4 counts a program that cannot be polled, too.
+                Err(Unseen::Failed(error)) => self.ledger.cannot_look(pid, &error),
+            }
+        }
+        // Those with a new parent by now, unless their PID has been reused.
+        for (pid, started) in self.ledger.known() {
+            if !seen.contains(&pid) {
+                let look = self.looker.process(pid, depth).ok().filter(|look| look.started == started);
+                look.into_iter().for_each(|look| self.ledger.look(look));
+            }
+        }
+        let looking = Duration::from_nanos(cpu_ns().saturating_sub(cpu_ns_before));
+        self.look_for_tracers();
+        self.take_records();
+        self.ledger.end_round();
+        self.looks += 1;
+        looking
+    }
+
+    fn take_records(&mut self) {
+        let Ok(records) = &mut self.records else { return };
+        let ledger = &mut self.ledger;
+        match records.drain(|record| ledger.record(record)) {
+            Ok(drained) => self.records_lost += drained.lost,
+            // This affects neither the program nor its totals.
+            Err(error) => self.records = Err(format!("{error:#}")),
+        }
+    }
+}
+
+/// Passes a stop signal on to the program, unless the terminal has: it signals its foreground group, which included this
+/// process.
+fn pass_on(asked: StopAsked, program: Pid) {
+    let group = getpgid(Some(program));
+    let has_it = asked.by_terminal && group == Ok(getpgrp());
+    // It may have just ended, which is no failure.
+    let _ = match asked.by_terminal && group == Ok(program) {
+        _ if has_it => Ok(()),
+        // As the terminal does it.
+        true => killpg(program, asked.signal),
+        false => kill(program, asked.signal),
+    };
+}
