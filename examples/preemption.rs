@@ -25,7 +25,6 @@ const WORK: Duration = Duration::from_millis(100);
 /// Pieces of the work of a task that waits now and then.
 const PIECES: u32 = 100;
 
-/// One line of the table.
 struct Row {
     busy: &'static str,
     /// Number of times that the busy one was off the thread or CPU, and why.

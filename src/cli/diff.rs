@@ -67,7 +67,6 @@ impl GateArgs {
     }
 }
 
-/// Parses a share from a percentage.
 fn percent(text: &str) -> Result<f64, String> {
     let percent: f64 = text.trim_end_matches('%').parse().map_err(|_| "not a number of per cent".to_string())?;
     if !(0.0..=1000.0).contains(&percent) {

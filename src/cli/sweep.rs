@@ -18,7 +18,6 @@ use crate::workload::{self, WORKLOADS, Workload};
 const MOST_STEPS: usize = 64;
 /// First step after 0: a page.
 const FIRST_WORKING_SET: u64 = 4096;
-/// Default time of each row.
 const ROW_TIME: Duration = Duration::from_millis(300);
 /// Default number of repetitions of a row.
 pub(super) const INCARNATIONS: &str = "6";

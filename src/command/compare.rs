@@ -29,7 +29,6 @@ use crate::{text, workload};
 /// Time of ctxprof's own workload in each round.
 const OWN_TIME: Duration = Duration::from_millis(400);
 const OWN_INCARNATIONS: u32 = 4;
-/// Limit of a file with saved output.
 const MOST_SAVED_BYTES: u64 = 16 * 1024 * 1024;
 
 pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Outcome> {

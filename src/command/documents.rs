@@ -22,7 +22,6 @@ use crate::program::stat::document::StatDocument;
 use crate::program::trace::document as trace;
 use crate::program::trace::document::TraceDocument;
 
-/// A document of any command.
 #[derive(Debug)]
 pub enum Saved {
     /// As saved, or recomputed from raw samples.
@@ -51,7 +50,6 @@ fn other<D: Report + DeserializeOwned + 'static>(text: &str) -> Result<Saved> {
 }
 
 impl Saved {
-    /// Returns the document as a report.
     pub fn report(&self) -> &dyn Report {
         match self {
             Saved::Run(run) => &**run,

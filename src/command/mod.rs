@@ -118,7 +118,6 @@ fn ended(ending: Ending, delivered: Result<Outcome>) -> Result<Outcome> {
     }
 }
 
-/// Sorts a run's rows by this key.
 fn sort(document: &mut RunDocument, key: SortKey) {
     let price = |result: &RunResult| result.ns_per_hand_over().unwrap_or(f64::INFINITY);
     match key {

@@ -71,7 +71,6 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "ctxprof: {}", safe::lines(text));
 }
 
-/// Prints a message unless `quiet`.
 pub(super) fn say_unless(quiet: bool, text: &str) {
     if !quiet {
         say(text);

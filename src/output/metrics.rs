@@ -12,7 +12,6 @@ pub struct Metrics {
     pub families: Vec<Family>,
 }
 
-/// Samples of one name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
     /// Without the program's name before it and the unit after it.
@@ -30,7 +29,6 @@ pub struct Sample {
     pub value: f64,
 }
 
-/// The base unit of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     Seconds,
@@ -86,7 +84,6 @@ pub struct Rows<'m, R> {
 }
 
 impl<R> Rows<'_, R> {
-    /// A figure.
     pub fn figure(
         &mut self,
         name: &str,

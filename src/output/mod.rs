@@ -50,7 +50,6 @@ pub struct Look {
 #[derive(Debug)]
 pub struct Format {
     pub name: &'static str,
-    /// File name suffixes of this format.
     pub suffixes: &'static [&'static str],
     pub draw: fn(&dyn Report, &Look) -> Result<String>,
 }
@@ -73,7 +72,6 @@ pub static FORMATS: &[Format] = &[
     Format { name: "openmetrics", suffixes: &["prom"], draw: |report, _| openmetrics::draw(report.metrics()) },
 ];
 
-/// The format of this name.
 pub fn format(name: &str) -> Option<&'static Format> {
     FORMATS.iter().find(|format| format.name == name)
 }

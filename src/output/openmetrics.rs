@@ -21,7 +21,6 @@ use prometheus_client::registry::Registry;
 use crate::output::metrics::{Family, Labels, Metrics, Unit};
 use crate::output::safe;
 
-/// Prefix of all names.
 const PREFIX: &str = "ctxprof";
 
 /// Draws metrics as text, with the mark of its end.

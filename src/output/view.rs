@@ -4,7 +4,6 @@ use crate::estimate::Estimate;
 use crate::output::metrics::Quantity;
 use crate::sched::timeline::Timeline;
 
-/// One report.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
     /// Above everything: the host and how it was measured.
@@ -157,7 +156,6 @@ pub struct Table {
     /// Caption, for pages and for screen readers.
     pub title: &'static str,
     pub columns: Vec<Column>,
-    /// One cell per column.
     pub rows: Vec<Vec<Cell>>,
 }
 
@@ -222,7 +220,6 @@ pub enum Cell {
         value: Estimate,
         text: String,
     },
-    /// Not measured.
     Absent,
 }
 

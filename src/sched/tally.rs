@@ -115,7 +115,6 @@ impl<W: Copy + Ord + Hash> Row<W> {
     }
 }
 
-/// Absences by key.
 #[derive(Debug, Clone)]
 pub struct Tally<K, W> {
     rows: BTreeMap<K, Row<W>>,

@@ -12,7 +12,6 @@ pub enum RecordSource {
     Thread,
 }
 
-/// A typical op.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
     pub source: RecordSource,
@@ -49,7 +48,6 @@ pub struct Run {
     pub left: Left,
 }
 
-/// Wake-up of a participant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Wake {
     pub at_ns: u64,

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 /// A thread, by its source's number: unique until [`What::Ended`].
 pub type ThreadNumber = u32;
 
-/// A scheduler event of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<L, W> {
     pub at_ns: u64,
@@ -62,7 +61,6 @@ pub struct Woken<W> {
     pub by: W,
 }
 
-/// State of a thread.
 #[derive(Debug, Clone, Copy)]
 enum Track<L, W> {
     Running { since_ns: u64, cpu: u32, woken: Option<Woken<W>> },

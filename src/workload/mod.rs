@@ -62,7 +62,6 @@ pub struct Workload {
     pub ring: Option<Ring>,
 }
 
-/// Starts the participants.
 pub type Prepare = fn(&Setting) -> Result<Box<dyn Session>>;
 
 /// Reports to the user a step that will take a while.
@@ -85,14 +84,11 @@ pub struct Ring {
     pub needs: Needs,
 }
 
-/// Resource need of one participant.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Needs {
     /// Linux threads, also those that are processes.
     pub threads: u32,
-    /// Open files of this process.
     pub files: u32,
-    /// Mappings of this process.
     pub mappings: u32,
     /// Memory besides its working set, a lower bound.
     pub bytes: u32,
@@ -118,7 +114,6 @@ impl From<Missing> for Unavailable {
     }
 }
 
-/// A function of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbePoint {
     pub program: PathBuf,
@@ -127,7 +122,6 @@ pub struct ProbePoint {
 
 /// The op of a ping-pong.
 const ROUND_TRIP: &str = "round trip";
-/// The op of a ring.
 pub const ONE_HOP: &str = "one hop";
 
 impl Workload {

@@ -33,7 +33,6 @@ impl Setting {
         self.leader_cpu != self.follower_cpu
     }
 
-    /// The CPUs in use: one, or two.
     pub fn cpus(&self) -> Vec<usize> {
         if self.is_apart() { vec![self.leader_cpu, self.follower_cpu] } else { vec![self.leader_cpu] }
     }
@@ -204,7 +203,6 @@ pub struct Played {
     pub times: Option<PlayTimes>,
 }
 
-/// Wall and CPU time of a play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlayTimes {
     pub wall_ns: u64,
@@ -240,7 +238,6 @@ impl Party {
         Party { process: pid, thread: pid }
     }
 
-    /// Another thread of this process.
     pub fn thread(thread: Pid) -> Party {
         Party { process: getpid(), thread }
     }

@@ -81,7 +81,6 @@ fn an_interrupted_comparison_ends_its_tool_and_shows_the_rounds_until_then() {
     assert!(!seen.into_iter().any(runs), "perf goes on");
 }
 
-/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

@@ -58,7 +58,6 @@ fn a_time_budget_ends_a_run_of_too_many_incarnations() {
     assert!(result(&document, "task-channel")["incarnations"].as_u64().unwrap() < 10_000);
 }
 
-/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

@@ -186,7 +186,6 @@ fn without_files_the_last_two_runs_are_compared_or_asked_for() {
     run("ctxprof diff a b --old c --new d").expect(2, &["cannot be used"]);
 }
 
-/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

@@ -38,7 +38,6 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Returns the names in a folder.
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(root().join(folder)).unwrap();
     let mut names: Vec<String> =
@@ -73,7 +72,6 @@ fn prose(text: &str) -> String {
     prose
 }
 
-/// Returns prose without code spans.
 fn without_code(prose: &str) -> String {
     let (mut kept, mut rest) = (String::new(), prose);
     while let Some(at) = rest.find('`') {

@@ -69,7 +69,6 @@ fn told(document: &Value) -> &Value {
     &result(document, "task-channel")["reproducibility"]
 }
 
-/// One at a time, like all tests that measure.
 mod measuring {
     use super::*;
 

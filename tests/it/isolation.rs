@@ -59,7 +59,6 @@ impl Cgroup {
         Cgroup(make_cgroup(controller, &name).unwrap())
     }
 
-    /// Runs ctxprof in it.
     pub fn run(&self, arguments: &str) -> Done {
         let script = format!("echo $$ > {}/cgroup.procs && exec {} {arguments}", self.0.display(), CTXPROF);
         let mut shell = command("sh -c");

@@ -135,7 +135,6 @@ fn a_run_that_is_interrupted_before_it_timed_an_op_says_so() {
     assert!(done.stdout.contains("partial: interrupted") && !done.stdout.contains("p99.9"), "{done:?}");
 }
 
-/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

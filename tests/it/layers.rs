@@ -127,7 +127,6 @@ fn what_the_kernel_does_not_record_is_said_and_is_no_failure() {
     assert!(done.stdout.replace("\n  ", " ").contains(words), "{}", done.stdout);
 }
 
-/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

@@ -192,7 +192,6 @@ fn a_refusal_that_nobody_foresaw_is_told_and_what_there_was_is_shown() {
     assert_eq!(thread["counts"].as_array().unwrap().last().unwrap(), 39);
 }
 
-/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

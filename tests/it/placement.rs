@@ -63,7 +63,6 @@ fn a_placement_that_is_not_to_be_had_is_refused_with_the_reason() {
     run("taskset -c 0 ctxprof run task-channel --place llc").expect(1, &["not to be had"]);
 }
 
-/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

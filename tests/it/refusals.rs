@@ -128,7 +128,6 @@ fn a_users_runs_are_kept_in_the_users_state_and_shown_again() {
     assert_eq!(ran.stdout, shown.stdout);
 }
 
-/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

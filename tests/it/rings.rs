@@ -137,7 +137,6 @@ fn a_ring_of_one_or_of_too_many_is_wrong_usage() {
     }
 }
 
-/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

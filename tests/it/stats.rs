@@ -217,7 +217,6 @@ fn many_threads_and_children_take_little_memory() {
     }
 }
 
-/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

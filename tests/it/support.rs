@@ -291,7 +291,6 @@ pub fn samples_of<'v>(seen: &'v Value, workload: &str) -> impl Iterator<Item = &
     incarnations.iter().flat_map(|incarnation| incarnation["samples"].as_array().unwrap())
 }
 
-/// Returns the ops of a raw sample.
 pub fn ops(sample: &Value) -> u64 {
     sample["ops"].as_u64().unwrap()
 }

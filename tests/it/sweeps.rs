@@ -209,7 +209,6 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     assert_eq!(done.expect(0, &["code 0"]).stdout.lines().count(), 1);
 }
 
-/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

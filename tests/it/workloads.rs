@@ -192,7 +192,6 @@ fn a_probe_that_is_refused_leaves_the_number_expected_and_out_of_the_verdict() {
     assert!(table.contains("~2"), "{table}");
 }
 
-/// One at a time: other tests must not disturb these figures.
 mod measuring {
     use super::*;
 

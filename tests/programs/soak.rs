@@ -32,7 +32,6 @@ const SLACK_KIB: u64 = 1024;
 /// Times of the reports, in tenths of the runs.
 const LOOKS: [u32; 6] = [0, 1, 2, 5, 7, 10];
 
-/// Resources of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Held {
     resident_kib: u64,

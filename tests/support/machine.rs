@@ -22,7 +22,6 @@ const REQUIRE: &str = "CTXPROF_TEST_REQUIRE";
 /// An ability that not every machine has, and that tests need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ability {
-    /// The tests run as root.
     Root,
     /// Perf events of a CPU, in kernel mode.
     Perf,
@@ -38,7 +37,6 @@ pub enum Ability {
     HostPids,
     /// BPF programs can be attached to the scheduler, with the kernel's own types.
     Bpf,
-    /// Two CPUs that may be used.
     TwoCpus,
     /// `vm.max_map_count` is low enough to be reached.
     MappingLimit,

@@ -15,7 +15,6 @@ const WIDEST_LANE: usize = 100;
 /// Shorter lanes are illegible: only the words below stay.
 const NARROWEST_LANE: usize = 24;
 
-/// Content of a cell of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cell {
     /// Blocked, or not of interest.

@@ -152,7 +152,6 @@ pub(super) fn parts_in_use(stacks: &Stacks) -> Vec<(usize, String)> {
     stacks.parts.iter().enumerate().filter(is_used).map(|(at, name)| (at, name.clone())).collect()
 }
 
-/// An empty picture.
 fn nothing(paper: Paper) -> Result<String> {
     paper.draw(Paper::NOTHING, |area| {
         area.draw(&Text::new("nothing to be drawn", (0, 10), text(FAINT, HPos::Left))).map_err(refused)

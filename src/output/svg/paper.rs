@@ -81,7 +81,6 @@ impl Paper {
         }
     }
 
-    /// Height of an empty picture, px.
     pub(super) const NOTHING: u32 = 24;
 
     pub(super) fn width(self) -> u32 {
@@ -179,7 +178,6 @@ pub(super) fn tick(quantity: Quantity, value: f64) -> String {
     }
 }
 
-/// A logarithmic axis.
 pub(super) struct LogAxis {
     pub(super) from: f64,
     pub(super) to: f64,

@@ -23,7 +23,6 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::sys::clock::monotonic_ns;
 use crate::workload::session::{Laps, Party, Played, Session};
 
-/// The value passed.
 const TOKEN: u64 = 1;
 
 /// Tasks that wait for a number of ops to play.

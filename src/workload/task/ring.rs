@@ -139,7 +139,6 @@ fn spawn<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches>, shape: RingS
     runtime.spawn(counted(0, leader));
 }
 
-/// Runs a member that does not lead.
 async fn hand_on<I: Inbox>(table: Arc<Table<I>>, member: u64, mut inbox: I) -> Option<()> {
     let mut memory = WorkingSet::of(table.shape);
     memory.walk();

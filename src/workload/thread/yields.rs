@@ -59,7 +59,6 @@ pub(in crate::workload) struct Track {
     announced: AtomicU32,
     /// The play for which the follower has arrived at the start.
     arrived: AtomicU32,
-    /// The play that has been started.
     started: AtomicU32,
     /// The play that the follower has finished.
     finished: AtomicU32,

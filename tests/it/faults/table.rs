@@ -1,6 +1,5 @@
 //! The system calls that are refused, and the commands under test.
 
-/// A command under test.
 pub struct Subject {
     pub name: &'static str,
     /// `FOLDER` stands for the cell's own folder.
