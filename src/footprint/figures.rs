@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::document::Warning;
 use crate::estimate::slope::slope;
 use crate::estimate::{Confidence, Estimate, median};
+use crate::footprint::disturbance::{Chosen, chosen};
 use crate::footprint::samples::{Incarnation, KindFootprints, Levels, Point, Stopped};
 use crate::unit::{Bytes, Share};
 use crate::workload::kind::Kind;
@@ -59,15 +60,6 @@ pub enum KernelSource {
     Meminfo,
 }
 
-/// Allowed difference between before and after, as a share of the participants' memory.
-const DRIFT_SHARE: f64 = 0.05;
-/// Allowed in any case, in bytes: the changes by programs of an idle machine.
-const DRIFT_BYTES: u64 = 512 << 10;
-/// Allowed number of processes or threads that others start meanwhile.
-const FOREIGN_FORKS: u64 = 40;
-/// Undisturbed repetitions that are enough.
-const ENOUGH_INCARNATIONS: usize = 3;
-
 /// Computes the figures of one kind.
 pub fn row(seen: &KindFootprints) -> FootprintRow {
     let counts = counts(seen);
@@ -113,24 +105,6 @@ pub fn row(seen: &KindFootprints) -> FootprintRow {
     }
 }
 
-/// Repetitions of one kind, and those that the kernel's figures are taken from.
-struct Chosen<'a> {
-    all: Vec<&'a Incarnation>,
-    undisturbed: Vec<&'a Incarnation>,
-    disturbed: usize,
-    /// True if so few were undisturbed that the disturbed ones are among them.
-    disturbed_used: bool,
-}
-
-fn chosen(kind: Kind, incarnations: &[Incarnation]) -> Chosen<'_> {
-    let all: Vec<&Incarnation> = incarnations.iter().collect();
-    let clean: Vec<&Incarnation> = all.iter().copied().filter(|incarnation| !is_disturbed(kind, incarnation)).collect();
-    let disturbed = all.len() - clean.len();
-    let enough = clean.len() >= ENOUGH_INCARNATIONS.min(all.len());
-    let undisturbed = if enough { clean } else { all.clone() };
-    Chosen { all, undisturbed, disturbed, disturbed_used: !enough && disturbed > 0 }
-}
-
 /// Repetitions, and the counts to fit.
 struct Fit<'a> {
     incarnations: &'a [&'a Incarnation],
@@ -172,18 +146,6 @@ fn counts(seen: &KindFootprints) -> Vec<u64> {
 fn per_party(batches: &[u64], batch: u64) -> Option<f64> {
     let whole = if batches.len() > 1 { &batches[..batches.len() - 1] } else { batches };
     Some(median(whole.iter().map(|&ns| ns as f64).collect())? / batch.max(1) as f64)
-}
-
-/// Returns true if something else on the machine changed the kernel's figures: they did not return to their values before, or
-/// others started processes.
-fn is_disturbed(kind: Kind, incarnation: &Incarnation) -> bool {
-    let Incarnation { machine_before, before, machine_after, .. } = incarnation;
-    let Some(last) = incarnation.points.last() else { return true };
-    let drift = machine_after.kernel_bytes().abs_diff(machine_before.kernel_bytes());
-    let taken = last.parked.machine.kernel_bytes().saturating_sub(before.machine.kernel_bytes());
-    let own = if matches!(kind, Kind::Thread | Kind::Process) { last.count } else { 0 };
-    let forks = last.parked.machine.forks.saturating_sub(machine_before.forks);
-    drift > DRIFT_BYTES.max((DRIFT_SHARE * taken as f64) as u64) || forks > own + FOREIGN_FORKS
 }
 
 /// Share by which two sources disagree that differ by more.

@@ -9,6 +9,7 @@
 //! tables of a forked process (11 to 15), so that between two processes half of a slope could be chance. For the same reason
 //! its figures are of processes with fixed addresses; randomized ones are measured beside that.
 
+mod disturbance;
 pub mod document;
 pub mod figures;
 pub(crate) mod holder;
