@@ -33,7 +33,6 @@ pub struct DiffSettings {
 }
 
 impl DiffSettings {
-    /// Default margin.
     pub const MARGIN: f64 = 0.03;
 }
 
@@ -56,7 +55,6 @@ pub struct DiffRow {
 }
 
 impl DiffRow {
-    /// Returns the row's name in reports.
     pub fn title(&self) -> String {
         row_title(&self.workload, self.placement, self.ring)
     }
@@ -68,7 +66,6 @@ impl DiffRow {
     }
 }
 
-/// A change of a cost.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RowChange {
     /// New ÷ old − 1: 0.1 is a tenth slower. The interval is wide enough for all rows of a comparison at once.

@@ -39,7 +39,6 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// Returns this program.
     pub fn this() -> Tool {
         Tool {
             name: env!("CARGO_PKG_NAME").to_string(),

@@ -31,7 +31,6 @@ fn document_in(text: &str) -> &str {
     if is_page { within().unwrap_or(text) } else { text }
 }
 
-/// Start of every document.
 #[derive(Debug, Deserialize)]
 pub struct Header {
     pub schema: String,

@@ -51,7 +51,6 @@ fn step(host: &Host, random: &mut Rng) -> f64 {
     step / (squares / 4.0).sqrt() / 2.0_f64.sqrt()
 }
 
-/// Returns the drift of a row over a series.
 fn drift(host: &Host, random: &mut Rng) -> Vec<f64> {
     let mut at = step(host, random);
     let mut next = || {

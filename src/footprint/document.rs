@@ -84,7 +84,6 @@ pub struct Around {
     pub left_out: Vec<KindLeftOut>,
 }
 
-/// Returns the document's body and its warnings.
 pub fn body(seen: Footprints, around: Around) -> (MemoryBody, Vec<Warning>) {
     let rows: Vec<FootprintRow> = seen.kinds.iter().map(row).collect();
     let warnings = rows.iter().flat_map(warnings).collect();

@@ -60,7 +60,6 @@ pub enum KernelSource {
     Meminfo,
 }
 
-/// Computes the figures of one kind.
 pub fn row(seen: &KindFootprints) -> FootprintRow {
     let counts = counts(seen);
     let above: Vec<u64> = counts.iter().copied().filter(|&count| count >= seen.knee).collect();
@@ -105,7 +104,6 @@ pub fn row(seen: &KindFootprints) -> FootprintRow {
     }
 }
 
-/// Repetitions, and the counts to fit.
 struct Fit<'a> {
     incarnations: &'a [&'a Incarnation],
     counts: &'a [u64],
@@ -151,7 +149,6 @@ fn per_party(batches: &[u64], batch: u64) -> Option<f64> {
 /// Share by which two sources disagree that differ by more.
 const DISAGREEMENT: f64 = 0.15;
 
-/// Returns the warnings of one row.
 pub fn warnings(row: &FootprintRow) -> Vec<Warning> {
     let name = row.kind.name();
     let mut warnings = Vec::new();

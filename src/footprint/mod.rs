@@ -41,7 +41,6 @@ use crate::sys::layout;
 use crate::sys::signal::{self, Watchdog};
 use crate::workload::kind::Kind;
 
-/// Progress of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     pub kind: &'static str,
@@ -183,7 +182,6 @@ impl Engine<'_> {
         seen(most(asked, kind, appetite, root).1)
     }
 
-    /// Returns the least memory of a participant.
     fn least_bytes(&self, kind: &PartyKind) -> f64 {
         let Shape { stack_use, future_size, .. } = self.plan.shape;
         let state = if kind.has_stack { stack_use } else { future_size };

@@ -7,7 +7,6 @@ use crate::footprint::party::Shape;
 use crate::footprint::samples::Stopped;
 use crate::host::ceilings::{self, Ceiling, Needs};
 
-/// Settings of a measurement.
 #[derive(Debug)]
 pub struct FootprintPlan<'a> {
     pub kinds: Vec<&'static PartyKind>,
@@ -54,7 +53,6 @@ pub fn most(asked: u64, kind: &PartyKind, appetite: Appetite, root: &Path) -> (u
     (most, ceiling.map(|ceiling| stopped(asked, most, &ceiling)))
 }
 
-/// Returns the stop at this limit.
 pub(super) fn stopped(asked: u64, reached: u64, ceiling: &Ceiling) -> Stopped {
     Stopped {
         limit: ceiling.name.clone(),

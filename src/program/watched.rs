@@ -114,7 +114,6 @@ impl ThreadKey {
     }
 }
 
-/// Threads of one key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThreadGroup {
     pub key: ThreadKey,
@@ -151,7 +150,6 @@ pub struct Watched {
     pub own_cpu: Duration,
 }
 
-/// The program that is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     pub pid: i32,

@@ -43,7 +43,6 @@ pub trait Parties {
     fn end(self: Box<Self>) -> Result<()>;
 }
 
-/// A batch of participants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Made {
     pub count: usize,
@@ -89,7 +88,6 @@ fn frame(left: usize, wait: &mut dyn FnMut()) {
     black_box(&mut touched);
 }
 
-/// Returns the errno of a refusal.
 fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw)
 }

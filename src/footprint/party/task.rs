@@ -84,7 +84,6 @@ impl<const STATE: usize> Parties for Tasks<STATE> {
     }
 }
 
-/// Life of a task.
 async fn wait<const STATE: usize>(gate: Arc<Gate>) {
     let mut state = [1_u8; STATE];
     black_box(&mut state);

@@ -47,7 +47,6 @@ pub struct GroupKey {
     pub ids: Option<(u32, u32)>,
 }
 
-/// Threads of a group.
 #[derive(Debug, Clone, Default)]
 pub struct Group {
     pub threads: u64,
@@ -74,7 +73,6 @@ impl Collected {
         Collected { per_thread, ..Collected::default() }
     }
 
-    /// Takes the tracer's next step.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Record(record) => self.record(record),
@@ -82,7 +80,6 @@ impl Collected {
         }
     }
 
-    /// Takes the next record, of any thread.
     fn record(&mut self, record: &Record) {
         self.records += 1;
         let reason = Reason::of(record);

@@ -24,7 +24,6 @@ use crate::sys::policy::{Applied, Policy};
 use crate::sys::shared::Shared;
 use crate::sys::usage::ThreadStatus;
 
-/// Cost of tracing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cost {
     pub ns_per_switch: Estimate,

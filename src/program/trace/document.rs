@@ -158,7 +158,6 @@ const MOST_WAKERS: usize = 3;
 /// Fewest values for a p99: of fewer, it would be the maximum.
 const FEWEST_FOR_P99: u64 = 100;
 
-/// Returns the document's body and its warnings.
 pub fn body(traced: &Traced, cost: Result<Cost, String>) -> (TraceBody, Vec<Warning>) {
     let Traced { watched, collected, records_lost, unfollowed } = traced;
     let total = &collected.total;

@@ -34,7 +34,6 @@ pub struct Traced {
 }
 
 impl Traced {
-    /// Returns the number of switches seen.
     pub fn switches(&self) -> u64 {
         self.collected.total.switches
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::program::watched::{Books, ThreadGroup, ThreadKey};
 
-/// Threads reported together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Groups {
     pub(super) entries: BTreeMap<ThreadKey, Entry>,

@@ -263,7 +263,6 @@ impl Ledger {
         Heir::Process(pid)
     }
 
-    /// Returns the accounting so far.
     pub(super) fn so_far(&self) -> Books {
         let mut sum = self.settled.sum();
         sum.on_cpu_ns += self.settled.unseen_cpu_ns;
@@ -363,7 +362,6 @@ impl Ledger {
         Some(pid) == self.adopter || self.processes.contains_key(&pid) || self.gone.contains_key(&pid)
     }
 
-    /// Remembers a process that has ended.
     fn note_gone(&mut self, pid: i32, process: &Process, heir: Heir) {
         let ignores_children = process.ignores_children;
         if ignores_children {
