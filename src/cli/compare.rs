@@ -8,7 +8,7 @@ use crate::cli::OutputArgs;
 
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// How often each tool and the workload beside it are run, in turn
+    /// Rounds of each tool and the workload beside it, in turn
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
 

@@ -37,7 +37,7 @@ pub struct DiffArgs {
 /// Thresholds and exit codes of a comparison.
 #[derive(Debug, Args)]
 pub struct GateArgs {
-    /// What surely differs by less than this is the same
+    /// Changes that are surely smaller than this count as none
     #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "3")]
     pub margin: f64,
 

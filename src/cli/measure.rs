@@ -18,7 +18,7 @@ const MOST_OPS: u64 = 1_000_000;
 
 #[derive(Debug, Args)]
 pub struct MeasureArgs {
-    /// What to measure: names, kinds, globs, or `all` [default: those marked * in `ctxprof list`]
+    /// Workloads: names, kinds, globs, or `all` [default: those marked * in `ctxprof list`]
     #[arg(value_name = "WORKLOAD", value_parser = WorkloadWord, hide_possible_values = true)]
     pub workloads: Vec<String>,
 
@@ -38,7 +38,7 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-20..=19))]
     pub nice: Option<i32>,
 
-    /// How often the parties are made anew; intervals are over these
+    /// Number of repetitions; participants are restarted for each, and intervals are over these
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub incarnations: u32,
 
@@ -62,7 +62,7 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = patience)]
     pub patience: Duration,
 
-    /// How to count kernel switches: CPU-wide, on the parties' threads, by getrusage, or not
+    /// Counters of kernel switches: CPU-wide, on participants' threads, by getrusage, or not
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = PossibleValuesParser::new(CounterChoice::ALL.map(CounterChoice::name)))]
     pub counters: String,
 }

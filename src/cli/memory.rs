@@ -18,7 +18,7 @@ pub struct MemoryArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub max: Option<u64>,
 
-    /// How often the parties are made anew; intervals are over these
+    /// Number of repetitions; participants are restarted for each, and intervals are over these
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub incarnations: u32,
 

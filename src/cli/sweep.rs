@@ -24,7 +24,7 @@ pub(super) const INCARNATIONS: &str = "6";
 
 #[derive(Debug, Args)]
 pub struct SweepArgs {
-    /// What becomes larger from row to row: the number of parties in the ring, or the memory that each walks on its turn
+    /// Variable of the sweep: the number of parties in the ring, or the memory that each walks on its turn
     #[arg(value_parser = PossibleValuesParser::new(RingVariable::ALL.map(RingVariable::name)).map(variable))]
     pub variable: RingVariable,
 

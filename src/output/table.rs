@@ -10,8 +10,10 @@ use crate::output::{Look, picture};
 /// Draws heading, tables, pictures, notes and warnings, tables and pictures narrowed to the look's width.
 pub(crate) fn draw(view: &View, look: &Look) -> String {
     let mut parts = Vec::new();
+    // Before it is wrapped: `+-` is wider than ±.
+    let written = |text: &str| if look.ascii { to_ascii(text) } else { text.to_string() };
     let wrapped = |text: &str| {
-        textwrap::fill(text, textwrap::Options::new(look.width).subsequent_indent("  ").break_words(false))
+        textwrap::fill(&written(text), textwrap::Options::new(look.width).subsequent_indent("  ").break_words(false))
     };
     let paragraph = |lines: &[String]| lines.iter().map(|line| wrapped(line)).collect::<Vec<_>>().join("\n");
     if !view.heading.is_empty() {
@@ -213,6 +215,13 @@ mod tests {
     fn ascii_has_nothing_else() {
         let text = draw(&view(), &Look { ascii: true, ..look(100) });
         assert!(text.is_ascii() && text.contains("4553 +-1%"), "{text}");
+    }
+
+    #[test]
+    fn texts_in_ascii_are_no_wider_than_they_may_be() {
+        let note = "±5 ".repeat(20);
+        let text = draw(&View { notes: vec![note], ..View::default() }, &Look { ascii: true, ..look(20) });
+        assert!(text.contains("+-5") && text.lines().all(|line| line.len() <= 20), "{text}");
     }
 
     #[test]

@@ -329,3 +329,65 @@ fn engines_and_arithmetic_print_nothing() {
         .collect();
     assert!(found.is_empty(), "{found:?}");
 }
+
+/// Every file of Rust below these folders.
+fn rust_files() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<PathBuf> = ["src", "tests/it", "tests/programs", "tests/support", "benches", "examples"]
+        .map(|folder| root.join(folder))
+        .into();
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|suffix| suffix == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn doc_comments_begin_with_what_a_thing_is() {
+    let opens = |line: &&str| {
+        let text = line.trim_start();
+        let text = text.strip_prefix("/// ").or_else(|| text.strip_prefix("//! "));
+        text.is_some_and(|text| ["What ", "How ", "Whether "].iter().any(|word| text.starts_with(word)))
+    };
+    let found: Vec<String> = rust_files()
+        .into_iter()
+        .flat_map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            text.lines().filter(opens).map(|line| format!("{}: {line}", path.display())).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn files_have_at_most_400_lines_and_functions_70() {
+    let mut found = Vec::new();
+    for path in rust_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        if lines.len() > 400 {
+            found.push(format!("{}: {} lines", path.display(), lines.len()));
+        }
+        for (at, line) in lines.iter().enumerate() {
+            let code = line.trim_start();
+            let is_function = code.starts_with("fn ") || code.starts_with("pub") && code.contains(" fn ");
+            if !is_function || code.ends_with([';', '}']) {
+                continue;
+            }
+            let close = format!("{}}}", &line[..line.len() - code.len()]);
+            let length = lines[at..].iter().position(|line| *line == close).map_or(0, |end| end + 1);
+            if length > 70 {
+                found.push(format!("{}: {code} has {length} lines", path.display()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
