@@ -18,7 +18,7 @@ has() { case $2 in *"$1"*) echo yes ;; *) echo no ;; esac }
 
 mkdir -p /etc
 echo 'somebody:x:1000:1000::/tmp:/bin/sh' > /etc/passwd
-short='--time 0.2 --incarnations 2 --no-save --quiet --no-progress --color never'
+short='--time 0.2 --repetitions 2 --no-save --quiet --no-progress --color never'
 table='--no-save --quiet --no-progress --color never --wide --format csv'
 # A column of a row of ctxprof's CSV on stdin: field ROW COLUMN
 field() {
@@ -68,9 +68,9 @@ check "a PMU that ticks at 1 GHz is warned of" yes "$(has cycles-suspect "$docum
 # In how many samples of a file of raw ones the cycles of user and kernel are all cycles within 1 %: "N of M". The last three
 # counts are those, all cycles last.
 agreeing_samples() {
-  tr -d ' \n' < "$1" | sed 's/"\(samples\|counted\|floor\|counts\)":\[/\n&/g' | awk -F'[][,]' '
+  tr -d ' \n' < "$1" | sed 's/"\(samples\|counted\|no_switch\|counts\)":\[/\n&/g' | awk -F'[][,]' '
     /^"samples"/ || /^"counted"/ {is_floor = 0}
-    /^"floor"/ {is_floor = 1}
+    /^"no_switch"/ {is_floor = 1}
     /^"counts"/ && !is_floor {
       for (last = 2; $(last + 1) ~ /^([0-9]+|null)$/; last++);
       if (last < 5) next
@@ -97,10 +97,10 @@ counting_checks() {
       no,task-channel) ops=20000 least=0.8 ;;
       *) ops=1000 least=0.8 ;;
     esac
-    list=$(ctxprof run $workload --samples 10 --ops-per-sample $ops --incarnations 2 --samples-out /tmp/samples.json $table)
+    list=$(ctxprof run $workload --samples 10 --ops-per-sample $ops --repetitions 2 --samples-out /tmp/samples.json $table)
     cycles=$(echo "$list" | field $workload cycles_per_op)
     instructions=$(echo "$list" | field $workload instructions_per_op)
-    # Ten of an incarnation, and five in which switches are counted too.
+    # Ten of a repetition, and five in which switches are counted too.
     agreeing=$(agreeing_samples /tmp/samples.json)
     check "$workload: user + kernel = all cycles within 1 % in $agreeing samples, at least in $least of these" yes \
       "$(holds "${agreeing% of *} >= $least * 30 && ${agreeing#* of } == 30")"
@@ -122,7 +122,7 @@ counting_checks() {
 instruction_gate() {
   echo "# user-mode instructions per op are at or under what was recorded"
   # No party starts or ends in these samples, so that what is not an op is the clock's reading and the calls around it.
-  list=$(ctxprof run all --samples 20 --ops-per-sample 500 --incarnations 2 $table)
+  list=$(ctxprof run all --samples 20 --ops-per-sample 500 --repetitions 2 $table)
   for workload in $(echo "$list" | tail -n +2 | cut -d, -f1); do
     user=$(echo "$list" | field "$workload" user_cycles_per_op)
     counted=$(awk "BEGIN {printf \"%.3f\", ${user:-0} / 2}")
@@ -175,7 +175,7 @@ for level in -1 0 1 2 3 4; do
 done
 
 echo "# stat counts a program at every level, and asks perf only if it is to"
-stat='stat --price none --quiet --format json'
+stat='stat --cost none --quiet --format json'
 switches_of() { sed -n 's/^    "switches": \([0-9]*\),$/\1/p' | head -n 1; }
 for level in 1 2; do
   code=0
@@ -202,9 +202,9 @@ if [ -e /sys/devices/system/cpu/cpu1/online ]; then
 
   echo "# a CPU that goes offline in the middle ends the run, which keeps its earlier rows and leaves nothing running"
   for place in '--cpu 1' '--place 0,1'; do
-    # The first workload is through with its incarnation when the second's CPU goes.
+    # The first workload is through with its repetition when the second's CPU goes.
     # shellcheck disable=SC2086 # these are options, to be split
-    ctxprof run thread-futex process-pipe $place --incarnations 1 --time 6 --no-save --quiet > /tmp/report 2> /tmp/words &
+    ctxprof run thread-futex process-pipe $place --repetitions 1 --time 6 --no-save --quiet > /tmp/report 2> /tmp/words &
     run=$!
     sleep 9
     echo 0 > /sys/devices/system/cpu/cpu1/online

@@ -15,7 +15,7 @@ use std::pin::pin;
 use anyhow::Result;
 
 use crate::perf::counting::AbsentCounter;
-use crate::perf::ladder;
+use crate::perf::fallback_chain;
 use crate::perf::meter::{Edge, Meter, Reading, Ring};
 #[doc(inline)]
 pub use crate::sys::usage::SwitchCount;
@@ -64,14 +64,14 @@ pub enum Whose {
 /// # Errors
 /// getrusage(2) fails, as it does only where a seccomp filter forbids it. What fails within the work is the work's own.
 pub fn switches<T>(whose: Whose, work: impl FnOnce() -> T) -> Result<(T, SwitchCount)> {
-    let booked = match whose {
+    let accounted = match whose {
         Whose::CallingThread => of_calling_thread,
         Whose::Process => of_this_process,
         Whose::Children => of_children,
     };
-    let before = booked()?;
+    let before = accounted()?;
     let value = work();
-    Ok((value, booked()? - before))
+    Ok((value, accounted()? - before))
 }
 
 /// Events counted by perf.
@@ -131,7 +131,7 @@ impl Events {
 /// # References
 /// perf_event_open(2).
 pub fn events<T>(work: impl FnOnce() -> T) -> Result<(T, Events)> {
-    let mut attached = ladder::attach_to_calling_thread()?;
+    let mut attached = fallback_chain::attach_to_calling_thread()?;
     let meter = attached.meter.as_mut();
     let nothing = vec![None; meter.counters().len()];
     let (mut before, mut after) = (nothing.clone(), nothing);

@@ -34,9 +34,9 @@ impl fmt::Display for LeftOut {
 /// Returns a workload's name, with the placement if that is not one CPU, and the ring's size if it is not a pair.
 pub fn row_title(workload: &str, placement: Placement, ring: Option<RingShape>) -> String {
     let place = (placement != Placement::Same).then(|| placement.name().to_string());
-    let parties = ring.map(|ring| format!("{} parties", ring.parties));
+    let participants = ring.map(|ring| format!("ring of {}", ring.participants));
     let memory = ring.filter(|ring| ring.working_set_bytes > 0);
     let memory = memory.map(|ring| format!("{} each", Bytes(ring.working_set_bytes as f64)));
-    let details: Vec<String> = place.into_iter().chain(parties).chain(memory).collect();
+    let details: Vec<String> = place.into_iter().chain(participants).chain(memory).collect();
     if details.is_empty() { workload.to_string() } else { format!("{workload} ({})", details.join(", ")) }
 }

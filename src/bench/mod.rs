@@ -4,11 +4,11 @@
 //! document holds figures of all kinds and a view draws documents, so that folders by kind (latency, breakdown, sweep)
 //! would use each other in circles.
 
+pub mod cost_list;
 pub mod document;
 pub mod engine;
 pub mod external;
 pub mod figures;
 pub mod left_out;
-pub mod price_list;
 pub mod sample;
 pub(crate) mod view;

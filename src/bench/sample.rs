@@ -20,7 +20,7 @@ use crate::bench::sample::records::Recording;
 use crate::document::Ending;
 use crate::host::placement::Placement;
 use crate::host::surroundings::Surroundings;
-use crate::perf::books::PartyUsage;
+use crate::perf::accounting::ParticipantUsage;
 use crate::perf::counting::{CounterInfo, CounterTimes, Counting};
 use crate::unit::MonotonicNs;
 use crate::workload::kind::{Kind, SwitchSource};
@@ -71,15 +71,15 @@ pub struct WorkloadSamples {
     /// Shape of the ring; `None` for a pair.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ring: Option<RingShape>,
-    pub incarnations: Vec<Incarnation>,
+    pub repetitions: Vec<Repetition>,
     /// Number of repetitions that were played again at the end, because the CPU was below full speed at first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeated: u32,
     /// The same loops with nothing attached, where the counters slow them; else empty.
-    pub uncounted: Vec<Incarnation>,
+    pub uncounted: Vec<Repetition>,
     /// The same with the participants' memory elsewhere each time, for workloads where that is measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub elsewhere: Vec<Incarnation>,
+    pub elsewhere: Vec<Repetition>,
     /// The same loops with counters that slow them, each in a pass of its own.
     #[serde(default)]
     pub passes: Vec<PassSamples>,
@@ -98,12 +98,12 @@ fn is_zero(number: &u32) -> bool {
 pub struct PassSamples {
     /// Counters of each sample's `counts`, in their order.
     pub counters: Vec<CounterInfo>,
-    pub incarnations: Vec<Incarnation>,
+    pub repetitions: Vec<Repetition>,
 }
 
 /// One repetition: one set of participants from spawn to join.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Incarnation {
+pub struct Repetition {
     /// Samples that times are taken from, in the order they were taken.
     pub samples: Vec<Sample>,
     /// Samples of the same participants, taken next, in which counting switches slows the participants; empty if
@@ -113,7 +113,7 @@ pub struct Incarnation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
     /// The same calls where nothing switches, half before and half after; empty if the workload has no such loop.
-    pub floor: Vec<Sample>,
+    pub no_switch: Vec<Sample>,
     /// For every counter, its enabled and running time over `samples`.
     pub times: Vec<CounterTimes>,
     pub surroundings: Surroundings,
@@ -128,9 +128,9 @@ pub struct Sample {
     /// Switches that the workload counted itself; `None` where the kernel counts them.
     pub own_switches: Option<u64>,
     /// Kernel accounting of the participants' threads during the sample.
-    pub parties: PartyUsage,
+    pub participants: ParticipantUsage,
     /// Time of the reference loop, the longer of one before and one after: the core's own speed.
-    pub yardstick_ns: u64,
+    pub reference_loop_ns: u64,
     /// One per counter of [`Counting::counters`]; `None` for one that did not count in this sample.
     pub counts: Vec<Option<u64>>,
 }
@@ -138,7 +138,7 @@ pub struct Sample {
 #[cfg(test)]
 impl WorkloadSamples {
     /// thread-pipe on one CPU, with these repetitions.
-    pub(crate) fn made_up(incarnations: Vec<Incarnation>) -> WorkloadSamples {
+    pub(crate) fn made_up(repetitions: Vec<Repetition>) -> WorkloadSamples {
         WorkloadSamples {
             workload: "thread-pipe".to_string(),
             kind: Kind::Thread,
@@ -150,7 +150,7 @@ impl WorkloadSamples {
             placement: Placement::Same,
             cpus: vec![0],
             ring: None,
-            incarnations,
+            repetitions,
             repeated: 0,
             uncounted: Vec::new(),
             elsewhere: Vec::new(),

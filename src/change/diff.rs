@@ -1,16 +1,16 @@
-//! `ctxprof.diff/1`: changes between two sides of runs, and what else differs between them.
+//! `ctxprof.diff/2`: changes between two sides of runs, and what else differs between them.
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::bench::document::run::{RunDocument, RunResult};
-use crate::bench::document::{history, price};
+use crate::bench::document::{cost, history};
 use crate::bench::figures::reference;
 use crate::change::rows::{DiffRow, DiffSettings, Key, Rows, Terms};
 use crate::document::{Document, Tool, Warning};
 use crate::estimate::median;
 
-pub const SCHEMA: &str = "ctxprof.diff/1";
+pub const SCHEMA: &str = "ctxprof.diff/2";
 
 pub type DiffDocument = Document<DiffSettings, DiffBody>;
 
@@ -96,7 +96,7 @@ pub static ASPECTS: &[Aspect] = &[
     Aspect { key: "frequency", what: "frequency governor", of: |run| run.host.frequency_governor.clone() },
     Aspect { key: "clock", what: "clocksource", of: |run| run.host.clocksource.clone() },
     Aspect { key: "cpus", what: "CPUs online", of: |run| run.host.online_cpus.clone() },
-    Aspect { key: "cpus", what: "CPU of the parties", of: |run| Some(run.host.pinned_cpu?.to_string()) },
+    Aspect { key: "cpus", what: "CPU of the participants", of: |run| Some(run.host.pinned_cpu?.to_string()) },
     Aspect {
         key: "workers",
         what: "worker threads",
@@ -202,7 +202,7 @@ fn sessions(old: &[RunDocument], new: &[RunDocument]) -> (Vec<usize>, Vec<usize>
     let goes_on = |(earlier, one): (u64, usize), (later, other): (u64, usize)| {
         let (one, other) = (&run(one).host, &run(other).host);
         let same_boot = one.boot.as_ref().zip(other.boot.as_ref()).is_none_or(|(one, other)| one == other);
-        later != u64::MAX && later - earlier < history::SESSION_SECONDS && same_boot && price::is_like(one, other)
+        later != u64::MAX && later - earlier < history::SESSION_SECONDS && same_boot && cost::is_like(one, other)
     };
     let mut numbers = vec![0; order.len()];
     for at in 1..order.len() {
@@ -244,7 +244,7 @@ fn differences(old: &[RunDocument], new: &[RunDocument], old_rows: &Rows<'_>, ne
 
 /// Returns the difference in CPU speed. A disturbance as long as a run slows all of it, and only another run can show it.
 fn core_difference(old: &[RunDocument], new: &[RunDocument]) -> Option<Difference> {
-    let took = |side: &[RunDocument]| median(side.iter().filter_map(|run| run.body.yardstick_ns).collect());
+    let took = |side: &[RunDocument]| median(side.iter().filter_map(|run| run.body.reference_loop_ns).collect());
     let (was, is) = (took(old)?, took(new)?);
     (was.max(is) > (1.0 + reference::TOLERANCE) * was.min(is)).then(|| Difference {
         key: CORE.to_string(),

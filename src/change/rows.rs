@@ -201,7 +201,7 @@ fn judged(old_runs: &Runs<'_>, new_runs: &Runs<'_>, terms: &Terms<'_>) -> Option
         _ => None,
     };
     // The cost on a slow core is an upper bound only.
-    let is_bound = |(_, result): &(&RunDocument, &RunResult)| result.ns_per_op.is_some_and(|price| price.is_at_most());
+    let is_bound = |(_, result): &(&RunDocument, &RunResult)| result.ns_per_op.is_some_and(|cost| cost.is_at_most());
     let is_of_slow_core = terms.is_core_slow || old_runs.iter().chain(new_runs).any(is_bound);
     if is_of_slow_core {
         (verdict, gate, runs_needed) = (Verdict::Undecided, gate.map(|_| Decision::Undecided), None);
@@ -218,7 +218,7 @@ fn best_known(runs: &Runs<'_>) -> Option<Reproducibility> {
 fn measurement(result: &RunResult) -> Option<(Measurement, f64)> {
     /// Assumed error of a run of one repetition, which has no estimate of its own.
     const UNKNOWN: Component = Component { variance: 0.02 * 0.02, freedom: 3.0 };
-    let price = result.ns_per_op.filter(|price| price.median > 0.0 && price.median.is_finite())?;
+    let cost = result.ns_per_op.filter(|cost| cost.median > 0.0 && cost.median.is_finite())?;
     let u = result.own_error().unwrap_or(UNKNOWN);
-    Some((Measurement { ln: price.median.ln(), u: u.variance.sqrt(), runs: 1 }, u.freedom))
+    Some((Measurement { ln: cost.median.ln(), u: u.variance.sqrt(), runs: 1 }, u.freedom))
 }

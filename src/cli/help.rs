@@ -10,16 +10,16 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
 
 pub(super) const EXAMPLES: &str = "Examples:
   sudo ctxprof run                         what a switch costs on this machine
-  sudo ctxprof run all --sort price        the whole price list
+  sudo ctxprof run all --sort cost        the whole cost list
   sudo ctxprof run thread-pipe --cpu 1     one workload, on CPU 1
-  sudo ctxprof run -o prices.json          the table, and a file for later
-  sudo ctxprof sweep parties 2..4096       the price by the number of parties; where it bends
+  sudo ctxprof run -o costs.json          the table, and a file for later
+  sudo ctxprof sweep ring 2..4096       the cost by the number of participants; where it knees
   sudo ctxprof compare                     beside perf bench and go test, their switches counted
   sudo ctxprof stat -- make -j4            what a program's switches cost it
   sudo ctxprof trace -- ./server           why its threads leave the CPU, and what wakes them
   ctxprof memory                           what one more thread, task or goroutine takes in memory
-  ctxprof report prices.json --wide        show it again, with more columns
-  ctxprof diff prices.json later.json      what has changed since
+  ctxprof report costs.json --wide        show it again, with more columns
+  ctxprof diff costs.json later.json      what has changed since
   sudo ctxprof doctor                      what makes the numbers worse on this host, and what to do about it
   ctxprof list                             what can be measured here, and why the rest cannot
 
@@ -27,13 +27,13 @@ Without sudo ctxprof counts what the system lets it count, and says so.
 Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a regression was found, 130 interrupted (143 by SIGTERM) after printing what there is.";
 
 pub(super) const RUN_EXAMPLES: &str = "Examples:
-  sudo ctxprof run                                  the default workloads, 10 incarnations each
-  sudo ctxprof run all --sort price                 every way to switch, the cheapest first
+  sudo ctxprof run                                  the default workloads, 10 repetitions each
+  sudo ctxprof run all --sort cost                 every way to switch, the cheapest first
   sudo ctxprof run thread 'task-*'                  a kind, and a glob
-  sudo ctxprof run thread-pipe --place all          the price by distance
+  sudo ctxprof run thread-pipe --place all          the cost by distance
   sudo ctxprof run thread-pipe --policy fifo:50     under another scheduling policy
   sudo ctxprof run thread-channel --timeline        why it switches so often: one round trip, drawn
-  sudo ctxprof run thread process --layers          what of a round trip is calls, wake-ups and switches
+  sudo ctxprof run thread process --breakdown          what of a round trip is calls, wake-ups and switches
   sudo ctxprof run task-channel --time 5            one workload, for 5 s
   sudo ctxprof run thread-pipe --latency            p50 to p99.9 of its ops, and the longest
   taskset -c 3 ctxprof run                          on a CPU that the mask allows
@@ -46,12 +46,12 @@ pub(super) const RUN_EXAMPLES: &str = "Examples:
 One op is one round trip, unless `ctxprof list` says otherwise. Every run is kept (`ctxprof report` shows the last one) unless --no-save.";
 
 pub(super) const SWEEP_EXAMPLES: &str = "Examples:
-  sudo ctxprof sweep parties 2..4096                    2, 4, 8 … 4096 parties in a ring
+  sudo ctxprof sweep ring 2..4096                    2, 4, 8 … 4096 participants in a ring
   sudo ctxprof sweep working-set 0..8M                  two, each walking 0, 4 KiB … 8 MiB
-  sudo ctxprof sweep working-set 0..8M --parties 8      the caches are full at a quarter of that
-  sudo ctxprof sweep parties 2..1024 --working-set 16K  both
-  sudo ctxprof sweep parties 2..4096 task thread-pipe   kinds and names, as for `run`
-  sudo ctxprof sweep parties 2..64 -o sweep.html        a page with the curves, which `ctxprof report` reads too
+  sudo ctxprof sweep working-set 0..8M --ring 8      the caches are full at a quarter of that
+  sudo ctxprof sweep ring 2..1024 --working-set 16K  both
+  sudo ctxprof sweep ring 2..4096 task thread-pipe   kinds and names, as for `run`
+  sudo ctxprof sweep ring 2..64 -o sweep.html        a page with the curves, which `ctxprof report` reads too
 
 One op is one hop of the token. A step that limits do not allow is left out, with the limit and how to raise it. Interrupted, it shows the rows so far. Nothing is kept unless -o says where.";
 
@@ -94,7 +94,7 @@ pub(super) const MEMORY_EXAMPLES: &str = "Examples:
   ctxprof memory --wide                             kernel stacks, slab and page tables apart
   ctxprof memory -o memory.json -o memory.prom      files, and the table on stdout
 
-Parties are held by a process of their own, which is told to end afterwards. A fifth of the free memory stays free. What stops it at fewer than --max is named, with its value and how to raise it. No root is needed.
+Participants are held by a process of their own, which is told to end afterwards. A fifth of the free memory stays free. What stops it at fewer than --max is named, with its value and how to raise it. No root is needed.
 Exit codes: 0 done, also where a limit stopped it at fewer; 1 failed, or nothing could be parked; 2 wrong usage; 130 interrupted.";
 
 pub(super) const DOCTOR_EXAMPLES: &str = "Examples:

@@ -9,7 +9,7 @@ use crate::bench::engine::plan::Effort;
 use crate::cli::seconds;
 use crate::cli::word::WorkloadWord;
 use crate::host::placement::PlaceChoice;
-use crate::perf::ladder::CounterChoice;
+use crate::perf::fallback_chain::CounterChoice;
 use crate::sys::policy::Policy;
 use crate::workload::{self, Workload};
 
@@ -22,31 +22,31 @@ pub struct MeasureArgs {
     #[arg(value_name = "WORKLOAD", value_parser = WorkloadWord, hide_possible_values = true)]
     pub workloads: Vec<String>,
 
-    /// Run the parties on this CPU, with --place the first of them [default: the strongest and quietest that is allowed]
+    /// Run the participants on this CPU, with --place the first of them [default: the strongest and quietest that is allowed]
     #[arg(long, value_name = "N")]
     pub cpu: Option<usize>,
 
-    /// Where the parties run: same CPU, smt, llc, socket or cross, by what two CPUs share; two CPUs, as 0,1; or all
+    /// Where the participants run: same CPU, smt, llc, socket or cross, by what two CPUs share; two CPUs, as 0,1; or all
     #[arg(long, value_name = "WHERE", default_value = "same")]
     pub place: PlaceChoice,
 
-    /// Scheduling policy of the parties: other, batch, idle, fifo:PRIORITY, rr:PRIORITY [default: as inherited]
+    /// Scheduling policy of the participants: other, batch, idle, fifo:PRIORITY, rr:PRIORITY [default: as inherited]
     #[arg(long, value_name = "POLICY")]
     pub policy: Option<Policy>,
 
-    /// Nice value of the parties, -20 to 19 [default: as inherited]
+    /// Nice value of the participants, -20 to 19 [default: as inherited]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-20..=19))]
     pub nice: Option<i32>,
 
     /// Number of repetitions; participants are restarted for each, and intervals are over these
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub incarnations: u32,
+    #[arg(long, visible_alias = "runs", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub repetitions: u32,
 
     /// Time for each workload, in seconds [default: 0.8, of a sweep 0.3, or as long as --samples takes]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub time: Option<Duration>,
 
-    /// Samples per incarnation [default: as many as the time allows]
+    /// Samples per repetition [default: as many as the time allows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub samples: Option<u32>,
 
@@ -118,7 +118,7 @@ mod tests {
         let args = run_args("ctxprof run").unwrap();
         assert!(args.selected().is_empty());
         assert_eq!(
-            (args.incarnations, args.effort(A_SECOND), args.place),
+            (args.repetitions, args.effort(A_SECOND), args.place),
             (10, Effort { time: Some(Duration::from_secs(1)), samples: None }, PlaceChoice::At(Placement::Same))
         );
     }

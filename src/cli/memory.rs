@@ -6,11 +6,11 @@ use clap::builder::PossibleValuesParser;
 use crate::cli::OutputArgs;
 use crate::cli::size::size;
 use crate::footprint::kind::KINDS;
-use crate::footprint::party::{FUTURE_SIZES, MOST_STACK_USE};
+use crate::footprint::participant::{FUTURE_SIZES, MOST_STACK_USE};
 
 #[derive(Debug, Args)]
 pub struct MemoryArgs {
-    /// Kinds of party: thread, process, task, coroutine, goroutine [default: all that can be had here]
+    /// Kinds of participant: thread, process, task, coroutine, goroutine [default: all that can be had here]
     #[arg(value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS.iter().map(|kind| kind.kind.name())))]
     pub kinds: Vec<String>,
 
@@ -19,10 +19,10 @@ pub struct MemoryArgs {
     pub max: Option<u64>,
 
     /// Number of repetitions; participants are restarted for each, and intervals are over these
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub incarnations: u32,
+    #[arg(long, visible_alias = "runs", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repetitions: u32,
 
-    /// Have each party touch so much of its stack before it waits, as 16KiB (a task has none)
+    /// Have each participant touch so much of its stack before it waits, as 16KiB (a task has none)
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = stack_use)]
     pub stack_use: usize,
 

@@ -83,17 +83,17 @@ pub enum Command {
     #[command(after_help = TRACE_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
     #[command(mut_arg("output", |arg| arg.help(format!("Write it to this file instead, in the form of its suffix ({}); may be repeated", output::suffixes()))))]
     Trace(TraceArgs),
-    /// Measure a switch by the number of parties, or by the memory that each walks; see where it bends
+    /// Measure a switch by the number of participants, or by the memory that each walks; see where it knees
     #[command(after_help = SWEEP_EXAMPLES)]
     #[command(mut_arg("workloads", |arg| arg.help("What to measure: names, kinds, globs, or `all`, of those that can be rings [default: those marked * in `ctxprof list` that can]")))]
-    #[command(mut_arg("place", |arg| arg.help("Where the parties run: same CPU, smt, llc, socket or cross, by what two CPUs share; or two CPUs, as 0,1")))]
-    #[command(mut_arg("incarnations", |arg| arg.default_value(sweep::INCARNATIONS)))]
+    #[command(mut_arg("place", |arg| arg.help("Where the participants run: same CPU, smt, llc, socket or cross, by what two CPUs share; or two CPUs, as 0,1")))]
+    #[command(mut_arg("repetitions", |arg| arg.default_value(sweep::REPETITIONS)))]
     #[command(mut_arg("time", |arg| arg.help("Time for each row, in seconds [default: 0.3, or as long as --samples takes]")))]
     Sweep(SweepArgs),
     /// Measure what one more thread, process, task, coroutine or goroutine takes in memory
     #[command(after_help = MEMORY_EXAMPLES)]
     Memory(MemoryArgs),
-    /// Hold parties for `memory`, which starts this by itself
+    /// Hold participants for `memory`, which starts this by itself
     #[command(hide = true)]
     Hold(HoldArgs),
     /// Look for what makes the numbers worse on this host, and the commands that change it
@@ -148,7 +148,7 @@ pub enum SortKey {
     /// As `ctxprof list` has them
     List,
     /// The cheapest switch first; then what makes none
-    Price,
+    Cost,
 }
 
 /// Destination and format of a report.
@@ -268,7 +268,7 @@ mod tests {
             ("ctxprof run zzz", "similar value"),
             ("ctxprof rnu", "'run'"),
             ("ctxprof lst", "'list'"),
-            ("ctxprof run --incarnations 0", "1..=10000"),
+            ("ctxprof run --repetitions 0", "1..=10000"),
             ("ctxprof run --samples -1", "-1"),
             ("ctxprof run --samples 1000001", "1000000"),
             ("ctxprof run --ops-per-sample 0", "0"),
@@ -289,7 +289,7 @@ mod tests {
             ("ctxprof run --nice -21", "-20..=19"),
             ("ctxprof run --nice x", "invalid"),
             ("ctxprof run --workers 0", "1..=1024"),
-            ("ctxprof run --sort name", "price"),
+            ("ctxprof run --sort name", "cost"),
             ("ctxprof run --fail-above 5", "--baseline"),
             ("ctxprof compare a.json b.json", "ctxprof diff a.json b.json"),
             ("ctxprof compare --rounds 0", "1..=1000"),
@@ -304,8 +304,8 @@ mod tests {
             ("ctxprof diff a --old b --new c", "cannot be used"),
             ("ctxprof run --counters gpu", "cpu"),
             ("ctxprof run --format xml", "markdown"),
-            ("ctxprof run -o prices", "suffix"),
-            ("ctxprof run --incarnation 5", "'--incarnations'"),
+            ("ctxprof run -o costs", "suffix"),
+            ("ctxprof run --repetition 5", "'--repetitions'"),
             ("ctxprof run --tiem 5", "'--time'"),
             ("ctxprof stat --intervall 1s -- true", "'--interval'"),
             ("ctxprof stat --intervall=1s true", "'--interval'"),
@@ -318,7 +318,7 @@ mod tests {
             ("ctxprof stat --interval 99999999999999999999s -- true", "not a time"),
             ("ctxprof stat -p 1 --for 1e300", "86400"),
             ("ctxprof stat -p 1 --for inf", "86400"),
-            ("ctxprof sweep parties 2..4 --time 1e300", "86400"),
+            ("ctxprof sweep ring 2..4 --time 1e300", "86400"),
         ] {
             let error = parse_from(line.split_whitespace()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -11,18 +11,18 @@ use crate::cli::{OutputArgs, SortKey};
 use crate::workload::shape::RingShape;
 
 /// More would not fit into any machine's memory.
-pub(super) const MOST_PARTIES: u64 = 1_000_000_000;
+pub(super) const MOST_PARTICIPANTS: u64 = 1_000_000_000;
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
     #[command(flatten)]
     pub measure: MeasureArgs,
 
-    /// A ring of so many parties instead of a pair, each handing one token on to the next; an op is one hop [default with --working-set: 2]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(RingShape::FEWEST..=MOST_PARTIES))]
-    pub parties: Option<u64>,
+    /// Measure a ring of N instead of a pair: each hands one token on to the next, an op is one hop [default with --working-set: 2]
+    #[arg(long = "ring", value_name = "N", value_parser = clap::value_parser!(u64).range(RingShape::FEWEST..=MOST_PARTICIPANTS))]
+    pub participants: Option<u64>,
 
-    /// Have each party walk so much memory of its own on its turn, as 64KiB: net prices are then switch and cache misses
+    /// Memory that each walks on its turn, e.g. 64KiB: net costs are then of the switch and of cache misses
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub working_set: Option<usize>,
 
@@ -31,15 +31,15 @@ pub struct RunArgs {
     pub workers: u16,
 
     /// Also time ops one by one: p50 to p99.9 and the longest, and a histogram; takes as much time again
-    #[arg(long, conflicts_with_all = ["parties", "working_set"])]
+    #[arg(long, conflicts_with_all = ["participants", "working_set"])]
     pub latency: bool,
 
     /// Split an op of threads and processes into calls, wake-ups and switches, from the kernel's records of each switch
-    #[arg(long, conflicts_with_all = ["parties", "working_set"])]
-    pub layers: bool,
+    #[arg(long, conflicts_with_all = ["participants", "working_set"])]
+    pub breakdown: bool,
 
     /// Draw one typical op of threads and processes: who ran for how long, and why it left the CPU
-    #[arg(long, conflicts_with_all = ["parties", "working_set"])]
+    #[arg(long, conflicts_with_all = ["participants", "working_set"])]
     pub timeline: bool,
 
     #[command(flatten)]
@@ -80,9 +80,9 @@ pub struct RunArgs {
 impl RunArgs {
     /// Returns the requested ring; `None` for pairs.
     pub fn ring(&self) -> Option<RingShape> {
-        let is_asked = self.parties.is_some() || self.working_set.is_some();
+        let is_asked = self.participants.is_some() || self.working_set.is_some();
         is_asked.then(|| RingShape {
-            parties: self.parties.unwrap_or(RingShape::FEWEST),
+            participants: self.participants.unwrap_or(RingShape::FEWEST),
             working_set_bytes: self.working_set.unwrap_or(0) as u64,
         })
     }

@@ -44,10 +44,10 @@ pub struct StatArgs {
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = PossibleValuesParser::new(["auto", "thread"]))]
     pub counters: String,
 
-    /// A saved run to take the prices from; calibrate: measure them afterwards; none [default: the last run that was
-    /// kept, and what it lacks calibrated]
+    /// Saved run to take switch costs from; calibrate: measure them afterwards; none [default: the last saved run, and
+    /// what it lacks calibrated]
     #[arg(long, value_name = "RUN")]
-    pub price: Option<PathBuf>,
+    pub cost: Option<PathBuf>,
 
     /// End with CMD, and leave running what it leaves running (daemons); counted up to then
     #[arg(long, conflicts_with = "pid")]

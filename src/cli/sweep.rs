@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crate::bench::engine::plan::Effort;
 use crate::cli::OutputArgs;
 use crate::cli::measure::MeasureArgs;
-use crate::cli::run::MOST_PARTIES;
+use crate::cli::run::MOST_PARTICIPANTS;
 use crate::cli::size::size;
 use crate::host::placement::PlaceChoice;
 use crate::workload::shape::{RingShape, RingSteps, RingVariable};
@@ -20,11 +20,11 @@ const MOST_STEPS: usize = 64;
 const FIRST_WORKING_SET: u64 = 4096;
 const ROW_TIME: Duration = Duration::from_millis(300);
 /// Default number of repetitions of a row.
-pub(super) const INCARNATIONS: &str = "6";
+pub(super) const REPETITIONS: &str = "6";
 
 #[derive(Debug, Args)]
 pub struct SweepArgs {
-    /// Variable of the sweep: the number of parties in the ring, or the memory that each walks on its turn
+    /// Variable of the sweep: the size of the ring, or the memory that each of its participants walks on its turn
     #[arg(value_parser = PossibleValuesParser::new(RingVariable::ALL.map(RingVariable::name)).map(variable))]
     pub variable: RingVariable,
 
@@ -35,11 +35,11 @@ pub struct SweepArgs {
     #[command(flatten)]
     pub measure: MeasureArgs,
 
-    /// In a sweep of the working set: how many parties the ring has [default: 2]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(RingShape::FEWEST..=MOST_PARTIES))]
-    pub parties: Option<u64>,
+    /// In a sweep of the working set: size of the ring [default: 2]
+    #[arg(long = "ring", value_name = "N", value_parser = clap::value_parser!(u64).range(RingShape::FEWEST..=MOST_PARTICIPANTS))]
+    pub participants: Option<u64>,
 
-    /// In a sweep of parties: the memory that each walks on its turn, as 64KiB [default: none]
+    /// In a sweep of the ring: memory that each participant walks on its turn, e.g. 64KiB [default: none]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub working_set: Option<usize>,
 
@@ -70,29 +70,27 @@ impl SweepArgs {
     pub fn steps(&self) -> Result<RingSteps, String> {
         let Ends { from, to } = self.range;
         let fixed = RingShape {
-            parties: self.parties.unwrap_or(RingShape::FEWEST),
+            participants: self.participants.unwrap_or(RingShape::FEWEST),
             working_set_bytes: self.working_set.unwrap_or(0) as u64,
         };
         match self.variable {
-            RingVariable::Parties if self.parties.is_some() => {
-                return Err(
-                    "a sweep of parties has its numbers of parties from the range: leave out --parties".to_string()
-                );
+            RingVariable::Participants if self.participants.is_some() => {
+                return Err("a sweep of the ring takes its sizes from the range: leave out --ring".to_string());
             }
             RingVariable::WorkingSet if self.working_set.is_some() => {
                 return Err(
                     "a sweep of the working set has its sizes from the range: leave out --working-set".to_string()
                 );
             }
-            RingVariable::Parties if from < RingShape::FEWEST => {
+            RingVariable::Participants if from < RingShape::FEWEST => {
                 return Err(format!(
-                    "a ring has {} parties or more: try {}..{to}",
+                    "a ring has {} participants or more: try {}..{to}",
                     RingShape::FEWEST,
                     RingShape::FEWEST
                 ));
             }
-            RingVariable::Parties if to > MOST_PARTIES => {
-                return Err(format!("{to} parties are more than any machine has memory for"));
+            RingVariable::Participants if to > MOST_PARTICIPANTS => {
+                return Err(format!("{to} participants are more than any machine has memory for"));
             }
             _ => {}
         }
@@ -134,7 +132,7 @@ impl SweepArgs {
 }
 
 fn variable(name: String) -> RingVariable {
-    RingVariable::ALL.into_iter().find(|variable| variable.name() == name).unwrap_or(RingVariable::Parties)
+    RingVariable::ALL.into_iter().find(|variable| variable.name() == name).unwrap_or(RingVariable::Participants)
 }
 
 /// Parses `FROM..TO`, each a number of things or a size; `FROM..=TO` is the same.
@@ -171,9 +169,9 @@ mod tests {
 
     #[test]
     fn steps_double_and_both_ends_are_among_them() {
-        assert_eq!(steps("ctxprof sweep parties 2..16"), [2, 4, 8, 16]);
-        assert_eq!(steps("ctxprof sweep parties 3..=20"), [3, 6, 12, 20]);
-        assert_eq!(steps("ctxprof sweep parties 2..2"), [2]);
+        assert_eq!(steps("ctxprof sweep ring 2..16"), [2, 4, 8, 16]);
+        assert_eq!(steps("ctxprof sweep ring 3..=20"), [3, 6, 12, 20]);
+        assert_eq!(steps("ctxprof sweep ring 2..2"), [2]);
         assert_eq!(steps("ctxprof sweep working-set 0..16K"), [0, 4096, 8192, 16_384]);
         assert_eq!(steps("ctxprof sweep working-set 0..1000"), [0, 1000]);
         assert_eq!(steps("ctxprof sweep working-set 0..0"), [0]);
@@ -185,23 +183,23 @@ mod tests {
     fn ranges_that_make_no_sense_are_refused_with_what_would() {
         for (line, words) in [
             ("ctxprof sweep", "FROM..TO"),
-            ("ctxprof sweep threads 2..4", "parties"),
-            ("ctxprof sweep parties", "FROM..TO"),
-            ("ctxprof sweep parties 2", "2..4096"),
-            ("ctxprof sweep parties 16..2", "2..16"),
-            ("ctxprof sweep parties 1..8", "try 2..8"),
-            ("ctxprof sweep parties 0..8", "2 parties or more"),
-            ("ctxprof sweep parties 2..many", "not a size"),
-            ("ctxprof sweep parties -2..4", "-2"),
-            ("ctxprof sweep parties 2..", "not a size"),
-            ("ctxprof sweep parties 2..99999999999", "more than any machine"),
+            ("ctxprof sweep threads 2..4", "ring"),
+            ("ctxprof sweep ring", "FROM..TO"),
+            ("ctxprof sweep ring 2", "2..4096"),
+            ("ctxprof sweep ring 16..2", "2..16"),
+            ("ctxprof sweep ring 1..8", "try 2..8"),
+            ("ctxprof sweep ring 0..8", "2 participants or more"),
+            ("ctxprof sweep ring 2..many", "not a size"),
+            ("ctxprof sweep ring -2..4", "-2"),
+            ("ctxprof sweep ring 2..", "not a size"),
+            ("ctxprof sweep ring 2..99999999999", "more than any machine"),
             ("ctxprof sweep working-set 1..18446744073709551615", "too many"),
-            ("ctxprof sweep parties 2..4 --parties 2", "leave out --parties"),
+            ("ctxprof sweep ring 2..4 --ring 2", "leave out --ring"),
             ("ctxprof sweep working-set 0..4K --working-set 4K", "leave out --working-set"),
-            ("ctxprof sweep parties 2..4 --place all", "one placement"),
-            ("ctxprof sweep parties 2..4 thread-yield", "thread-yield"),
-            ("ctxprof sweep parties 2..4 reference", "those that can"),
-            ("ctxprof sweep parties 2..4 thred-pipe", "thread-pipe"),
+            ("ctxprof sweep ring 2..4 --place all", "one placement"),
+            ("ctxprof sweep ring 2..4 thread-yield", "thread-yield"),
+            ("ctxprof sweep ring 2..4 reference", "those that can"),
+            ("ctxprof sweep ring 2..4 thred-pipe", "thread-pipe"),
         ] {
             let error = parse_from(line.split_whitespace()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

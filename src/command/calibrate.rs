@@ -6,19 +6,19 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 
-use crate::bench::document::price::{self, BETWEEN, BETWEEN_YIELD, WITHIN, WITHIN_YIELD};
+use crate::bench::cost_list::{CostList, CostPair, CostSource};
+use crate::bench::document::cost::{self, BETWEEN, BETWEEN_YIELD, WITHIN, WITHIN_YIELD};
 use crate::bench::document::run::{RunDocument, from_samples};
 use crate::bench::document::samples::SamplesDocument;
 use crate::bench::document::settings::RunSettings;
 use crate::bench::engine;
 use crate::bench::engine::plan::{Effort, Entry, Plan, lay_out};
 use crate::bench::left_out::LeftOut;
-use crate::bench::price_list::{PriceList, PricePair, PriceSource};
 use crate::command::{place, places};
 use crate::host::placement::{PlaceChoice, Placement};
 use crate::host::probe;
 use crate::perf::counting::CountingMode;
-use crate::perf::ladder::{CounterChoice, Ladder};
+use crate::perf::fallback_chain::{CounterChoice, FallbackChain};
 use crate::store::timestamp;
 use crate::sys::signal;
 use crate::workload;
@@ -26,7 +26,7 @@ use crate::workload;
 /// Time of each row, of six at most.
 const TIME: Duration = Duration::from_millis(250);
 /// The fewest repetitions that give a 95 % interval.
-const INCARNATIONS: u32 = 6;
+const REPETITIONS: u32 = 6;
 /// Time for which the kernel keeps switches slow after the last event on a thread has been closed.
 const AFTER_THREAD_EVENTS: Duration = Duration::from_millis(1200);
 
@@ -35,13 +35,13 @@ const AFTER_THREAD_EVENTS: Duration = Duration::from_millis(1200);
 ///
 /// # Errors
 /// There is no CPU to pin to, or a workload failed.
-pub(super) fn prices(known: &PriceList, after_thread_events: bool) -> Result<(PriceList, Vec<LeftOut>)> {
+pub(super) fn costs(known: &CostList, after_thread_events: bool) -> Result<(CostList, Vec<LeftOut>)> {
     if after_thread_events {
         thread::sleep(AFTER_THREAD_EVENTS);
     }
     let lacks = |workload: &str, placement: Placement| {
         let is_within = [WITHIN, WITHIN_YIELD].contains(&workload);
-        let pair: &PricePair = if is_within { &known.within } else { &known.between };
+        let pair: &CostPair = if is_within { &known.within } else { &known.between };
         let is_yield = [WITHIN_YIELD, BETWEEN_YIELD].contains(&workload);
         match (is_yield, placement == Placement::Same) {
             (true, is_same) => is_same && pair.yielding.is_none(),
@@ -53,7 +53,7 @@ pub(super) fn prices(known: &PriceList, after_thread_events: bool) -> Result<(Pr
     let names = [WITHIN, BETWEEN, WITHIN_YIELD, BETWEEN_YIELD];
     let run = measure(&names, choice, TIME, |entry| lacks(entry.workload.name, entry.placement))?;
     let left_out = run.body.left_out.clone();
-    Ok((price::of_run(&run, &PriceSource::Calibrated), left_out))
+    Ok((cost::of_run(&run, &CostSource::Calibrated), left_out))
 }
 
 /// Returns the cost that perf's counters on threads add to a switch, ns; `None` where that cannot be measured.
@@ -87,9 +87,9 @@ fn measure(
     let (mut entries, left_out) = lay_out(&workloads, &places);
     entries.retain(wanted);
     let effort = Effort { time: Some(time), samples: None };
-    let plan = Plan::of_prices(entries, left_out, INCARNATIONS, effort);
-    let seen = engine::run(&plan, &mut Ladder::new(choice), &mut |_| {})?;
+    let plan = Plan::of_costs(entries, left_out, REPETITIONS, effort);
+    let seen = engine::run(&plan, &mut FallbackChain::new(choice), &mut |_| {})?;
     let settings =
-        RunSettings { incarnations: INCARNATIONS, counters: choice.name().to_string(), ..RunSettings::default() };
+        RunSettings { repetitions: REPETITIONS, counters: choice.name().to_string(), ..RunSettings::default() };
     Ok(from_samples(&SamplesDocument::of(started_at, host, settings, seen)))
 }

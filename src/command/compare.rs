@@ -10,7 +10,7 @@ use crate::bench::document::compare::{
 };
 use crate::bench::engine::plan::Effort;
 use crate::bench::external::cross_check::{self, VersusPlan};
-use crate::bench::external::{PEERS, Peer, saved};
+use crate::bench::external::{EXTERNAL_BENCHMARKS, ExternalBenchmark, saved};
 use crate::bench::left_out::LeftOut;
 use crate::cli::ColorChoice;
 use crate::cli::compare::CompareArgs;
@@ -20,7 +20,7 @@ use crate::command::{Outcome, ended, place};
 use crate::document::{Tool, Warning};
 use crate::host::placement::Placement;
 use crate::host::probe;
-use crate::perf::ladder::{CounterChoice, Ladder};
+use crate::perf::fallback_chain::{CounterChoice, FallbackChain};
 use crate::store::{self, timestamp};
 use crate::sys::signal;
 use crate::workload::session::Setting;
@@ -28,7 +28,7 @@ use crate::{text, workload};
 
 /// Time of ctxprof's own workload in each round.
 const OWN_TIME: Duration = Duration::from_millis(400);
-const OWN_INCARNATIONS: u32 = 4;
+const OWN_REPETITIONS: u32 = 4;
 const MOST_SAVED_BYTES: u64 = 16 * 1024 * 1024;
 
 pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Outcome> {
@@ -42,16 +42,16 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
     let (place, processors) = place(arguments.cpu)?;
     let host = probe::facts(Path::new("/"), Some(&place), &processors);
     let setting = Setting { spare_cpu: processors.spare(place.cpu), ..Setting::on(place.cpu) };
-    let (peers, left_out) = available(arguments.quiet);
-    if peers.is_empty() && saved.is_empty() {
+    let (benchmarks, left_out) = available(arguments.quiet);
+    if benchmarks.is_empty() && saved.is_empty() {
         let reasons: Vec<String> = left_out.iter().map(ToString::to_string).collect();
         bail!("none of the tools is here to compare with: {}", reasons.join("; "));
     }
     let effort = Effort { time: Some(OWN_TIME), samples: None };
-    let plan = VersusPlan { peers, rounds: arguments.rounds, setting, incarnations: OWN_INCARNATIONS, effort };
+    let plan = VersusPlan { benchmarks, rounds: arguments.rounds, setting, repetitions: OWN_REPETITIONS, effort };
     let mut bar = Bar::new(!arguments.quiet);
-    let mut ladder = Ladder::new(CounterChoice::Auto);
-    let seen = cross_check::run(&plan, &mut ladder, &mut |progress| bar.show(progress))?;
+    let mut fallback_chain = FallbackChain::new(CounterChoice::Auto);
+    let seen = cross_check::run(&plan, &mut fallback_chain, &mut |progress| bar.show(progress))?;
     bar.finish();
     let document = CompareDocument {
         schema: SCHEMA.to_string(),
@@ -63,7 +63,7 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
             with: arguments.with.iter().map(|file| file.display().to_string()).collect(),
         },
         body: CompareBody {
-            rows: seen.peers.iter().map(row).collect(),
+            rows: seen.benchmarks.iter().map(row).collect(),
             saved: saved.iter().flat_map(|file| file.rows.clone()).collect(),
             passed_over: saved.iter().flat_map(|file| file.passed_over.clone()).collect(),
             left_out,
@@ -77,30 +77,30 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
 }
 
 /// Returns the external benchmarks that are installed and whose counterpart can be measured, and why the others are left out.
-fn available(quiet: bool) -> (Vec<&'static Peer>, Vec<LeftOut>) {
-    let (mut peers, mut left_out) = (Vec::new(), Vec::new());
-    for peer in PEERS {
+fn available(quiet: bool) -> (Vec<&'static ExternalBenchmark>, Vec<LeftOut>) {
+    let (mut benchmarks, mut left_out) = (Vec::new(), Vec::new());
+    for benchmark in EXTERNAL_BENCHMARKS {
         let mut leave_out = |reason, remedy| {
             left_out.push(LeftOut {
-                workload: peer.name.to_string(),
+                workload: benchmark.name.to_string(),
                 placement: Placement::Same,
                 ring: None,
                 reason,
                 remedy,
             });
         };
-        let own = workload::meant_by(peer.own_workload);
+        let own = workload::meant_by(benchmark.own_workload);
         let say = |what: &str| output::say_unless(quiet, what);
-        let provided = || (peer.provide)(&say).and_then(|()| own.iter().try_for_each(|own| (own.provide)(&say)));
-        match (peer.available)() {
+        let provided = || (benchmark.provide)(&say).and_then(|()| own.iter().try_for_each(|own| (own.provide)(&say)));
+        match (benchmark.available)() {
             Err(missing) => leave_out(missing.reason, missing.remedy),
             Ok(()) => match provided() {
-                Ok(()) => peers.push(peer),
+                Ok(()) => benchmarks.push(benchmark),
                 Err(error) => leave_out(format!("{error:#}"), None),
             },
         }
     }
-    (peers, left_out)
+    (benchmarks, left_out)
 }
 
 /// Content of a file with saved output.
@@ -118,7 +118,7 @@ fn read_saved(path: &Path) -> Result<SavedFile> {
         file: file.clone(),
         what: claim.what,
         configuration: claim.configuration,
-        claimed_ns_per_op: claim.ns_per_op,
+        reported_ns_per_op: claim.ns_per_op,
     };
     let passed_over = |passed: saved::PassedOver| PassedOverRow {
         file: file.clone(),

@@ -12,8 +12,8 @@ use crate::command::output::deliver;
 use crate::command::{Outcome, ended, place};
 use crate::doctor::document::{DoctorBody, DoctorDocument, DoctorSettings, SCHEMA};
 use crate::document::{Ending, Tool};
-use crate::host::checks::scene::{Scene, ToolMissing, ToolSeen, Tools};
-use crate::host::surroundings::{Surveyor, Window};
+use crate::host::checks::context::{HostContext, ToolMissing, ToolSeen, Tools};
+use crate::host::surroundings::{NoiseMonitor, Window};
 use crate::host::{checks, probe};
 use crate::perf::trial;
 use crate::store::{self, timestamp};
@@ -37,7 +37,7 @@ pub(super) fn execute(arguments: &DoctorArgs, color: ColorChoice) -> Result<Outc
     if let Some(number) = signal::stop_requested() {
         return ended(Ending::Interrupted(number as i32), Ok(Outcome::Done));
     }
-    let scene = Scene {
+    let context = HostContext {
         root,
         facts: &host,
         cpu: place.cpu,
@@ -45,7 +45,7 @@ pub(super) fn execute(arguments: &DoctorArgs, color: ColorChoice) -> Result<Outc
         perf_events: &trial::perf_events(place.cpu),
         tools: &tools(),
     };
-    let body = DoctorBody { findings: checks::examine(&scene).into_iter().map(Into::into).collect() };
+    let body = DoctorBody { findings: checks::examine(&context).into_iter().map(Into::into).collect() };
     let settings = DoctorSettings { watched_ns: window.surroundings.elapsed_ns };
     let (schema, warnings) = (SCHEMA.to_string(), Vec::new());
     let document = DoctorDocument { schema, tool: Tool::this(), started_at, host, settings, body, warnings };
@@ -58,10 +58,10 @@ pub(super) fn execute(arguments: &DoctorArgs, color: ColorChoice) -> Result<Outc
 
 /// Observes the activity on a CPU while this process sleeps.
 fn watch(cpu: usize) -> Window {
-    let surveyor = Surveyor::new(&[cpu]);
-    let earlier = surveyor.look();
+    let noise_monitor = NoiseMonitor::new(&[cpu]);
+    let earlier = noise_monitor.look();
     sleep(WATCHED);
-    surveyor.look().window_since(&earlier)
+    noise_monitor.look().window_since(&earlier)
 }
 
 fn tools() -> Tools {

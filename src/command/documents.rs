@@ -73,6 +73,10 @@ pub fn read(path: &Path) -> Result<Saved> {
 pub fn parse(text: &str) -> Result<Saved> {
     let (header, text) = Header::of(text)?;
     let Some((_, reader)) = DOCUMENTS.iter().find(|(schema, _)| *schema == header.schema) else {
+        let is_of_this = |(schema, _): &&(&str, Reader)| schema.split('/').next() == header.schema.split('/').next();
+        if header.schema.ends_with("/1") && DOCUMENTS.iter().any(|document| is_of_this(&document)) {
+            bail!("it was written by an unreleased ctxprof 0.1 ({}); measure again", header.schema)
+        }
         let known: Vec<&str> = DOCUMENTS.iter().map(|(schema, _)| *schema).collect();
         bail!("the schema is {:?}; this version shows {}", header.schema, known.join(", "))
     };
@@ -97,7 +101,7 @@ mod tests {
     fn an_editors_mark_before_a_document_is_no_part_of_it() {
         let json = |text: &str| parse(text).unwrap().report().json().unwrap();
         assert_eq!(json(&format!("\u{feff}{GOLDEN}")), json(GOLDEN));
-        let page = include_str!("../../tests/golden/run-1.html");
+        let page = include_str!("../../tests/golden/run-2.html");
         assert_eq!(json(&format!("\u{feff}{page}")), json(page));
     }
 
@@ -106,9 +110,17 @@ mod tests {
         check("", &["line 1 column 0"]);
         check("{\"schema\": 3}", &["line 1"]);
         check("[1, 2]", &["not a document"]);
-        check("{\"schema\": \"ctxprof.run/9\"}", &["ctxprof.run/9", "ctxprof.run/1"]);
-        check("{\"schema\": \"ctxprof.run/1\",\n\"tool\": 5}", &["damaged", "line 2"]);
-        check("{\"schema\": \"ctxprof.run/1\", \"tool\":", &["EOF"]);
+        check("{\"schema\": \"ctxprof.run/9\"}", &["ctxprof.run/9", "ctxprof.run/2"]);
+        check("{\"schema\": \"ctxprof.run/2\",\n\"tool\": 5}", &["damaged", "line 2"]);
+        check("{\"schema\": \"ctxprof.run/2\", \"tool\":", &["EOF"]);
+    }
+
+    #[test]
+    fn a_document_of_before_the_first_release_is_refused_in_one_sentence() {
+        check(
+            "{\"schema\": \"ctxprof.run/1\"}",
+            &["written by an unreleased ctxprof 0.1 (ctxprof.run/1); measure again"],
+        );
     }
 
     #[test]
@@ -119,7 +131,7 @@ mod tests {
         check(&document.to_string(), &["damaged", "thread-pipe", "is in it twice"]);
     }
 
-    const GOLDEN: &str = include_str!("../../tests/golden/run-1.json");
+    const GOLDEN: &str = include_str!("../../tests/golden/run-2.json");
 
     /// The golden document with a few of its bytes replaced, and cut off somewhere.
     fn damaged(replaced: &[(usize, u8)], length: usize) -> String {
@@ -155,7 +167,7 @@ mod tests {
     fn an_unknown_schema_is_refused_with_all_that_are_known() {
         let error = parse("{\"schema\": \"ctxprof.trace/9\"}").unwrap_err().to_string();
         assert!(
-            error.contains("trace/9") && error.contains("ctxprof.trace/1") && error.contains("ctxprof.run/1"),
+            error.contains("trace/9") && error.contains("ctxprof.trace/1") && error.contains("ctxprof.run/2"),
             "{error}"
         );
         let error = format!("{:#}", parse("{\"schema\": \"ctxprof.trace/1\", \"tool\": 5}").unwrap_err());

@@ -12,7 +12,7 @@ use crate::command::place;
 use crate::document::Tool;
 use crate::host::probe;
 use crate::perf::counting::{Counting, CountingMode, PROBE, TO_IDLE, WAKE_UPS};
-use crate::perf::ladder::{CounterChoice, Ladder};
+use crate::perf::fallback_chain::{CounterChoice, FallbackChain};
 use crate::perf::meter::{Attach, Extra};
 use crate::perf::refusal::Refused;
 use crate::perf::{self, Counter};
@@ -25,9 +25,9 @@ pub(super) fn execute(output: &OutputArgs, color: ColorChoice) -> Result<()> {
     let (place, processors) = place(None)?;
     // The meter is tried with a switch of this thread, which must happen on its CPU.
     let pinned = Pinned::to(place.cpu)?;
-    let mut ladder = Ladder::new(CounterChoice::Auto);
-    let counting = ladder.attach(&[place.cpu])?.counting;
-    let extras = extra_entries(&mut ladder, place.cpu);
+    let mut fallback_chain = FallbackChain::new(CounterChoice::Auto);
+    let counting = fallback_chain.attach(&[place.cpu])?.counting;
+    let extras = extra_entries(&mut fallback_chain, place.cpu);
     drop(pinned);
     let body = ListBody {
         workloads: WORKLOADS.iter().map(workload_entry).collect(),
@@ -48,17 +48,21 @@ pub(super) fn execute(output: &OutputArgs, color: ColorChoice) -> Result<()> {
 }
 
 /// Returns the counters that need a pass of their own, each after a trial.
-fn extra_entries(ladder: &mut Ladder, cpu: usize) -> Vec<CounterEntry> {
+fn extra_entries(fallback_chain: &mut FallbackChain, cpu: usize) -> Vec<CounterEntry> {
     // Any function of any program shows whether probes are available.
     let program = std::env::current_exe().unwrap_or_default();
     let probe = Extra::Probe { program: &program, function: "main" };
     let extras = [
         (WAKE_UPS, "threads woken, in a pass of its own", Extra::WakeUps),
-        (TO_IDLE, "switches to the idle thread, in a pass of its own where parties run on two CPUs", Extra::ToIdle),
+        (
+            TO_IDLE,
+            "switches to the idle thread, in a pass of its own where participants run on two CPUs",
+            Extra::ToIdle,
+        ),
         (PROBE, "calls of a runtime's function that switches (goroutines), in a pass of its own", probe),
     ];
     let entry = |(name, summary, extra): (&str, &str, Extra<'_>)| {
-        let refused = ladder.attach_extra(&extra, &[cpu]).err();
+        let refused = fallback_chain.attach_extra(&extra, &[cpu]).err();
         CounterEntry {
             name: name.to_string(),
             summary: summary.to_string(),
@@ -80,7 +84,7 @@ fn workload_entry(workload: &Workload) -> WorkloadEntry {
         kind: workload.kind,
         summary: workload.summary.to_string(),
         op: workload.op.to_string(),
-        floor: workload.floor.as_ref().map(|floor| floor.summary.to_string()),
+        no_switch: workload.no_switch.as_ref().map(|no_switch| no_switch.summary.to_string()),
         expected_switches_per_op: workload.expected_switches_per_op,
         default: workload.default,
         available: missing.is_none(),

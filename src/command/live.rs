@@ -11,7 +11,7 @@ use crate::command::program;
 use crate::output::{self, safe};
 use crate::program::stat::document::IntervalRecord;
 use crate::program::watch::Told;
-use crate::program::watched::{Books, ThreadGroup};
+use crate::program::watched::{Accounting, ThreadGroup};
 use crate::unit::{Share, Span};
 
 pub(super) struct Live {
@@ -20,7 +20,7 @@ pub(super) struct Live {
     table: Option<usize>,
     /// True once the heading above the lines has been printed; `None` without lines.
     lines: Option<bool>,
-    before: Books,
+    before: Accounting,
     groups_before: Vec<ThreadGroup>,
     elapsed_before: Duration,
     intervals: Vec<IntervalRecord>,
@@ -37,7 +37,7 @@ impl Live {
             quiet: arguments.quiet,
             table: (is_terminal && !shared).then_some(0),
             lines: (text && !arguments.quiet && (!is_terminal || shared)).then_some(false),
-            before: Books::default(),
+            before: Accounting::default(),
             groups_before: Vec::new(),
             elapsed_before: Duration::ZERO,
             intervals: Vec::new(),
@@ -47,8 +47,8 @@ impl Live {
     pub(super) fn show(&mut self, told: Told) {
         match told {
             Told::WaitingFor(_) | Told::StopPassedOn(_) => program::show(&told, self.quiet),
-            Told::Interval { elapsed, books, groups, threads, processes } => {
-                let mut grown = books;
+            Told::Interval { elapsed, accounting, groups, threads, processes } => {
+                let mut grown = accounting;
                 grown -= self.before;
                 let interval = IntervalRecord {
                     at_ns: elapsed.as_nanos() as u64,
@@ -61,7 +61,7 @@ impl Live {
                     processes,
                 };
                 self.draw(&interval, &groups);
-                (self.before, self.groups_before, self.elapsed_before) = (books, groups, elapsed);
+                (self.before, self.groups_before, self.elapsed_before) = (accounting, groups, elapsed);
                 self.intervals.push(interval);
             }
         }
@@ -117,12 +117,12 @@ fn line(interval: &IntervalRecord) -> String {
 
 /// Returns the totals, and below them the threads that switched most in the last interval.
 fn live_table(interval: &IntervalRecord, before: &[ThreadGroup], now: &[ThreadGroup], most: usize) -> Vec<String> {
-    let mut rows: Vec<(u64, Books, &ThreadGroup)> = now
+    let mut rows: Vec<(u64, Accounting, &ThreadGroup)> = now
         .iter()
         .map(|group| {
-            let mut grown = group.books;
+            let mut grown = group.accounting;
             if let Some(before) = before.iter().find(|before| before.key == group.key) {
-                grown -= before.books;
+                grown -= before.accounting;
             }
             (grown.switches(), grown, group)
         })

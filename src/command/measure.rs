@@ -9,7 +9,7 @@ use crate::bench::document::pace;
 use crate::bench::document::samples::SamplesDocument;
 use crate::bench::document::settings::RunSettings;
 use crate::bench::engine;
-use crate::bench::engine::handicap::Handicap;
+use crate::bench::engine::injected_slowdown::InjectedSlowdown;
 use crate::bench::engine::plan::{Effort, Entry, Plan, lay_out, leave_out_too_large};
 use crate::bench::left_out::LeftOut;
 use crate::cli::measure::MeasureArgs;
@@ -18,7 +18,7 @@ use crate::command::{output, place, places};
 use crate::document::Tool;
 use crate::host::placement::{PlaceChoice, Placement, Processors};
 use crate::host::probe;
-use crate::perf::ladder::Ladder;
+use crate::perf::fallback_chain::FallbackChain;
 use crate::store::{self, timestamp};
 use crate::workload::Workload;
 use crate::workload::session::Setting;
@@ -42,7 +42,7 @@ pub(super) struct Request<'a> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct More {
     pub(super) latency: bool,
-    pub(super) layers: bool,
+    pub(super) breakdown: bool,
     pub(super) timeline: bool,
 }
 
@@ -72,9 +72,9 @@ pub(super) fn measure(request: &Request<'_>) -> Result<SamplesDocument> {
         ..plan(request, place.cpu, &processors)?
     };
     let choice = arguments.counter_choice();
-    let mut ladder = Ladder::new(choice);
+    let mut fallback_chain = FallbackChain::new(choice);
     let mut bar = Bar::new(!request.quiet && !request.no_progress);
-    let seen = engine::run(&plan, &mut ladder, &mut |progress| bar.show(progress))?;
+    let seen = engine::run(&plan, &mut fallback_chain, &mut |progress| bar.show(progress))?;
     bar.finish();
     if let Some(waited) = seen.waited_ns.map(Duration::from_nanos).filter(|&waited| waited >= WORTH_A_WORD) {
         let (seconds, cpu) = (waited.as_secs_f64(), place.cpu);
@@ -88,12 +88,12 @@ pub(super) fn measure(request: &Request<'_>) -> Result<SamplesDocument> {
     }
     let settings = RunSettings {
         workloads: names.into_iter().map(String::from).collect(),
-        incarnations: plan.incarnations,
+        repetitions: plan.repetitions,
         time_s: plan.effort.time.map(|time| time.as_secs_f64()),
         samples: plan.effort.samples,
         ops_per_sample: plan.ops_per_sample,
         latency: plan.latency,
-        layers: request.more.layers,
+        breakdown: request.more.breakdown,
         timeline: request.more.timeline,
         counters: choice.name().to_string(),
         place: Some(arguments.place.to_string()),
@@ -101,7 +101,9 @@ pub(super) fn measure(request: &Request<'_>) -> Result<SamplesDocument> {
         nice: plan.nice,
         workers: Some(request.workers.into()),
         seed: Some(plan.seed),
-        handicap: plan.handicap.map(|handicap| format!("{}:{}", handicap.workload, handicap.share)),
+        injected_slowdown: plan
+            .injected_slowdown
+            .map(|injected_slowdown| format!("{}:{}", injected_slowdown.workload, injected_slowdown.share)),
     };
     Ok(SamplesDocument::of(started_at, host, settings, seen))
 }
@@ -127,16 +129,16 @@ fn plan(request: &Request<'_>, leader: usize, processors: &Processors) -> Result
     if entries.is_empty() {
         return Err(nothing_to_measure(&left_out));
     }
-    let prices = Plan::of_prices(entries, left_out, arguments.incarnations, request.effort);
+    let costs = Plan::of_costs(entries, left_out, arguments.repetitions, request.effort);
     Ok(Plan {
         ops_per_sample: arguments.ops_per_sample,
         latency: request.more.latency,
-        record: request.more.layers || request.more.timeline,
+        record: request.more.breakdown || request.more.timeline,
         policy: arguments.policy,
         nice: arguments.nice,
-        seed: arguments.seed.unwrap_or(prices.seed),
-        handicap: handicap()?,
-        ..prices
+        seed: arguments.seed.unwrap_or(costs.seed),
+        injected_slowdown: injected_slowdown()?,
+        ..costs
     })
 }
 
@@ -165,8 +167,8 @@ fn provide(entries: &mut Vec<Entry>, left_out: &mut Vec<LeftOut>, quiet: bool) {
 }
 
 /// Returns the slowdown that a test injects. Every document of such a run reports it.
-fn handicap() -> Result<Option<Handicap>> {
-    const HOOK: &str = "CTXPROF_TEST_HANDICAP";
+fn injected_slowdown() -> Result<Option<InjectedSlowdown>> {
+    const HOOK: &str = "CTXPROF_TEST_SLOWDOWN";
     let asked = std::env::var(HOOK).ok().map(|text| text.parse().map_err(|reason| anyhow!("{HOOK}: {reason}")));
     asked.transpose()
 }

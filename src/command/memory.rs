@@ -13,10 +13,10 @@ use crate::command::{Outcome, ended};
 use crate::document::{Ending, Tool};
 use crate::footprint;
 use crate::footprint::document::{Around, KindLeftOut, Limit, MemoryDocument, MemorySettings, SCHEMA, body};
-use crate::footprint::kind::{KINDS, PartyKind};
-use crate::footprint::party::Shape;
+use crate::footprint::kind::{KINDS, ParticipantKind};
+use crate::footprint::participant::Shape;
 use crate::footprint::plan::FootprintPlan;
-use crate::host::memory::{KernelBook, huge_page_mode};
+use crate::host::memory::{KernelAccount, huge_page_mode};
 use crate::host::{ceilings, probe};
 use crate::store::{self, timestamp};
 use crate::sys::signal;
@@ -42,7 +42,7 @@ pub(super) fn execute(arguments: &MemoryArgs, color: ColorChoice) -> Result<Outc
     let plan = FootprintPlan {
         kinds,
         max: arguments.max,
-        incarnations: arguments.incarnations,
+        repetitions: arguments.repetitions,
         shape,
         program: Path::new(THIS_PROGRAM),
     };
@@ -52,7 +52,7 @@ pub(super) fn execute(arguments: &MemoryArgs, color: ColorChoice) -> Result<Outc
     let settings = MemorySettings {
         kinds: plan.kinds.iter().map(|kind| kind.kind.name().to_string()).collect(),
         max: arguments.max,
-        incarnations: arguments.incarnations,
+        repetitions: arguments.repetitions,
         stack_use_bytes: arguments.stack_use as u64,
         future_size_bytes: arguments.future_size as u64,
     };
@@ -78,9 +78,10 @@ pub(super) fn hold(arguments: &HoldArgs) -> Result<Outcome> {
 }
 
 /// Returns the requested kinds, or all; and those of them that are not available.
-fn available(arguments: &MemoryArgs) -> (Vec<&'static PartyKind>, Vec<KindLeftOut>) {
-    let is_asked =
-        |kind: &&PartyKind| arguments.kinds.is_empty() || arguments.kinds.iter().any(|name| name == kind.kind.name());
+fn available(arguments: &MemoryArgs) -> (Vec<&'static ParticipantKind>, Vec<KindLeftOut>) {
+    let is_asked = |kind: &&ParticipantKind| {
+        arguments.kinds.is_empty() || arguments.kinds.iter().any(|name| name == kind.kind.name())
+    };
     let (mut kinds, mut left_out) = (Vec::new(), Vec::new());
     for kind in KINDS.iter().filter(is_asked) {
         let name = kind.kind.name().to_string();
@@ -101,7 +102,7 @@ fn around(root: &Path, left_out: Vec<KindLeftOut>) -> Around {
     Around {
         limits: limits.collect(),
         huge_pages: huge_page_mode(root),
-        cgroup_book: KernelBook::find(root).map(|book| book.name().to_string()),
+        cgroup_account: KernelAccount::find(root).map(|account| account.name().to_string()),
         left_out,
     }
 }

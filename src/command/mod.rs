@@ -119,10 +119,10 @@ fn ended(ending: Ending, delivered: Result<Outcome>) -> Result<Outcome> {
 }
 
 fn sort(document: &mut RunDocument, key: SortKey) {
-    let price = |result: &RunResult| result.ns_per_hand_over().unwrap_or(f64::INFINITY);
+    let cost = |result: &RunResult| result.ns_per_hand_over().unwrap_or(f64::INFINITY);
     match key {
         SortKey::List => {}
-        SortKey::Price => document.body.results.sort_by(|one, other| price(one).total_cmp(&price(other))),
+        SortKey::Cost => document.body.results.sort_by(|one, other| cost(one).total_cmp(&cost(other))),
     }
 }
 

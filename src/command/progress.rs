@@ -18,7 +18,7 @@ impl Bar {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(Some(1), target);
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} incarnations, {eta} left: {msg}");
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} repetitions, {eta} left: {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
         Bar(bar)
     }

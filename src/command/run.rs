@@ -78,7 +78,7 @@ fn samples(arguments: &RunArgs) -> Result<SamplesDocument> {
         rings: vec![arguments.ring()],
         workers: arguments.workers,
         effort: arguments.measure.effort(TIME_EACH),
-        more: More { latency: arguments.latency, layers: arguments.layers, timeline: arguments.timeline },
+        more: More { latency: arguments.latency, breakdown: arguments.breakdown, timeline: arguments.timeline },
         quiet: arguments.quiet,
         no_progress: arguments.no_progress,
     };
@@ -101,9 +101,9 @@ fn keep(document: &mut RunDocument, samples: &mut SamplesDocument, arguments: &R
     let kept = folder.and_then(|folder| store::keep(&folder, &document.started_at, &document.json()?));
     let is_kept = kept.is_ok();
     match kept {
-        Ok(path) if !arguments.quiet => output::say(&format!("kept as {}", path.display())),
+        Ok(path) if !arguments.quiet => output::say(&format!("saved as {}", path.display())),
         Ok(_) => {}
-        Err(error) => output::say(&format!("this run was not kept: {error:#}")),
+        Err(error) => output::say(&format!("this run was not saved: {error:#}")),
     }
     // Beside saved runs only if this one could be saved, as that checked root's folder.
     let Some(history) = history.filter(|_| is_kept || arguments.history.is_some()) else { return };

@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Result, bail};
 use nix::unistd::User;
 
+use crate::bench::cost_list::CostList;
 use crate::bench::document::run::RunDocument;
-use crate::bench::document::{price, saved_runs};
+use crate::bench::document::{cost, saved_runs};
 use crate::bench::left_out::LeftOut;
-use crate::bench::price_list::PriceList;
 use crate::cli::ColorChoice;
 use crate::cli::stat::StatArgs;
 use crate::command::live::Live;
@@ -26,7 +26,7 @@ use crate::program::watched::Watched;
 use crate::store::{self, timestamp};
 use crate::sys::{signal, stand_in};
 
-/// Words in place of a file name in `--price`.
+/// Words in place of a file name in `--cost`.
 const CALIBRATE: &str = "calibrate";
 const NONE: &str = "none";
 
@@ -36,9 +36,9 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     }
     let host = probe::facts(Path::new("/"), None, &probe::processors_if_told(Path::new("/")));
     // Before the program runs, which may take hours.
-    let named = named_prices(arguments)?;
-    let doubts = named.iter().flat_map(|named| named.doubts(&host)).collect::<Vec<_>>();
-    let named = named.map(|named| named.prices);
+    let named = named_costs(arguments)?;
+    let caveats = named.iter().flat_map(|named| named.caveats(&host)).collect::<Vec<_>>();
+    let named = named.map(|named| named.costs);
     let user = program::user(arguments.user.as_ref())?;
     let started_at = timestamp(SystemTime::now());
     let mut live = Live::new(arguments);
@@ -48,17 +48,17 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     }
     let watched = watch::run(&plan, &mut |told| live.show(told))?;
     let intervals = live.finish();
-    let prices = prices(arguments, named, &host, &watched);
+    let costs = costs(arguments, named, &host, &watched);
     let seen = Seen {
         watched: &watched,
         intervals,
         ops: arguments.ops,
-        prices: &prices.list,
-        no_price: prices.left_out,
-        counting_cost_ns: prices.counting_cost_ns,
+        costs: &costs.list,
+        no_cost: costs.left_out,
+        counting_cost_ns: costs.counting_cost_ns,
     };
     let (body, mut warnings) = body(seen);
-    warnings.extend(doubts);
+    warnings.extend(caveats);
     if signal::stop_requested().is_some() {
         // It has ended the calibration; the report is on its way.
         signal::ignore_stops()?;
@@ -103,82 +103,82 @@ fn settings(arguments: &StatArgs, user: Option<&User>) -> StatSettings {
     }
 }
 
-/// The costs of a run that `--price` names.
-struct NamedPrices {
+/// The costs of a run that `--cost` names.
+struct NamedCosts {
     file: String,
     run: RunDocument,
-    prices: PriceList,
+    costs: CostList,
 }
 
-impl NamedPrices {
+impl NamedCosts {
     /// Returns warnings that these costs may be wrong for programs on this host.
-    fn doubts(&self, host: &Facts) -> Vec<Warning> {
-        let mut doubts = Vec::new();
-        if !price::is_like(&self.run.host, host) {
-            let message = format!("the prices of {} are another kernel's or processor's", self.file);
-            doubts.push(Warning::new("prices-of-another-host", message));
+    fn caveats(&self, host: &Facts) -> Vec<Warning> {
+        let mut caveats = Vec::new();
+        if !cost::is_like(&self.run.host, host) {
+            let message = format!("the switch costs of {} are of another kernel or processor", self.file);
+            caveats.push(Warning::new("prices-of-another-host", message));
         }
-        if !price::is_sound(&self.run) {
+        if !cost::is_sound(&self.run) {
             let message = format!(
-                "the prices of {} are of a run that was cut short, disturbed, traced, or counted on its threads: they may be too high",
+                "the switch costs of {} are of a run that was interrupted, disturbed, traced, or counted on its threads: they may be too high",
                 self.file
             );
-            doubts.push(Warning::new("prices-unsound", message));
+            caveats.push(Warning::new("prices-unsound", message));
         }
-        doubts
+        caveats
     }
 }
 
-/// Returns the costs of the run that `--price` names, if any.
-fn named_prices(arguments: &StatArgs) -> Result<Option<NamedPrices>> {
+/// Returns the costs of the run that `--cost` names, if any.
+fn named_costs(arguments: &StatArgs) -> Result<Option<NamedCosts>> {
     let is_word = |path: &&Path| [CALIBRATE, NONE].iter().any(|word| Path::new(word) == *path);
-    let Some(path) = arguments.price.as_deref().filter(|path| !is_word(path)) else { return Ok(None) };
+    let Some(path) = arguments.cost.as_deref().filter(|path| !is_word(path)) else { return Ok(None) };
     if !path.exists() {
-        bail!("--price {}: no such file; other values are `{CALIBRATE}` and `{NONE}`", path.display());
+        bail!("--cost {}: no such file; other values are `{CALIBRATE}` and `{NONE}`", path.display());
     }
     let run = saved_runs::read_run(path)?;
-    let prices = price::of_run(&run, &price::saved(path, &run));
+    let costs = cost::of_run(&run, &cost::saved(path, &run));
     let file = path.display().to_string();
-    if prices.prices().next().is_none() {
-        let (within, between, command) = (price::WITHIN, price::BETWEEN, price::COMMAND);
-        bail!("{file} has no price of {within} or {between} in CPU time; `{command} -o FILE.json` makes one");
+    if costs.costs().next().is_none() {
+        let (within, between, command) = (cost::WITHIN, cost::BETWEEN, cost::COMMAND);
+        bail!("{file} has no CPU cost of {within} or {between}; `{command} -o FILE.json` makes one");
     }
-    Ok(Some(NamedPrices { file, run, prices }))
+    Ok(Some(NamedCosts { file, run, costs }))
 }
 
 /// Costs of a switch for the estimate.
 #[derive(Default)]
-struct Prices {
-    list: PriceList,
+struct Costs {
+    list: CostList,
     left_out: Vec<LeftOut>,
     counting_cost_ns: Option<f64>,
 }
 
 /// Returns the named or saved costs, and measures those that are missing: the program has ended.
-fn prices(arguments: &StatArgs, named: Option<PriceList>, host: &Facts, watched: &Watched) -> Prices {
-    let mut prices = Prices::default();
-    let asked_not_to = arguments.price.as_deref() == Some(Path::new(NONE));
-    if asked_not_to || watched.groups.iter().all(|group| group.books.switches() == 0) {
-        return prices;
+fn costs(arguments: &StatArgs, named: Option<CostList>, host: &Facts, watched: &Watched) -> Costs {
+    let mut costs = Costs::default();
+    let asked_not_to = arguments.cost.as_deref() == Some(Path::new(NONE));
+    if asked_not_to || watched.groups.iter().all(|group| group.accounting.switches() == 0) {
+        return costs;
     }
-    let calibrate_only = arguments.price.as_deref() == Some(Path::new(CALIBRATE));
+    let calibrate_only = arguments.cost.as_deref() == Some(Path::new(CALIBRATE));
     let is_named = named.is_some();
-    prices.list = named.unwrap_or_else(|| match calibrate_only {
-        false => price::of_kept_runs(&store::folders(), host),
-        true => PriceList::default(),
+    costs.list = named.unwrap_or_else(|| match calibrate_only {
+        false => cost::of_kept_runs(&store::folders(), host),
+        true => CostList::default(),
     });
-    if !prices.list.is_complete() && !is_named {
+    if !costs.list.is_complete() && !is_named {
         say_unless(arguments.quiet, "measuring what a switch costs here, for a second");
-        match calibrate::prices(&prices.list, arguments.counts_on_threads()) {
+        match calibrate::costs(&costs.list, arguments.counts_on_threads()) {
             Ok((list, left_out)) => {
-                prices.list.fill(list);
-                prices.left_out = left_out;
+                costs.list.fill(list);
+                costs.left_out = left_out;
             }
-            Err(error) => output::say(&format!("the price of a switch could not be measured: {error:#}")),
+            Err(error) => output::say(&format!("switch costs could not be calibrated: {error:#}")),
         }
     }
     if arguments.counts_on_threads() {
-        prices.counting_cost_ns = calibrate::counting_cost_ns();
+        costs.counting_cost_ns = calibrate::counting_cost_ns();
     }
-    prices
+    costs
 }

@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn what_is_known_is_told_and_what_is_not_is_left_out() {
-        let mut document: RunDocument = serde_json::from_str(include_str!("../../tests/golden/run-1.json")).unwrap();
+        let mut document: RunDocument = serde_json::from_str(include_str!("../../tests/golden/run-2.json")).unwrap();
         document.host.clocksource = Some("tsc".to_string());
         document.host.frequency_governor = None;
         let conditions = of(&document);

@@ -10,9 +10,9 @@
 //! Kalibera & Jones, "Rigorous benchmarking in reasonable time", ISMM 2013: an interval belongs to the highest level that
 //! varies. ISO 5725-1: repeatability and reproducibility. JCGM 100 (GUM), F.2: a component pooled from earlier measurements.
 
-pub mod bend;
 mod change;
 mod interval;
+pub mod knee;
 mod median;
 mod pool;
 mod quantile;

@@ -1,4 +1,4 @@
-//! `ctxprof.memory/1`: memory of one more participant.
+//! `ctxprof.memory/2`: memory of one more participant.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::document::{Document, Ending, Warning};
 use crate::footprint::figures::{FootprintRow, row, warnings};
 use crate::footprint::samples::{Footprints, KindFootprints};
 
-pub const SCHEMA: &str = "ctxprof.memory/1";
+pub const SCHEMA: &str = "ctxprof.memory/2";
 
 pub type MemoryDocument = Document<MemorySettings, MemoryBody>;
 
@@ -18,7 +18,7 @@ pub struct MemorySettings {
     pub kinds: Vec<String>,
     /// Null for each kind's default.
     pub max: Option<u64>,
-    pub incarnations: u32,
+    pub repetitions: u32,
     pub stack_use_bytes: u64,
     pub future_size_bytes: u64,
 }
@@ -80,7 +80,7 @@ pub struct Around {
     pub limits: Vec<Limit>,
     pub huge_pages: Option<String>,
     /// Name of the memory cgroup's counter.
-    pub cgroup_book: Option<String>,
+    pub cgroup_account: Option<String>,
     pub left_out: Vec<KindLeftOut>,
 }
 
@@ -88,12 +88,12 @@ pub fn body(seen: Footprints, around: Around) -> (MemoryBody, Vec<Warning>) {
     let rows: Vec<FootprintRow> = seen.kinds.iter().map(row).collect();
     let warnings = rows.iter().flat_map(warnings).collect();
     let sources = Sources {
-        user_bytes: "/proc/PID/smaps_rollup Pss, of the parties' process and its children".to_string(),
+        user_bytes: "/proc/PID/smaps_rollup Pss, of the participants' process and its children".to_string(),
         kernel_stack_bytes: "/proc/meminfo KernelStack, machine-wide".to_string(),
         slab_bytes: "/proc/meminfo SUnreclaim, machine-wide".to_string(),
         page_table_bytes: "/proc/PID/status VmPTE".to_string(),
         virtual_bytes: "/proc/PID/status VmSize".to_string(),
-        cgroup_kernel_bytes: around.cgroup_book,
+        cgroup_kernel_bytes: around.cgroup_account,
         own_bytes: "Go's runtime.MemStats: StackInuse + HeapInuse + MSpanInuse + MCacheInuse + GCSys + OtherSys"
             .to_string(),
         times_ns: "CLOCK_MONOTONIC, in batches".to_string(),

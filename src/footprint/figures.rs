@@ -6,7 +6,7 @@ use crate::document::Warning;
 use crate::estimate::slope::slope;
 use crate::estimate::{Confidence, Estimate, median};
 use crate::footprint::disturbance::{Chosen, chosen};
-use crate::footprint::samples::{Incarnation, KindFootprints, Levels, Point, Stopped};
+use crate::footprint::samples::{KindFootprints, Levels, Point, Repetition, Stopped};
 use crate::unit::{Bytes, Share};
 use crate::workload::kind::Kind;
 
@@ -34,14 +34,14 @@ pub struct FootprintRow {
     pub own_bytes: Option<Estimate>,
     /// Part of the resident memory in huge pages.
     pub huge_bytes: Option<Estimate>,
-    pub creation_ns: Option<Estimate>,
+    pub spawn_ns: Option<Estimate>,
     pub first_run_ns: Option<Estimate>,
-    pub end_ns: Option<Estimate>,
+    pub join_ns: Option<Estimate>,
     /// Rising; without counts that were never reached.
     pub counts: Vec<u64>,
     /// Counts that the slope is over.
     pub fitted_counts: Vec<u64>,
-    pub incarnations: usize,
+    pub repetitions: usize,
     pub interval_confidence: Option<f64>,
     /// Repetitions whose kernel figures were discarded, because something else on the machine changed them.
     pub disturbed: usize,
@@ -64,17 +64,17 @@ pub fn row(seen: &KindFootprints) -> FootprintRow {
     let counts = counts(seen);
     let above: Vec<u64> = counts.iter().copied().filter(|&count| count >= seen.knee).collect();
     let fitted = if above.len() > 1 { above } else { counts.clone() };
-    let Chosen { all, undisturbed, disturbed, disturbed_used } = chosen(seen.kind, &seen.incarnations);
-    let of_user = Fit { incarnations: &all, counts: &fitted };
-    let of_kernel = Fit { incarnations: &undisturbed, counts: &fitted };
+    let Chosen { all, undisturbed, disturbed, disturbed_used } = chosen(seen.kind, &seen.repetitions);
+    let of_user = Fit { repetitions: &all, counts: &fitted };
+    let of_kernel = Fit { repetitions: &undisturbed, counts: &fitted };
     let randomized = chosen(seen.kind, &seen.randomized);
-    let of_randomized = Fit { incarnations: &randomized.undisturbed, counts: &fitted };
-    let books = |levels: &Levels| {
+    let of_randomized = Fit { repetitions: &randomized.undisturbed, counts: &fitted };
+    let accounting = |levels: &Levels| {
         Some((levels.machine.kernel_stack_bytes + levels.machine.slab_bytes + levels.family.page_table_bytes) as f64)
     };
     let by_cgroup = |levels: &Levels| Some(levels.machine.cgroup_kernel_bytes? as f64);
     let has_cgroup = of_kernel.estimate(by_cgroup).is_some();
-    let kernel = |levels: &Levels| if has_cgroup { by_cgroup(levels) } else { books(levels) };
+    let kernel = |levels: &Levels| if has_cgroup { by_cgroup(levels) } else { accounting(levels) };
     let user = |levels: &Levels| levels.family.pss_bytes as f64;
     FootprintRow {
         kind: seen.kind,
@@ -85,17 +85,17 @@ pub fn row(seen: &KindFootprints) -> FootprintRow {
         resident_bytes: of_kernel.estimate(|levels| Some(user(levels) + kernel(levels)?)),
         randomized_resident_bytes: of_randomized.estimate(|levels| Some(user(levels) + kernel(levels)?)),
         virtual_bytes: of_user.estimate(|levels| Some(levels.family.virtual_bytes as f64)),
-        machine_kernel_bytes: of_kernel.estimate(books),
+        machine_kernel_bytes: of_kernel.estimate(accounting),
         kernel_stack_bytes: of_kernel.estimate(|levels| Some(levels.machine.kernel_stack_bytes as f64)),
         slab_bytes: of_kernel.estimate(|levels| Some(levels.machine.slab_bytes as f64)),
         page_table_bytes: of_user.estimate(|levels| Some(levels.family.page_table_bytes as f64)),
         own_bytes: of_user.estimate(|levels| Some(levels.own_bytes? as f64)),
         huge_bytes: of_user.estimate(|levels| Some(levels.family.anonymous_huge_bytes as f64)),
-        creation_ns: of_user.time(|_, point| per_party(&point.creation_ns, point.batch)),
-        first_run_ns: of_user.time(|_, point| per_party(&point.first_run_ns, point.batch)),
-        end_ns: of_user.time(|incarnation, point| Some(incarnation.end_ns as f64 / point.count as f64)),
+        spawn_ns: of_user.time(|_, point| per_participant(&point.spawn_ns, point.batch)),
+        first_run_ns: of_user.time(|_, point| per_participant(&point.first_run_ns, point.batch)),
+        join_ns: of_user.time(|repetition, point| Some(repetition.join_ns as f64 / point.count as f64)),
         counts,
-        incarnations: all.len(),
+        repetitions: all.len(),
         interval_confidence: Confidence::of(all.len()).map(|confidence| confidence.level),
         disturbed,
         disturbed_used,
@@ -105,15 +105,15 @@ pub fn row(seen: &KindFootprints) -> FootprintRow {
 }
 
 struct Fit<'a> {
-    incarnations: &'a [&'a Incarnation],
+    repetitions: &'a [&'a Repetition],
     counts: &'a [u64],
 }
 
 impl Fit<'_> {
     /// Returns a quantity per additional participant; if only one count was reached, per participant, fixed costs included.
     fn estimate(&self, quantity: impl Fn(&Levels) -> Option<f64>) -> Option<Estimate> {
-        let of_one = |incarnation: &&Incarnation| {
-            let wanted = incarnation.points.iter().filter(|point| self.counts.contains(&point.count));
+        let of_one = |repetition: &&Repetition| {
+            let wanted = repetition.points.iter().filter(|point| self.counts.contains(&point.count));
             let points: Option<Vec<(f64, f64)>> =
                 wanted.map(|point| Some((point.count as f64, quantity(&point.parked)?))).collect();
             let points = points?;
@@ -121,19 +121,19 @@ impl Fit<'_> {
                 return slope(&points);
             }
             let (count, value) = points.first()?;
-            Some((value - quantity(&incarnation.before)?) / count)
+            Some((value - quantity(&repetition.before)?) / count)
         };
-        Estimate::over(self.incarnations.iter().filter_map(of_one))
+        Estimate::over(self.repetitions.iter().filter_map(of_one))
     }
 
     /// Returns a time per participant, on the way to the highest count.
-    fn time(&self, time: impl Fn(&Incarnation, &Point) -> Option<f64>) -> Option<Estimate> {
-        Estimate::over(self.incarnations.iter().filter_map(|incarnation| time(incarnation, incarnation.points.last()?)))
+    fn time(&self, time: impl Fn(&Repetition, &Point) -> Option<f64>) -> Option<Estimate> {
+        Estimate::over(self.repetitions.iter().filter_map(|repetition| time(repetition, repetition.points.last()?)))
     }
 }
 
 fn counts(seen: &KindFootprints) -> Vec<u64> {
-    let points = seen.incarnations.iter().flat_map(|incarnation| &incarnation.points);
+    let points = seen.repetitions.iter().flat_map(|repetition| &repetition.points);
     let mut counts: Vec<u64> = points.map(|point| point.count).collect();
     counts.sort_unstable();
     counts.dedup();
@@ -141,7 +141,7 @@ fn counts(seen: &KindFootprints) -> Vec<u64> {
 }
 
 /// Returns the median time of the whole batches, per participant.
-fn per_party(batches: &[u64], batch: u64) -> Option<f64> {
+fn per_participant(batches: &[u64], batch: u64) -> Option<f64> {
     let whole = if batches.len() > 1 { &batches[..batches.len() - 1] } else { batches };
     Some(median(whole.iter().map(|&ns| ns as f64).collect())? / batch.max(1) as f64)
 }
@@ -161,15 +161,15 @@ pub fn warnings(row: &FootprintRow) -> Vec<Warning> {
     if parked.is_some_and(|bytes| bytes < ENOUGH_BYTES) {
         let message =
             "too few were parked for what memory is counted in: pages, and the kernel's batches of pages; raise --max";
-        warn("few-parties", message.to_string());
+        warn("few-participants", message.to_string());
     }
     if row.counts.len() == 1 {
-        warn("one-count", "only one count was reached: what the first party needs is in its price".to_string());
+        warn("one-count", "only one count was reached: fixed costs of the first participant are included".to_string());
     }
     if row.disturbed_used {
         let message = format!(
-            "other programs moved the kernel's memory in {} of {} incarnations, and these are in the figures: leave the machine alone, or raise --incarnations",
-            row.disturbed, row.incarnations,
+            "other programs moved the kernel's memory in {} of {} repetitions, and these are in the figures: leave the machine alone, or raise --repetitions",
+            row.disturbed, row.repetitions,
         );
         warn("disturbed", message);
     }
@@ -180,7 +180,7 @@ pub fn warnings(row: &FootprintRow) -> Vec<Warning> {
         let apart = (kernel.median - cgroup.median).abs();
         if apart > DISAGREEMENT * kernel.median.abs().max(cgroup.median.abs()) + open && apart > A_FEW_BYTES {
             let message = format!(
-                "of kernel memory, the memory cgroup has {} and the machine's own books {}",
+                "of kernel memory, the memory cgroup has {} and /proc/meminfo {}",
                 Bytes(cgroup.median),
                 Bytes(kernel.median)
             );
@@ -256,28 +256,28 @@ mod tests {
         }
     }
 
-    fn incarnation(counts: &[u64], cgroup: Option<u64>) -> Incarnation {
+    fn repetition(counts: &[u64], cgroup: Option<u64>) -> Repetition {
         let point = |&count: &u64| Point {
             count,
             parked: levels(count, cgroup),
             batch: 10,
-            creation_ns: vec![100, 300, 200, 7],
+            spawn_ns: vec![100, 300, 200, 7],
             first_run_ns: vec![200, 400, 300, 9],
         };
         let before = levels(0, cgroup);
-        Incarnation {
+        Repetition {
             machine_before: before.machine,
             before,
             points: counts.iter().map(point).collect(),
-            end_ns: 4000,
+            join_ns: 4000,
             machine_after: before.machine,
         }
     }
 
-    fn seen(incarnations: Vec<Incarnation>) -> KindFootprints {
+    fn seen(repetitions: Vec<Repetition>) -> KindFootprints {
         let made_as = "for a test".to_string();
         let randomized = Vec::new();
-        KindFootprints { kind: Kind::Thread, made_as, knee: 100, stopped: None, incarnations, randomized }
+        KindFootprints { kind: Kind::Thread, made_as, knee: 100, stopped: None, repetitions, randomized }
     }
 
     fn codes(row: &FootprintRow) -> Vec<String> {
@@ -289,34 +289,34 @@ mod tests {
     }
 
     #[test]
-    fn the_price_is_the_slope_above_the_knee() {
-        let row = row(&seen(vec![incarnation(&[50, 100, 200, 1000], None); 6]));
+    fn the_cost_is_the_slope_above_the_knee() {
+        let row = row(&seen(vec![repetition(&[50, 100, 200, 1000], None); 6]));
         assert_eq!(row.fitted_counts, [100, 200, 1000]);
         assert_eq!((median_of(row.user_bytes), median_of(row.kernel_bytes)), (10_000.0, 27_480.0));
         assert_eq!((median_of(row.resident_bytes), row.kernel_source), (37_480.0, KernelSource::Meminfo));
-        assert_eq!((median_of(row.creation_ns), median_of(row.first_run_ns)), (20.0, 30.0));
-        assert_eq!((median_of(row.end_ns), row.own_bytes), (4.0, None));
+        assert_eq!((median_of(row.spawn_ns), median_of(row.first_run_ns)), (20.0, 30.0));
+        assert_eq!((median_of(row.join_ns), row.own_bytes), (4.0, None));
         assert_eq!(warnings(&row), []);
     }
 
     #[test]
-    fn the_cgroups_book_comes_first_where_there_is_one() {
-        let row = row(&seen(vec![incarnation(&[100, 200], CGROUP); 6]));
+    fn the_cgroups_account_comes_first_where_there_is_one() {
+        let row = row(&seen(vec![repetition(&[100, 200], CGROUP); 6]));
         assert_eq!((median_of(row.kernel_bytes), row.kernel_source), (27_480.0, KernelSource::Cgroup));
         assert_eq!(median_of(row.machine_kernel_bytes), 27_480.0);
     }
 
     #[test]
-    fn an_incarnation_beside_other_activity_is_thrown_away() {
-        let mut many = vec![incarnation(&[100, 200], None); 6];
+    fn an_repetition_beside_other_activity_is_thrown_away() {
+        let mut many = vec![repetition(&[100, 200], None); 6];
         for disturbed in &mut many[..2] {
             disturbed.points[1].parked.machine.slab_bytes += 100 << 20;
             disturbed.machine_after.slab_bytes += 100 << 20;
         }
         many[2].points[1].parked.machine.forks += 500;
-        let clean = row(&seen(many.clone()));
-        assert_eq!((clean.disturbed, clean.disturbed_used), (3, false));
-        assert_eq!(median_of(clean.kernel_bytes), 27_480.0);
+        let undisturbed = row(&seen(many.clone()));
+        assert_eq!((undisturbed.disturbed, undisturbed.disturbed_used), (3, false));
+        assert_eq!(median_of(undisturbed.kernel_bytes), 27_480.0);
         many[3].machine_after.kernel_stack_bytes += 9 << 20;
         let row = row(&seen(many));
         assert_eq!((row.disturbed, row.disturbed_used), (4, true));
@@ -325,24 +325,24 @@ mod tests {
 
     #[test]
     fn one_count_has_its_fixed_costs_in_it_and_says_so() {
-        let row = row(&seen(vec![incarnation(&[50], None)]));
+        let row = row(&seen(vec![repetition(&[50], None)]));
         assert_eq!(median_of(row.user_bytes), 20_000.0);
         assert_eq!(
             (row.user_bytes.unwrap().low, codes(&row)),
-            (None, vec!["few-parties".to_string(), "one-count".to_string()])
+            (None, vec!["few-participants".to_string(), "one-count".to_string()])
         );
     }
 
     #[test]
     fn what_was_never_parked_has_no_figure() {
         let row = row(&seen(Vec::new()));
-        assert_eq!((row.user_bytes, row.kernel_bytes, row.creation_ns), (None, None, None));
+        assert_eq!((row.user_bytes, row.kernel_bytes, row.spawn_ns), (None, None, None));
         assert_eq!(held(&row, 1e9, &[]), None);
     }
 
     #[test]
     fn how_many_fit_is_capped_by_the_lowest_limit_on_threads() {
-        let row = row(&seen(vec![incarnation(&[100, 200], None); 6]));
+        let row = row(&seen(vec![repetition(&[100, 200], None); 6]));
         let limits = [("kernel.threads-max", 50_000), ("kernel.pid_max", 20_000)];
         let held = held(&row, 1e9, &limits).unwrap();
         assert_eq!((held.by_memory as u64, held.cap), (26_680, Some(("kernel.pid_max".to_string(), 20_000))));
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn sources_that_disagree_are_noted() {
-        let mut many = vec![incarnation(&[100, 200], CGROUP); 6];
+        let mut many = vec![repetition(&[100, 200], CGROUP); 6];
         for each in &mut many {
             each.points[1].parked.machine.cgroup_kernel_bytes = Some((1 << 20) + 300 * 40_000);
         }

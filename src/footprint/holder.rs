@@ -21,7 +21,7 @@ use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
-use crate::footprint::party::{self, Made, Parties, Shape};
+use crate::footprint::participant::{self, Made, Participants, Shape};
 use crate::sys::child::Child;
 use crate::sys::clock::monotonic_ns;
 use crate::sys::layout;
@@ -37,7 +37,7 @@ pub fn serve(kind: Kind, shape: Shape) -> Result<()> {
         // The page tables of a copy of this process otherwise vary with its random addresses, from 11 to 15 pages.
         layout::fix();
     }
-    let mut parties = Some(party::prepare(kind, shape)?);
+    let mut participants = Some(participant::prepare(kind, shape)?);
     answer(&format!("ready {}", getpid()))?;
     let mut questions = io::stdin().lock();
     let mut question = String::with_capacity(64);
@@ -46,23 +46,23 @@ pub fn serve(kind: Kind, shape: Shape) -> Result<()> {
         if questions.read_line(&mut question)? == 0 {
             return Ok(());
         }
-        answer(&reply(&mut parties, question.trim_end())?)?;
+        answer(&reply(&mut participants, question.trim_end())?)?;
     }
 }
 
-fn reply(parties: &mut Option<Box<dyn Parties>>, question: &str) -> Result<String> {
+fn reply(participants: &mut Option<Box<dyn Participants>>, question: &str) -> Result<String> {
     if let Some(count) = question.strip_prefix("make ") {
         let Made { count, created_ns, ran_ns, refused } =
-            parties.as_mut().context("the parties have ended")?.make(count.parse()?)?;
+            participants.as_mut().context("the participants have ended")?.make(count.parse()?)?;
         let errno = refused.map_or(0, |errno| errno as i32);
         return Ok(format!("made {count} {created_ns} {ran_ns} {errno}"));
     }
     match question {
         "own" => Ok("own -".to_string()),
         "end" => {
-            let parties = parties.take().context("the parties have ended")?;
+            let participants = participants.take().context("the participants have ended")?;
             let started_ns = monotonic_ns();
-            parties.end()?;
+            participants.end()?;
             Ok(format!("ended {}", monotonic_ns() - started_ns))
         }
         other => bail!("{other:?} is no question"),
@@ -98,7 +98,7 @@ impl Holder {
     /// It is gone, or gave up.
     pub fn make(&mut self, count: u64) -> Result<Made> {
         let answer = self.0.ask(&format!("make {count}"))?;
-        made(&answer).with_context(|| format!("the parties' process answered {answer:?}"))
+        made(&answer).with_context(|| format!("the participants' process answered {answer:?}"))
     }
 
     /// Returns the bytes that the participants' runtime reports in use; `None` if it has no accounting.
@@ -107,7 +107,8 @@ impl Holder {
     /// It is gone.
     pub fn own_bytes(&mut self) -> Result<Option<u64>> {
         let answer = self.0.ask("own")?;
-        let value = answer.strip_prefix("own ").with_context(|| format!("the parties' process answered {answer:?}"))?;
+        let value =
+            answer.strip_prefix("own ").with_context(|| format!("the participants' process answered {answer:?}"))?;
         if value == "-" { Ok(None) } else { value.parse().map(Some).with_context(|| format!("{value:?} bytes")) }
     }
 
@@ -118,10 +119,10 @@ impl Holder {
     pub fn end(mut self) -> Result<u64> {
         let answer = self.0.ask("end")?;
         let elapsed_ns = answer.strip_prefix("ended ").and_then(|ns| ns.parse().ok());
-        let elapsed_ns = elapsed_ns.with_context(|| format!("the parties' process answered {answer:?}"))?;
+        let elapsed_ns = elapsed_ns.with_context(|| format!("the participants' process answered {answer:?}"))?;
         match self.0.end()? {
             Ended::Exited(0) => Ok(elapsed_ns),
-            ended => bail!("the parties' process {ended}"),
+            ended => bail!("the participants' process {ended}"),
         }
     }
 }
@@ -150,12 +151,13 @@ mod tests {
 
     #[test]
     fn a_question_that_is_none_is_refused_and_so_is_one_after_the_end() {
-        let mut parties = Some(party::prepare(Kind::Task, Shape { capacity: 4, ..Shape::default() }).unwrap());
-        assert!(reply(&mut parties, "make 3").unwrap().starts_with("made 3 "));
-        assert_eq!(reply(&mut parties, "own").unwrap(), "own -");
-        assert!(reply(&mut parties, "make x").is_err() && reply(&mut parties, "play").is_err());
-        assert!(reply(&mut parties, "end").unwrap().starts_with("ended "));
-        assert!(reply(&mut parties, "make 1").is_err() && reply(&mut parties, "end").is_err());
+        let mut participants =
+            Some(participant::prepare(Kind::Task, Shape { capacity: 4, ..Shape::default() }).unwrap());
+        assert!(reply(&mut participants, "make 3").unwrap().starts_with("made 3 "));
+        assert_eq!(reply(&mut participants, "own").unwrap(), "own -");
+        assert!(reply(&mut participants, "make x").is_err() && reply(&mut participants, "play").is_err());
+        assert!(reply(&mut participants, "end").unwrap().starts_with("ended "));
+        assert!(reply(&mut participants, "make 1").is_err() && reply(&mut participants, "end").is_err());
     }
 
     proptest! {

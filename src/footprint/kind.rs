@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::footprint::holder::Holder;
-use crate::footprint::party::Shape;
+use crate::footprint::participant::Shape;
 use crate::tool::go;
 use crate::workload::Unavailable;
 use crate::workload::kind::Kind;
@@ -15,7 +15,7 @@ type Say<'a> = &'a dyn Fn(&str);
 
 /// One kind of participant that can be parked.
 #[derive(Debug)]
-pub struct PartyKind {
+pub struct ParticipantKind {
     pub kind: Kind,
     /// Way its participants are made, and what they wait for.
     pub made_as: &'static str,
@@ -28,7 +28,7 @@ pub struct PartyKind {
     /// True if measured at fixed addresses, and then at randomized ones as well.
     pub fixed_addresses: bool,
     /// True if its own runtime has accounting of its memory.
-    pub has_books: bool,
+    pub has_accounting: bool,
     /// Number of the first ones that may take more than the next.
     pub knee: fn() -> u64,
     /// Checks that this system has what it needs, without starting anything.
@@ -46,8 +46,8 @@ pub const HOLD: &str = "hold";
 pub const FIXED: &str = " without address randomization";
 
 /// Every kind, in the order of display.
-pub static KINDS: &[PartyKind] = &[
-    PartyKind {
+pub static KINDS: &[ParticipantKind] = &[
+    ParticipantKind {
         kind: Kind::Thread,
         start: |program, shape| hold(program, Kind::Thread, shape),
         made_as: "std::thread with its default stack of 2 MiB, waiting in a futex",
@@ -56,7 +56,7 @@ pub static KINDS: &[PartyKind] = &[
         knee: arenas,
         ..EMPTY
     },
-    PartyKind {
+    ParticipantKind {
         kind: Kind::Process,
         start: |program, shape| hold(program, Kind::Process, shape),
         made_as: "forked from a small process without address randomization, waiting in pause(2)",
@@ -65,7 +65,7 @@ pub static KINDS: &[PartyKind] = &[
         fixed_addresses: true,
         ..EMPTY
     },
-    PartyKind {
+    ParticipantKind {
         kind: Kind::Task,
         start: |program, shape| hold(program, Kind::Task, shape),
         made_as: "tokio task on a current-thread runtime, waiting for a Notify",
@@ -73,18 +73,18 @@ pub static KINDS: &[PartyKind] = &[
         has_stack: false,
         ..EMPTY
     },
-    PartyKind {
+    ParticipantKind {
         kind: Kind::Coroutine,
         start: |program, shape| hold(program, Kind::Coroutine, shape),
         made_as: "corosensei with its default stack of 1 MiB, suspended",
         default_max: 8000,
         ..EMPTY
     },
-    PartyKind {
+    ParticipantKind {
         kind: Kind::Goroutine,
         made_as: "goroutine waiting for a channel to be closed",
         default_max: 100_000,
-        has_books: true,
+        has_accounting: true,
         available: || go::find().map(drop).map_err(Unavailable::from),
         start: |_, shape| Holder::start(&goroutines()?, &[&shape.stack_use.to_string()]),
         provide,
@@ -93,14 +93,14 @@ pub static KINDS: &[PartyKind] = &[
 ];
 
 /// Defaults of a row.
-const EMPTY: PartyKind = PartyKind {
+const EMPTY: ParticipantKind = ParticipantKind {
     kind: Kind::Reference,
     made_as: "",
     default_max: 1,
     is_thread: false,
     has_stack: true,
     fixed_addresses: false,
-    has_books: false,
+    has_accounting: false,
     knee: || 0,
     available: || Ok(()),
     start: |_, _| bail!("nothing that can be parked"),

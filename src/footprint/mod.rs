@@ -14,7 +14,7 @@ pub mod document;
 pub mod figures;
 pub(crate) mod holder;
 pub mod kind;
-pub mod party;
+pub mod participant;
 pub mod plan;
 pub mod samples;
 mod view;
@@ -31,12 +31,12 @@ pub use holder::serve;
 
 use crate::document::Ending;
 use crate::footprint::holder::Holder;
-use crate::footprint::kind::{FIXED, PartyKind};
-use crate::footprint::party::{Made, Shape};
-use crate::footprint::plan::{Appetite, FootprintPlan, counts, most};
-use crate::footprint::samples::{Footprints, Incarnation, KindFootprints, Levels, Point, Stopped};
+use crate::footprint::kind::{FIXED, ParticipantKind};
+use crate::footprint::participant::{Made, Shape};
+use crate::footprint::plan::{FootprintPlan, ResourceNeed, counts, most};
+use crate::footprint::samples::{Footprints, KindFootprints, Levels, Point, Repetition, Stopped};
 use crate::host::ceilings::{self, Ceiling};
-use crate::host::memory::{self, KernelBook, Machine};
+use crate::host::memory::{self, KernelAccount, Machine};
 use crate::sys::layout;
 use crate::sys::signal::{self, Watchdog};
 use crate::workload::kind::Kind;
@@ -67,7 +67,8 @@ const SETTLED_WITHIN: u64 = 128 << 10;
 /// The kernel does not report its memory. Failures of a kind's participants are in the result.
 pub fn run(plan: &FootprintPlan<'_>, on_progress: &mut dyn FnMut(Progress)) -> Result<Footprints> {
     let watchdog = Watchdog::start()?;
-    let mut engine = Engine { plan, watchdog, book: KernelBook::find(Path::new("/")), on_progress, kinds: Vec::new() };
+    let mut engine =
+        Engine { plan, watchdog, account: KernelAccount::find(Path::new("/")), on_progress, kinds: Vec::new() };
     memory::of_machine(None)?;
     let ending = match engine.measure() {
         Ok(()) => match signal::stop_requested() {
@@ -82,7 +83,7 @@ pub fn run(plan: &FootprintPlan<'_>, on_progress: &mut dyn FnMut(Progress)) -> R
 struct Engine<'a> {
     plan: &'a FootprintPlan<'a>,
     watchdog: Watchdog,
-    book: Option<KernelBook>,
+    account: Option<KernelAccount>,
     on_progress: &'a mut dyn FnMut(Progress),
     /// In the plan's order, with what has been seen of each.
     kinds: Vec<KindFootprints>,
@@ -106,13 +107,13 @@ impl Engine<'_> {
             };
             self.kinds.push(seen);
         }
-        let most = |(kind, seen): (&&'static PartyKind, &KindFootprints)| {
+        let most = |(kind, seen): (&&'static ParticipantKind, &KindFootprints)| {
             seen.stopped.as_ref().map_or(self.asked(kind), |stopped| stopped.reached)
         };
         let mut maxima: Vec<u64> = plan.kinds.iter().zip(&self.kinds).map(most).collect();
         let layouts: Vec<&[bool]> = plan.kinds.iter().map(|kind| layouts(kind)).collect();
-        let of = plan.incarnations * plan.kinds.len() as u32;
-        for number in 0..plan.incarnations {
+        let of = plan.repetitions * plan.kinds.len() as u32;
+        for number in 0..plan.repetitions {
             for (at, kind) in plan.kinds.iter().enumerate() {
                 let done = number * plan.kinds.len() as u32 + at as u32;
                 (self.on_progress)(Progress { kind: kind.kind.name(), done, of });
@@ -120,12 +121,12 @@ impl Engine<'_> {
                     continue;
                 }
                 for &randomized in layouts[at] {
-                    let (incarnation, short) = self
-                        .incarnation(kind, maxima[at], randomized)
-                        .with_context(|| format!("incarnation {} of {}", number + 1, kind.kind.name()))?;
+                    let (repetition, short) = self
+                        .repetition(kind, maxima[at], randomized)
+                        .with_context(|| format!("repetition {} of {}", number + 1, kind.kind.name()))?;
                     let seen = &mut self.kinds[at];
-                    let incarnations = if randomized { &mut seen.randomized } else { &mut seen.incarnations };
-                    incarnations.extend(incarnation.filter(|incarnation| !incarnation.points.is_empty()));
+                    let repetitions = if randomized { &mut seen.randomized } else { &mut seen.repetitions };
+                    repetitions.extend(repetition.filter(|repetition| !repetition.points.is_empty()));
                     match short {
                         None => {}
                         Some(Short::Interrupted) => return Ok(()),
@@ -141,22 +142,22 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn asked(&self, kind: &PartyKind) -> u64 {
+    fn asked(&self, kind: &ParticipantKind) -> u64 {
         self.plan.max.unwrap_or(kind.default_max)
     }
 
     /// Parks a few, to find out how many are possible; `None` when a signal has come.
-    fn first_look(&mut self, kind: &PartyKind) -> Result<Option<KindFootprints>> {
+    fn first_look(&mut self, kind: &ParticipantKind) -> Result<Option<KindFootprints>> {
         let asked = self.asked(kind);
         let seen = |stopped| {
             let as_allowed = if layout::can_fix() { FIXED } else { "" };
             let (made_as, knee) = (kind.made_as.replace(FIXED, as_allowed), (kind.knee)());
-            let (incarnations, randomized) = (Vec::new(), Vec::new());
-            Ok(Some(KindFootprints { kind: kind.kind, made_as, knee, stopped, incarnations, randomized }))
+            let (repetitions, randomized) = (Vec::new(), Vec::new());
+            Ok(Some(KindFootprints { kind: kind.kind, made_as, knee, stopped, repetitions, randomized }))
         };
         let root = Path::new("/");
         // Memory per participant is not known yet; room for a process and a thread or two is checked.
-        let (few, stopped) = most(PILOT.min(asked), kind, Appetite::default(), root);
+        let (few, stopped) = most(PILOT.min(asked), kind, ResourceNeed::default(), root);
         if few == 0 {
             return seen(stopped.map(|stopped| Stopped { asked, ..stopped }));
         }
@@ -178,23 +179,23 @@ impl Engine<'_> {
         let mappings =
             if kind.kind == Kind::Process { 0.0 } else { mappings.saturating_sub(mappings_before) as f64 / few as f64 };
         // A few tasks may still fit into what the process had.
-        let appetite = Appetite { bytes: bytes.max(self.least_bytes(kind)), mappings, mappings_before };
-        seen(most(asked, kind, appetite, root).1)
+        let resource_need = ResourceNeed { bytes: bytes.max(self.least_bytes(kind)), mappings, mappings_before };
+        seen(most(asked, kind, resource_need, root).1)
     }
 
-    fn least_bytes(&self, kind: &PartyKind) -> f64 {
+    fn least_bytes(&self, kind: &ParticipantKind) -> f64 {
         let Shape { stack_use, future_size, .. } = self.plan.shape;
         let state = if kind.has_stack { stack_use } else { future_size };
         (LEAST_BYTES + state) as f64
     }
 
     /// Parks participants up to `max` in a new process, and reads memory at each count; returns also why it stopped early.
-    fn incarnation(
+    fn repetition(
         &mut self,
-        kind: &PartyKind,
+        kind: &ParticipantKind,
         max: u64,
         randomized: bool,
-    ) -> Result<(Option<Incarnation>, Option<Short>)> {
+    ) -> Result<(Option<Repetition>, Option<Short>)> {
         if signal::stop_requested().is_some() {
             return Ok((None, Some(Short::Interrupted)));
         }
@@ -208,7 +209,7 @@ impl Engine<'_> {
                     count,
                     parked: self.levels(&mut holder)?,
                     batch: batches.first().map_or(1, |batch| batch.count as u64),
-                    creation_ns: batches.iter().map(|batch| batch.created_ns).collect(),
+                    spawn_ns: batches.iter().map(|batch| batch.created_ns).collect(),
                     first_run_ns: batches.iter().map(|batch| batch.ran_ns).collect(),
                 }),
                 Err(reason) => {
@@ -219,12 +220,12 @@ impl Engine<'_> {
             made = count;
         }
         self.watchdog.progress();
-        let end_ns = holder.end()?;
+        let join_ns = holder.end()?;
         let machine_after = self.settled(&machine_before)?;
-        Ok((Some(Incarnation { machine_before, before, points, end_ns, machine_after }), short))
+        Ok((Some(Repetition { machine_before, before, points, join_ns, machine_after }), short))
     }
 
-    fn start(&self, kind: &PartyKind, capacity: u64, randomized: bool) -> Result<Holder> {
+    fn start(&self, kind: &ParticipantKind, capacity: u64, randomized: bool) -> Result<Holder> {
         self.watchdog.progress();
         let fixed_addresses = kind.fixed_addresses && !randomized;
         let shape = Shape { capacity: usize::try_from(capacity)?, fixed_addresses, ..self.plan.shape };
@@ -238,12 +239,12 @@ impl Engine<'_> {
     fn fill(&self, holder: &mut Holder, already: u64, count: u64) -> Result<Result<Vec<Made>, Short>> {
         let batch = ((count - already) / FEWEST_BATCHES).clamp(1, BATCH);
         let (mut made, mut batches) = (already, Vec::new());
-        let floors = Floors::now();
+        let no_switch_costs = NoSwitchCosts::now();
         while made < count {
             if signal::stop_requested().is_some() {
                 return Ok(Err(Short::Interrupted));
             }
-            if let Some(stopped) = floors.reached(made) {
+            if let Some(stopped) = no_switch_costs.reached(made) {
                 return Ok(Err(Short::Limited(stopped)));
             }
             let done = holder.make(batch.min(count - made))?;
@@ -258,7 +259,7 @@ impl Engine<'_> {
     }
 
     fn machine(&self) -> Result<Machine> {
-        memory::of_machine(self.book.as_ref())
+        memory::of_machine(self.account.as_ref())
     }
 
     /// Returns the levels of memory. The kernel's come first: reading a process's own makes the kernel allocate some.
@@ -296,20 +297,20 @@ impl Engine<'_> {
 
 /// Returns the layouts that a kind is measured in, as it is and randomized: both if they differ and fixed addresses are
 /// allowed.
-fn layouts(kind: &PartyKind) -> &'static [bool] {
+fn layouts(kind: &ParticipantKind) -> &'static [bool] {
     let both = kind.fixed_addresses && layout::can_fix() && layout::is_randomized();
     if both { &[false, true] } else { &[false] }
 }
 
 /// Memory to be left while participants are made.
-struct Floors {
+struct NoSwitchCosts {
     spared: Vec<(String, u64)>,
 }
 
-impl Floors {
-    fn now() -> Floors {
+impl NoSwitchCosts {
+    fn now() -> NoSwitchCosts {
         let ceilings = ceilings::of_memory(Path::new("/"));
-        Floors { spared: ceilings.into_iter().map(|ceiling| (ceiling.name, ceiling.spared)).collect() }
+        NoSwitchCosts { spared: ceilings.into_iter().map(|ceiling| (ceiling.name, ceiling.spared)).collect() }
     }
 
     /// Returns the limit that is nearly reached.

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use crate::footprint::kind::PartyKind;
-use crate::footprint::party::Shape;
+use crate::footprint::kind::ParticipantKind;
+use crate::footprint::participant::Shape;
 use crate::footprint::samples::Stopped;
 use crate::host::ceilings::{self, Ceiling, Needs};
 
 #[derive(Debug)]
 pub struct FootprintPlan<'a> {
-    pub kinds: Vec<&'static PartyKind>,
+    pub kinds: Vec<&'static ParticipantKind>,
     /// Highest count, if it is not each kind's default.
     pub max: Option<u64>,
-    pub incarnations: u32,
+    pub repetitions: u32,
     pub shape: Shape,
     /// This program, which is run again to hold participants.
     pub program: &'a Path,
@@ -33,7 +33,7 @@ pub fn counts(max: u64) -> Vec<u64> {
 
 /// Limited resources that a participant takes, by a first look at a few.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Appetite {
+pub struct ResourceNeed {
     pub bytes: f64,
     pub mappings: f64,
     /// Mappings of the process that holds them, before there are any.
@@ -41,13 +41,13 @@ pub struct Appetite {
 }
 
 /// Returns the number of participants possible on this host, and the limit behind it.
-pub fn most(asked: u64, kind: &PartyKind, appetite: Appetite, root: &Path) -> (u64, Option<Stopped>) {
+pub fn most(asked: u64, kind: &ParticipantKind, resource_need: ResourceNeed, root: &Path) -> (u64, Option<Stopped>) {
     let needs = Needs {
         threads: if kind.is_thread { 1.0 } else { 0.0 },
         files: 0.0,
-        mappings: appetite.mappings,
-        bytes: appetite.bytes,
-        mappings_before: appetite.mappings_before,
+        mappings: resource_need.mappings,
+        bytes: resource_need.bytes,
+        mappings_before: resource_need.mappings_before,
     };
     let (most, ceiling) = ceilings::most(asked, needs, root);
     (most, ceiling.map(|ceiling| stopped(asked, most, &ceiling)))

@@ -24,10 +24,10 @@ pub struct KindFootprints {
     /// Reason why there are none, or fewer than asked for.
     pub stopped: Option<Stopped>,
     /// In the order of measurement.
-    pub incarnations: Vec<Incarnation>,
+    pub repetitions: Vec<Repetition>,
     /// The same at randomized addresses, of a kind whose other repetitions all have the same addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub randomized: Vec<Incarnation>,
+    pub randomized: Vec<Repetition>,
 }
 
 /// A limit that was reached.
@@ -47,7 +47,7 @@ pub struct Stopped {
 
 /// One repetition: participants parked in a process made for them, with memory read at every count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Incarnation {
+pub struct Repetition {
     /// The machine before the process was started.
     pub machine_before: Machine,
     /// With the process, before its participants.
@@ -55,7 +55,7 @@ pub struct Incarnation {
     /// Counts, rising.
     pub points: Vec<Point>,
     /// Time in which all ended, from the command to the last one's end.
-    pub end_ns: u64,
+    pub join_ns: u64,
     /// The machine after all has ended.
     pub machine_after: Machine,
 }
@@ -68,7 +68,7 @@ pub struct Point {
     /// Participants per batch on the way here; the last batch may be smaller.
     pub batch: u64,
     /// Per batch, until the last call that makes a participant had returned.
-    pub creation_ns: Vec<u64>,
+    pub spawn_ns: Vec<u64>,
     /// Per batch, until the last body had run.
     pub first_run_ns: Vec<u64>,
 }

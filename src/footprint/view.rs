@@ -20,33 +20,37 @@ const GIB: f64 = (1_u64 << 30) as f64;
 type Figure = (&'static str, Quantity, &'static str, fn(&FootprintRow) -> Option<Estimate>);
 
 const FIGURES: [Figure; 13] = [
-    ("memory_user", Quantity::Bytes, "Resident memory of user space that one more party takes", |row| row.user_bytes),
-    ("memory_kernel", Quantity::Bytes, "Memory of the kernel that one more party takes", |row| row.kernel_bytes),
-    ("memory_kernel_stack", Quantity::Bytes, "Kernel stacks that one more party takes", |row| row.kernel_stack_bytes),
-    ("memory_slab", Quantity::Bytes, "Slab memory that one more party takes", |row| row.slab_bytes),
-    ("memory_page_table", Quantity::Bytes, "Page tables that one more party takes", |row| row.page_table_bytes),
-    ("memory_resident", Quantity::Bytes, "Memory that one more party takes, of user space and kernel", |row| {
+    ("memory_user", Quantity::Bytes, "Resident memory of user space that one more participant takes", |row| {
+        row.user_bytes
+    }),
+    ("memory_kernel", Quantity::Bytes, "Memory of the kernel that one more participant takes", |row| row.kernel_bytes),
+    ("memory_kernel_stack", Quantity::Bytes, "Kernel stacks that one more participant takes", |row| {
+        row.kernel_stack_bytes
+    }),
+    ("memory_slab", Quantity::Bytes, "Slab memory that one more participant takes", |row| row.slab_bytes),
+    ("memory_page_table", Quantity::Bytes, "Page tables that one more participant takes", |row| row.page_table_bytes),
+    ("memory_resident", Quantity::Bytes, "Memory that one more participant takes, of user space and kernel", |row| {
         row.resident_bytes
     }),
     (
         "memory_randomized_resident",
         Quantity::Bytes,
-        "Memory that one more party takes, of user space and kernel, in processes with randomized addresses",
+        "Memory that one more participant takes, of user space and kernel, in processes with randomized addresses",
         |row| row.randomized_resident_bytes,
     ),
-    ("memory_virtual", Quantity::Bytes, "Address space that one more party takes", |row| row.virtual_bytes),
+    ("memory_virtual", Quantity::Bytes, "Address space that one more participant takes", |row| row.virtual_bytes),
     (
         "memory_machine_kernel",
         Quantity::Bytes,
-        "Memory of the kernel that one more party takes, by the books of the machine and the page tables of its process",
+        "Memory of the kernel that one more participant takes, by /proc/meminfo and the page tables of its process",
         |row| row.machine_kernel_bytes,
     ),
-    ("memory_own", Quantity::Bytes, "Memory per party by the books of its own runtime", |row| row.own_bytes),
-    ("memory_creation", Quantity::Nanoseconds, "Time per party until the call that makes it has returned", |row| {
-        row.creation_ns
+    ("memory_own", Quantity::Bytes, "Memory per participant as its own runtime reports it", |row| row.own_bytes),
+    ("memory_spawn", Quantity::Nanoseconds, "Time per participant until the call that makes it has returned", |row| {
+        row.spawn_ns
     }),
-    ("memory_first_run", Quantity::Nanoseconds, "Time per party until its body has run", |row| row.first_run_ns),
-    ("memory_end", Quantity::Nanoseconds, "Time per party until it has ended", |row| row.end_ns),
+    ("memory_first_run", Quantity::Nanoseconds, "Time per participant until its body has run", |row| row.first_run_ns),
+    ("memory_join", Quantity::Nanoseconds, "Time per participant until it has ended", |row| row.join_ns),
 ];
 
 impl Report for MemoryDocument {
@@ -67,9 +71,12 @@ impl Report for MemoryDocument {
         for (name, quantity, help, figure) in FIGURES {
             rows.estimate(name, quantity, help, figure);
         }
-        rows.figure("memory_parties", Quantity::Count, "The highest count of parties that was parked", |row| {
-            row.counts.last().map(|&count| count as f64)
-        });
+        rows.figure(
+            "memory_participants",
+            Quantity::Count,
+            "The highest count of participants that was parked",
+            |row| row.counts.last().map(|&count| count as f64),
+        );
         metrics
             .rows(&self.body.left_out, |left_out: &KindLeftOut| -> Labels { vec![("kind", left_out.kind.clone())] })
             .figure("memory_left_out", Quantity::Count, "1 for what cannot be measured here", |_| Some(1.0));
@@ -87,7 +94,7 @@ impl Report for MemoryDocument {
         View {
             heading: self.heading(),
             conditions: conditions::of(self),
-            tables: std::iter::once(price_table(&self.body.rows)).chain(sources).collect(),
+            tables: std::iter::once(cost_table(&self.body.rows)).chain(sources).collect(),
             pictures: levels(&self.body.rows).into_iter().collect(),
             notes: notes.chain(self.body.left_out.iter().map(|left_out| format!("Not measured: {left_out}"))).collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
@@ -104,8 +111,8 @@ impl MemoryDocument {
             self.tool.name, self.tool.version, host.kernel, host.architecture
         )];
         let mut how = format!(
-            "per party, idle; {} incarnations; transparent huge pages: {}",
-            self.settings.incarnations,
+            "per participant, idle; {} repetitions; transparent huge pages: {}",
+            self.settings.repetitions,
             self.body.huge_pages.as_deref().unwrap_or("none"),
         );
         if self.settings.stack_use_bytes > 0 {
@@ -165,7 +172,7 @@ impl MemoryDocument {
             let (own, user) = row.own_bytes.zip(row.user_bytes)?;
             let apart = (user.median / own.median - 1.0) * 100.0;
             Some(format!(
-                "A {}'s own books (runtime.MemStats) have {} for it; what is resident is {apart:+.1} % beside that.{whole}",
+                "A {}'s runtime.MemStats report {} for it; resident memory is {apart:+.1} % beside that.{whole}",
                 row.kind.name(),
                 Bytes(own.median)
             ))
@@ -176,11 +183,11 @@ impl MemoryDocument {
     fn explanation(&self) -> String {
         let sources = &self.body.sources;
         let kernel = match &sources.cgroup_kernel_bytes {
-            Some(book) => format!("{book} of this cgroup"),
+            Some(account) => format!("{account} of this cgroup"),
             None => "KernelStack + SUnreclaim of /proc/meminfo + VmPTE".to_string(),
         };
         format!(
-            "Bytes are slopes over counts, so that fixed costs drop out. User: Pss of smaps_rollup; kernel: {kernel}; virtual: VmSize. Times are per party, in batches: until the calls that create had returned, until the bodies had run too, and until all had ended."
+            "Bytes are slopes over counts, so that fixed costs drop out. User: Pss of smaps_rollup; kernel: {kernel}; virtual: VmSize. Times are per participant, in batches: until the calls that create had returned, until the bodies had run too, and until all had ended."
         )
     }
 }
@@ -196,17 +203,17 @@ fn plural(kind: Kind) -> &'static str {
     }
 }
 
-fn price_table(rows: &[FootprintRow]) -> Table {
+fn cost_table(rows: &[FootprintRow]) -> Table {
     let columns = vec![
         column("kind", &["", "kind"], 0),
         column("counts", &["", "up to"], 6),
         column("user_bytes", &["user", "resident"], 0),
         column("kernel_bytes", &["", "kernel"], 0),
-        column("resident_bytes", &["", "in all"], 0),
+        column("resident_bytes", &["", "total"], 0),
         column("virtual_bytes", &["", "virtual"], 3),
-        column("creation_ns", &["creation", "ns"], 2),
+        column("spawn_ns", &["spawn", "ns"], 2),
         column("first_run_ns", &["first", "run ns"], 4),
-        column("end_ns", &["end", "ns"], 5),
+        column("join_ns", &["join", "ns"], 5),
     ];
     let cells = |row: &FootprintRow| {
         let mut cells = vec![
@@ -218,10 +225,10 @@ fn price_table(rows: &[FootprintRow]) -> Table {
             bytes(row.virtual_bytes),
         ];
         let ns = |estimate: Option<Estimate>| Cell::estimate(estimate, false, |ns| Nanoseconds(ns).to_string());
-        cells.extend([row.creation_ns, row.first_run_ns, row.end_ns].map(ns));
+        cells.extend([row.spawn_ns, row.first_run_ns, row.join_ns].map(ns));
         cells
     };
-    Table { title: "What one more party takes", columns, rows: rows.iter().map(cells).collect() }
+    Table { title: "What one more participant takes", columns, rows: rows.iter().map(cells).collect() }
 }
 
 /// Returns the resident memory of each kind; `None` if there is none.
@@ -235,7 +242,7 @@ fn levels(rows: &[FootprintRow]) -> Option<Picture> {
         })
     };
     let levels: Vec<Level> = rows.iter().filter_map(level).collect();
-    let title = "Memory that one more party takes".to_string();
+    let title = "Memory that one more participant takes".to_string();
     (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Bytes, levels }))
 }
 
@@ -250,7 +257,7 @@ fn source_table(rows: &[FootprintRow]) -> Table {
         column("page_table_bytes", &["page", "tables"], 0),
         column("own_bytes", &["by its own", "runtime"], 1),
         column("huge_bytes", &["in huge", "pages"], 2),
-        column("incarnations", &["", "incarnations"], 4),
+        column("repetitions", &["", "repetitions"], 4),
         column("disturbed", &["", "disturbed"], 4),
     ];
     let number = |count: usize| Cell::number(Some(count as f64), |count| format!("{count:.0}"));
@@ -263,7 +270,7 @@ fn source_table(rows: &[FootprintRow]) -> Table {
         let figures =
             [row.machine_kernel_bytes, row.kernel_stack_bytes, row.slab_bytes, row.page_table_bytes, row.own_bytes];
         cells.extend(figures.into_iter().chain([row.huge_bytes]).map(bytes));
-        cells.extend([number(row.incarnations), number(row.disturbed)]);
+        cells.extend([number(row.repetitions), number(row.disturbed)]);
         cells
     };
     Table { title: "Where that comes from", columns, rows: rows.iter().map(cells).collect() }

@@ -7,12 +7,12 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::host::ceilings::{self, Needs};
-use crate::host::checks::scene::{Scene, ToolMissing, Tools};
+use crate::host::checks::context::{HostContext, ToolMissing, Tools};
 use crate::host::checks::{self, CHECKS};
-use crate::host::memory::{self, KernelBook};
+use crate::host::memory::{self, KernelAccount};
 use crate::host::placement::Place;
 use crate::host::probe;
-use crate::host::surroundings::{self, Surveyor};
+use crate::host::surroundings::{self, NoiseMonitor};
 use crate::perf::answer::{Cycles, PerfTrials};
 use crate::perf::records::parse::offset_of;
 use crate::sys::affinity::CpuList;
@@ -60,13 +60,13 @@ fn read_all(root: &Path) {
     let _ = probe::candidates(root, &"0-1".parse().expect("two CPUs"));
     let _ = (probe::neighbourhood(root, 0), probe::smt_siblings(root, 0), probe::cgroup_cpu_stat(root));
     let _ = (memory::huge_page_mode(root), memory::cgroup_folder(root, "memory"));
-    let _ = KernelBook::find(root).map(|book| book.read());
+    let _ = KernelAccount::find(root).map(|account| account.read());
     let needs = Needs { threads: 1.0, files: 1.0, mappings: 2.0, bytes: 4096.0, mappings_before: 100 };
     let (most, _) = ceilings::most(1000, needs, root);
     assert!(most <= 1000);
-    let surveyor = Surveyor::below(root, &[place.cpu]);
-    let earlier = surveyor.look();
-    let window = surveyor.look().window_since(&earlier);
+    let noise_monitor = NoiseMonitor::below(root, &[place.cpu]);
+    let earlier = noise_monitor.look();
+    let window = noise_monitor.look().window_since(&earlier);
     let perf_events = PerfTrials {
         on_cpu: Ok(()),
         on_thread: Ok(()),
@@ -75,8 +75,9 @@ fn read_all(root: &Path) {
     };
     let missing = || ToolMissing { reason: "it is not looked for".to_string(), remedy: String::new() };
     let tools = Tools { perf: Err(missing()), go: Err(missing()) };
-    let scene = Scene { root, facts: &host, cpu: place.cpu, window: &window, perf_events: &perf_events, tools: &tools };
-    let findings = checks::examine(&scene);
+    let context =
+        HostContext { root, facts: &host, cpu: place.cpu, window: &window, perf_events: &perf_events, tools: &tools };
+    let findings = checks::examine(&context);
     assert!(findings.len() == CHECKS.len() && findings.iter().all(|finding| !finding.found.is_empty()), "{findings:?}");
     let _ = checks::of_facts(&host, true);
 }

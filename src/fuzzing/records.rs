@@ -1,6 +1,6 @@
 //! Records of perf's ring buffers: each as it lies in the buffer, and the recording of a play.
 
-use crate::bench::figures::recorded::layers::layers;
+use crate::bench::figures::recorded::breakdown::breakdown;
 use crate::bench::figures::recorded::timeline::timelines;
 use crate::bench::sample::records::{Event, OtherThread, RecordedPlay, Recording};
 use crate::perf::records::What;
@@ -22,9 +22,9 @@ pub(super) fn ring_record(bytes: &[u8]) {
 /// The breakdown is a partition of the time of its ops, however the records contradict each other.
 pub(super) fn recording(bytes: &[u8]) {
     let Some(recording) = made_up(bytes) else { return };
-    if let Some(layers) = layers(&recording, Some(1000.0)) {
+    if let Some(breakdown) = breakdown(&recording, Some(1000.0)) {
         let played: usize = recording.plays.iter().map(|play| play.ops_ns.len()).sum();
-        assert!(layers.ops + layers.ops_left_out == played, "{layers:?} of {played} ops");
+        assert!(breakdown.ops + breakdown.ops_left_out == played, "{breakdown:?} of {played} ops");
     }
     for timeline in timelines(&recording) {
         let within = |run: &Run| run.from_ns <= run.to_ns && run.to_ns <= timeline.duration_ns;
@@ -34,7 +34,7 @@ pub(super) fn recording(bytes: &[u8]) {
 
 /// Makes a recording out of bytes: the number of ops, their duration, then six bytes an event.
 fn made_up(bytes: &[u8]) -> Option<Recording> {
-    let [ops, op_ns, parties, events @ ..] = bytes else { return None };
+    let [ops, op_ns, participants, events @ ..] = bytes else { return None };
     let mut at_ns: u64 = 0;
     let events = events.chunks_exact(6).map(|event| {
         at_ns = at_ns.saturating_add(u64::from(u16::from_le_bytes([event[0], event[1]])));
@@ -43,7 +43,7 @@ fn made_up(bytes: &[u8]) -> Option<Recording> {
         Event { at_ns, cpu, what, thread, by }
     });
     let play = RecordedPlay {
-        incarnation: 0,
+        repetition: 0,
         began_at_ns: 0,
         ops_ns: vec![u64::from(*op_ns) * 16; usize::from(ops % 16)],
         events: events.collect(),
@@ -53,10 +53,10 @@ fn made_up(bytes: &[u8]) -> Option<Recording> {
         source: RecordSource::Cpu,
         buffer_bytes: 4096,
         absent: Vec::new(),
-        parties: u32::from(parties % 4),
+        participants: u32::from(participants % 4),
         leader_cpu: 0,
         others: vec![OtherThread { id: 0, name: None }, OtherThread { id: 4711, name: None }],
         plays: vec![play],
-        floor_ns: vec![500],
+        no_switch_ns: vec![500],
     })
 }

@@ -132,11 +132,11 @@ pub struct Needs {
 
 /// Returns the number of participants possible on this host, at most `asked`; with the limit that allows no more, if it is fewer.
 pub fn most(asked: u64, needs: Needs, root: &Path) -> (u64, Option<Ceiling>) {
-    let per_party = |each: f64| move |ceiling: Ceiling| (ceiling, each);
-    let limits = of_threads(root).into_iter().map(per_party(needs.threads));
-    let limits = limits.chain(of_memory(root).into_iter().map(per_party(needs.bytes)));
-    let limits = limits.chain(of_mappings(root, needs.mappings_before).map(per_party(needs.mappings)));
-    most_within(asked, limits.chain(of_files(root).map(per_party(needs.files))))
+    let per_participant = |each: f64| move |ceiling: Ceiling| (ceiling, each);
+    let limits = of_threads(root).into_iter().map(per_participant(needs.threads));
+    let limits = limits.chain(of_memory(root).into_iter().map(per_participant(needs.bytes)));
+    let limits = limits.chain(of_mappings(root, needs.mappings_before).map(per_participant(needs.mappings)));
+    most_within(asked, limits.chain(of_files(root).map(per_participant(needs.files))))
 }
 
 fn most_within(asked: u64, limits: impl Iterator<Item = (Ceiling, f64)>) -> (u64, Option<Ceiling>) {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_with_the_least_room_for_parties_decides() {
+    fn the_limit_with_the_least_room_for_participants_decides() {
         let ceiling = |value, used| Ceiling {
             name: "a limit".to_string(),
             value,

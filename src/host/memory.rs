@@ -53,15 +53,15 @@ pub fn of_process(pid: Pid) -> Result<Family> {
     family(&read("smaps_rollup")?, &read("status")?).with_context(|| format!("/proc/{pid} does not tell its memory"))
 }
 
-/// Returns the kernel's memory on this machine now, and in this cgroup where `book` is given.
+/// Returns the kernel's memory on this machine now, and in this cgroup where `account` is given.
 ///
 /// # Errors
 /// /proc/meminfo or /proc/stat cannot be read.
-pub fn of_machine(book: Option<&KernelBook>) -> Result<Machine> {
+pub fn of_machine(account: Option<&KernelAccount>) -> Result<Machine> {
     let meminfo = fs::read_to_string("/proc/meminfo").context("reading /proc/meminfo")?;
     let stat = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
     let told = machine(&meminfo, &stat).context("/proc/meminfo does not tell the kernel's memory")?;
-    Ok(Machine { cgroup_kernel_bytes: book.and_then(KernelBook::read), ..told })
+    Ok(Machine { cgroup_kernel_bytes: account.and_then(KernelAccount::read), ..told })
 }
 
 /// Returns `MemAvailable`, in bytes.
@@ -92,28 +92,28 @@ pub fn children(pid: Pid) -> Vec<Pid> {
 
 /// File in which this process's memory cgroup reports its kernel memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KernelBook {
+pub enum KernelAccount {
     /// Version 1: a file with a number.
     Usage(PathBuf),
     /// Version 2: the line `kernel` of memory.stat.
     Stat(PathBuf),
 }
 
-impl KernelBook {
-    pub fn find(root: &Path) -> Option<KernelBook> {
+impl KernelAccount {
+    pub fn find(root: &Path) -> Option<KernelAccount> {
         let folder = cgroup_folder(root, "memory")?;
         let usage = folder.join("memory.kmem.usage_in_bytes");
         if usage.exists() {
-            return Some(KernelBook::Usage(usage));
+            return Some(KernelAccount::Usage(usage));
         }
-        let book = KernelBook::Stat(folder.join("memory.stat"));
-        book.read().map(|_| book)
+        let account = KernelAccount::Stat(folder.join("memory.stat"));
+        account.read().map(|_| account)
     }
 
     pub fn read(&self) -> Option<u64> {
         match self {
-            KernelBook::Usage(path) => fs::read_to_string(path).ok()?.trim().parse().ok(),
-            KernelBook::Stat(path) => {
+            KernelAccount::Usage(path) => fs::read_to_string(path).ok()?.trim().parse().ok(),
+            KernelAccount::Stat(path) => {
                 let text = fs::read_to_string(path).ok()?;
                 text.lines().find_map(|line| line.strip_prefix("kernel "))?.trim().parse().ok()
             }
@@ -123,8 +123,8 @@ impl KernelBook {
     /// Returns its name in reports.
     pub fn name(&self) -> &'static str {
         match self {
-            KernelBook::Usage(_) => "memory.kmem.usage_in_bytes",
-            KernelBook::Stat(_) => "memory.stat (kernel)",
+            KernelAccount::Usage(_) => "memory.kmem.usage_in_bytes",
+            KernelAccount::Stat(_) => "memory.stat (kernel)",
         }
     }
 }
@@ -207,20 +207,20 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_book_is_found_in_both_versions_of_cgroups() {
+    fn the_kernels_account_is_found_in_both_versions_of_cgroups() {
         let one = tree(&[
             ("proc/self/cgroup", "4:memory:/a\n0::/\n"),
             ("sys/fs/cgroup/memory/a/memory.kmem.usage_in_bytes", "77\n"),
         ]);
-        assert_eq!(KernelBook::find(one.path()).unwrap().read(), Some(77));
+        assert_eq!(KernelAccount::find(one.path()).unwrap().read(), Some(77));
         let two = tree(&[
             ("proc/self/cgroup", "0::/a\n"),
             ("sys/fs/cgroup/a/memory.max", "max\n"),
             ("sys/fs/cgroup/a/memory.stat", "anon 5\nkernel 99\nkernel_stack 3\n"),
         ]);
-        assert_eq!(KernelBook::find(two.path()).unwrap().read(), Some(99));
+        assert_eq!(KernelAccount::find(two.path()).unwrap().read(), Some(99));
         let none = tree(&[("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/memory.stat", "kernel 99\n")]);
-        assert_eq!(KernelBook::find(none.path()), None);
+        assert_eq!(KernelAccount::find(none.path()), None);
     }
 
     proptest! {

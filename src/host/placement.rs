@@ -161,7 +161,7 @@ pub fn followers(
         PlaceChoice::At(placement) => match best_at(placement) {
             Some(found) => Ok(vec![found]),
             None => bail!(
-                "--place {} is not to be had: {}",
+                "--place {} is not available: {}",
                 placement.name(),
                 lacking(placement, leader, neighbourhood, candidates)
             ),

@@ -34,7 +34,7 @@ impl Surroundings {
 
 /// Watches the participants' CPUs, their SMT siblings, and the participants' cgroup.
 #[derive(Debug)]
-pub struct Surveyor {
+pub struct NoiseMonitor {
     /// Root of /proc and /sys.
     root: PathBuf,
     cpus: Vec<usize>,
@@ -56,17 +56,17 @@ pub struct Window {
     pub busy_ns: Option<u64>,
 }
 
-impl Surveyor {
-    pub fn new(cpus: &[usize]) -> Surveyor {
-        Surveyor::below(Path::new("/"), cpus)
+impl NoiseMonitor {
+    pub fn new(cpus: &[usize]) -> NoiseMonitor {
+        NoiseMonitor::below(Path::new("/"), cpus)
     }
 
     /// Opens it below a root that a test may bring.
-    pub fn below(root: &Path, cpus: &[usize]) -> Surveyor {
+    pub fn below(root: &Path, cpus: &[usize]) -> NoiseMonitor {
         let siblings_of = |&cpu: &usize| probe::smt_siblings(root, cpu).unwrap_or_default().cpus().to_vec();
         let siblings = cpus.iter().flat_map(siblings_of).filter(|sibling| !cpus.contains(sibling)).collect();
         let ticks_per_second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100).max(1);
-        Surveyor {
+        NoiseMonitor {
             root: root.to_path_buf(),
             cpus: cpus.to_vec(),
             siblings,
@@ -154,12 +154,12 @@ mod tests {
 
     #[test]
     fn time_passes_and_interrupts_come() {
-        let surveyor = Surveyor::new(&[0]);
-        let before = surveyor.look();
+        let noise_monitor = NoiseMonitor::new(&[0]);
+        let before = noise_monitor.look();
         std::thread::sleep(std::time::Duration::from_millis(30));
-        let seen = surveyor.look().since(&before);
+        let seen = noise_monitor.look().since(&before);
         assert!(seen.elapsed_ns >= 30_000_000);
         assert!(seen.interrupts.is_some());
-        assert!(surveyor.timer_interrupts().is_some());
+        assert!(noise_monitor.timer_interrupts().is_some());
     }
 }

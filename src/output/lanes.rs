@@ -7,7 +7,9 @@ use crate::unit::Span;
 pub(super) fn names(timeline: &Timeline) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let waking = timeline.wake_ups.iter().map(|wake_up| &wake_up.whom);
-    let runs = |party: bool| timeline.stretches.iter().filter(move |run| run.party == party).map(|run| &run.who);
+    let runs = |participant: bool| {
+        timeline.stretches.iter().filter(move |run| run.participant == participant).map(|run| &run.who)
+    };
     for name in runs(true).chain(waking).chain(runs(false)) {
         if !names.contains(name) {
             names.push(name.clone());
@@ -18,7 +20,7 @@ pub(super) fn names(timeline: &Timeline) -> Vec<String> {
 
 /// Returns the indexes of the numbered run slices: those of participants, by start time.
 pub(super) fn numbered(timeline: &Timeline) -> impl Iterator<Item = usize> + '_ {
-    timeline.stretches.iter().enumerate().filter(|(_, run)| run.party).map(|(at, _)| at)
+    timeline.stretches.iter().enumerate().filter(|(_, run)| run.participant).map(|(at, _)| at)
 }
 
 /// Returns the spans, from and to, in which a CPU was being switched to this thread.
@@ -35,7 +37,7 @@ fn left_before(timeline: &Timeline, run: &Run) -> Option<u64> {
 
 /// Returns the spans in which a participant was runnable and did not run: from its wake-up, or since it left still runnable.
 pub(super) fn waits(timeline: &Timeline, name: &str) -> Vec<(u64, u64)> {
-    let own = || timeline.stretches.iter().filter(|run| run.party && run.who == name);
+    let own = || timeline.stretches.iter().filter(|run| run.participant && run.who == name);
     let next = |at: u64| own().map(|run| run.from_ns).filter(|&from| from >= at).min().unwrap_or(timeline.duration_ns);
     let runs_at = |at: u64| own().any(|run| (run.from_ns..run.to_ns).contains(&at));
     let woken = timeline.wake_ups.iter().filter(|wake_up| wake_up.whom == name && !runs_at(wake_up.at_ns));
@@ -76,8 +78,8 @@ pub(super) fn what_happened(timeline: &Timeline, run: &Run) -> String {
         .filter(|other| other.cpu == run.cpu && other.from_ns >= run.to_ns && run.left != Left::Stays)
         .collect();
     next.sort_by_key(|other| other.from_ns);
-    let strangers = next.iter().take_while(|other| !other.party);
-    let meanwhile = strangers.map(|other| match other.who.as_str() {
+    let unknown_processes = next.iter().take_while(|other| !other.participant);
+    let meanwhile = unknown_processes.map(|other| match other.who.as_str() {
         "idle" => format!("the CPU is idle for {}", Span(length(other) as f64)),
         who => format!("{who} runs for {}", Span(length(other) as f64)),
     });

@@ -113,7 +113,7 @@ pub trait Attach {
     ///
     /// # Errors
     /// It is not available.
-    fn recorder(&mut self, cpus: &[usize], parties: &[Pid]) -> Result<Recorder, Refused>;
+    fn recorder(&mut self, cpus: &[usize], participants: &[Pid]) -> Result<Recorder, Refused>;
 }
 
 /// Counters that need a pass of their own.

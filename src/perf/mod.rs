@@ -2,11 +2,11 @@
 //!
 //! A counter declares if it fires in kernel mode: opened without it, such an event reads 0 and no error says why.
 
+pub mod accounting;
 pub mod answer;
-pub mod books;
 pub mod counting;
 pub(crate) mod extra;
-pub mod ladder;
+pub mod fallback_chain;
 pub mod meter;
 mod open;
 mod rate;
@@ -103,7 +103,7 @@ pub static SOFTWARE: &[Counter] = &[
     },
     Counter {
         name: "task-clock",
-        summary: "time that the parties' threads were on a CPU, ns",
+        summary: "time that the participants' threads were on a CPU, ns",
         event: EventKind::Software(Software::TASK_CLOCK),
         side: Side::Both,
         ring: Ring::Outer,

@@ -103,11 +103,11 @@ fn spin(cycles: &mut OpenCounter, longest_look_ns: u64) -> Result<Rate, String> 
     let begin_ns = monotonic_ns();
     let before = count()?;
     let first_ns = monotonic_ns();
-    let looks = std::iter::repeat_with(|| {
+    let polls = std::iter::repeat_with(|| {
         std::hint::spin_loop();
         monotonic_ns()
     });
-    let (between_ns, kept_ns) = looked_ns(first_ns, looks, SPIN_NS, longest_look_ns);
+    let (between_ns, kept_ns) = looked_ns(first_ns, polls, SPIN_NS, longest_look_ns);
     let after = count()?;
     let spin = Spin { around_ns: monotonic_ns() - begin_ns, between_ns, kept_ns };
     Ok(Rate::of(after - before, spin, cycles.side()))
@@ -122,9 +122,9 @@ fn longest_look_ns() -> u64 {
 
 /// Returns the time from the first of these polls of the clock to the one that finds `spin_ns` over, and how much of it lies
 /// between polls that follow each other closely.
-fn looked_ns(first_ns: u64, looks: impl Iterator<Item = u64>, spin_ns: u64, longest_look_ns: u64) -> (u64, u64) {
+fn looked_ns(first_ns: u64, polls: impl Iterator<Item = u64>, spin_ns: u64, longest_look_ns: u64) -> (u64, u64) {
     let (mut last_ns, mut kept_ns) = (first_ns, 0);
-    for now_ns in looks {
+    for now_ns in polls {
         let since_last_ns = now_ns - last_ns;
         if since_last_ns <= longest_look_ns {
             kept_ns += since_last_ns;
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn only_looks_that_follow_closely_are_kept() {
-        let looked_ns = |looks: &[u64]| looked_ns(1000, looks.iter().copied(), 45_000, 2000);
+        let looked_ns = |polls: &[u64]| looked_ns(1000, polls.iter().copied(), 45_000, 2000);
         assert_eq!(looked_ns(&[1100, 1150, 41_150, 41_250, 43_251, 46_000, 46_100]), (45_000, 250));
         assert_eq!(looked_ns(&[3000]), (2000, 2000));
         assert_eq!(looked_ns(&[]), (0, 0));

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
 use crate::perf::counting::{AbsentCounter, CountingMode};
-use crate::perf::ladder::check_hardware;
+use crate::perf::fallback_chain::check_hardware;
 use crate::perf::open::{OpenCounter, Target};
 use crate::perf::{CONTEXT_SWITCHES, Counter, HARDWARE, SOFTWARE, refusal};
 use crate::sys::rlimit;

@@ -11,7 +11,7 @@ use crate::perf::threads::ThreadCounting;
 
 /// Kernel accounting of a thread, which costs it nothing; or of several together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Books {
+pub struct Accounting {
     /// Switches at which the thread had to wait.
     pub voluntary: u64,
     /// Switches at which it was still runnable.
@@ -31,26 +31,26 @@ pub struct Books {
     pub migrations_unknown: u64,
 }
 
-impl Books {
+impl Accounting {
     pub fn switches(&self) -> u64 {
         self.voluntary + self.involuntary
     }
 
-    /// Returns this accounting of the threads seen, with the figures that wait4 reports replaced by `booked`.
-    pub fn with_booked(self, booked: Books) -> Books {
-        Books {
-            voluntary: booked.voluntary,
-            involuntary: booked.involuntary,
-            on_cpu_ns: booked.on_cpu_ns,
-            minor_faults: booked.minor_faults,
-            major_faults: booked.major_faults,
+    /// Returns this accounting of the threads seen, with the figures that wait4 reports replaced by `accounted`.
+    pub fn with_accounted(self, accounted: Accounting) -> Accounting {
+        Accounting {
+            voluntary: accounted.voluntary,
+            involuntary: accounted.involuntary,
+            on_cpu_ns: accounted.on_cpu_ns,
+            minor_faults: accounted.minor_faults,
+            major_faults: accounted.major_faults,
             ..self
         }
     }
 }
 
-impl AddAssign for Books {
-    fn add_assign(&mut self, other: Books) {
+impl AddAssign for Accounting {
+    fn add_assign(&mut self, other: Accounting) {
         self.voluntary += other.voluntary;
         self.involuntary += other.involuntary;
         self.on_cpu_ns += other.on_cpu_ns;
@@ -65,18 +65,18 @@ impl AddAssign for Books {
     }
 }
 
-impl Sum for Books {
-    fn sum<I: Iterator<Item = Books>>(books: I) -> Books {
-        books.fold(Books::default(), |mut sum, each| {
+impl Sum for Accounting {
+    fn sum<I: Iterator<Item = Accounting>>(accounting: I) -> Accounting {
+        accounting.fold(Accounting::default(), |mut sum, each| {
             sum += each;
             sum
         })
     }
 }
 
-impl SubAssign for Books {
+impl SubAssign for Accounting {
     /// Subtracts counts and times, down to 0; the numbers of threads stay.
-    fn sub_assign(&mut self, other: Books) {
+    fn sub_assign(&mut self, other: Accounting) {
         let less = |value: &mut u64, by: u64| *value = value.saturating_sub(by);
         less(&mut self.voluntary, other.voluntary);
         less(&mut self.involuntary, other.involuntary);
@@ -117,7 +117,7 @@ impl ThreadKey {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThreadGroup {
     pub key: ThreadKey,
-    pub books: Books,
+    pub accounting: Accounting,
     /// Those that have ended.
     pub ended: u64,
     /// Those that are the first of their process.
@@ -142,11 +142,11 @@ pub struct Watched {
     pub only_cpu: Option<usize>,
     /// Use of the kernel's exit records.
     pub exit_records: ExitRecordsUse,
-    pub doubts: Doubts,
+    pub caveats: Caveats,
     /// perf's counters on the threads, if asked for.
     pub counting: Option<ThreadCounting>,
     /// Number of polls of the program, and CPU time of this process meanwhile.
-    pub looks: u64,
+    pub polls: u64,
     pub own_cpu: Duration,
 }
 
@@ -176,9 +176,9 @@ pub enum ProgramEnd {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WaitedFor {
     /// As reported by wait4, without waits and migrations.
-    pub booked: Books,
+    pub accounted: Accounting,
     /// The part of it that is also in the groups.
-    pub seen: Books,
+    pub seen: Accounting,
 }
 
 /// Use of the kernel's exit records.
@@ -192,7 +192,7 @@ pub enum ExitRecordsUse {
 
 /// Possible gaps in the accounting, and their upper bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Doubts {
+pub struct Caveats {
     /// Processes that have the kernel drop their children, whose accounting is lost.
     pub dropping_parents: Vec<String>,
     /// Processes whose accounting was dropped, seen before.

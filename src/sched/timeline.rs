@@ -42,7 +42,7 @@ pub struct Run {
     pub cpu: u32,
     /// `leader`, `follower`, `idle`, or another thread's name.
     pub who: String,
-    pub party: bool,
+    pub participant: bool,
     pub from_ns: u64,
     pub to_ns: u64,
     pub left: Left,

@@ -47,7 +47,7 @@ impl Cgroups {
     pub fn enter() -> Result<Cgroups> {
         let hierarchy = hierarchy(Path::new("/"))?;
         remove_abandoned(&hierarchy.root);
-        let name = |party: &str| hierarchy.root.join(format!("{PREFIX}{}-{party}", getpid()));
+        let name = |participant: &str| hierarchy.root.join(format!("{PREFIX}{}-{participant}", getpid()));
         let cgroups = Cgroups { before: hierarchy.own, leaders: name("leader"), followers: name("follower") };
         for folder in [&cgroups.leaders, &cgroups.followers] {
             fs::create_dir(folder).with_context(|| format!("making the cgroup {}", folder.display()))?;

@@ -307,22 +307,22 @@ impl ExitRecord {
     /// Returns `None` unless every field is where it is expected: both TIDs must agree.
     fn read(nest: &[u8]) -> Option<ExitRecord> {
         let tid = i32_at(attribute(nest, TASKSTATS_TYPE_PID)?, 0)?;
-        let books = attribute(nest, TASKSTATS_TYPE_STATS)?;
-        let version = u16_at(books, 0)?;
+        let accounting = attribute(nest, TASKSTATS_TYPE_STATS)?;
+        let version = u16_at(accounting, 0)?;
         // Version 15 (Linux 6.14) put a maximum and a minimum behind each delay; version 16 moved them to the end.
         let (shift, pid_shift) = if version == 15 { (48, 96) } else { (0, 0) };
-        let number = |at| u64_at(books, shift + at);
-        let name = books.get(shift + 80..shift + 112)?.split(|&byte| byte == 0).next()?;
+        let number = |at| u64_at(accounting, shift + at);
+        let name = accounting.get(shift + 80..shift + 112)?.split(|&byte| byte == 0).next()?;
         let record = ExitRecord {
-            tid: i32_at(books, shift + 128)?,
-            pid: if version < 12 { None } else { Some(i32_at(books, pid_shift + 368)?) },
-            parent: i32_at(books, shift + 132)?,
+            tid: i32_at(accounting, shift + 128)?,
+            pid: if version < 12 { None } else { Some(i32_at(accounting, pid_shift + 368)?) },
+            parent: i32_at(accounting, shift + 132)?,
             name: String::from_utf8_lossy(name).into_owned(),
             voluntary: number(272)?,
             involuntary: number(280)?,
             // cpu_run_virtual_total, the scheduler's own sum: cpu_run_real_total is in whole ticks on most kernels.
             on_cpu_ns: number(72)?,
-            run_queue_wait_ns: u64_at(books, 24)?,
+            run_queue_wait_ns: u64_at(accounting, 24)?,
             minor_faults: number(168)?,
             major_faults: number(176)?,
             elapsed_ns: number(144)?.saturating_mul(1000),

@@ -96,7 +96,7 @@ fn receive_slowly(reader: BorrowedFd<'_>, token: &mut [u8], mut outcome: nix::Re
     loop {
         match outcome {
             Ok(length) if length == token.len() => return Ok(()),
-            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the other party closed its end")),
+            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the other participant closed its end")),
             Ok(length) => return Err(io::Error::other(format!("{length} of {} bytes came", token.len()))),
             Err(Errno::EINTR) => signal::check_in_order()?,
             Err(errno) => return Err(errno.into()),

@@ -39,7 +39,7 @@ impl Sub for SwitchCount {
 /// # References
 /// getrusage(2), `RUSAGE_THREAD`.
 pub fn of_calling_thread() -> Result<SwitchCount> {
-    booked(UsageWho::RUSAGE_THREAD).context("getrusage(RUSAGE_THREAD)")
+    accounted(UsageWho::RUSAGE_THREAD).context("getrusage(RUSAGE_THREAD)")
 }
 
 /// Returns the switches of all threads of this process, also of those that have ended, without the last one of each.
@@ -47,7 +47,7 @@ pub fn of_calling_thread() -> Result<SwitchCount> {
 /// # References
 /// getrusage(2), `RUSAGE_SELF`.
 pub fn of_this_process() -> Result<SwitchCount> {
-    booked(UsageWho::RUSAGE_SELF).context("getrusage(RUSAGE_SELF)")
+    accounted(UsageWho::RUSAGE_SELF).context("getrusage(RUSAGE_SELF)")
 }
 
 /// Returns the switches of the children that this process has waited for, and of those that they have waited for.
@@ -55,10 +55,10 @@ pub fn of_this_process() -> Result<SwitchCount> {
 /// # References
 /// getrusage(2), `RUSAGE_CHILDREN`.
 pub fn of_children() -> Result<SwitchCount> {
-    booked(UsageWho::RUSAGE_CHILDREN).context("getrusage(RUSAGE_CHILDREN)")
+    accounted(UsageWho::RUSAGE_CHILDREN).context("getrusage(RUSAGE_CHILDREN)")
 }
 
-fn booked(who: UsageWho) -> nix::Result<SwitchCount> {
+fn accounted(who: UsageWho) -> nix::Result<SwitchCount> {
     let usage = getrusage(who)?;
     Ok(SwitchCount {
         voluntary: usage.voluntary_context_switches() as u64,

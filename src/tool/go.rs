@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::sys::{errand, signal};
+use crate::sys::{signal, subprocess};
 use crate::tool::system::{self, System, is_program};
 use crate::tool::{Missing, private};
 
@@ -91,7 +91,7 @@ impl Toolchain {
         let nowhere = Path::new("/dev/null");
         let mut command = self.command(nowhere, nowhere);
         command.env("TMPDIR", env::temp_dir()).arg("version");
-        let finished = errand::run(&mut command, VERSION_PATIENCE, signal::stop_requested)?;
+        let finished = subprocess::run(&mut command, VERSION_PATIENCE, signal::stop_requested)?;
         finished.check(&name)?;
         let version = finished.stdout.text()?.trim().strip_prefix("go version ").map(String::from);
         version.with_context(|| format!("{name} did not say its version{}", finished.last_words()))
@@ -253,7 +253,7 @@ mod tests {
         let test = toolchain.build_test(&sources).unwrap();
         for name in ["BenchmarkContextSwitch", "BenchmarkContextSwitchPingPong"] {
             let mut command = gobench::command(&test, name, "1000x", 3);
-            let finished = errand::run(&mut command, Duration::from_secs(60), || None).unwrap();
+            let finished = subprocess::run(&mut command, Duration::from_secs(60), || None).unwrap();
             finished.check(name).unwrap();
             let found = gobench::parse(finished.stdout.text().unwrap()).unwrap();
             let found: Vec<_> = found.iter().map(|each| (each.name.as_str(), each.procs, each.iterations)).collect();

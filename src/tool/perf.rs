@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::sys::{errand, signal};
+use crate::sys::{signal, subprocess};
 use crate::tool::Missing;
 use crate::tool::system::{self, System};
 
 pub use lines::{Lines, Taken};
-pub use pipe::{Parties, PipeFigures, parse_pipe};
+pub use pipe::{Participants, PipeFigures, parse_pipe};
 
 /// Time limit of `perf --version`: a moment, and a first read from a slow disk.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,11 +49,11 @@ impl Perf {
         &self.version
     }
 
-    /// Returns the command for this many round trips, to be run with [`errand::run`]; perf accepts less than 2³¹.
-    pub fn pipe(&self, parties: Parties, ops: u32) -> Command {
+    /// Returns the command for this many round trips, to be run with [`subprocess::run`]; perf accepts less than 2³¹.
+    pub fn pipe(&self, participants: Participants, ops: u32) -> Command {
         let mut command = command(&self.path);
         command.args(["bench", "sched", "pipe"]);
-        if parties == Parties::Threads {
+        if participants == Participants::Threads {
             command.arg("-T");
         }
         command.args(["-l", &ops.to_string()]);
@@ -90,7 +90,7 @@ fn package(system: System) -> &'static str {
 /// `perf version 6.1.187`
 fn version_of(perf: &Path) -> Result<String> {
     let name = format!("{} --version", perf.display());
-    let finished = errand::run(command(perf).arg("--version"), PATIENCE, signal::stop_requested)?;
+    let finished = subprocess::run(command(perf).arg("--version"), PATIENCE, signal::stop_requested)?;
     finished.check(&name)?;
     let said = finished.stdout.text()?;
     let version = said.trim().strip_prefix("perf version ").map(str::trim);
@@ -123,9 +123,9 @@ mod tests {
         let _alone = test_lock();
         let perf = find_fake("", Some("[ \"$1 $LC_ALL\" = '--version C' ] && echo perf version 6.8.12")).unwrap();
         assert_eq!(perf.version(), "6.8.12");
-        let command = perf.pipe(Parties::Threads, 1000);
+        let command = perf.pipe(Participants::Threads, 1000);
         assert_eq!(words(&command)[1..], ["bench", "sched", "pipe", "-T", "-l", "1000"]);
-        assert_eq!(words(&perf.pipe(Parties::Processes, 7))[1..], ["bench", "sched", "pipe", "-l", "7"]);
+        assert_eq!(words(&perf.pipe(Participants::Processes, 7))[1..], ["bench", "sched", "pipe", "-l", "7"]);
     }
 
     #[test]
@@ -186,17 +186,17 @@ exit 1";
         let Some(perf) = required_or_skipped(Ability::Perf, find()) else { return };
         const OPS: u32 = 1000;
         let cpu = affinity::allowed().unwrap().cpus()[0];
-        for parties in [Parties::Threads, Parties::Processes] {
+        for participants in [Participants::Threads, Participants::Processes] {
             let pinned = Pinned::to(cpu).unwrap();
-            let finished = errand::run(&mut perf.pipe(parties, OPS), PATIENCE, || None).unwrap();
+            let finished = subprocess::run(&mut perf.pipe(participants, OPS), PATIENCE, || None).unwrap();
             drop(pinned);
             finished.check("perf").unwrap();
             let figures = parse_pipe(finished.stdout.text().unwrap()).unwrap();
-            assert_eq!((figures.parties, figures.ops), (parties, u64::from(OPS)));
+            assert_eq!((figures.participants, figures.ops), (participants, u64::from(OPS)));
             let per_op = (finished.usage.voluntary + finished.usage.involuntary) as f64 / f64::from(OPS);
             // Where both sides write first (6.13 and newer), on one CPU every second op is without a wait.
             let expected = if per_op < 1.5 { 1.0 } else { 2.0 };
-            assert!((per_op - expected).abs() <= 0.1 * expected, "{parties:?}: {per_op} switches per op");
+            assert!((per_op - expected).abs() <= 0.1 * expected, "{participants:?}: {per_op} switches per op");
             // perf's own clock has seen this time.
             assert!(finished.usage.cpu_ns as f64 > figures.usecs_per_op, "{finished:?}");
         }

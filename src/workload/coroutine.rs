@@ -8,7 +8,7 @@ use corosensei::{Coroutine, CoroutineResult};
 
 use crate::sys::clock::monotonic_ns;
 use crate::workload::kind::{Kind, SwitchSource};
-use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
+use crate::workload::session::{Laps, Pace, Participant, Played, Session, Unpaced};
 use crate::workload::{ROUND_TRIP, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -55,8 +55,8 @@ impl Suspended {
 }
 
 impl Session for Suspended {
-    fn parties(&self) -> Vec<Party> {
-        vec![Party::calling_thread()]
+    fn participants(&self) -> Vec<Participant> {
+        vec![Participant::calling_thread()]
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {

@@ -5,10 +5,10 @@ use std::io;
 use anyhow::{Context, Result};
 
 use crate::sys::clock::monotonic_ns;
-use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
+use crate::workload::session::{Laps, Pace, Participant, Played, Session, Unpaced};
 
 /// One participant's end of a handoff mechanism.
-pub(super) trait Hand: Sized {
+pub(super) trait Handoff: Sized {
     /// Passes control to the other participant.
     ///
     /// # Errors
@@ -27,7 +27,7 @@ pub(super) trait Hand: Sized {
 }
 
 /// Plays the leader of a ping-pong and times it; one op is a round trip.
-pub(super) fn lead<H: Hand>(hand: &mut H, ops: u64, pace: &mut impl Pace) -> io::Result<Played> {
+pub(super) fn lead<H: Handoff>(hand: &mut H, ops: u64, pace: &mut impl Pace) -> io::Result<Played> {
     let started = monotonic_ns();
     pace.begin();
     for _ in 0..ops {
@@ -39,7 +39,7 @@ pub(super) fn lead<H: Hand>(hand: &mut H, ops: u64, pace: &mut impl Pace) -> io:
 }
 
 /// Passes control back whenever it comes, until the leader closes its end.
-pub(super) fn follow<H: Hand>(mut hand: H) -> io::Result<()> {
+pub(super) fn follow<H: Handoff>(mut hand: H) -> io::Result<()> {
     let outcome = loop {
         match hand.take().and_then(|()| hand.give()) {
             Ok(()) => {}
@@ -57,9 +57,9 @@ pub(super) struct Alone<H> {
     there: H,
 }
 
-impl<H: Hand + 'static> Alone<H> {
+impl<H: Handoff + 'static> Alone<H> {
     pub(super) fn prepare(pair: impl FnOnce() -> io::Result<(H, H)>) -> Result<Box<dyn Session>> {
-        let (here, there) = pair().context("making what the floor is played on")?;
+        let (here, there) = pair().context("making what the no-switch cost is played on")?;
         Ok(Box::new(Alone { here, there }))
     }
 
@@ -77,17 +77,17 @@ impl<H: Hand + 'static> Alone<H> {
     }
 }
 
-impl<H: Hand + 'static> Session for Alone<H> {
-    fn parties(&self) -> Vec<Party> {
-        vec![Party::calling_thread()]
+impl<H: Handoff + 'static> Session for Alone<H> {
+    fn participants(&self) -> Vec<Participant> {
+        vec![Participant::calling_thread()]
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        self.round_trips(ops, &mut Unpaced).context("playing both parties alone")
+        self.round_trips(ops, &mut Unpaced).context("playing both participants alone")
     }
 
     fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
-        self.round_trips(ops, laps).context("playing both parties alone")
+        self.round_trips(ops, laps).context("playing both participants alone")
     }
 
     fn end(self: Box<Self>) -> Result<()> {

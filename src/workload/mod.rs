@@ -50,7 +50,7 @@ pub struct Workload {
     pub provide: fn(Say<'_>) -> Result<()>,
     pub prepare: Prepare,
     /// The same calls without a switch, and their description.
-    pub floor: Option<Floor>,
+    pub no_switch: Option<NoSwitch>,
     /// Prepares the same participants at another place in memory each time, where that matters and `prepare` does not show it.
     pub elsewhere: Option<Prepare>,
     /// Function at which its switches can be counted from outside, for [`SwitchSource::Uprobe`].
@@ -69,7 +69,7 @@ pub type Say<'a> = &'a dyn Fn(&str);
 
 /// No-switch cost of an op.
 #[derive(Debug)]
-pub struct Floor {
+pub struct NoSwitch {
     pub summary: &'static str,
     pub prepare: Prepare,
 }
@@ -79,7 +79,7 @@ pub struct Floor {
 pub struct Ring {
     pub prepare: fn(&Setting, RingShape) -> Result<Box<dyn Session>>,
     /// The calling thread alone passes the token to itself, and walks as much memory as one participant, which stays hot.
-    pub floor: fn(RingShape) -> Result<Box<dyn Session>>,
+    pub no_switch: fn(RingShape) -> Result<Box<dyn Session>>,
     /// Limited resources that one participant needs.
     pub needs: Needs,
 }
@@ -141,8 +141,8 @@ impl Workload {
         sample_ns: 250_000,
         available: || Ok(()),
         provide: |_| Ok(()),
-        prepare: |_| bail!("a workload without parties"),
-        floor: None,
+        prepare: |_| bail!("a workload without participants"),
+        no_switch: None,
         elsewhere: None,
         probe_point: None,
         toolchain: || None,
@@ -201,7 +201,7 @@ pub fn defaults() -> impl Iterator<Item = &'static Workload> {
 mod tests {
     use super::*;
     use crate::machine::{Ability, missing, skipped};
-    use crate::perf::books::{Booked, Books};
+    use crate::perf::accounting::{Accounted, Accounting};
     use crate::test_lock;
     use crate::workload::session::Laps;
     use std::fs;
@@ -222,9 +222,9 @@ mod tests {
         (count("/proc/self/fd"), count("/proc/self/task"), children)
     }
 
-    fn booked(books: &mut Books) -> Booked {
-        let others = books.others(None);
-        books.own().with(others)
+    fn accounted(accounting: &mut Accounting) -> Accounted {
+        let others = accounting.others(None);
+        accounting.own().with(others)
     }
 
     fn check_session(
@@ -237,15 +237,18 @@ mod tests {
         let setting = Setting::on(0);
         let before = left_overs();
         let mut session = prepare(&setting).unwrap();
-        assert!(!session.parties().is_empty(), "{name}");
+        assert!(!session.participants().is_empty(), "{name}");
         // A reactor learns only by the first play that its pipes are empty.
         session.play(session.fitting(1)).unwrap();
-        let mut books = Books::open(session.parties().into_iter().map(|party| (party.process, party.thread)), true);
+        let mut accounting = Accounting::open(
+            session.participants().into_iter().map(|participant| (participant.process, participant.thread)),
+            true,
+        );
         for ops in [1, 2, 7, 100] {
             let ops = session.fitting(ops);
-            let before = booked(&mut books);
+            let before = accounted(&mut accounting);
             let played = session.play(ops).unwrap();
-            let kernel_switches = booked(&mut books).since(before).switches().unwrap_or(0) as f64;
+            let kernel_switches = accounted(&mut accounting).since(before).switches().unwrap_or(0) as f64;
             assert!(played.elapsed_ns > 0, "{name}");
             if let Some(per_op) = own_switches_per_op {
                 let (counted, expected) = (played.own_switches.unwrap() as f64, per_op * ops as f64);
@@ -263,7 +266,7 @@ mod tests {
             assert!(laps.elapsed_ns() <= played.elapsed_ns, "{name}: {laps:?} in {played:?}");
         }
         assert!(session.lap_cost_ns().unwrap() > 0.0, "{name}");
-        drop(books);
+        drop(accounting);
         session.end().unwrap();
         // A joined thread stays in /proc for a moment.
         let settles = |how: &str| {
@@ -309,16 +312,16 @@ mod tests {
                 SwitchSource::Kernel | SwitchSource::Uprobe => None,
             };
             check_session(workload.name, workload.prepare, own, workload.apart, false);
-            if let Some(floor) = &workload.floor {
-                check_session(workload.name, floor.prepare, own.map(|_| 0.0), false, false);
+            if let Some(no_switch) = &workload.no_switch {
+                check_session(workload.name, no_switch.prepare, own.map(|_| 0.0), false, false);
             }
             let Some(ring) = &workload.ring else { continue };
-            for parties in [2, 3, 5, 40] {
+            for participants in [2, 3, 5, 40] {
                 for working_set_bytes in [0, 5000] {
-                    let shape = RingShape { parties, working_set_bytes };
+                    let shape = RingShape { participants, working_set_bytes };
                     let prepare = |setting: &Setting| (ring.prepare)(setting, shape);
                     check_session(workload.name, prepare, own.map(|_| 1.0), false, true);
-                    check_session(workload.name, |_| (ring.floor)(shape), own.map(|_| 0.0), false, false);
+                    check_session(workload.name, |_| (ring.no_switch)(shape), own.map(|_| 0.0), false, false);
                 }
             }
         }

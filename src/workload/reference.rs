@@ -10,7 +10,7 @@ use nix::unistd::getppid;
 use crate::sys::clock::monotonic_ns;
 use crate::workload::Workload;
 use crate::workload::kind::{Kind, SwitchSource};
-use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
+use crate::workload::session::{Laps, Pace, Participant, Played, Session, Unpaced};
 
 pub(crate) const SYSCALL: Workload = Workload {
     name: "syscall",
@@ -62,8 +62,8 @@ fn callee(argument: u64) -> u64 {
 }
 
 impl Session for Calls {
-    fn parties(&self) -> Vec<Party> {
-        vec![Party::calling_thread()]
+    fn participants(&self) -> Vec<Participant> {
+        vec![Participant::calling_thread()]
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {

@@ -20,19 +20,19 @@ use anyhow::{Context, Result, bail};
 use crate::sys::clock::monotonic_ns;
 use crate::sys::heap;
 use crate::sys::shared::Shared;
-use crate::workload::hand::Hand;
-use crate::workload::session::{Laps, Pace, Party, Played, Session, Unpaced};
+use crate::workload::hand::Handoff;
+use crate::workload::session::{Laps, Pace, Participant, Played, Session, Unpaced};
 use crate::workload::shape::RingShape;
 
 /// A mechanism by which any number of participants can form a ring.
-pub(super) trait RingHand: Hand {
+pub(super) trait RingHandoff: Handoff {
     /// Opens the ends of a ring, each of which passes to the next member and waits for the one before: the calling thread's,
     /// then those of members 1 and up, one by one. Each end's files are opened with it, so that a process that is forked in
     /// between inherits few. When the calling thread closes its end, the other members see it one after the other.
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`: a limit is reached; also from each item.
-    fn ring(parties: usize) -> io::Result<(Self, impl Iterator<Item = io::Result<Self>>)>;
+    fn ring(participants: usize) -> io::Result<(Self, impl Iterator<Item = io::Result<Self>>)>;
 
     /// A ring of two.
     fn both() -> io::Result<(Self, Self)> {
@@ -42,24 +42,24 @@ pub(super) trait RingHand: Hand {
     }
 }
 
-/// Opens the giving and the taking end of each member, in the form of [`RingHand::ring`]; each line is opened when needed.
+/// Opens the giving and the taking end of each member, in the form of [`RingHandoff::ring`]; each line is opened when needed.
 ///
 /// # Errors
 /// A line cannot be opened.
 #[expect(clippy::type_complexity, reason = "the form of what it is for, with pairs for hands")]
 pub(super) fn chain<G, T>(
-    parties: usize,
+    participants: usize,
     mut line: impl FnMut() -> io::Result<(G, T)>,
 ) -> io::Result<((G, T), impl Iterator<Item = io::Result<(G, T)>>)> {
     let (to_first, from_leader) = line()?;
-    let (leader, mut to_leader, mut from_before) = if parties == 1 {
+    let (leader, mut to_leader, mut from_before) = if participants == 1 {
         ((to_first, from_leader), None, None)
     } else {
         let (to_leader, from_last) = line()?;
         ((to_first, from_last), Some(to_leader), Some(from_leader))
     };
-    let followers = (1..parties).map(move |member| {
-        let (to_next, from_here) = match to_leader.take_if(|_| member == parties - 1) {
+    let followers = (1..participants).map(move |member| {
+        let (to_next, from_here) = match to_leader.take_if(|_| member == participants - 1) {
             Some(to_leader) => (to_leader, None),
             None => line().map(|(to_next, from_here)| (to_next, Some(from_here)))?,
         };
@@ -73,11 +73,11 @@ pub(super) fn chain<G, T>(
 /// Number of hops left in a play. Only the holder of the token touches it; passing the token orders the writes.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Baton {
+pub(super) struct RingToken {
     left: AtomicU64,
 }
 
-impl Baton {
+impl RingToken {
     pub(super) fn start(&self, hops: u64) {
         self.left.store(hops, Ordering::Release);
     }
@@ -137,20 +137,21 @@ pub(super) struct Route {
 impl Route {
     /// Returns the token's way through `hops` hops, from its holder `at`: the calling thread (0) or a member. The number of
     /// hops is one that [`fitting`] returns.
-    pub(super) fn of(parties: u64, at: u64, hops: u64) -> Route {
-        debug_assert_eq!(hops, fitting(parties, at, hops), "of {parties}, from {at}");
+    pub(super) fn of(participants: u64, at: u64, hops: u64) -> Route {
+        debug_assert_eq!(hops, fitting(participants, at, hops), "of {participants}, from {at}");
         let first = first(at);
-        let last_giver = (first + hops - 2) % parties;
-        // At the calling thread after `before_home` hops, and every `parties` hops after that.
-        let before_home = parties - first + 1;
-        let arrivals = if hops < before_home { 0 } else { (hops - before_home) / parties + 1 };
-        let comes_round = last_giver == parties - 1;
+        let last_giver = (first + hops - 2) % participants;
+        // At the calling thread after `before_home` hops, and every `participants` hops after that.
+        let before_home = participants - first + 1;
+        let arrivals = if hops < before_home { 0 } else { (hops - before_home) / participants + 1 };
+        let comes_round = last_giver == participants - 1;
         Route { first, comes_by: arrivals - u64::from(comes_round), ends_at: if comes_round { 0 } else { last_giver } }
     }
 
     /// Returns the members that get the token besides the calling thread; `None` if all do.
-    pub(super) fn members(&self, parties: u64, hops: u64) -> Option<Vec<usize>> {
-        let given = (hops < parties).then(|| (0..hops - 1).map(|hop| ((self.first + hop) % parties) as usize));
+    pub(super) fn members(&self, participants: u64, hops: u64) -> Option<Vec<usize>> {
+        let given =
+            (hops < participants).then(|| (0..hops - 1).map(|hop| ((self.first + hop) % participants) as usize));
         given.map(Iterator::collect)
     }
 }
@@ -170,9 +171,9 @@ fn first(at: u64) -> u64 {
 
 /// Returns the number of hops, this or the next above, with which a play can end at the calling thread: a round trip is two,
 /// and the last hop cannot be its own.
-pub(super) fn fitting(parties: u64, at: u64, hops: u64) -> u64 {
+pub(super) fn fitting(participants: u64, at: u64, hops: u64) -> u64 {
     let hops = hops.max(2);
-    if (first(at) + hops - 2) % parties == 0 { hops + 1 } else { hops }
+    if (first(at) + hops - 2) % participants == 0 { hops + 1 } else { hops }
 }
 
 /// The calling thread's part of a ring.
@@ -180,24 +181,24 @@ pub(super) fn fitting(parties: u64, at: u64, hops: u64) -> u64 {
 pub(super) struct Leader<H> {
     hand: H,
     aside: H,
-    baton: Arc<Shared<Baton>>,
+    ring_token: Arc<Shared<RingToken>>,
     memory: WorkingSet,
-    parties: u64,
+    participants: u64,
     /// Holder of the token, as [`Route::ends_at`].
     at: u64,
     /// Members that had it in the last play.
     visited: Option<Vec<usize>>,
 }
 
-impl<H: Hand> Leader<H> {
-    pub(super) fn new(hand: H, aside: H, baton: Arc<Shared<Baton>>, shape: RingShape) -> Leader<H> {
+impl<H: Handoff> Leader<H> {
+    pub(super) fn new(hand: H, aside: H, ring_token: Arc<Shared<RingToken>>, shape: RingShape) -> Leader<H> {
         let mut memory = WorkingSet::of(shape);
         memory.walk();
-        Leader { hand, aside, baton, memory, parties: shape.parties, at: 0, visited: None }
+        Leader { hand, aside, ring_token, memory, participants: shape.participants, at: 0, visited: None }
     }
 
     pub(super) fn fitting(&self, hops: u64) -> u64 {
-        fitting(self.parties, self.at, hops)
+        fitting(self.participants, self.at, hops)
     }
 
     /// Returns the indexes of the members of the last play; `None` if all took part.
@@ -206,22 +207,22 @@ impl<H: Hand> Leader<H> {
     }
 
     pub(super) fn play(&mut self, hops: u64) -> io::Result<Played> {
-        let route = Route::of(self.parties, self.at, hops);
-        let baton = &**self.baton;
-        baton.start(hops);
+        let route = Route::of(self.participants, self.at, hops);
+        let ring_token = &**self.ring_token;
+        ring_token.start(hops);
         let started_ns = monotonic_ns();
         if self.at == 0 { self.hand.give() } else { self.aside.give() }?;
         for _ in 0..route.comes_by {
             self.hand.take()?;
             self.memory.walk();
-            baton.passed();
+            ring_token.passed();
             self.hand.give()?;
         }
         if route.ends_at == 0 { self.hand.take() } else { self.aside.take() }?;
         self.memory.walk();
         let elapsed_ns = monotonic_ns() - started_ns;
         self.at = route.ends_at;
-        self.visited = route.members(self.parties, hops).map(|members| iter::once(0).chain(members).collect());
+        self.visited = route.members(self.participants, hops).map(|members| iter::once(0).chain(members).collect());
         Ok(Played::timed(elapsed_ns))
     }
 
@@ -233,10 +234,10 @@ impl<H: Hand> Leader<H> {
 }
 
 /// Passes the token on whenever it comes, until the member before closes its end. `aside` is for one member at a time.
-pub(super) fn follow<H: Hand>(
+pub(super) fn follow<H: Handoff>(
     mut hand: H,
     mut aside: impl FnMut(&mut dyn FnMut(&mut H) -> io::Result<()>) -> io::Result<()>,
-    baton: &Baton,
+    ring_token: &RingToken,
     is_last: bool,
     mut memory: WorkingSet,
 ) -> io::Result<()> {
@@ -245,7 +246,7 @@ pub(super) fn follow<H: Hand>(
         hand.take()?;
         memory.walk();
         // The last hop is the calling thread's, also of a play that begins here.
-        while baton.passed() == 1 && !is_last {
+        while ring_token.passed() == 1 && !is_last {
             aside(&mut |aside| {
                 aside.give()?;
                 aside.take()
@@ -268,36 +269,36 @@ pub(super) fn follow<H: Hand>(
 /// A ring of one: the calling thread passes the token to itself, and nothing switches.
 pub(super) struct RingOfOne<H> {
     hand: H,
-    baton: Shared<Baton>,
+    ring_token: Shared<RingToken>,
     memory: WorkingSet,
 }
 
-impl<H: RingHand + 'static> RingOfOne<H> {
+impl<H: RingHandoff + 'static> RingOfOne<H> {
     pub(super) fn prepare(shape: RingShape) -> Result<Box<dyn Session>> {
-        let making = "making what the floor is played on";
+        let making = "making what the no-switch cost is played on";
         let (hand, _nobody) = H::ring(1).context(making)?;
-        let baton = Shared::new(Baton::default()).context(making)?;
-        Ok(Box::new(RingOfOne { hand, baton, memory: WorkingSet::of(shape) }))
+        let ring_token = Shared::new(RingToken::default()).context(making)?;
+        Ok(Box::new(RingOfOne { hand, ring_token, memory: WorkingSet::of(shape) }))
     }
 
     fn hops(&mut self, hops: u64, pace: &mut impl Pace) -> io::Result<Played> {
-        self.baton.start(hops);
+        self.ring_token.start(hops);
         let started_ns = monotonic_ns();
         pace.begin();
         for _ in 0..hops {
             self.hand.give()?;
             self.hand.take()?;
             self.memory.walk();
-            self.baton.passed();
+            self.ring_token.passed();
             pace.lap();
         }
         Ok(Played::timed(monotonic_ns() - started_ns))
     }
 }
 
-impl<H: RingHand + 'static> Session for RingOfOne<H> {
-    fn parties(&self) -> Vec<Party> {
-        vec![Party::calling_thread()]
+impl<H: RingHandoff + 'static> Session for RingOfOne<H> {
+    fn participants(&self) -> Vec<Participant> {
+        vec![Participant::calling_thread()]
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
@@ -319,15 +320,15 @@ mod tests {
     use proptest::prelude::*;
 
     /// Computes the token's way by walking it, hop by hop.
-    fn walked(parties: u64, at: u64, hops: u64) -> (Vec<u64>, Option<Route>) {
+    fn walked(participants: u64, at: u64, hops: u64) -> (Vec<u64>, Option<Route>) {
         let first = if at == 0 { 1 } else { at };
         let mut holders = vec![first];
         while (holders.len() as u64) < hops - 1 {
-            holders.push((holders[holders.len() - 1] + 1) % parties);
+            holders.push((holders[holders.len() - 1] + 1) % participants);
         }
         let last = holders[holders.len() - 1];
         let comes_by = holders.iter().filter(|&&holder| holder == 0).count() as u64;
-        let ends_at = if last == parties - 1 { 0 } else { last };
+        let ends_at = if last == participants - 1 { 0 } else { last };
         (holders, (last != 0).then_some(Route { first, comes_by, ends_at }))
     }
 
@@ -351,13 +352,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_route_is_what_walking_it_gives(parties in 2_u64..20, at in 0_u64..20, hops in 0_u64..100) {
+        fn a_route_is_what_walking_it_gives(participants in 2_u64..20, at in 0_u64..20, hops in 0_u64..100) {
             // The last member's token comes round by itself, so that it never waits aside.
-            let at = if at >= parties - 1 { 0 } else { at };
-            let hops = fitting(parties, at, hops);
-            let (holders, route) = walked(parties, at, hops);
-            prop_assert_eq!(Some(Route::of(parties, at, hops)), route);
-            if let Some(members) = Route::of(parties, at, hops).members(parties, hops) {
+            let at = if at >= participants - 1 { 0 } else { at };
+            let hops = fitting(participants, at, hops);
+            let (holders, route) = walked(participants, at, hops);
+            prop_assert_eq!(Some(Route::of(participants, at, hops)), route);
+            if let Some(members) = Route::of(participants, at, hops).members(participants, hops) {
                 prop_assert_eq!(members, holders.iter().map(|&holder| holder as usize).collect::<Vec<_>>());
             }
         }
@@ -365,11 +366,11 @@ mod tests {
 
     #[test]
     fn a_working_set_is_walked_line_by_line() {
-        let mut memory = WorkingSet::of(RingShape { parties: 2, working_set_bytes: 100 });
+        let mut memory = WorkingSet::of(RingShape { participants: 2, working_set_bytes: 100 });
         assert_eq!(memory.0.len(), 2);
         memory.walk();
         memory.walk();
         assert!(memory.0.iter().all(|line| line.0[0] == 2));
-        WorkingSet::of(RingShape { parties: 2, working_set_bytes: 0 }).walk();
+        WorkingSet::of(RingShape { participants: 2, working_set_bytes: 0 }).walk();
     }
 }

@@ -52,21 +52,22 @@ impl Setting {
             return Ok(());
         }
         let cpu = self.follower_cpu;
-        affinity::restrict_to(&[cpu].into_iter().collect()).with_context(|| format!("pinning a party to CPU {cpu}"))
+        affinity::restrict_to(&[cpu].into_iter().collect())
+            .with_context(|| format!("pinning a participant to CPU {cpu}"))
     }
 }
 
 /// One set of participants, alive and waiting between plays. Started while pinned: they run where its [`Setting`] says.
 pub trait Session {
     /// The Linux threads that take part, the calling one included if it does.
-    fn parties(&self) -> Vec<Party>;
+    fn participants(&self) -> Vec<Participant>;
 
     /// Returns the number of ops, this or one a little above, that can be played: a token must come back.
     fn fitting(&self, ops: u64) -> u64 {
         ops
     }
 
-    /// Returns the participants of the last play, by their indexes in [`Session::parties`]; `None` if all took part.
+    /// Returns the participants of the last play, by their indexes in [`Session::participants`]; `None` if all took part.
     fn visited(&self) -> Option<Vec<usize>> {
         None
     }
@@ -223,23 +224,23 @@ impl Played {
 
 /// A Linux thread that takes part in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Party {
+pub struct Participant {
     pub process: Pid,
     pub thread: Pid,
 }
 
-impl Party {
-    pub fn calling_thread() -> Party {
-        Party { process: getpid(), thread: gettid() }
+impl Participant {
+    pub fn calling_thread() -> Participant {
+        Participant { process: getpid(), thread: gettid() }
     }
 
     /// A process with a single thread.
-    pub fn process(pid: Pid) -> Party {
-        Party { process: pid, thread: pid }
+    pub fn process(pid: Pid) -> Participant {
+        Participant { process: pid, thread: pid }
     }
 
-    pub fn thread(thread: Pid) -> Party {
-        Party { process: getpid(), thread }
+    pub fn thread(thread: Pid) -> Participant {
+        Participant { process: getpid(), thread }
     }
 }
 
@@ -251,8 +252,8 @@ pub(super) struct Within<S> {
 }
 
 impl<S> Session for Within<S> {
-    fn parties(&self) -> Vec<Party> {
-        self.session.parties()
+    fn participants(&self) -> Vec<Participant> {
+        self.session.participants()
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {

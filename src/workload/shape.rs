@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RingShape {
     /// Two or more, the calling thread among them.
-    pub parties: u64,
+    pub participants: u64,
     /// Private memory that each member walks on its turn.
     #[serde(default)]
     pub working_set_bytes: u64,
@@ -21,17 +21,17 @@ impl RingShape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RingVariable {
-    Parties,
+    Participants,
     WorkingSet,
 }
 
 impl RingVariable {
-    pub const ALL: [RingVariable; 2] = [RingVariable::Parties, RingVariable::WorkingSet];
+    pub const ALL: [RingVariable; 2] = [RingVariable::Participants, RingVariable::WorkingSet];
 
     /// The name on the command line and in JSON.
     pub fn name(self) -> &'static str {
         match self {
-            RingVariable::Parties => "parties",
+            RingVariable::Participants => "ring",
             RingVariable::WorkingSet => "working-set",
         }
     }
@@ -39,7 +39,7 @@ impl RingVariable {
     /// Returns a ring's value of it.
     pub fn of(self, ring: RingShape) -> u64 {
         match self {
-            RingVariable::Parties => ring.parties,
+            RingVariable::Participants => ring.participants,
             RingVariable::WorkingSet => ring.working_set_bytes,
         }
     }
@@ -47,7 +47,7 @@ impl RingVariable {
     /// Returns the same ring with this value of it.
     pub fn set(self, ring: RingShape, value: u64) -> RingShape {
         match self {
-            RingVariable::Parties => RingShape { parties: value, ..ring },
+            RingVariable::Participants => RingShape { participants: value, ..ring },
             RingVariable::WorkingSet => RingShape { working_set_bytes: value, ..ring },
         }
     }

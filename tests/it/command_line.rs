@@ -21,13 +21,13 @@ fn mistyped_words_get_the_nearest() {
     run("ctxprof rnu").expect(2, &["'run'"]);
     run("ctxprof run thread-pip").expect(2, &["'thread-pipe'"]);
     run("ctxprof run taskchanel").expect(2, &["'task-channel'"]);
-    run("ctxprof run --incarnation 3").expect(2, &["--incarnations"]);
+    run("ctxprof run --repetition 3").expect(2, &["--repetitions"]);
 }
 
 #[test]
 fn impossible_numbers_are_wrong_usage() {
     for options in [
-        "--incarnations 0",
+        "--repetitions 0",
         "--time 0",
         "--time -3",
         "--time inf",
@@ -42,7 +42,7 @@ fn impossible_numbers_are_wrong_usage() {
 #[test]
 fn completions_know_the_workloads() {
     // Fish's generator of clap_complete knows commands and options only.
-    for (shell, word) in [("bash", "task-channel"), ("zsh", "task-channel"), ("fish", "incarnations")] {
+    for (shell, word) in [("bash", "task-channel"), ("zsh", "task-channel"), ("fish", "repetitions")] {
         let script = run(&format!("ctxprof completions {shell}")).expect(0, &[]).stdout;
         assert!(script.contains("ctxprof") && script.contains(word), "{shell}");
     }
@@ -53,14 +53,14 @@ fn completions_know_the_workloads() {
 fn the_manual_page_is_roff_for_every_command() {
     let page = run("ctxprof man").expect(0, &[]).stdout;
     assert!(page.contains(".TH") && page.contains("start here"), "{page}");
-    assert!(run("ctxprof man run").expect(0, &[]).stdout.contains("incarnations"));
+    assert!(run("ctxprof man run").expect(0, &[]).stdout.contains("repetitions"));
     run("ctxprof man walk").expect(1, &["no command"]);
 }
 
 #[test]
 fn the_list_says_what_is_available_and_why_the_rest_is_not() {
     let document = run("ctxprof list --format json").expect(0, &[]).json();
-    assert_eq!(document["schema"], "ctxprof.list/1");
+    assert_eq!(document["schema"], "ctxprof.list/2");
     let workloads = document["workloads"].as_array().unwrap();
     assert!(workloads.iter().any(|workload| workload["name"] == "thread-pipe" && workload["default"] == true));
     for counter in document["counters"].as_array().unwrap() {

@@ -41,21 +41,21 @@ fn nothing_counted_is_null_and_never_zero() {
 #[test]
 fn numbers_of_samples_and_ops_are_kept_to() {
     let document =
-        run("ctxprof run task-channel --incarnations 3 --samples 7 --ops-per-sample 11 --format json --no-save -q")
+        run("ctxprof run task-channel --repetitions 3 --samples 7 --ops-per-sample 11 --format json --no-save -q")
             .expect(0, &[])
             .json();
     let samples = &result(&document, "task-channel")["samples"];
     assert_eq!((samples["taken"].as_u64(), samples["ops_per_sample"].as_u64()), (Some(21), Some(11)));
-    assert!(warned(&document, "few-incarnations"));
+    assert!(warned(&document, "few-repetitions"));
 }
 
 #[test]
-fn a_time_budget_ends_a_run_of_too_many_incarnations() {
+fn a_time_budget_ends_a_run_of_too_many_repetitions() {
     // So many take at least a quarter of a minute.
-    let run = start("ctxprof run task-channel --incarnations 10000 --time 0.2 --format json --no-save -q");
+    let run = start("ctxprof run task-channel --repetitions 10000 --time 0.2 --format json --no-save -q");
     let document = finish(run).expect(0, &[]).json();
     assert!(warned(&document, "time-up"));
-    assert!(result(&document, "task-channel")["incarnations"].as_u64().unwrap() < 10_000);
+    assert!(result(&document, "task-channel")["repetitions"].as_u64().unwrap() < 10_000);
 }
 
 mod measuring {
@@ -75,7 +75,7 @@ mod measuring {
             let fewest = per_op.fold(f64::INFINITY, f64::min);
             assert!((fewest - expected).abs() < 0.005, "{workload}: {fewest} switches an op in the best sample");
         }
-        assert_eq!(document["schema"], "ctxprof.run/1");
+        assert_eq!(document["schema"], "ctxprof.run/2");
         assert_eq!(document["counting"]["mode"], "cpu");
         for workload in ["thread-pipe", "process-pipe"] {
             let pipe = result(&document, workload);
@@ -121,21 +121,21 @@ mod measuring {
     }
 
     #[test]
-    fn counting_states_its_own_cost_and_warns_where_it_is_in_the_prices() {
+    fn counting_states_its_own_cost_and_warns_where_it_is_in_the_costs() {
         needs!(Perf);
-        for (mode, in_prices) in [("thread", true), ("cpu", false)] {
+        for (mode, in_costs) in [("thread", true), ("cpu", false)] {
             let document =
                 run(&format!("ctxprof run thread-pipe --counters {mode} --format json {SHORT}")).expect(0, &[]).json();
             let cost = &result(&document, "thread-pipe")["counting_cost"];
             assert!(cost["median"].is_f64() && cost["low"].is_f64(), "{mode}: {cost}");
             // The cost depends on the machine; a third of a per cent would not be worth a note.
             let dear = cost["median"].as_f64().unwrap() > 1.01;
-            assert_eq!(warned(&document, "counting-costs"), in_prices && dear, "{mode}: {cost}");
+            assert_eq!(warned(&document, "counting-costs"), in_costs && dear, "{mode}: {cost}");
         }
     }
 
     #[test]
-    fn prices_add_up() {
+    fn costs_add_up() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("samples.json");
         let line = format!("ctxprof run --format json --samples-out {} {SHORT}", file.display());
@@ -146,30 +146,30 @@ mod measuring {
             let workload = row["workload"].as_str().unwrap();
             if row["switches_source"] != "uprobe" {
                 // Time by switches of the same samples, summed up: neither less nor more than in any of them.
-                let price = |sample: &Value| {
+                let cost = |sample: &Value| {
                     let switches = sample["own_switches"].as_u64().unwrap_or_else(|| kernel_switches(sample));
                     sample["elapsed_ns"].as_f64().unwrap() / switches as f64
                 };
                 let (least, most) = samples_of(&seen, workload)
-                    .map(price)
+                    .map(cost)
                     .fold((f64::INFINITY, 0.0_f64), |(least, most), each| (least.min(each), most.max(each)));
                 assert!((least..=most).contains(&median("ns_per_switch")), "{workload}: {least} to {most}: {row}");
             }
             // The net is a median of differences, not the difference of medians: their distance depends on how much this machine's
             // speed varies meanwhile.
-            if row["floor_ns_per_op"].is_object() {
-                assert!(median("floor_ns_per_op") > 0.0, "{row}");
+            if row["no_switch_ns_per_op"].is_object() {
+                assert!(median("no_switch_ns_per_op") > 0.0, "{row}");
                 assert!(median("net_ns_per_switch") < median("ns_per_switch"), "{row}");
             }
             assert!(row["ns_per_op"]["low"].as_f64() <= row["ns_per_op"]["median"].as_f64());
             assert!(row["ns_per_op"]["high"].as_f64() >= row["ns_per_op"]["median"].as_f64());
             // Time may be up before all of them.
-            assert!((1..=6).contains(&row["incarnations"].as_u64().unwrap()), "{row}");
-            assert!(row["samples"]["clean"].as_u64() <= row["samples"]["taken"].as_u64());
+            assert!((1..=6).contains(&row["repetitions"].as_u64().unwrap()), "{row}");
+            assert!(row["samples"]["undisturbed"].as_u64() <= row["samples"]["taken"].as_u64());
         }
         assert!(
             document["ratio"]["gross"]["median"].as_f64().unwrap() > 1.0,
-            "a task switch is cheaper than a thread's"
+            "a task switch is less expensive than a thread's"
         );
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Done, run};
 
 /// Options of a run short enough for a test, with all repetitions complete on a busy machine too.
-const BRIEF: &str = "--samples 9 --incarnations 6 --no-save --quiet";
+const BRIEF: &str = "--samples 9 --repetitions 6 --no-save --quiet";
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
 
@@ -120,7 +120,7 @@ fn a_gate_that_lost_rows_does_not_pass_and_names_them() {
 fn a_core_that_was_slow_on_one_side_makes_rows_undecided() {
     let folder = tempfile::tempdir().unwrap();
     let on_core =
-        |ns: f64, name: &str| with_history(folder.path(), name, |document| document["yardstick_ns"] = json!(ns));
+        |ns: f64, name: &str| with_history(folder.path(), name, |document| document["reference_loop_ns"] = json!(ns));
     let base = on_core(1683.0, "diff-base.json");
     let slowed = on_core(2290.0, "diff-slower-2.5-percent.json");
     let line = format!("ctxprof diff {} {} --fail-above 1", base.display(), slowed.display());
@@ -151,10 +151,10 @@ mod measuring {
         let line = |factor: f64| {
             let mut document: Value = serde_json::from_str(&fs::read_to_string(&measured).unwrap()).unwrap();
             // A neighbour on the host may slow the core of either.
-            document.as_object_mut().unwrap().remove("yardstick_ns");
+            document.as_object_mut().unwrap().remove("reference_loop_ns");
             for end in ["median", "low", "high"] {
-                let price = &mut document["results"][0]["ns_per_op"][end];
-                *price = json!(price.as_f64().unwrap() * factor);
+                let cost = &mut document["results"][0]["ns_per_op"][end];
+                *cost = json!(cost.as_f64().unwrap() * factor);
             }
             let baseline = folder.path().join(format!("{factor}.json"));
             fs::write(&baseline, document.to_string()).unwrap();

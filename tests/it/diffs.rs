@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Done, SHORT, command, refused_at_once, run};
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/run-1.json");
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/run-2.json");
 
 /// A folder of documents made from the golden one.
 struct Documents(tempfile::TempDir);
@@ -50,7 +50,7 @@ fn a_run_is_the_same_as_itself_and_nothing_else_differs() {
     // Without a history the distance between runs is assumed: more than the usual margin.
     let line = format!("ctxprof diff {GOLDEN} {GOLDEN} --format json --fail-above 0 --margin 10");
     let document = run(&line).expect(0, &[]).json();
-    assert_eq!(document["schema"], "ctxprof.diff/1");
+    assert_eq!(document["schema"], "ctxprof.diff/2");
     assert_eq!(document["differences"], json!([]));
     assert!(verdicts(&document).iter().all(|(_, verdict)| *verdict == "same"), "{document}");
 }
@@ -108,7 +108,7 @@ fn another_go_is_told_where_both_sides_know_theirs() {
 #[test]
 fn a_core_that_was_slower_from_end_to_end_is_told_first() {
     let documents = Documents::new();
-    let on_core = |name: &str, ns: f64| documents.with(name, |document| document["yardstick_ns"] = json!(ns));
+    let on_core = |name: &str, ns: f64| documents.with(name, |document| document["reference_loop_ns"] = json!(ns));
     let (quick, again, slow) =
         (on_core("quick.json", 1683.0), on_core("again.json", 1703.0), on_core("slow.json", 2290.0));
     assert_eq!(diff(&quick, &again, "--format json").expect(0, &[]).json()["differences"], json!([]));
@@ -146,13 +146,13 @@ fn another_op_or_schema_is_refused_and_so_is_what_is_no_document() {
     let other = documents.with("other.json", |document| document["results"][0]["op"] = json!("one message"));
     diff(&named, &other, "").expect(1, &["thread-pipe", "round trip", "one message"]);
     diff(golden, &named, "").expect(0, &[]);
-    let schema = documents.with("schema.json", |document| document["schema"] = json!("ctxprof.run/2"));
-    diff(golden, &schema, "").expect(1, &["ctxprof.run/2"]);
+    let schema = documents.with("schema.json", |document| document["schema"] = json!("ctxprof.run/3"));
+    diff(golden, &schema, "").expect(1, &["ctxprof.run/3"]);
     let text = fs::read_to_string(GOLDEN).unwrap();
     for (name, content, words) in [
         ("truncated", &text[..text.len() / 2], "line"),
         ("empty", "", "line 1"),
-        ("deep", &format!("{{\"schema\": \"ctxprof.run/1\", \"novelty\": {}", "[".repeat(100_000)), "line 1"),
+        ("deep", &format!("{{\"schema\": \"ctxprof.run/2\", \"novelty\": {}", "[".repeat(100_000)), "line 1"),
         ("binary", "\u{0}\u{1}", "no text"),
         ("numbers", &text.replacen("\"median\": ", "\"median\": 1e999, \"x\": ", 1), "number out of range"),
     ] {
@@ -199,14 +199,14 @@ mod measuring {
             let mut document: Value = serde_json::from_str(&fs::read_to_string(&measured).unwrap()).unwrap();
             slow(&mut document, "thread-pipe", factor);
             // A neighbour on the host may slow the core of either.
-            document.as_object_mut().unwrap().remove("yardstick_ns");
+            document.as_object_mut().unwrap().remove("reference_loop_ns");
             let baseline = folder.path().join(format!("{factor}.json"));
             fs::write(&baseline, document.to_string()).unwrap();
             command(&format!("ctxprof run thread-pipe {SHORT} --baseline {} --fail-above 30", baseline.display()))
         };
         let shown = Done::from(against(10.0).output().unwrap()).expect(0, &[]).stdout;
         assert!(shown.contains("verdict") && shown.contains("new: a run of"), "{shown}");
-        let slowed = against(0.1).env("CTXPROF_TEST_HANDICAP", "thread-pipe:1.0").output().unwrap();
+        let slowed = against(0.1).env("CTXPROF_TEST_SLOWDOWN", "thread-pipe:1.0").output().unwrap();
         let slowed = Done::from(slowed).expect(3, &[]);
         assert!(slowed.stdout.contains("REGRESSION") && slowed.stdout.contains("on purpose"), "{slowed:?}");
         refused_at_once("ctxprof run --baseline /nowhere.json", 1, &["/nowhere.json"]);

@@ -170,9 +170,9 @@ fn every_link_leads_to_a_file_and_its_heading() {
 #[test]
 fn links_and_anchors_are_read_as_they_are_shown() {
     let text = "# Why six?\n\nSee [a\n`b`](c.md#d) and `[no](no)`, ``no ` [no](no)``.\n\n```sh\n# no\n[no](no)\n```\n\n\
-                ## Why six?\n## `stat --price`: [a cost](f.md)\n\n[g]: h.md\n\n[i](https://example.org)\n";
+                ## Why six?\n## `stat --cost`: [a cost](f.md)\n\n[g]: h.md\n\n[i](https://example.org)\n";
     assert_eq!(links(text), ["c.md#d", "f.md", "h.md"]);
-    assert_eq!(anchors(text), ["why-six", "why-six-1", "stat---price-a-cost"]);
+    assert_eq!(anchors(text), ["why-six", "why-six-1", "stat---cost-a-cost"]);
     let page = Path::new("docs/decisions/README.md");
     assert_eq!(follow(page, "../../README.md"), Ok(()));
     assert!(follow(page, "README.md#no-such-heading").is_err() && follow(page, "no-such-file.md").is_err());

@@ -47,11 +47,12 @@ fn median(result: &Value, figure: &str) -> f64 {
 }
 
 #[test]
-fn parties_on_one_cpu_never_have_more_cpu_time_than_there_was() {
+fn participants_on_one_cpu_never_have_more_cpu_time_than_there_was() {
     let _busy = BusyLoops::start(3);
     let (document, samples) = run_with_samples("thread-pipe process-pipe thread-futex task-channel");
     for name in ["thread-pipe", "process-pipe", "thread-futex", "task-channel"] {
-        let of = |sample: &Value| (number(&sample["parties"]["wall_ns"]), number(&sample["parties"]["cpu_ns"]));
+        let of =
+            |sample: &Value| (number(&sample["participants"]["wall_ns"]), number(&sample["participants"]["cpu_ns"]));
         let undisturbed: Vec<(f64, f64)> =
             samples_of(&samples, name).map(of).filter(|(wall_ns, cpu_ns)| *wall_ns <= 1.02 * cpu_ns).collect();
         let possible = undisturbed.iter().filter(|(wall_ns, cpu_ns)| *cpu_ns <= 1.01 * wall_ns).count();
@@ -62,11 +63,11 @@ fn parties_on_one_cpu_never_have_more_cpu_time_than_there_was() {
             undisturbed.len()
         );
         let row = result(&document, name);
-        let used = row["samples"]["clean"].as_u64().unwrap() as usize;
-        assert!(used <= possible, "{name}: {used} are called clean, and only {possible} of those are possible");
+        let used = row["samples"]["undisturbed"].as_u64().unwrap() as usize;
+        assert!(used <= possible, "{name}: {used} are called undisturbed, and only {possible} of those are possible");
         let (wall, cpu) = (median(row, "ns_per_op"), median(row, "cpu_ns_per_op"));
         assert!(cpu <= 1.01 * wall, "{name}: {cpu} ns of CPU time in {wall} ns of one CPU");
-        let all = row["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "no-clean-samples");
+        let all = row["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "no-undisturbed-samples");
         // Without an undisturbed no-switch sample there is no net.
         if !all && row["net_cpu_ns_per_switch"].is_object() {
             let (net, net_cpu) = (median(row, "net_ns_per_switch"), median(row, "net_cpu_ns_per_switch"));
@@ -91,7 +92,7 @@ fn the_kernels_two_counters_of_switches_agree_in_every_row_that_is_made_of_them(
         assert!(low.is_none() || (low <= middle && middle <= high), "{row}");
         // Where no sample was undisturbed, a CPU's switches are not the participants'.
         if row["audit"].is_object() {
-            assert!((number(&row["audit"]["perf_by_books"]) - 1.0).abs() <= 0.01, "{row}");
+            assert!((number(&row["audit"]["perf_by_accounting"]) - 1.0).abs() <= 0.01, "{row}");
             audited += 1;
         }
     }
@@ -100,10 +101,10 @@ fn the_kernels_two_counters_of_switches_agree_in_every_row_that_is_made_of_them(
 
 /// A run whose saved predecessors had a core so fast that this one's must seem slow, beside any load.
 #[test]
-fn a_core_slower_than_in_kept_runs_is_waited_for_and_bounds_prices_from_above_only() {
+fn a_core_slower_than_in_kept_runs_is_waited_for_and_bounds_costs_from_above_only() {
     needs!(Root);
     let nobody = Nobody::new();
-    let quick = "run thread-pipe --samples 20 --incarnations 3 --quiet";
+    let quick = "run thread-pipe --samples 20 --repetitions 3 --quiet";
     nobody.run(&format!("{quick} --patience 0")).expect(0, &[]);
     let folder = nobody.folder.path().join("ctxprof/runs");
     // The folder has their history, too.
@@ -111,7 +112,7 @@ fn a_core_slower_than_in_kept_runs_is_waited_for_and_bounds_prices_from_above_on
     let kept = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).find(is_run).unwrap();
     let mut document: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
     assert!(document["host"]["processor"]["family"].is_u64() || cfg!(not(target_arch = "x86_64")), "{document}");
-    document["yardstick_ns"] = json!(50.0);
+    document["reference_loop_ns"] = json!(50.0);
     // So many that the runs saved by this machine's root are not read.
     for number in 0..20 {
         fs::write(folder.join(format!("run-20380101T0000{number:02}Z-1.json")), document.to_string()).unwrap();
@@ -121,11 +122,11 @@ fn a_core_slower_than_in_kept_runs_is_waited_for_and_bounds_prices_from_above_on
     assert!(number(&slow["waited_s"]) >= 0.05, "{slow}");
     assert!(warned(&slow, "core-slower-than-before") && warned(&slow, "core-slowed"), "{slow}");
     let row = result(&slow, "thread-pipe");
-    for figure in ["ns_per_op", "ns_per_switch", "net_ns_per_switch", "floor_ns_per_op"] {
+    for figure in ["ns_per_op", "ns_per_switch", "net_ns_per_switch", "no_switch_ns_per_op"] {
         assert!(row[figure]["low"].is_null() && row[figure]["high"].is_f64(), "{figure}: {row}");
     }
     assert!(row["samples"]["slowed"] == row["samples"]["taken"], "{row}");
-    assert!(row["warnings"].to_string().contains("3 incarnations were played again"), "{row}");
+    assert!(row["warnings"].to_string().contains("3 repetitions were repeated"), "{row}");
     let table = nobody.run(&format!("{quick} --no-save --patience 0")).expect(0, &[]).stdout;
     let row = table.lines().find(|line| line.starts_with("thread-pipe")).unwrap();
     assert!(row.contains("≤ ") && !row.contains('±'), "{row}");
@@ -143,9 +144,9 @@ fn ticks_of_a_clock_are_in_no_default_column() {
 #[test]
 fn what_was_recorded_is_set_beside_what_was_recorded_only() {
     needs!(Perf);
-    let report = run(&format!("ctxprof run thread-pipe --layers {SHORT}")).expect(0, &[]).stdout;
+    let report = run(&format!("ctxprof run thread-pipe --breakdown {SHORT}")).expect(0, &[]).stdout;
     // A line may end anywhere in a sentence.
     let said = report.split_whitespace().collect::<Vec<_>>().join(" ");
-    let sum = said.split("Layers of thread-pipe: ").nth(1).unwrap_or_else(|| panic!("{report}"));
+    let sum = said.split("Breakdown of thread-pipe: ").nth(1).unwrap_or_else(|| panic!("{report}"));
     assert!(sum.contains("records lost") && !sum.contains("unrecorded"), "{report}");
 }

@@ -12,7 +12,7 @@ use crate::machine::needs;
 use crate::support::{Done, command, result, run, wait_until};
 
 /// Options of a run short enough for a test.
-const BRIEF: &str = "task-channel --samples 9 --incarnations 6 --quiet";
+const BRIEF: &str = "task-channel --samples 9 --repetitions 6 --quiet";
 
 /// Runs with this history, which it extends, and saves into the folder.
 fn run_with(history: &Path, folder: &Path, options: &str) -> Done {
@@ -77,8 +77,8 @@ mod measuring {
         let folder = tempfile::tempdir().unwrap();
         let history = folder.path().join("history");
         let first = words(&run_with(&history, folder.path(), "").expect(0, &[]).stdout);
-        assert!(first.contains("%*") && first.contains("* assumed: no earlier run of this host is kept"), "{first}");
-        assert!(first.contains("±: what another run in this session will say, 95 %."), "{first}");
+        assert!(first.contains("%*") && first.contains("* assumed: no earlier run of this host is saved"), "{first}");
+        assert!(first.contains("±: another run in this session, 95 %."), "{first}");
         assert_eq!(lines(&history).len(), 1);
         let document = run_with(&history, folder.path(), "--format json").expect(0, &[]).json();
         assert_eq!((&told(&document)["runs"], &told(&document)["sessions"]), (&1.into(), &1.into()));
@@ -94,7 +94,7 @@ mod measuring {
         assert!((high / median - 1.0 - session).abs() < 1e-6, "the bounds are those of this session: {wide}");
         assert_eq!(lines(&history).len(), 2);
         let known = words(&run_with(&history, folder.path(), "--no-save").expect(0, &[]).stdout);
-        assert!(known.contains("95 %, by 2 kept runs.") && !known.contains('*'), "{known}");
+        assert!(known.contains("95 %, from 2 saved runs.") && !known.contains('*'), "{known}");
     }
 
     #[test]
@@ -125,9 +125,9 @@ mod measuring {
             line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
         };
         let any_day = told(&document)["any_day"].as_f64().unwrap();
-        let price = result(&document, "task-channel")["ns_per_op"]["median"].as_f64().unwrap();
-        assert!((sample("ctxprof_op_high_seconds") * 1e9 / price / any_day.exp() - 1.0).abs() < 1e-6, "{text}");
-        assert!((sample("ctxprof_op_low_seconds") * 1e9 / price * any_day.exp() - 1.0).abs() < 1e-6, "{text}");
+        let cost = result(&document, "task-channel")["ns_per_op"]["median"].as_f64().unwrap();
+        assert!((sample("ctxprof_op_high_seconds") * 1e9 / cost / any_day.exp() - 1.0).abs() < 1e-6, "{text}");
+        assert!((sample("ctxprof_op_low_seconds") * 1e9 / cost * any_day.exp() - 1.0).abs() < 1e-6, "{text}");
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod measuring {
         let text = fs::read_to_string(&history).unwrap();
         fs::write(&history, &text[..text.len() - 30]).unwrap();
         let shown = words(&run_with(&history, folder.path(), "").expect(0, &[]).stdout);
-        assert!(shown.contains("a line of the history") && shown.contains("by 1 kept run."), "{shown}");
+        assert!(shown.contains("a line of the history") && shown.contains("from 1 saved run."), "{shown}");
         assert_eq!(lines(&history).len(), 2);
     }
 
@@ -184,7 +184,7 @@ mod measuring {
         let before = fs::read_to_string(&history).unwrap();
         let run = || at_full_speed(|| nobody.run(&history_of));
         let done = run().expect(0, &["was not added to the history", "Permission denied"]);
-        assert!(words(&done.stdout).contains("by 1 kept run."), "{done:?}");
+        assert!(words(&done.stdout).contains("from 1 saved run."), "{done:?}");
         assert_eq!(fs::read_to_string(&history).unwrap(), before);
         fs::set_permissions(&history, fs::Permissions::from_mode(0o000)).unwrap();
         let done = run().expect(0, &["was not added to the history"]);
@@ -212,7 +212,7 @@ mod measuring {
             inside.arg(run.get_program()).args(run.get_args()).output().unwrap().into()
         };
         let done = at_full_speed(inside).expect(0, &["was not added to the history", "No space left"]);
-        assert!(words(&done.stdout).contains("by 1 kept run."), "{done:?}");
+        assert!(words(&done.stdout).contains("from 1 saved run."), "{done:?}");
         assert!(done.stderr.contains(&fs::read_to_string(&history).unwrap()), "{done:?}");
         assert!(done.stderr.ends_with("history\nother\n"), "nothing else is left behind: {done:?}");
     }
@@ -228,7 +228,7 @@ mod measuring {
         let is_held = || run(&format!("flock --nonblock {} true", history.display())).code == Some(1);
         wait_until("the history is held", is_held);
         let done = run_with(&history, folder.path(), "").expect(0, &["held by another process", "nothing was added"]);
-        assert!(words(&done.stdout).contains("by 1 kept run."), "{done:?}");
+        assert!(words(&done.stdout).contains("from 1 saved run."), "{done:?}");
         drop(holder.stdin.take());
         holder.wait().unwrap();
         assert_eq!(lines(&history).len(), 1);

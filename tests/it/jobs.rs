@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use crate::odd_programs::{Case, document, done, shell};
 use crate::support::{CTXPROF, Done, command, runs, wait_until};
 
-const JSON: &str = "--price none --quiet --format json";
+const JSON: &str = "--cost none --quiet --format json";
 
 /// Returns the output of a program and ctxprof on a terminal of their own, with Ctrl-C typed once a second from the first `ready` on.
 fn on_terminal(mode: &str, seconds: i32, options: &str) -> String {
@@ -20,7 +20,7 @@ fn on_terminal(mode: &str, seconds: i32, options: &str) -> String {
     command
         .arg(seconds.to_string())
         .arg(CTXPROF.path())
-        .args(["stat", "--price", "none"])
+        .args(["stat", "--cost", "none"])
         .args(options.split_whitespace());
     command.arg("--").arg(program.path()).arg(mode).stdin(Stdio::null());
     done(&mut command).expect(0, &[]).stdout
@@ -60,7 +60,7 @@ fn a_program_that_keeps_the_terminal_for_itself_keeps_no_report_back() {
 
 #[test]
 fn another_signal_is_passed_on_although_one_was_before() {
-    let mut stat = command("ctxprof stat --price none -- sh -c")
+    let mut stat = command("ctxprof stat --cost none -- sh -c")
         .arg("trap '' INT; trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -91,7 +91,7 @@ fn children_that_were_there_before_are_neither_waited_for_nor_counted() {
     assert_eq!(document["children"].as_array().unwrap().len(), 0, "{document}");
     assert_eq!(document["totals"]["threads"], 1, "{document}");
     // The reader of its stderr ends when it does, and not before.
-    let script = "$C stat --price none -- true 2> >(cat >&2)";
+    let script = "$C stat --cost none -- true 2> >(cat >&2)";
     done(&mut shell(script)).expect(0, &[]);
 }
 
@@ -105,14 +105,14 @@ fn children_of_before_that_end_meanwhile_are_not_the_programs() {
         // Only its own waits: others may preempt it.
         assert!(document["totals"]["voluntary_switches"].as_u64().unwrap() < 20, "{document}");
     }
-    let script = format!("{switching} exec $C run process-pipe --time 0.4 --incarnations 3 --no-save -q --format json");
+    let script = format!("{switching} exec $C run process-pipe --time 0.4 --repetitions 3 --no-save -q --format json");
     let run = done(&mut shell(&script)).expect(0, &[]).json();
     assert_eq!(run["results"][0]["workload"], "process-pipe");
 }
 
 #[test]
 fn with_children_of_before_signals_and_codes_pass_through_all_the_same() {
-    let stand_in = |rest: &str| format!("sleep 3 > /dev/null 2>&1 & exec $C stat --price none -- {rest}");
+    let stand_in = |rest: &str| format!("sleep 3 > /dev/null 2>&1 & exec $C stat --cost none -- {rest}");
     done(&mut shell(&stand_in("sh -c 'exit 42'"))).expect(42, &["exited with 42"]);
     let killed = shell(&stand_in("sh -c 'kill -34 $$'")).output().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed.status), Some(34), "{killed:?}");
@@ -134,7 +134,7 @@ fn a_killed_ctxprof_with_children_of_before_leaves_nothing_of_its_own_behind() {
     let folder = tempfile::tempdir().unwrap();
     let note = folder.path().join("pid");
     let script = format!(
-        "sleep 5 & exec $C stat --price none -- sh -c 'echo $$ $PPID > {0}.new; mv {0}.new {0}; exec sleep 20'",
+        "sleep 5 & exec $C stat --cost none -- sh -c 'echo $$ $PPID > {0}.new; mv {0}.new {0}; exec sleep 20'",
         note.display()
     );
     let mut stat = shell(&script).stderr(Stdio::null()).spawn().unwrap();

@@ -89,7 +89,7 @@ fn every_format_has_the_percentiles() {
     let path = |name: &str| folder.path().join(name).display().to_string();
     let out = format!("-o {} -o {} -o {}", path("a.csv"), path("a.md"), path("a.prom"));
     // Time enough for the ten thousand ops that the last percentile needs.
-    run(&format!("ctxprof run task-channel --latency --time 2 --incarnations 6 --no-save --patience 0 -q {out}"))
+    run(&format!("ctxprof run task-channel --latency --time 2 --repetitions 6 --no-save --patience 0 -q {out}"))
         .expect(0, &[]);
     let read = |name: &str| fs::read_to_string(path(name)).unwrap();
     assert!(read("a.csv").contains("\nworkload,p50_ns,p90_ns,p99_ns,p99_9_ns,max_ns,"), "{}", read("a.csv"));
@@ -112,11 +112,11 @@ fn interrupted(arguments: &str, until: impl FnOnce(&Child)) -> Done {
 #[test]
 fn an_interrupted_run_shows_the_ops_that_it_has_timed() {
     let arguments =
-        "thread-pipe --latency --incarnations 10000 --samples 5 --ops-per-sample 200 --time 3600 --format json";
+        "thread-pipe --latency --repetitions 10000 --samples 5 --ops-per-sample 200 --time 3600 --format json";
     // A follower each: the first has timed a thousand ops.
     let document = interrupted(arguments, |run| {
         let mut threads = BTreeSet::new();
-        wait_until("several incarnations have begun", || {
+        wait_until("several repetitions have begun", || {
             let tasks = fs::read_dir(format!("/proc/{}/task", run.id())).unwrap().flatten();
             threads.extend(tasks.map(|task| task.file_name()));
             threads.len() > 5
@@ -130,7 +130,7 @@ fn an_interrupted_run_shows_the_ops_that_it_has_timed() {
 #[test]
 fn a_run_that_is_interrupted_before_it_timed_an_op_says_so() {
     let until = |run: &Child| wait_until_switching(run, 1000);
-    let done = interrupted("thread-pipe --latency --incarnations 1 --time 3600", until);
+    let done = interrupted("thread-pipe --latency --repetitions 1 --time 3600", until);
     assert!(done.stdout.contains("before any op of thread-pipe was timed by itself"), "{done:?}");
     assert!(done.stdout.contains("partial: interrupted") && !done.stdout.contains("p99.9"), "{done:?}");
 }
@@ -154,7 +154,7 @@ mod measuring {
 
     #[test]
     fn few_ops_have_no_tail() {
-        let line = "ctxprof run thread-pipe --latency --samples 5 --ops-per-sample 20 --incarnations 10";
+        let line = "ctxprof run thread-pipe --latency --samples 5 --ops-per-sample 20 --repetitions 10";
         let document = run(&format!("{line} --format json --no-save --quiet")).expect(0, &[]).json();
         let row = result(&document, "thread-pipe");
         check(row, 1000);

@@ -29,8 +29,8 @@ fn each_contract_sets_kinds_beside_threads_with_a_ratio_and_its_interval() {
         // Half a round trip.
         let op = result(&document, second)["ns_per_op"]["median"].as_f64().unwrap();
         assert!((hand_over(&document, second)["ns"]["median"].as_f64().unwrap() * 2.0 - op).abs() < 1e-6 * op);
-        assert_eq!(hand_over(&document, first)["times_cheaper"], Value::Null);
-        let ratio = &hand_over(&document, second)["times_cheaper"];
+        assert_eq!(hand_over(&document, first)["times_lower"], Value::Null);
+        let ratio = &hand_over(&document, second)["times_lower"];
         let [low, median, high] = ["low", "median", "high"].map(|end| ratio[end].as_f64().unwrap());
         assert!(0.0 < low && low <= median && median <= high, "{ratio}");
     }
@@ -42,11 +42,11 @@ fn each_contract_sets_kinds_beside_threads_with_a_ratio_and_its_interval() {
 }
 
 #[test]
-fn a_ratio_of_one_incarnation_has_no_interval_and_is_not_told() {
-    let words = "thread-pipe task-channel --samples 5 --incarnations 1 --no-save --quiet";
+fn a_ratio_of_one_repetition_has_no_interval_and_is_not_told() {
+    let words = "thread-pipe task-channel --samples 5 --repetitions 1 --no-save --quiet";
     let table = run(&format!("ctxprof run {words}")).expect(0, &[]).stdout;
     let table = table.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(table.contains("cannot be told") && !table.contains("x a task switch"), "{table}");
+    assert!(table.contains("is not known") && !table.contains("x a task switch"), "{table}");
 }
 
 #[test]
@@ -61,9 +61,9 @@ fn rows_show_the_lowest_and_the_highest_count_of_their_samples() {
 }
 
 #[test]
-fn rows_sorted_by_price_are_in_the_order_of_their_hand_overs() {
+fn rows_sorted_by_cost_are_in_the_order_of_their_hand_overs() {
     let words = "thread-pipe thread-channel coroutine task-oneway call";
-    let document = run(&format!("ctxprof run {words} --sort price --format json {SHORT}")).expect(0, &[]).json();
+    let document = run(&format!("ctxprof run {words} --sort cost --format json {SHORT}")).expect(0, &[]).json();
     let per_hand_over = |row: &Value| {
         let hand_overs = if row["op"] == "round trip" { 2.0 } else { 1.0 };
         // A call hands nothing off.

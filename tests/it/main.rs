@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod breakdown;
 mod command_line;
 mod compares;
 mod counting;
@@ -16,7 +17,6 @@ mod history;
 mod isolation;
 mod jobs;
 mod latency;
-mod layers;
 mod like_with_like;
 #[path = "../support/machine.rs"]
 mod machine;

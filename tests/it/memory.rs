@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// A measurement short enough for a test.
-const TINY: &str = "--max 200 --incarnations 2 --quiet";
+const TINY: &str = "--max 200 --repetitions 2 --quiet";
 
 fn row<'v>(document: &'v Value, kind: &str) -> &'v Value {
     let rows = document["rows"].as_array().unwrap();
@@ -45,7 +45,7 @@ fn nobody_holds(kind: &str) {
 fn wait_until_held(measurement: &Child, kind: &str, times: usize) {
     let words = format!(" hold {kind} ");
     let mut holders = BTreeSet::new();
-    wait_until("parties are held", || {
+    wait_until("participants are held", || {
         let children = children_of(pid_of(measurement)).into_iter();
         holders.extend(children.filter(|&child| command_line_of(child).contains(&words)));
         holders.len() >= times
@@ -61,7 +61,7 @@ fn every_format_is_written_and_a_saved_document_shows_the_same_again() {
         ("prom", "ctxprof_memory_user_bytes{kind=\"task\"}"),
     ];
     let (table, _folder, document) =
-        in_every_format("ctxprof memory task coroutine --max 20000 --incarnations 2 --quiet", words);
+        in_every_format("ctxprof memory task coroutine --max 20000 --repetitions 2 --quiet", words);
     // The number that fits into a gigabyte is not reported where other programs meanwhile free more than these take.
     assert!(table.contains("\ntask ") && table.contains("\ncoroutine "), "{table}");
     let wide = run(&format!("ctxprof report {document} --wide")).expect(0, &[]).stdout;
@@ -84,38 +84,38 @@ fn words_that_mean_nothing_are_wrong_usage() {
 #[test]
 fn a_missing_go_is_told_with_what_would_help_and_the_rest_is_measured() {
     needs!(Root);
-    let arguments = "memory task goroutine --max 1000 --incarnations 2 -q".split(' ');
+    let arguments = "memory task goroutine --max 1000 --repetitions 2 -q".split(' ');
     let done = Done::from(without_go(CTXPROF.path()).args(arguments).output().unwrap()).expect(0, &[]);
     assert!(done.stdout.contains("Not measured: goroutine: no go") && done.stdout.contains("task"), "{done:?}");
 }
 
 #[test]
 fn processes_are_measured_with_and_without_address_randomization() {
-    let document = run("ctxprof memory process task --max 200 --incarnations 3 -q --format json").expect(0, &[]).json();
+    let document = run("ctxprof memory process task --max 200 --repetitions 3 -q --format json").expect(0, &[]).json();
     assert!(row(&document, "process")["randomized_resident_bytes"]["median"].is_f64(), "{document}");
     // A process's page tables are its own, whatever others do meanwhile.
     let page_tables = |series: &str| {
-        let incarnations = document["seen"][0][series].as_array().unwrap();
-        let last = incarnations.iter().map(|each| each["points"].as_array().unwrap().last().unwrap());
+        let repetitions = document["seen"][0][series].as_array().unwrap();
+        let last = repetitions.iter().map(|each| each["points"].as_array().unwrap().last().unwrap());
         last.map(|point| point["parked"]["family"]["page_table_bytes"].as_u64().unwrap()).collect::<Vec<_>>()
     };
-    let (fixed, randomized) = (page_tables("incarnations"), page_tables("randomized"));
+    let (fixed, randomized) = (page_tables("repetitions"), page_tables("randomized"));
     assert_eq!((fixed.len(), randomized.len()), (3, 3));
     // The process's own allocations may add one meanwhile.
     assert!(fixed.iter().min() <= randomized.iter().min(), "{randomized:?} are fewer than {fixed:?}");
     assert!(row(&document, "task")["randomized_resident_bytes"].is_null());
     let told = |line: &str| run(line).expect(0, &[]).stdout.contains("no address randomization");
-    assert!(told("ctxprof memory process --max 64 --incarnations 1 -q"));
+    assert!(told("ctxprof memory process --max 64 --repetitions 1 -q"));
     let setarch = Command::new("setarch")
         .arg("-R")
         .arg(CTXPROF.path())
-        .args("memory process --max 64 --incarnations 1 -q".split(' '))
+        .args("memory process --max 64 --repetitions 1 -q".split(' '))
         .output()
         .unwrap();
     let fixed = Done::from(setarch).expect(0, &[]);
     assert!(
         !fixed.stdout.contains("no address randomization"),
-        "where addresses are fixed anyway there is one price: {fixed:?}"
+        "where addresses are fixed anyway there is one cost: {fixed:?}"
     );
 }
 
@@ -124,7 +124,7 @@ fn nproc_too_small_is_named_and_what_there_could_be_is_shown() {
     needs!(Root);
     let nobody = Nobody::new();
     let wrapped = |limit: u32, line: &str| nobody.run_under(&format!("prlimit --nproc={limit}"), line);
-    let done = wrapped(60, "memory thread process task --incarnations 2 --format json -q").expect(0, &[]);
+    let done = wrapped(60, "memory thread process task --repetitions 2 --format json -q").expect(0, &[]);
     let document = done.json();
     for kind in ["thread", "process"] {
         let row = row(&document, kind);
@@ -148,7 +148,7 @@ fn pids_max_too_small_is_named_with_the_file_to_write() {
     needs!(CgroupPids);
     let group = Cgroup::new("pids");
     assert!(group.set("pids.max", 40));
-    let done = group.run("memory thread process --incarnations 2 -q --format json").expect(0, &[]);
+    let done = group.run("memory thread process --repetitions 2 -q --format json").expect(0, &[]);
     let document = done.json();
     for kind in ["thread", "process"] {
         let stopped = &row(&document, kind)["stopped"];
@@ -163,7 +163,7 @@ fn a_cgroups_memory_too_small_is_named_and_nobody_is_killed() {
     needs!(CgroupMemory);
     let group = Cgroup::new("memory");
     assert!(group.set("memory.limit_in_bytes", 64 << 20) || group.set("memory.max", 64 << 20));
-    let done = group.run("memory task --max 5000000 --incarnations 2 -q --format json").expect(0, &[]);
+    let done = group.run("memory task --max 5000000 --repetitions 2 -q --format json").expect(0, &[]);
     let stopped = row(&done.json(), "task")["stopped"].clone();
     assert!(stopped["limit"].as_str().unwrap().starts_with("the cgroup's memory."), "{stopped}");
     let reached = stopped["reached"].as_u64().unwrap();
@@ -174,7 +174,7 @@ fn a_cgroups_memory_too_small_is_named_and_nobody_is_killed() {
 #[test]
 fn too_many_mappings_stop_it_before_the_kernel_does() {
     needs!(MappingLimit);
-    let done = run("ctxprof memory coroutine --max 1000000 --incarnations 1 -q --format json").expect(0, &[]);
+    let done = run("ctxprof memory coroutine --max 1000000 --repetitions 1 -q --format json").expect(0, &[]);
     let stopped = row(&done.json(), "coroutine")["stopped"].clone();
     assert_eq!(stopped["limit"], "vm.max_map_count", "{stopped}");
     assert!(stopped["remedy"].as_str().unwrap().starts_with("sysctl -w vm.max_map_count="), "{stopped}");
@@ -185,7 +185,7 @@ fn a_refusal_that_nobody_foresaw_is_told_and_what_there_was_is_shown() {
     needs!(Strace);
     // The 40th thread of each process that holds some.
     let refuse = "strace -f --seccomp-bpf -qq -o /dev/null -e trace=clone3 -e inject=clone3:error=EAGAIN:when=40+";
-    let done = run(&format!("{refuse} ctxprof memory thread --max 200 --incarnations 2 -q --format json"));
+    let done = run(&format!("{refuse} ctxprof memory thread --max 200 --repetitions 2 -q --format json"));
     let document = done.expect(0, &[]).json();
     let thread = row(&document, "thread");
     assert_eq!((&thread["stopped"]["limit"], &thread["stopped"]["reached"]), (&"EAGAIN".into(), &39.into()));
@@ -199,27 +199,21 @@ mod measuring {
     fn every_kind_has_its_bytes_and_times_and_leaves_nothing_behind() {
         let done = run(&format!("ctxprof memory --format json {TINY}")).expect(0, &[]);
         let document = done.json();
-        assert_eq!((&document["schema"], &document["ending"]), (&"ctxprof.memory/1".into(), &"complete".into()));
+        assert_eq!((&document["schema"], &document["ending"]), (&"ctxprof.memory/2".into(), &"complete".into()));
         for kind in ["thread", "process", "task", "coroutine", "goroutine"] {
             if kind == "goroutine" && !can(Ability::Go) {
                 assert_eq!(document["left_out"][0]["kind"], "goroutine");
                 continue;
             }
             let row = row(&document, kind);
-            for figure in [
-                "user_bytes",
-                "kernel_bytes",
-                "resident_bytes",
-                "virtual_bytes",
-                "creation_ns",
-                "first_run_ns",
-                "end_ns",
-            ] {
+            for figure in
+                ["user_bytes", "kernel_bytes", "resident_bytes", "virtual_bytes", "spawn_ns", "first_run_ns", "join_ns"]
+            {
                 assert!(row[figure]["median"].is_f64(), "{kind}, {figure}: {row}");
             }
             assert_eq!(row["counts"].as_array().unwrap().len(), 4, "{row}");
-            let creation = row["creation_ns"]["median"].as_f64().unwrap();
-            assert!(creation > 0.0 && row["first_run_ns"]["median"].as_f64().unwrap() >= creation, "{row}");
+            let spawn = row["spawn_ns"]["median"].as_f64().unwrap();
+            assert!(spawn > 0.0 && row["first_run_ns"]["median"].as_f64().unwrap() >= spawn, "{row}");
             assert_eq!(row["own_bytes"].is_object(), kind == "goroutine", "{row}");
             nobody_holds(kind);
         }
@@ -230,28 +224,28 @@ mod measuring {
     }
 
     #[test]
-    fn what_is_touched_or_held_is_in_the_price() {
-        let price = |line: &str, kind: &str| {
+    fn what_is_touched_or_held_is_in_the_cost() {
+        let cost = |line: &str, kind: &str| {
             let document =
-                run(&format!("ctxprof memory --format json --incarnations 2 -q {line}")).expect(0, &[]).json();
+                run(&format!("ctxprof memory --format json --repetitions 2 -q {line}")).expect(0, &[]).json();
             row(&document, kind)["user_bytes"]["median"].as_f64().unwrap()
         };
         for kind in ["thread", "process", "coroutine", "goroutine"] {
             if kind == "goroutine" && !can(Ability::Go) {
                 continue;
             }
-            let idle = price(&format!("{kind} --max 100"), kind);
-            let touched = price(&format!("{kind} --max 100 --stack-use 64KiB"), kind);
+            let idle = cost(&format!("{kind} --max 100"), kind);
+            let touched = cost(&format!("{kind} --max 100 --stack-use 64KiB"), kind);
             assert!((60_000.0..150_000.0).contains(&(touched - idle)), "{kind}: {idle}, {touched}");
         }
-        let (idle, holding) = (price("task --max 20000", "task"), price("task --max 20000 --future-size 4KiB", "task"));
+        let (idle, holding) = (cost("task --max 20000", "task"), cost("task --max 20000 --future-size 4KiB", "task"));
         assert!((3900.0..4400.0).contains(&(holding - idle)), "{idle}, {holding}");
     }
 
     #[test]
     fn an_interrupted_measurement_prints_what_there_is_and_leaves_nothing_behind() {
         for (sent, code, kind) in [(Signal::SIGINT, 130, "process"), (Signal::SIGTERM, 143, "thread")] {
-            let run = start(&format!("ctxprof memory {kind} --max 300 --incarnations 1000 -q"));
+            let run = start(&format!("ctxprof memory {kind} --max 300 --repetitions 1000 -q"));
             wait_until_held(&run, kind, 5);
             signal(&run, sent);
             let done = finish(run).expect(code, &[]);
@@ -262,7 +256,7 @@ mod measuring {
 
     #[test]
     fn a_measurement_that_is_interrupted_before_anything_was_counted_has_not_failed() {
-        let run = start("ctxprof memory --incarnations 1000 -q");
+        let run = start("ctxprof memory --repetitions 1000 -q");
         // A trial of all kinds precedes the count.
         wait_until("the first holder", || !children_of(pid_of(&run)).is_empty());
         signal(&run, Signal::SIGINT);
@@ -270,9 +264,9 @@ mod measuring {
     }
 
     #[test]
-    fn a_measurement_that_is_killed_leaves_no_party_behind() {
+    fn a_measurement_that_is_killed_leaves_no_participant_behind() {
         let mut run =
-            command("ctxprof memory process --max 300 --incarnations 1000 -q").stdout(Stdio::null()).spawn().unwrap();
+            command("ctxprof memory process --max 300 --repetitions 1000 -q").stdout(Stdio::null()).spawn().unwrap();
         wait_until_held(&run, "process", 1);
         run.kill().unwrap();
         run.wait().unwrap();

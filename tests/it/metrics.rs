@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use crate::machine::needs;
 use crate::support::{SHORT, command, run};
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/run-1.json");
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/run-2.json");
 
 /// Checks a file of metrics with both of its readers.
 #[track_caller]
@@ -38,7 +38,7 @@ fn prometheus_has_nothing_to_say_against_any_report() {
         format!("run task-channel {SHORT} --counters none"),
         format!("diff {GOLDEN} {GOLDEN} --fail-above 5"),
         "list".to_string(),
-        "memory task thread --max 100 --incarnations 2 -q".to_string(),
+        "memory task thread --max 100 --repetitions 2 -q".to_string(),
         "sweep working-set 0..16K task-channel thread-pipe --time 0.1 -q".to_string(),
     ] {
         let path = folder.path().join("a.prom");
@@ -83,6 +83,6 @@ fn what_is_not_measured_is_no_sample() {
     let text = run(&format!("ctxprof run task-channel syscall {SHORT} --format openmetrics")).expect(0, &[]).stdout;
     let has = |name: &str, workload: &str| text.contains(&format!("\nctxprof_{name}{{workload=\"{workload}\""));
     assert!(has("op_seconds", "syscall") && has("net_switch_seconds", "task-channel"), "{text}");
-    assert!(!has("switch_seconds", "syscall") && !has("op_floor_seconds", "syscall"), "{text}");
+    assert!(!has("switch_seconds", "syscall") && !has("op_no_switch_seconds", "syscall"), "{text}");
     assert!(!text.contains("NaN") && !text.contains("null"), "{text}");
 }

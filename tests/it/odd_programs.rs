@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::machine::{Ability, can, needs};
 use crate::support::{CTXPROF, Done, command, run, wait_until};
 
-const JSON: &str = "--price none --quiet --format json";
+const JSON: &str = "--cost none --quiet --format json";
 
 /// One of tests/cases, compiled by the compiler that Rust links with.
 pub struct Case {
@@ -65,7 +65,7 @@ fn warned(document: &Value, code: &str) -> bool {
 #[test]
 fn a_program_may_end_by_any_signal_and_ctxprof_ends_by_it_after_the_report() {
     for (number, name) in [(34, "signal 34 (SIGRTMIN)"), (36, "signal 36 (SIGRTMIN+2)"), (64, "signal 64 (SIGRTMAX)")] {
-        let script = format!("exec $C stat --price none -- bash -c 'kill -{number} $$'");
+        let script = format!("exec $C stat --cost none -- bash -c 'kill -{number} $$'");
         let output = shell(&script).output().unwrap();
         assert_eq!(output.status.signal(), Some(number), "{output:?}");
         let said = str::from_utf8(&output.stderr).unwrap();
@@ -75,14 +75,14 @@ fn a_program_may_end_by_any_signal_and_ctxprof_ends_by_it_after_the_report() {
 
 #[test]
 fn an_orphan_may_end_by_any_signal_too() {
-    let script = "exec $C stat --price none -- bash -c '( ( sleep 0.2; exec bash -c \"kill -36 \\$\\$\" ) & ); exit 0'";
+    let script = "exec $C stat --cost none -- bash -c '( ( sleep 0.2; exec bash -c \"kill -36 \\$\\$\" ) & ); exit 0'";
     done(&mut shell(script)).expect(0, &["exited with 0 after", "total"]);
 }
 
 #[test]
 fn signals_are_handed_on_as_they_were_inherited() {
     let status = |trap: &str| {
-        let script = format!("{trap} exec $C stat --price none -q -o /dev/null.txt -- cat /proc/self/status");
+        let script = format!("{trap} exec $C stat --cost none -q -o /dev/null.txt -- cat /proc/self/status");
         let folder = tempfile::tempdir().unwrap();
         let script = script.replace("/dev/null.txt", &folder.path().join("x.txt").display().to_string());
         done(&mut shell(&script)).expect(0, &[]).stdout
@@ -101,7 +101,7 @@ fn signals_are_handed_on_as_they_were_inherited() {
         assert_eq!(line(&ignored, "SigIgn"), line(&plain, "SigIgn") | bit(number), "{name}: {ignored}");
         assert_eq!(line(&ignored, "SigBlk"), line(&plain, "SigBlk"), "{name}: {ignored}");
     }
-    let blocked = "exec perl -MPOSIX -e 'sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGUSR1, SIGTERM, SIGCHLD)); exec @ARGV' $C stat --price none -q -o X -- cat /proc/self/status;";
+    let blocked = "exec perl -MPOSIX -e 'sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGUSR1, SIGTERM, SIGCHLD)); exec @ARGV' $C stat --cost none -q -o X -- cat /proc/self/status;";
     let folder = tempfile::tempdir().unwrap();
     let blocked = blocked.replace("-o X", &format!("-o {}", folder.path().join("x.txt").display()));
     let blocked = done(&mut shell(&blocked)).expect(0, &[]).stdout;
@@ -118,9 +118,9 @@ fn a_misspelt_option_is_no_program() {
     ] {
         run(&format!("ctxprof {line}")).expect(125, &[&format!("'{nearest}'")]);
     }
-    run("ctxprof --color never run --incarnatons 5").expect(2, &["'--incarnations'"]);
+    run("ctxprof --color never run --repetitons 5").expect(2, &["'--repetitions'"]);
     // After the program's name, options are the program's.
-    run("ctxprof stat --price none ls --directory /").expect(0, &["ls --directory /: exited with 0"]);
+    run("ctxprof stat --cost none ls --directory /").expect(0, &["ls --directory /: exited with 0"]);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn an_absurd_time_is_refused_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("it-ran");
     for time in ["300000000000years", "18446744073709551615s", "25h", "1e300", "inf", "nan", "-1", "0s"] {
-        let done = run(&format!("ctxprof stat --interval={time} --price none -- touch {}", trace.display()));
+        let done = run(&format!("ctxprof stat --interval={time} --cost none -- touch {}", trace.display()));
         done.expect(125, &["--interval"]);
         assert!(!trace.exists(), "{time}");
         run(&format!("ctxprof stat -p 1 --for={time}")).expect(125, &["--for"]);
@@ -143,7 +143,7 @@ fn names_of_threads_are_shown_on_one_line_in_every_format_and_steer_nothing() {
     let files =
         ["txt", "md", "csv", "prom", "html", "json"].map(|suffix| format!("-o {}", path(suffix).display())).join(" ");
     let program = Case::new("odd-names");
-    done(&mut program.after(&format!("ctxprof stat --price none -q {files} --"), "")).expect(0, &[]);
+    done(&mut program.after(&format!("ctxprof stat --cost none -q {files} --"), "")).expect(0, &[]);
     let text = |suffix: &str| fs::read_to_string(path(suffix)).unwrap();
     for suffix in ["txt", "md", "csv", "prom", "html", "json"] {
         let text = text(suffix);
@@ -167,7 +167,7 @@ fn names_of_threads_are_shown_on_one_line_in_every_format_and_steer_nothing() {
     unique.dedup();
     assert!(labels.len() >= 11 && unique.len() == labels.len(), "{labels:?}");
     // The same for the output while they run.
-    let live = done(&mut program.after("ctxprof stat --price none --interval 50ms --per-thread --", "")).expect(0, &[]);
+    let live = done(&mut program.after("ctxprof stat --cost none --interval 50ms --per-thread --", "")).expect(0, &[]);
     assert!(!live.stderr.contains('\x1b'), "{live:?}");
 }
 
@@ -175,7 +175,7 @@ fn names_of_threads_are_shown_on_one_line_in_every_format_and_steer_nothing() {
 fn masks_of_more_cpus_than_usual_are_asked_for_and_where_none_is_had_nothing_is_lost() {
     needs!(Strace);
     for (times, arguments) in
-        [("1", "stat --price none -- true"), ("1+", "stat --price none -- true"), ("1+", "list"), ("1+", "doctor")]
+        [("1", "stat --cost none -- true"), ("1+", "stat --cost none -- true"), ("1+", "list"), ("1+", "doctor")]
     {
         let line = format!(
             "strace -f --seccomp-bpf -qq -o /dev/null -e trace=sched_getaffinity -e inject=sched_getaffinity:error=EINVAL:when={times} ctxprof {arguments}"
@@ -214,10 +214,10 @@ fn root_of_a_user_namespace_is_not_taken_for_the_machines() {
     let nobody = crate::isolation::Nobody::new();
     let home = nobody.folder.path().display();
     let line = format!(
-        "setpriv --reuid=65534 --regid=65534 --clear-groups env -u XDG_STATE_HOME HOME={home} unshare -Ur {} run thread-pipe --time 0.02 --incarnations 2",
+        "setpriv --reuid=65534 --regid=65534 --clear-groups env -u XDG_STATE_HOME HOME={home} unshare -Ur {} run thread-pipe --time 0.02 --repetitions 2",
         nobody.binary().display()
     );
-    run(&line).expect(0, &[&format!("kept as {home}/.local/state/ctxprof/runs/run-")]);
+    run(&line).expect(0, &[&format!("saved as {home}/.local/state/ctxprof/runs/run-")]);
 }
 
 #[test]
@@ -225,16 +225,16 @@ fn a_proc_of_another_pid_namespace_is_refused_and_no_other_process_is_measured()
     needs!(Root);
     let refused = "/proc is of another PID namespace";
     for (line, code) in [
-        ("stat --price none -q -- true", 125),
-        ("stat --price none -q -p 1 --for 0.1", 125),
+        ("stat --cost none -q -- true", 125),
+        ("stat --cost none -q -p 1 --for 0.1", 125),
         ("trace --no-cost -q -- true", 125),
         ("run process-pipe --time 0.1 --no-save -q", 1),
-        ("sweep parties 2..2 process-pipe --time 0.1 -q", 1),
-        ("memory thread --max 50 --incarnations 1 -q", 1),
+        ("sweep ring 2..2 process-pipe --time 0.1 -q", 1),
+        ("memory thread --max 50 --repetitions 1 -q", 1),
     ] {
         run(&format!("unshare --pid --fork ctxprof {line}")).expect(code, &[refused]);
     }
-    run("unshare --pid --fork --mount-proc ctxprof stat --price none -q -- sleep 0.01").expect(0, &["\nsleep "]);
+    run("unshare --pid --fork --mount-proc ctxprof stat --cost none -q -- sleep 0.01").expect(0, &["\nsleep "]);
 }
 
 #[test]
@@ -243,11 +243,10 @@ fn a_tracer_is_warned_of() {
     let traced = run(&format!("strace -f -qq -o /dev/null ctxprof stat {JSON} -- true")).expect(0, &[]);
     let document = document(&traced);
     assert!(warned(&document, "traced") && document.to_string().contains("traced by strace"), "{document}");
-    let traced = run(
-        "strace -f -qq -o /dev/null ctxprof run thread-pipe --time 0.1 --incarnations 3 --no-save -q --format json",
-    );
+    let traced =
+        run("strace -f -qq -o /dev/null ctxprof run thread-pipe --time 0.1 --repetitions 3 --no-save -q --format json");
     assert!(warned(&traced.expect(0, &[]).json(), "traced"));
-    let untraced = run("ctxprof run thread-pipe --time 0.1 --incarnations 3 --no-save -q --format json").expect(0, &[]);
+    let untraced = run("ctxprof run thread-pipe --time 0.1 --repetitions 3 --no-save -q --format json").expect(0, &[]);
     assert!(!warned(&untraced.json(), "traced"));
 }
 
@@ -308,7 +307,7 @@ fn a_child_that_was_dropped_counts_beside_one_that_was_waited_for() {
 fn a_thread_that_calls_exec_counts_once() {
     let program = Case::new("exec-by-thread");
     for options in ["", "--no-exit-records", "--interval 50ms"] {
-        let mut stat = program.after(&format!("ctxprof stat --price none -q --format json {options} --"), "1000");
+        let mut stat = program.after(&format!("ctxprof stat --cost none -q --format json {options} --"), "1000");
         let document = document(&done(&mut stat).expect(0, &[]));
         assert!((1000..1100).contains(&document["totals"]["voluntary_switches"].as_u64().unwrap()), "{document}");
         switches(&document);
@@ -322,6 +321,6 @@ fn the_bound_of_what_is_missing_is_all_that_the_rest_of_the_machine_did() {
     let ended = document["totals"]["ended_threads"].as_u64().unwrap();
     // The last switch of each is in no accounting, and so counts to the rest of the machine.
     assert!(ended == 0 || most >= ended / 2, "{document}");
-    let text = run("ctxprof stat --price none -q -- switcher threads 20 1").expect(0, &[]).stderr;
-    assert!(!text.contains("in no book (") && text.contains("at most, which is what"), "{text}");
+    let text = run("ctxprof stat --cost none -q -- switcher threads 20 1").expect(0, &[]).stderr;
+    assert!(text.contains("exit switches not counted") && text.contains("at most: all other switches"), "{text}");
 }

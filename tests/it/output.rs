@@ -56,7 +56,7 @@ fn every_format_is_written_by_its_suffix_and_the_table_still_printed() {
         .collect();
     let done = run(&format!("ctxprof run task-channel {SHORT} {}", outputs.join(" "))).expect(0, &[]);
     assert!(done.stdout.contains("ns/op"));
-    assert!(fs::read_to_string(path("a.json")).unwrap().contains("\"ctxprof.run/1\""));
+    assert!(fs::read_to_string(path("a.json")).unwrap().contains("\"ctxprof.run/2\""));
     assert!(fs::read_to_string(path("a.csv")).unwrap().starts_with("workload,ns_per_op,ns_per_op_low"));
     assert!(fs::read_to_string(path("a.md")).unwrap().contains("| task-channel |"));
     assert!(fs::read_to_string(path("a.prom")).unwrap().contains("ctxprof_switch_seconds{workload=\"task-channel\""));
@@ -70,7 +70,7 @@ fn a_page_has_no_escape_codes_and_fits_a_hundred_columns() {
     assert!(!text.contains('\x1b'));
     let too_long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 100).collect();
     assert!(too_long.is_empty(), "{too_long:#?}");
-    for column in ["workload", "ns/op", "kernel switches", "floor", "net ns", "clean"] {
+    for column in ["workload", "ns/op", "kernel switches", "no-switch", "net ns", "undist."] {
         assert!(text.contains(column), "{column} is not in\n{text}");
     }
 }
@@ -89,15 +89,16 @@ fn a_locale_without_unicode_gets_ascii() {
 
 #[test]
 fn a_terminal_gets_color_unless_it_asks_for_none_and_fewer_columns_if_narrow() {
-    let has_floor = |text: &str| text.lines().any(|line| line.contains("ns per") && line.contains("floor"));
+    let has_no_switch_loop =
+        |text: &str| text.lines().any(|line| line.contains("ns per") && line.contains("no-switch"));
     // The width of a run's own table depends on its figures' uncertainty.
-    let arguments = concat!("report ", env!("CARGO_MANIFEST_DIR"), "/tests/golden/run-1.json");
+    let arguments = concat!("report ", env!("CARGO_MANIFEST_DIR"), "/tests/golden/run-2.json");
     let wide = on_terminal(100, "NO_COLOR= ", arguments);
-    assert!(wide.contains("\x1b[1m") && has_floor(&wide), "{wide}");
+    assert!(wide.contains("\x1b[1m") && has_no_switch_loop(&wide), "{wide}");
     let narrow = on_terminal(80, "NO_COLOR=1", arguments);
     assert!(!narrow.contains('\x1b'), "{narrow:?}");
     assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
-    assert!(narrow.contains("net ns") && !has_floor(&narrow), "{narrow}");
+    assert!(narrow.contains("net ns") && !has_no_switch_loop(&narrow), "{narrow}");
 }
 
 #[test]

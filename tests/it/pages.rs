@@ -44,7 +44,7 @@ onload = () => { document.getElementById('seen').textContent = encodeURIComponen
 /// A page as Chromium shows it.
 struct Seen {
     /// One for each of the widths.
-    looks: Vec<Value>,
+    polls: Vec<Value>,
     /// Messages on the console.
     console: Vec<String>,
 }
@@ -75,8 +75,8 @@ fn open(page: &Path, dark: bool) -> Seen {
     let (dom, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let (_, seen) = dom.split_once("<pre id=\"seen\">").unwrap_or_else(|| panic!("no page was drawn: {log}"));
     let seen = percent_decoded(seen.split_once('<').unwrap().0);
-    let looks = serde_json::from_str(&seen).unwrap_or_else(|error| panic!("{error} in {seen:?}: {log}"));
-    Seen { looks, console: log.lines().filter(|line| line.contains("CONSOLE")).map(String::from).collect() }
+    let polls = serde_json::from_str(&seen).unwrap_or_else(|error| panic!("{error} in {seen:?}: {log}"));
+    Seen { polls, console: log.lines().filter(|line| line.contains("CONSOLE")).map(String::from).collect() }
 }
 
 fn percent_decoded(text: &str) -> String {
@@ -133,7 +133,7 @@ fn check(page: &Path) -> (Vec<Value>, Value) {
     assert!(size < 1_000_000, "{} has {size} bytes", page.display());
     let [light, dark] = [false, true].map(|dark| open(page, dark));
     let json = run(&format!("ctxprof report --format json {}", page.display())).expect(0, &[]).json();
-    for (look, in_the_dark) in light.looks.iter().zip(&dark.looks) {
+    for (look, in_the_dark) in light.polls.iter().zip(&dark.polls) {
         let width = &look["width"];
         assert_eq!((&look["overflow"], &look["scrollers"]), (&0.into(), &serde_json::json!([])), "{width} px");
         assert!(is_same(&look["document"], &json), "the document in the page is another");
@@ -145,25 +145,25 @@ fn check(page: &Path) -> (Vec<Value>, Value) {
         }
     }
     assert_eq!([light.console, dark.console].concat(), [""; 0]);
-    (light.looks, json)
+    (light.polls, json)
 }
 
 /// Asserts that a picture's bars have these names and figures, at every width, and that the tables have the same.
 #[track_caller]
-fn check_bars(looks: &[Value], title: &str, expected: &[(String, f64)]) {
-    for figure in check_labels(looks, title, expected) {
+fn check_bars(polls: &[Value], title: &str, expected: &[(String, f64)]) {
+    for figure in check_labels(polls, title, expected) {
         let short = figure.split(" ±").next().unwrap();
         let is_in = |cell: &Value| cell.as_str().is_some_and(|cell| cell.starts_with(short));
-        assert!(looks.iter().all(|look| array(&look["cells"]).iter().any(is_in)), "{figure} is in no table");
+        assert!(polls.iter().all(|look| array(&look["cells"]).iter().any(is_in)), "{figure} is in no table");
     }
 }
 
 /// Asserts that a picture's bars have these names and figures, at every width; returns their labels.
 #[track_caller]
-fn check_labels(looks: &[Value], title: &str, expected: &[(String, f64)]) -> Vec<String> {
+fn check_labels(polls: &[Value], title: &str, expected: &[(String, f64)]) -> Vec<String> {
     assert!(!expected.is_empty());
     let mut written = Vec::new();
-    for look in looks {
+    for look in polls {
         let figures = figures(look, title);
         for (name, value) in expected {
             let figure = figures.get(name).unwrap_or_else(|| panic!("{name:?} is not in {figures:?}"));
@@ -209,20 +209,20 @@ fn medians(rows: &Value, name: &str, figure: &str) -> Vec<(String, f64)> {
 }
 
 #[test]
-fn a_page_of_every_workload_shows_the_prices_of_its_document() {
+fn a_page_of_every_workload_shows_the_costs_of_its_document() {
     needs!(Chromium, Perf);
     let folder = tempfile::tempdir().unwrap();
-    let all = "all --latency --layers --timeline --time 0.1 --incarnations 7 --no-save";
-    let (looks, json) = check(&page_of("run", all, folder.path()));
-    check_bars(&looks, "ns per switch", &medians(&json["results"], "workload", "ns_per_switch"));
-    let layers = array(&json["results"]).iter().filter_map(|result| {
-        let layers = result["layers"]["layers"].as_array()?;
-        let whole = layers.iter().find(|layer| layer["kind"] == "whole")?;
+    let all = "all --latency --breakdown --timeline --time 0.1 --repetitions 7 --no-save";
+    let (polls, json) = check(&page_of("run", all, folder.path()));
+    check_bars(&polls, "ns per switch", &medians(&json["results"], "workload", "ns_per_switch"));
+    let breakdown = array(&json["results"]).iter().filter_map(|result| {
+        let breakdown = result["breakdown"]["parts"].as_array()?;
+        let whole = breakdown.iter().find(|part| part["kind"] == "whole")?;
         Some((result["workload"].as_str()?.to_string(), whole["ns_per_op"].as_f64()?))
     });
-    check_bars(&looks, "What a recorded op is made of", &layers.collect::<Vec<_>>());
+    check_bars(&polls, "What a recorded op is made of", &breakdown.collect::<Vec<_>>());
     for title in ["thread-pipe: how many ops", "goroutine-channel: how many ops", "thread-pipe, a typical op"] {
-        assert!(!figures(&looks[0], title).is_empty() || title.ends_with("typical op"), "{title}");
+        assert!(!figures(&polls[0], title).is_empty() || title.ends_with("typical op"), "{title}");
     }
 }
 
@@ -230,9 +230,9 @@ fn a_page_of_every_workload_shows_the_prices_of_its_document() {
 fn a_page_of_a_sweep_names_every_step_or_as_many_as_have_room() {
     needs!(Chromium, Perf);
     let folder = tempfile::tempdir().unwrap();
-    let (looks, json) = check(&page_of("sweep", "parties 2..16 --time 0.05 --incarnations 6", folder.path()));
+    let (polls, json) = check(&page_of("sweep", "ring 2..16 --time 0.05 --repetitions 6", folder.path()));
     let steps: Vec<String> = array(&json["settings"]["steps"]).iter().map(Value::to_string).collect();
-    for look in &looks {
+    for look in &polls {
         let shown: Vec<&str> = array(&look["texts"]).iter().filter_map(|text| text["text"].as_str()).collect();
         assert!(steps.iter().all(|step| shown.contains(&step.as_str())), "{steps:?} are not in {shown:?}");
         assert_eq!(look["rows"].as_u64().unwrap() as usize, array(&json["results"]).len());
@@ -243,29 +243,29 @@ fn a_page_of_a_sweep_names_every_step_or_as_many_as_have_room() {
 fn pages_of_memory_and_of_a_program_show_the_figures_of_their_documents() {
     needs!(Chromium);
     let folder = tempfile::tempdir().unwrap();
-    let (looks, json) = check(&page_of("memory", "thread task --max 800 --incarnations 6", folder.path()));
-    check_bars(&looks, "Memory", &medians(&json["rows"], "kind", "resident_bytes"));
-    let (looks, json) = check(&page_of("stat", "-- switcher pipe 3000", folder.path()));
+    let (polls, json) = check(&page_of("memory", "thread task --max 800 --repetitions 6", folder.path()));
+    check_bars(&polls, "Memory", &medians(&json["rows"], "kind", "resident_bytes"));
+    let (polls, json) = check(&page_of("stat", "-- switcher pipe 3000", folder.path()));
     let threads = array(&json["threads"]).iter().filter(|row| row["of_program"] == true).map(|row| {
         let switches = row["voluntary_switches"].as_f64().unwrap() + row["involuntary_switches"].as_f64().unwrap();
         (row["thread"].as_str().unwrap().to_string(), switches)
     });
     // Their sum; the table has both kinds separately.
-    check_labels(&looks, "Switches by thread", &threads.filter(|(_, switches)| *switches > 0.0).collect::<Vec<_>>());
+    check_labels(&polls, "Switches by thread", &threads.filter(|(_, switches)| *switches > 0.0).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_page_of_a_comparison_shows_what_each_says() {
     needs!(Chromium, Perf);
     let folder = tempfile::tempdir().unwrap();
-    let (looks, json) = check(&page_of("compare", "--rounds 1", folder.path()));
+    let (polls, json) = check(&page_of("compare", "--rounds 1", folder.path()));
     let says = |name: &'static str, figure: &'static str| {
         move |row: &Value| Some((row[name].as_str()?.to_string(), row[figure].as_f64()?))
     };
     let rows = array(&json["rows"]);
-    let both = rows.iter().filter_map(says("tool", "claimed_ns_per_op"));
+    let both = rows.iter().filter_map(says("tool", "reported_ns_per_op"));
     check_bars(
-        &looks,
+        &polls,
         "ns per op",
         &both.chain(rows.iter().filter_map(says("own_workload", "own_ns_per_op"))).collect::<Vec<_>>(),
     );
@@ -277,7 +277,7 @@ fn a_page_with_a_mistake_in_it_is_found_out() {
     needs!(Chromium);
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.html");
-    run(&format!("ctxprof report {GOLDEN}/run-1.json -o {}", page.display())).expect(0, &[]);
+    run(&format!("ctxprof report {GOLDEN}/run-2.json -o {}", page.display())).expect(0, &[]);
     let good = fs::read_to_string(&page).unwrap();
     let mistaken = [
         ("<main>", "<main><img src=\"http://127.0.0.1:9/x.png\">"),
@@ -287,7 +287,7 @@ fn a_page_with_a_mistake_in_it_is_found_out() {
     for (place, mistake) in mistaken {
         fs::write(&page, good.replacen(place, mistake, 1)).unwrap();
         let seen = open(&page, false);
-        let overflows = seen.looks.iter().any(|look| look["overflow"] != 0);
+        let overflows = seen.polls.iter().any(|look| look["overflow"] != 0);
         assert!(overflows || !seen.console.is_empty(), "{mistake} was not noticed");
     }
 }

@@ -28,8 +28,8 @@ fn a_cpu_that_cannot_be_had_is_refused_with_the_reason() {
 }
 
 #[test]
-fn all_parties_run_on_the_pinned_cpu_while_they_are_measured() {
-    let run = start("ctxprof run process-pipe --incarnations 1 --time 3600 --cpu 0 --no-save --quiet");
+fn all_participants_run_on_the_pinned_cpu_while_they_are_measured() {
+    let run = start("ctxprof run process-pipe --repetitions 1 --time 3600 --cpu 0 --no-save --quiet");
     wait_until_switching(&run, 1000);
     let allowed = |pid: Pid| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -56,18 +56,18 @@ fn all_placements_are_shown_by_distance() {
 fn a_placement_that_is_not_to_be_had_is_refused_with_the_reason() {
     for place in ["smt", "llc", "socket", "cross"] {
         run(&format!("taskset -c 0 ctxprof run thread-pipe --place {place}"))
-            .expect(1, &[&format!("--place {place} is not to be had"), "CPU 0 only"]);
+            .expect(1, &[&format!("--place {place} is not available"), "CPU 0 only"]);
     }
     run("ctxprof run thread-pipe --place 0,99999").expect(1, &["CPU 99999 does not exist"]);
     run("ctxprof run thread-pipe --place 0,1 --cpu 0").expect(1, &["leave out --cpu"]);
-    run("taskset -c 0 ctxprof run task-channel --place llc").expect(1, &["not to be had"]);
+    run("taskset -c 0 ctxprof run task-channel --place llc").expect(1, &["not available"]);
 }
 
 mod measuring {
     use super::*;
 
     #[test]
-    fn parties_are_placed_apart_and_switches_through_idle_are_told_apart() {
+    fn participants_are_placed_apart_and_switches_through_idle_are_told_apart() {
         needs!(TwoCpus);
         let document = run(&format!("ctxprof run thread-pipe task-channel --place 0,1 --format json {SHORT}"));
         let document = document.expect(0, &[]).json();

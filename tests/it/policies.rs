@@ -17,7 +17,7 @@ fn scheduling_of(pid: Pid) -> (String, String) {
 }
 
 #[test]
-fn parties_run_under_the_policy_that_was_asked_for() {
+fn participants_run_under_the_policy_that_was_asked_for() {
     needs!(Root);
     for (arguments, policy, nice) in
         [("--policy fifo:50", "1", None), ("--policy batch --nice 7", "3", Some("7")), ("--policy idle", "5", None)]

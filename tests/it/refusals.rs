@@ -14,7 +14,7 @@ fn with_perf(tampering: &str, arguments: &str) -> Done {
 }
 
 #[test]
-fn perf_refused_altogether_degrades_to_the_kernels_books_and_says_so() {
+fn perf_refused_altogether_degrades_to_the_kernels_accounting_and_says_so() {
     needs!(Strace);
     for errno in ["EACCES", "EPERM", "ENOSYS", "EMFILE", "ENOENT", "EBUSY", "EINVAL"] {
         let done =
@@ -83,7 +83,7 @@ fn single_counters_refused_are_absent_with_the_reason() {
 fn counting_that_is_refused_later_ends_the_run_with_the_reason() {
     needs!(Strace, Perf);
     with_perf("error=EMFILE:when=7+", &format!("run thread-pipe {SHORT}"))
-        .expect(1, &["thread-pipe, incarnation 1", "context-switches"]);
+        .expect(1, &["thread-pipe, repetition 1", "context-switches"]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_users_runs_are_kept_in_the_users_state_and_shown_again() {
     needs!(Root);
     let nobody = Nobody::new();
     nobody.run("report /nonexistent.json").expect(1, &["/nonexistent.json"]);
-    let ran = nobody.run("run task-channel --time 0.1 --format csv").expect(0, &["kept as", "ctxprof/runs/run-"]);
+    let ran = nobody.run("run task-channel --time 0.1 --format csv").expect(0, &["saved as", "ctxprof/runs/run-"]);
     let shown = nobody.run("report --format csv").expect(0, &[]);
     assert_eq!(ran.stdout, shown.stdout);
 }

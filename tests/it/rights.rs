@@ -66,7 +66,7 @@ fn a_link_planted_where_root_writes_a_report_is_replaced_and_never_followed() {
     for target in [precious.as_path(), Path::new("/dev/full"), Path::new("/nonexistent/new")] {
         let _ = fs::remove_file(&report);
         symlink(target, &report).unwrap();
-        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/list-1.json");
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/list-2.json");
         run(&format!("ctxprof report {golden} -o {}", report.display())).expect(0, &[]);
         assert!(fs::symlink_metadata(&report).unwrap().is_file(), "{}", target.display());
         assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");

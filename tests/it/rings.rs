@@ -26,7 +26,7 @@ fn left_out<'v>(document: &'v Value, workload: &str) -> Option<&'v Value> {
 #[test]
 fn a_ring_runs_on_two_cpus_too() {
     needs!(TwoCpus);
-    let document = short("thread-pipe process-futex --parties 4 --place 0,1");
+    let document = short("thread-pipe process-futex --ring 4 --place 0,1");
     for workload in ["thread-pipe", "process-futex"] {
         let result = result(&document, workload);
         assert_eq!(result["cpus"].as_array().unwrap().len(), 2, "{result}");
@@ -38,17 +38,17 @@ fn a_ring_runs_on_two_cpus_too() {
 fn a_ring_that_a_limit_forbids_is_left_out_with_its_value_and_what_raises_it() {
     needs!(Root);
     let nobody = Nobody::new();
-    let line = format!("run thread-pipe thread-futex --parties 600 --format json {SHORT}");
+    let line = format!("run thread-pipe thread-futex --ring 600 --format json {SHORT}");
     let done = nobody.run_under("prlimit --nofile=1000:1000", &line).expect(0, &[]);
     let document = done.json();
-    assert_eq!(result(&document, "thread-futex")["ring"]["parties"], 600);
+    assert_eq!(result(&document, "thread-futex")["ring"]["participants"], 600);
     let reason = left_out(&document, "thread-pipe").unwrap();
     let text = reason["reason"].as_str().unwrap();
     assert!(text.contains("RLIMIT_NOFILE (ulimit -n) is 1000") && text.contains("there is room for "), "{reason}");
     assert!(reason["remedy"].as_str().unwrap().contains("ulimit -n"), "{reason}");
 
-    let alone = format!("run thread-futex --parties 100 {SHORT}");
-    let words = ["RLIMIT_NPROC (ulimit -u) is 60", "room for", "thread-futex (100 parties)"];
+    let alone = format!("run thread-futex --ring 100 {SHORT}");
+    let words = ["RLIMIT_NPROC (ulimit -u) is 60", "room for", "thread-futex (ring of 100)"];
     nobody.run_under("prlimit --nproc=60", &alone).expect(1, &words);
     let words = ["there is no room for two", "MemAvailable is", "1024 GiB each"];
     run("ctxprof run thread-pipe --working-set 1024G --no-save").expect(1, &words);
@@ -59,7 +59,7 @@ fn pids_max_is_named_with_the_file_to_write() {
     needs!(CgroupPids);
     let group = Cgroup::new("pids");
     assert!(group.set("pids.max", 40));
-    let done = group.run(&format!("run process-pipe --parties 100 {SHORT}"));
+    let done = group.run(&format!("run process-pipe --ring 100 {SHORT}"));
     done.expect(1, &["the cgroup's pids.max is 40", "echo 160 > "]);
 }
 
@@ -67,12 +67,12 @@ fn pids_max_is_named_with_the_file_to_write() {
 fn a_refusal_that_nobody_foresaw_leaves_out_that_ring_only() {
     needs!(Strace);
     let strace = "strace -f -qq -o /dev/null -e trace=clone3 -e inject=clone3:error=EAGAIN:when=20+";
-    let done = run(&format!("{strace} ctxprof run thread-futex task-channel --parties 50 {SHORT} --format json"));
+    let done = run(&format!("{strace} ctxprof run thread-futex task-channel --ring 50 {SHORT} --format json"));
     let document = done.expect(0, &[]).json();
     assert_eq!(result(&document, "task-channel")["switches_per_op"], 1.0);
     let reason = left_out(&document, "thread-futex").unwrap()["reason"].as_str().unwrap();
     assert!(reason.contains("RLIMIT_NPROC is"), "{reason}");
-    let alone = run(&format!("{strace} ctxprof run thread-futex --parties 50 {SHORT}"));
+    let alone = run(&format!("{strace} ctxprof run thread-futex --ring 50 {SHORT}"));
     alone.expect(1, &["nothing of this can be measured here", "RLIMIT_NPROC is"]);
 }
 
@@ -80,7 +80,7 @@ fn a_refusal_that_nobody_foresaw_leaves_out_that_ring_only() {
 fn a_member_that_is_killed_ends_the_ring_and_no_other_stays() {
     for workload in ["process-pipe", "process-futex"] {
         // Its no-switch ring, of one process, is a tenth of that.
-        let line = format!("ctxprof run {workload} --parties 10 --incarnations 1 --time 30 --no-save --quiet");
+        let line = format!("ctxprof run {workload} --ring 10 --repetitions 1 --time 30 --no-save --quiet");
         let run = start(&line);
         wait_until("nine members", || children_of(pid_of(&run)).len() == 9);
         let members = children_of(pid_of(&run));
@@ -93,7 +93,7 @@ fn a_member_that_is_killed_ends_the_ring_and_no_other_stays() {
 
 #[test]
 fn an_interrupted_ring_shows_what_there_is() {
-    let line = "ctxprof run thread-pipe process-pipe --parties 200 --time 20 --incarnations 100 --no-save --quiet";
+    let line = "ctxprof run thread-pipe process-pipe --ring 200 --time 20 --repetitions 100 --no-save --quiet";
     let run = start(line);
     // Once there is a second ring of processes, the first has been measured.
     let mut firsts = BTreeSet::new();
@@ -109,27 +109,27 @@ fn an_interrupted_ring_shows_what_there_is() {
 #[test]
 fn rings_of_different_sizes_are_different_rows() {
     let folder = tempfile::tempdir().unwrap();
-    let saved = |parties: u32| {
-        let path = folder.path().join(format!("{parties}.json"));
-        run(&format!("ctxprof run task-notify --parties {parties} {SHORT} -o {}", path.display())).expect(0, &[]);
+    let saved = |participants: u32| {
+        let path = folder.path().join(format!("{participants}.json"));
+        run(&format!("ctxprof run task-notify --ring {participants} {SHORT} -o {}", path.display())).expect(0, &[]);
         path.display().to_string()
     };
     let (two, three) = (saved(2), saved(3));
     let document = run(&format!("ctxprof diff {two} {three} --format json")).expect(0, &[]).json();
-    assert_eq!(document["only_old"][0], "task-notify (2 parties)");
-    assert_eq!(document["only_new"][0], "task-notify (3 parties)");
+    assert_eq!(document["only_old"][0], "task-notify (ring of 2)");
+    assert_eq!(document["only_new"][0], "task-notify (ring of 3)");
     let same = run(&format!("ctxprof diff {two} {two} --format json")).expect(0, &[]).json();
-    assert_eq!(same["rows"][0]["ring"]["parties"], 2);
+    assert_eq!(same["rows"][0]["ring"]["participants"], 2);
     assert!(!same["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "nothing-in-common"));
 }
 
 #[test]
 fn a_ring_of_one_or_of_too_many_is_wrong_usage() {
     for (arguments, word) in [
-        ("--parties 1", "2..="),
-        ("--parties 0", "2..="),
-        ("--parties x", "invalid"),
-        ("--parties 99999999999", "1000000000"),
+        ("--ring 1", "2..="),
+        ("--ring 0", "2..="),
+        ("--ring x", "invalid"),
+        ("--ring 99999999999", "1000000000"),
         ("--working-set 4x", "16KiB"),
         ("--working-set -1", "-1"),
     ] {
@@ -142,18 +142,18 @@ mod measuring {
 
     #[test]
     fn every_mechanism_that_can_be_a_ring_hands_the_token_on() {
-        for parties in [2, 5] {
-            let document = short(&format!("thread process task --parties {parties}"));
+        for participants in [2, 5] {
+            let document = short(&format!("thread process task --ring {participants}"));
             let results = document["results"].as_array().unwrap();
             assert!(results.len() >= 7, "{document}");
             for result in results {
                 assert_eq!(
-                    (&result["ring"]["parties"], &result["op"]),
-                    (&parties.into(), &"one hop".into()),
+                    (&result["ring"]["participants"], &result["op"]),
+                    (&participants.into(), &"one hop".into()),
                     "{result}"
                 );
                 // Without an undisturbed no-switch sample there is none.
-                assert!(result["floor_ns_per_op"]["median"].as_f64().is_none_or(|ns| ns > 0.0), "{result}");
+                assert!(result["no_switch_ns_per_op"]["median"].as_f64().is_none_or(|ns| ns > 0.0), "{result}");
                 let switches = result["switches_per_op"].as_f64();
                 if result["kind"] == "task" {
                     assert_eq!(switches, Some(1.0), "{result}");
@@ -163,33 +163,33 @@ mod measuring {
                     assert!((0.99..2.2).contains(&switches), "{result}");
                 }
             }
-            assert!(results.iter().any(|result| result["floor_ns_per_op"].is_object()), "{document}");
+            assert!(results.iter().any(|result| result["no_switch_ns_per_op"].is_object()), "{document}");
             let left_out = left_out(&document, "thread-park").unwrap();
             assert!(
                 left_out["reason"].as_str().unwrap().starts_with("it is no ring; those that can be are thread-pipe, ")
             );
-            assert_eq!(left_out["ring"]["parties"], parties);
+            assert_eq!(left_out["ring"]["participants"], participants);
         }
     }
 
     #[test]
-    fn a_working_set_is_in_the_floor_as_well() {
-        let floor = |arguments: &str| {
+    fn a_working_set_is_in_the_no_switch_as_well() {
+        let no_switch = |arguments: &str| {
             let document = short(arguments);
             let result = result(&document, "thread-futex");
-            assert_eq!(result["ring"]["parties"], 2, "{result}");
-            result["floor_ns_per_op"]["median"].as_f64().unwrap()
+            assert_eq!(result["ring"]["participants"], 2, "{result}");
+            result["no_switch_ns_per_op"]["median"].as_f64().unwrap()
         };
-        let (without, with) = (floor("thread-futex --parties 2"), floor("thread-futex --working-set 1M"));
+        let (without, with) = (no_switch("thread-futex --ring 2"), no_switch("thread-futex --working-set 1M"));
         // 16,384 lines take at least a microsecond.
         assert!(with > without + 1000.0, "{without} and {with}");
         let table = run(&format!("ctxprof run thread-futex --working-set 4k {SHORT}")).expect(0, &[]).stdout;
-        assert!(table.contains("parties") && table.contains("4.00 KiB"), "{table}");
+        assert!(table.contains("ring") && table.contains("4.00 KiB"), "{table}");
     }
 
     #[test]
     fn a_million_tasks_take_less_than_two_gigabytes() {
-        let line = "ctxprof run task-channel --parties 1000000 --incarnations 1 --no-save --quiet --format json";
+        let line = "ctxprof run task-channel --ring 1000000 --repetitions 1 --no-save --quiet --format json";
         let run = start(line);
         let status = format!("/proc/{}/status", run.id());
         let mut most_kib = 0;
@@ -207,10 +207,10 @@ mod measuring {
     #[test]
     fn ten_thousand_threads_are_a_ring() {
         let document =
-            run("ctxprof run thread-futex --parties 10000 --incarnations 1 --time 0.3 --no-save -q --format json");
+            run("ctxprof run thread-futex --ring 10000 --repetitions 1 --time 0.3 --no-save -q --format json");
         let document = document.expect(0, &[]).json();
         let result = result(&document, "thread-futex");
-        assert_eq!(result["ring"]["parties"], 10_000);
+        assert_eq!(result["ring"]["participants"], 10_000);
         assert!(result["samples"]["taken"].as_u64().unwrap() > 0, "{result}");
     }
 
@@ -218,7 +218,7 @@ mod measuring {
     fn a_count_that_is_not_one_a_hop_is_told() {
         needs!(Perf);
         // Under SCHED_OTHER a woken thread may preempt its waker, under SCHED_BATCH never.
-        let document = short("thread-futex --parties 5 --policy batch");
+        let document = short("thread-futex --ring 5 --policy batch");
         let switches = result(&document, "thread-futex")["switches_per_op"].as_f64().unwrap();
         assert!((switches - 1.0).abs() < 0.02, "{switches}");
         assert!(!warned(&document, "count-differs"));

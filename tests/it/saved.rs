@@ -12,7 +12,7 @@ const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
 /// One document of every command that has a table.
 const DOCUMENTS: &[&str] =
-    &["run-1", "stat-1", "compare-1", "diff-1", "list-1", "memory-1", "sweep-1", "doctor-1", "trace-1"];
+    &["run-2", "stat-2", "compare-2", "diff-2", "list-2", "memory-2", "sweep-2", "doctor-1", "trace-1"];
 
 /// Formats to show each in, and their suffixes.
 const FORMATS: [(&str, &str); 5] =
@@ -35,7 +35,7 @@ fn a_document_shown_again_in_any_format_says_the_same() {
     assert_eq!(run(&format!("ctxprof report {}", path.display())).expect(0, &[]).stdout, table);
     let json = run(&format!("ctxprof report {} --format json", path.display())).expect(0, &[]).stdout;
     assert!(json == fs::read_to_string(&path).unwrap(), "the two differ");
-    for document in DOCUMENTS.iter().filter(|document| **document != "run-1") {
+    for document in DOCUMENTS.iter().filter(|document| **document != "run-2") {
         let golden = format!("{GOLDEN}/{document}.json");
         let json = run(&format!("ctxprof report {golden} --format json")).expect(0, &[]).stdout;
         assert!(json == fs::read_to_string(golden).unwrap(), "{document}: the two differ");
@@ -61,15 +61,15 @@ fn fields_of_the_future_are_ignored_and_other_schemas_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.json");
     let mut document: Value =
-        serde_json::from_str(&fs::read_to_string(format!("{GOLDEN}/run-1.json")).unwrap()).unwrap();
-    let shown = run(&format!("ctxprof report {GOLDEN}/run-1.json")).stdout;
+        serde_json::from_str(&fs::read_to_string(format!("{GOLDEN}/run-2.json")).unwrap()).unwrap();
+    let shown = run(&format!("ctxprof report {GOLDEN}/run-2.json")).stdout;
     document["novelty"] = serde_json::json!({"a": [1]});
     document["results"][0]["novelty"] = serde_json::json!(7);
     fs::write(&path, document.to_string()).unwrap();
     assert_eq!(run(&format!("ctxprof report {}", path.display())).expect(0, &[]).stdout, shown);
-    document["schema"] = serde_json::json!("ctxprof.run/2");
+    document["schema"] = serde_json::json!("ctxprof.run/3");
     fs::write(&path, document.to_string()).unwrap();
-    run(&format!("ctxprof report {}", path.display())).expect(1, &["ctxprof.run/2", "ctxprof.run/1"]);
+    run(&format!("ctxprof report {}", path.display())).expect(1, &["ctxprof.run/2", "ctxprof.run/2"]);
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn a_document_has_the_promised_fields() {
         "ns_per_switch",
         "switches_source",
         "kernel_switches",
-        "floor_ns_per_op",
+        "no_switch_ns_per_op",
         "net_ns_per_switch",
-        "incarnations",
+        "repetitions",
         "counters",
         "samples",
         "warnings",
@@ -108,7 +108,7 @@ fn what_is_no_document_is_refused_with_the_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.json");
     for (content, words) in
-        [("", "line 1"), ("{", "line 1"), ("[]", "line 1"), ("{\"schema\":\"ctxprof.run/1\"}", "missing field")]
+        [("", "line 1"), ("{", "line 1"), ("[]", "line 1"), ("{\"schema\":\"ctxprof.run/2\"}", "missing field")]
     {
         fs::write(&path, content).unwrap();
         run(&format!("ctxprof report {}", path.display())).expect(1, &["x.json", words]);
@@ -128,18 +128,18 @@ fn an_editors_mark_before_a_document_is_no_part_of_it_wherever_one_is_read() {
     let document = run(&format!("ctxprof diff {plain} {marked} --format json")).expect(0, &[]).json();
     assert_eq!(document["differences"], serde_json::json!([]));
     run(&format!("ctxprof run task-channel --baseline {marked} {SHORT}")).expect(0, &[]);
-    let mut prices: Value = serde_json::from_str(&fs::read_to_string(format!("{GOLDEN}/run-1.json")).unwrap()).unwrap();
-    prices["results"][0]["net_cpu_ns_per_switch"] = prices["results"][0]["net_ns_per_switch"].clone();
+    let mut costs: Value = serde_json::from_str(&fs::read_to_string(format!("{GOLDEN}/run-2.json")).unwrap()).unwrap();
+    costs["results"][0]["net_cpu_ns_per_switch"] = costs["results"][0]["net_ns_per_switch"].clone();
     let path = folder.path().join("prices.json");
-    fs::write(&path, format!("\u{feff}{prices}")).unwrap();
-    run(&format!("ctxprof stat --price {} -- true", path.display())).expect(0, &[]);
+    fs::write(&path, format!("\u{feff}{costs}")).unwrap();
+    run(&format!("ctxprof stat --cost {} -- true", path.display())).expect(0, &[]);
 }
 
 #[test]
 fn a_document_in_another_encoding_is_named_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.json");
-    let text = format!("\u{feff}{}", fs::read_to_string(format!("{GOLDEN}/run-1.json")).unwrap());
+    let text = format!("\u{feff}{}", fs::read_to_string(format!("{GOLDEN}/run-2.json")).unwrap());
     fs::write(&path, text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).unwrap();
     run(&format!("ctxprof report {}", path.display())).expect(1, &["x.json", "UTF-16", "iconv"]);
 }
@@ -148,7 +148,7 @@ fn a_document_in_another_encoding_is_named_for_it() {
 fn where_nothing_is_saved(program: &str, script: &str) -> Done {
     let runs = "/var/lib/ctxprof/runs";
     let script = format!("mount -t tmpfs none /var/lib; mkdir -p {runs}; runs={runs}; {script}");
-    let golden = format!("{GOLDEN}/run-1.json");
+    let golden = format!("{GOLDEN}/run-2.json");
     command("unshare --mount sh -ec").args([&script, "sh", program, &golden]).output().unwrap().into()
 }
 

@@ -29,7 +29,7 @@ fn saved_output_is_read_as_the_tools_print_it_whatever_is_around_it() {
     needs!(Root);
     type Rows<'a> = &'a [(&'a str, f64)];
     const PIPE: &str = "perf bench sched pipe, 1000000 ops between two";
-    let pipe = |parties: &str| format!("{PIPE} {parties}");
+    let pipe = |participants: &str| format!("{PIPE} {participants}");
     let (threads, processes) = (pipe("threads"), pipe("processes"));
     let first_and_second: Rows<'_> = &[("BenchmarkFirst-2", 111.0), ("BenchmarkSecond-2", 222.0)];
     let cases: [(&str, Rows<'_>, &[&str]); 14] = [
@@ -68,7 +68,7 @@ fn saved_output_is_read_as_the_tools_print_it_whatever_is_around_it() {
         let found = document["saved"].as_array().unwrap();
         let found: Vec<(&str, f64)> = found
             .iter()
-            .map(|row| (row["what"].as_str().unwrap(), row["claimed_ns_per_op"].as_f64().unwrap()))
+            .map(|row| (row["what"].as_str().unwrap(), row["reported_ns_per_op"].as_f64().unwrap()))
             .collect();
         assert_eq!(found.len(), rows.len(), "{file}: {found:?}");
         for ((what, ns), (expected, expected_ns)) in found.iter().zip(rows) {

@@ -32,19 +32,19 @@ fn child_of(pid: Pid, name: &str) -> Pid {
 
 #[test]
 fn the_program_has_its_streams_and_its_exit_code() {
-    let mut cat = spawn("ctxprof stat --price none -- cat");
+    let mut cat = spawn("ctxprof stat --cost none -- cat");
     cat.stdin.take().unwrap().write_all(b"through\n").unwrap();
     let done: Done = cat.wait_with_output().unwrap().into();
     assert_eq!(done.stdout, "through\n");
     assert!(done.stderr.starts_with("cat: exited with 0 after"), "{done:?}");
-    let done = run("ctxprof stat --price none -- switcher exit 42").expect(42, &["exited with 42"]);
+    let done = run("ctxprof stat --cost none -- switcher exit 42").expect(42, &["exited with 42"]);
     assert_eq!(done.stdout, "");
 }
 
 #[test]
 fn a_signal_that_ends_the_program_ends_ctxprof_after_the_report() {
     for signal in [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGSEGV] {
-        let output = command(&format!("ctxprof stat --price none -- switcher kill {signal}")).output().unwrap();
+        let output = command(&format!("ctxprof stat --cost none -- switcher kill {signal}")).output().unwrap();
         assert_eq!(output.status.signal(), Some(signal as i32), "{output:?}");
         assert!(!output.status.core_dumped());
         assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("was killed by {signal}")), "{output:?}");
@@ -67,8 +67,8 @@ fn what_cannot_be_started_has_the_shells_exit_codes_and_ctxprofs_own_failure_ano
         ("stat -p 0", "--pid"),
         ("stat -p 4194305", "no process 4194305"),
         ("stat -o /nonexistent/x.json -- true", "cannot write into /nonexistent"),
-        ("stat --price /nonexistent.json -- true", "/nonexistent.json"),
-        ("stat --price tests/golden/run-1.json -- true", "no price of thread-pipe or process-pipe"),
+        ("stat --cost /nonexistent.json -- true", "/nonexistent.json"),
+        ("stat --cost tests/golden/run-2.json -- true", "no CPU cost of thread-pipe or process-pipe"),
         ("stat --user=no-such-user -- true", "no-such-user"),
         ("stat -o /dev/full -- true", "suffix"),
     ] {
@@ -87,7 +87,7 @@ fn nothing_runs_if_the_report_could_not_be_written() {
 #[test]
 fn a_wish_to_stop_is_passed_on_and_the_report_is_printed_all_the_same() {
     for (signal, trap) in [(Signal::SIGINT, "INT"), (Signal::SIGTERM, "TERM"), (Signal::SIGHUP, "HUP")] {
-        let mut stat = command("ctxprof stat --price none -- sh -c")
+        let mut stat = command("ctxprof stat --cost none -- sh -c")
             .arg(format!("trap 'exit 5' {trap}; echo ready; while :; do sleep 0.05; done"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -103,7 +103,7 @@ fn a_wish_to_stop_is_passed_on_and_the_report_is_printed_all_the_same() {
 
 #[test]
 fn when_ctxprof_is_killed_the_program_goes_on() {
-    let mut stat = spawn("ctxprof stat --price none -- sleep 100");
+    let mut stat = spawn("ctxprof stat --cost none -- sleep 100");
     let program = child_of(pid_of(&stat), "sleep");
     stat.kill().unwrap();
     stat.wait().unwrap();
@@ -117,13 +117,13 @@ fn when_ctxprof_is_killed_the_program_goes_on() {
 fn a_daemon_is_waited_for_or_left_running() {
     let waited = stat("-- switcher setsid 500");
     assert!(waited["totals"]["switches"].as_u64().unwrap() >= 500, "{waited}");
-    let done = run("ctxprof stat --price none -- switcher setsid 3000").expect(0, &[]);
+    let done = run("ctxprof stat --cost none -- switcher setsid 3000").expect(0, &[]);
     assert!(!done.stderr.contains("still running"), "{done:?}");
 }
 
 #[test]
 fn a_program_that_leaves_something_running_says_what_is_waited_for() {
-    let mut stat = command("ctxprof stat --price none -- sh -c")
+    let mut stat = command("ctxprof stat --cost none -- sh -c")
         .arg("sleep 100 2> /dev/null & exit 4")
         .stderr(Stdio::piped())
         .spawn()
@@ -147,7 +147,7 @@ fn a_program_that_leaves_something_running_says_what_is_waited_for() {
 fn what_is_to_be_left_running_is_not_waited_for() {
     // The shell must have become `sleep`.
     let script = "sleep 100 > /dev/null 2>&1 & echo $!; until [ \"$(cat /proc/$!/comm)\" = sleep ]; do :; done; exit 4";
-    let left = command("ctxprof stat --price none --leave-running -- sh -c").arg(script).output().unwrap();
+    let left = command("ctxprof stat --cost none --leave-running -- sh -c").arg(script).output().unwrap();
     let done = Done::from(left).expect(4, &["still running at the end, counted up to then: sleep"]);
     assert!(!done.stderr.contains("waiting for"), "{done:?}");
     let orphan = Pid::from_raw(done.stdout.trim().parse().unwrap());
@@ -158,10 +158,10 @@ fn what_is_to_be_left_running_is_not_waited_for() {
 #[test]
 fn the_command_runs_as_another_user_only_if_that_may_be() {
     needs!(Root);
-    let output = command("ctxprof stat --price none --user=nobody -- sh -c").arg("id -un; echo $HOME; id -Gn").output();
+    let output = command("ctxprof stat --cost none --user=nobody -- sh -c").arg("id -un; echo $HOME; id -Gn").output();
     let done: Done = output.unwrap().into();
     assert!(done.stdout.starts_with("nobody\n") && !done.stdout.contains("root"), "{done:?}");
-    let by_sudo = command("ctxprof stat --price none --user -- id -u").env("SUDO_UID", "65534").output().unwrap();
+    let by_sudo = command("ctxprof stat --cost none --user -- id -u").env("SUDO_UID", "65534").output().unwrap();
     assert_eq!(Done::from(by_sudo).stdout, "65534\n");
     let nobody_called = command("ctxprof stat --user -- id -u").env_remove("SUDO_UID").output().unwrap();
     Done::from(nobody_called).expect(125, &["SUDO_UID"]);
@@ -170,13 +170,13 @@ fn the_command_runs_as_another_user_only_if_that_may_be() {
 
 #[test]
 fn a_program_that_stops_itself_or_has_no_stdin_is_waited_for() {
-    run("ctxprof stat --price none -- switcher stop").expect(0, &["total"]);
+    run("ctxprof stat --cost none -- switcher stop").expect(0, &["total"]);
 }
 
 #[test]
 fn a_closed_stderr_loses_the_report_and_nothing_else() {
     let output = command("sh -c")
-        .arg("\"$0\" stat --price none -- \"$1\" exit 6 2>&-; echo $?")
+        .arg("\"$0\" stat --cost none -- \"$1\" exit 6 2>&-; echo $?")
         .arg(CTXPROF)
         .arg(switcher())
         .output();

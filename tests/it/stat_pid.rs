@@ -59,7 +59,7 @@ fn threads_and_children_that_come_and_go_in_a_watched_process_count() {
 #[test]
 fn ctrl_c_ends_the_watching_and_not_the_process() {
     let program = Program::start("sleep 1000");
-    let watch = start(&format!("ctxprof stat --price none -p {}", program.pid()));
+    let watch = start(&format!("ctxprof stat --cost none -p {}", program.pid()));
     wait_until_handled(pid_of(&watch), Signal::SIGINT);
     signal(&watch, Signal::SIGINT);
     finish(watch).expect(0, &["goes on; watched for"]);

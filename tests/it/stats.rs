@@ -11,7 +11,7 @@ use crate::machine::{Ability, can, needs};
 use crate::support::{Done, Program, command, run, switcher};
 
 /// Options of a report that is read from stderr, without a second for calibration.
-pub const JSON: &str = "--price none --quiet --format json";
+pub const JSON: &str = "--cost none --quiet --format json";
 
 /// Returns the document on stderr.
 #[track_caller]
@@ -97,7 +97,7 @@ fn threads_of_one_name_are_told_together_or_each_by_itself() {
 }
 
 #[test]
-fn children_whose_books_are_dropped_are_counted_or_said_to_be_missing() {
+fn children_whose_accounting_are_dropped_are_counted_or_said_to_be_missing() {
     for mode in ["ignore-sigchld", "nocldwait"] {
         let program = format!("-- switcher {mode} 100 20");
         let without = stat(&format!("--no-exit-records {program}"));
@@ -116,11 +116,11 @@ fn children_whose_books_are_dropped_are_counted_or_said_to_be_missing() {
 fn a_file_takes_the_report_and_leaves_stderr_to_the_program() {
     let folder = tempfile::tempdir().unwrap();
     let (json, text) = (folder.path().join("a.json"), folder.path().join("a.txt"));
-    let line = format!("ctxprof stat --price none -o {} -o {} -- switcher exit 3", json.display(), text.display());
+    let line = format!("ctxprof stat --cost none -o {} -o {} -- switcher exit 3", json.display(), text.display());
     let done = run(&line).expect(3, &[]);
     assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("", ""));
     let document: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
-    assert_eq!((&document["schema"], &document["ended"]["exited"]), (&"ctxprof.stat/1".into(), &3.into()));
+    assert_eq!((&document["schema"], &document["ended"]["exited"]), (&"ctxprof.stat/2".into(), &3.into()));
     assert!(fs::read_to_string(text).unwrap().contains("exited with 3"));
 }
 
@@ -131,9 +131,9 @@ fn every_format_shows_the_total() {
         ("csv", "thread,threads,voluntary_switches"),
         ("markdown", "| total |"),
         ("openmetrics", "ctxprof_stat_voluntary_switches{command=\"stat\"}"),
-        ("json", "\"schema\": \"ctxprof.stat/1\""),
+        ("json", "\"schema\": \"ctxprof.stat/2\""),
     ] {
-        run(&format!("ctxprof stat --price none --format {format} -- switcher sleeps 5")).expect(0, &[words]);
+        run(&format!("ctxprof stat --cost none --format {format} -- switcher sleeps 5")).expect(0, &[words]);
     }
 }
 
@@ -144,12 +144,12 @@ fn operations_that_the_user_names_divide_everything() {
     let switches = per_op["switches"].as_f64().unwrap();
     assert!((1.0..1.1).contains(&switches), "{per_op}");
     assert!(per_op["elapsed_ns"].as_f64().unwrap() > 1000.0, "{per_op}");
-    run("ctxprof stat --price none --ops 500 -- switcher sleeps 500").expect(0, &["Per op, of 500:"]);
+    run("ctxprof stat --cost none --ops 500 -- switcher sleeps 500").expect(0, &["Per op, of 500:"]);
 }
 
 #[test]
 fn every_interval_has_a_line_and_a_place_in_the_document() {
-    let done = run("ctxprof stat --price none --interval 100ms -- switcher spin 1").expect(0, &["switches/s"]);
+    let done = run("ctxprof stat --cost none --interval 100ms -- switcher spin 1").expect(0, &["switches/s"]);
     let lines = done.stderr.lines().filter(|line| line.trim_start().starts_with(|c: char| c.is_ascii_digit()));
     assert!(lines.count() >= 3, "{done:?}");
     let document = stat("--interval 0.1 -- switcher spin 1");
@@ -162,14 +162,14 @@ fn every_interval_has_a_line_and_a_place_in_the_document() {
 }
 
 #[test]
-fn perfs_counters_on_the_threads_count_what_the_books_have() {
+fn perfs_counters_on_the_threads_count_what_the_accounting_have() {
     needs!(Perf);
     let document = stat("--counters thread -- switcher sleeps 500");
     let counters = document["counting"]["counters"].as_array().unwrap();
     let switches = counters.iter().find(|counter| counter["name"] == "context-switches").unwrap();
-    let (perf, books) = (switches["total"].as_f64().unwrap(), document["totals"]["switches"].as_f64().unwrap());
+    let (perf, accounting) = (switches["total"].as_f64().unwrap(), document["totals"]["switches"].as_f64().unwrap());
     // Perf counts from the program's first instruction on; it may have been preempted before.
-    assert!(500.0 <= perf && perf <= books, "{document}");
+    assert!(500.0 <= perf && perf <= accounting, "{document}");
     let program = Program::start("switcher sleeps 1000000");
     let document = stat(&format!("--counters thread -p {} --for 0.3", program.pid()));
     let perf = document["counting"]["counters"][0]["total"].as_f64().unwrap();
@@ -184,7 +184,7 @@ fn perf_refused_is_an_error_before_anything_runs_if_it_was_asked_for() {
     let done = run(&format!("{inject} ctxprof stat --counters thread -- echo it ran"));
     let done = done.expect(125, &["--counters thread is refused", "EACCES"]);
     assert_eq!(done.stdout, "");
-    run(&format!("{inject} ctxprof stat --price none -- switcher sleeps 5")).expect(0, &["total"]);
+    run(&format!("{inject} ctxprof stat --cost none -- switcher sleeps 5")).expect(0, &["total"]);
 }
 
 #[test]
@@ -221,15 +221,15 @@ mod measuring {
     use super::*;
 
     #[test]
-    fn the_bill_is_made_with_a_named_runs_prices_or_with_calibrated_ones() {
+    fn the_cost_estimate_is_made_with_a_named_runs_costs_or_with_calibrated_ones() {
         let folder = tempfile::tempdir().unwrap();
-        let prices = folder.path().join("prices.json");
-        let prices = prices.display();
-        run(&format!("ctxprof run thread-pipe thread-yield --time 0.1 --incarnations 6 --no-save --quiet -o {prices}"))
+        let costs = folder.path().join("prices.json");
+        let costs = costs.display();
+        run(&format!("ctxprof run thread-pipe thread-yield --time 0.1 --repetitions 6 --no-save --quiet -o {costs}"))
             .expect(0, &[]);
-        let named = run(&format!("ctxprof stat --quiet --format json --price {prices} -- switcher --pin 0 pipe 5000"));
+        let named = run(&format!("ctxprof stat --quiet --format json --cost {costs} -- switcher --pin 0 pipe 5000"));
         let named = document(&named.expect(0, &[]));
-        let line = &named["bill"]["lines"][0];
+        let line = &named["cost_estimate"]["lines"][0];
         assert_eq!((&line["sort"], &line["same"]["workload"]), (&"within".into(), &"thread-pipe".into()), "{named}");
         assert!(line["same"]["source"]["saved"]["file"].as_str().unwrap().ends_with("prices.json"), "{named}");
         assert_eq!((&named["only_cpu"], &line["across"]), (&0.into(), &Value::Null), "it ran on one CPU: {named}");
@@ -245,17 +245,23 @@ mod measuring {
         let least = low.zip(giving_way["low"].as_f64());
         let least = least.map(|(low, giving_way)| voluntary * low + involuntary * giving_way.max(0.0).min(low));
         let most = (voluntary + involuntary) * figure(waking, "high");
-        let billed = least.map(|least| ("low", least)).into_iter().chain([("high", most)]);
-        for (end, billed_ns) in billed {
-            let bill = &named["bill"];
-            assert!((figure(&bill["cpu_ns"], end) / billed_ns - 1.0).abs() < 1e-6, "{end} of {billed_ns}: {named}");
-            let share = billed_ns / figure(totals, "on_cpu_ns");
-            assert!((figure(&bill["share_of_cpu"], end) / share - 1.0).abs() < 1e-6, "{end} of {share}: {named}");
+        let estimated = least.map(|least| ("low", least)).into_iter().chain([("high", most)]);
+        for (end, estimated_ns) in estimated {
+            let cost_estimate = &named["cost_estimate"];
+            assert!(
+                (figure(&cost_estimate["cpu_ns"], end) / estimated_ns - 1.0).abs() < 1e-6,
+                "{end} of {estimated_ns}: {named}"
+            );
+            let share = estimated_ns / figure(totals, "on_cpu_ns");
+            assert!(
+                (figure(&cost_estimate["share_of_cpu"], end) / share - 1.0).abs() < 1e-6,
+                "{end} of {share}: {named}"
+            );
         }
-        let calibrated = run("ctxprof stat --quiet --format json --price calibrate -- switcher --pin 0 processes 5000");
+        let calibrated = run("ctxprof stat --quiet --format json --cost calibrate -- switcher --pin 0 processes 5000");
         let calibrated = document(&calibrated.expect(0, &[]));
-        let line = &calibrated["bill"]["lines"][0];
+        let line = &calibrated["cost_estimate"]["lines"][0];
         assert_eq!((&line["sort"], &line["same"]["source"]), (&"between".into(), &"calibrated".into()), "{calibrated}");
-        run("ctxprof stat --price none -- switcher sleeps 5").expect(0, &["No bill", "ctxprof run thread-pipe"]);
+        run("ctxprof stat --cost none -- switcher sleeps 5").expect(0, &["No bill", "ctxprof run thread-pipe"]);
     }
 }

@@ -10,7 +10,7 @@ use crate::support::{Running, children_of, finish, pid_of, runs, signal, start, 
 
 /// Starts a run with one long repetition, in which a partner process lives: it has begun, and has samples to show.
 fn long_run(workloads: &str) -> Running {
-    let run = start(&format!("ctxprof run {workloads} --incarnations 1 --time 3600 --no-save --quiet"));
+    let run = start(&format!("ctxprof run {workloads} --repetitions 1 --time 3600 --no-save --quiet"));
     wait_until_switching(&run, 20_000);
     run
 }
@@ -41,7 +41,7 @@ fn the_same_wish_sent_twice_at_once_still_prints_what_there_is() {
 fn a_partner_process_that_is_killed_is_named_and_what_there_was_is_shown() {
     let run = long_run("process-pipe");
     kill(partner_of(&run), Signal::SIGKILL).unwrap();
-    let done = finish(run).expect(1, &["process-pipe, incarnation 1", "partner process", "SIGKILL"]);
+    let done = finish(run).expect(1, &["process-pipe, repetition 1", "partner process", "SIGKILL"]);
     assert!(done.stdout.contains("ended by an error"), "{done:?}");
 }
 
@@ -71,7 +71,7 @@ fn a_run_that_is_killed_leaves_no_partner_behind() {
 
 #[test]
 fn a_run_that_is_stopped_for_a_while_goes_on_afterwards() {
-    let run = start("ctxprof run thread-pipe --incarnations 6 --time 1 --no-save --quiet");
+    let run = start("ctxprof run thread-pipe --repetitions 6 --time 1 --no-save --quiet");
     wait_until_switching(&run, 1);
     signal(&run, Signal::SIGSTOP);
     sleep(Duration::from_secs(12));

@@ -264,7 +264,7 @@ pub fn command(line: &str) -> Command {
 }
 
 /// Options of a run short enough for a test, which saves nothing.
-pub const SHORT: &str = "--time 0.1 --incarnations 6 --no-save --patience 0 --quiet";
+pub const SHORT: &str = "--time 0.1 --repetitions 6 --no-save --patience 0 --quiet";
 
 /// Returns ctxprof's output with these arguments on a terminal of this width, in an environment like `NO_COLOR=1`.
 pub fn on_terminal(columns: u32, environment: &str, arguments: &str) -> String {
@@ -287,8 +287,8 @@ pub fn result<'v>(document: &'v Value, workload: &str) -> &'v Value {
 pub fn samples_of<'v>(seen: &'v Value, workload: &str) -> impl Iterator<Item = &'v Value> {
     let workloads = seen["seen"]["workloads"].as_array().unwrap();
     let of = workloads.iter().find(|each| each["workload"] == workload).unwrap_or_else(|| panic!("no {workload}"));
-    let incarnations = of["incarnations"].as_array().unwrap();
-    incarnations.iter().flat_map(|incarnation| incarnation["samples"].as_array().unwrap())
+    let repetitions = of["repetitions"].as_array().unwrap();
+    repetitions.iter().flat_map(|repetition| repetition["samples"].as_array().unwrap())
 }
 
 pub fn ops(sample: &Value) -> u64 {
@@ -297,7 +297,7 @@ pub fn ops(sample: &Value) -> u64 {
 
 /// Returns the participants' kernel switches in a raw sample, by kernel accounting.
 pub fn kernel_switches(sample: &Value) -> u64 {
-    let of = |sort: &str| sample["parties"][sort].as_u64().unwrap_or_else(|| panic!("{sample}"));
+    let of = |sort: &str| sample["participants"][sort].as_u64().unwrap_or_else(|| panic!("{sample}"));
     of("voluntary") + of("involuntary")
 }
 

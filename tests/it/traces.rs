@@ -284,7 +284,7 @@ mod measuring {
         let document = traced("", program);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("stat.json");
-        run(&format!("ctxprof stat --price none --quiet -o {} -- {program}", path.display())).expect(0, &[]);
+        run(&format!("ctxprof stat --cost none --quiet -o {} -- {program}", path.display())).expect(0, &[]);
         let stat: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
         // No accounting outlives each thread's last switch; waits for files and locks differ from run to run.
         let voluntary = count(&document["totals"]["accounted"]["voluntary_switches"]) - 101;

@@ -43,15 +43,14 @@ fn names_kinds_and_globs_choose_and_each_is_measured_once() {
 }
 
 #[test]
-fn rows_are_sorted_by_price_on_request_and_what_has_none_comes_last() {
-    let document = run(&format!("ctxprof run thread-pipe coroutine call --sort price --format json {SHORT}"))
-        .expect(0, &[])
-        .json();
+fn rows_are_sorted_by_cost_on_request_and_what_has_none_comes_last() {
+    let document =
+        run(&format!("ctxprof run thread-pipe coroutine call --sort cost --format json {SHORT}")).expect(0, &[]).json();
     assert_eq!(measured(&document), ["coroutine", "thread-pipe", "call"]);
 }
 
 #[test]
-fn a_channel_of_go_has_its_price_elsewhere_in_memory_as_well() {
+fn a_channel_of_go_has_its_cost_elsewhere_in_memory_as_well() {
     needs!(Go);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.json");
@@ -66,7 +65,7 @@ fn a_channel_of_go_has_its_price_elsewhere_in_memory_as_well() {
     assert!(0.0 < lowest && lowest <= median && median <= highest, "{elsewhere}");
     assert!(
         (1..=6).contains(&elsewhere["places"].as_u64().unwrap()),
-        "no more than there are incarnations: {elsewhere}"
+        "no more than there are repetitions: {elsewhere}"
     );
     assert!(result(&document, "goroutine-oneway")["elsewhere"].is_null());
 }
@@ -155,9 +154,9 @@ fn a_goroutine_program_that_dies_in_the_middle_keeps_the_rows_before_it() {
          echo $((ops * 100)) $((ops * 100)) $((ops * 100))\ndone",
         starts.path().display()
     );
-    let options = "--samples 5 --incarnations 100 --time 3600 --patience 0 --no-save --quiet";
+    let options = "--samples 5 --repetitions 100 --time 3600 --patience 0 --no-save --quiet";
     let done = FakeGo::making(&program).run(&format!("run task-channel goroutine-channel {options}"));
-    let done = done.expect(1, &["goroutine-channel, incarnation ", "exited with code 7"]);
+    let done = done.expect(1, &["goroutine-channel, repetition ", "exited with code 7"]);
     assert!(done.stdout.contains("task-channel") && done.stdout.contains("ended by an error"), "{done:?}");
 }
 
@@ -166,7 +165,7 @@ fn without_go_there_is_one_line_with_the_command_that_installs_it() {
     needs!(Root);
     let nobody = Nobody::new();
     let output = without_go(&nobody.binary())
-        .args("run --time 0.1 --incarnations 6 --no-save --quiet".split(' '))
+        .args("run --time 0.1 --repetitions 6 --no-save --quiet".split(' '))
         .output()
         .unwrap();
     let done = Done::from(output).expect(0, &[]);

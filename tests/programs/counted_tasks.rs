@@ -10,7 +10,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ctxprof::footprint::party::{Shape, prepare};
+use ctxprof::footprint::participant::{Shape, prepare};
 use ctxprof::workload::kind::Kind;
 
 /// Counts requested bytes, and the end of the heap.

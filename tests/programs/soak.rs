@@ -23,7 +23,7 @@ use ctxprof::document::Ending;
 use ctxprof::host::placement::{self, Place, Placement};
 use ctxprof::host::probe;
 use ctxprof::output::{FORMATS, Look};
-use ctxprof::perf::ladder::{CounterChoice, Ladder};
+use ctxprof::perf::fallback_chain::{CounterChoice, FallbackChain};
 use ctxprof::workload::session::Setting;
 use ctxprof::workload::{WORKLOADS, Workload};
 
@@ -80,8 +80,8 @@ fn main() -> Result<ExitCode> {
 fn once(workload: &'static Workload, setting: Setting, place: &Place, time: Duration) -> Result<()> {
     let root = Path::new("/");
     let (entries, left_out) = lay_out(&[workload], &[(Placement::Same, setting)]);
-    let plan = Plan::of_prices(entries, left_out, 2, Effort { time: Some(time), samples: None });
-    let seen = engine::run(&plan, &mut Ladder::new(CounterChoice::Auto), &mut |_| ())?;
+    let plan = Plan::of_costs(entries, left_out, 2, Effort { time: Some(time), samples: None });
+    let seen = engine::run(&plan, &mut FallbackChain::new(CounterChoice::Auto), &mut |_| ())?;
     if let Ending::Failed(reason) = &seen.ending {
         bail!("{reason}");
     }

@@ -1,16 +1,16 @@
-//! `ctxprof.compare/1`: results that external benchmarks report, their counted switches, and our own results.
+//! `ctxprof.compare/2`: results that external benchmarks report, their counted switches, and our own results.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::external::samples::{OwnFigure, Pair, PeerProgram, PeerSamples, PeerSwitches};
-use crate::bench::figures::{self, Yardstick};
+use crate::bench::external::samples::{ExternalProgram, ExternalSamples, ExternalSwitches, OwnFigure, Pair};
+use crate::bench::figures::{self, ReferenceLoop};
 use crate::bench::left_out::LeftOut;
 use crate::document::{Document, Ending};
 use crate::estimate::{Estimate, median};
 
-pub const SCHEMA: &str = "ctxprof.compare/1";
+pub const SCHEMA: &str = "ctxprof.compare/2";
 
 pub type CompareDocument = Document<CompareSettings, CompareBody>;
 
@@ -41,9 +41,9 @@ pub struct CompareRow {
     pub command: String,
     /// Program that was started; absent in older documents, and where none was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program: Option<PeerProgram>,
+    pub program: Option<ExternalProgram>,
     /// Reported time per op, the median over rounds.
-    pub claimed_ns_per_op: Option<f64>,
+    pub reported_ns_per_op: Option<f64>,
     /// Switches per op that its users assume.
     pub assumed_switches_per_op: f64,
     pub counted_switches_per_op: Option<f64>,
@@ -52,8 +52,8 @@ pub struct CompareRow {
     /// Reason why nothing was counted.
     pub not_counted: Option<String>,
     /// Reported ns/op ÷ assumed switches, and ÷ counted switches.
-    pub claimed_ns_per_switch: Option<f64>,
-    pub true_ns_per_switch: Option<f64>,
+    pub reported_ns_per_switch: Option<f64>,
+    pub counted_ns_per_switch: Option<f64>,
     pub own_workload: String,
     /// Our own figure of that kind, the median over rounds.
     pub own_ns_per_op: Option<f64>,
@@ -71,7 +71,7 @@ pub struct SavedRow {
     /// Configuration that Go wrote above it: `pkg`, `goos` and so on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub configuration: BTreeMap<String, String>,
-    pub claimed_ns_per_op: f64,
+    pub reported_ns_per_op: f64,
 }
 
 /// Consecutive lines of a file that no result was taken from.
@@ -88,13 +88,13 @@ pub struct PassedOverRow {
 }
 
 /// Computes the row of one external benchmark.
-pub fn row(samples: &PeerSamples) -> CompareRow {
-    let claimed = median(samples.pairs.iter().map(|pair| pair.claim.ns_per_op).collect());
-    let booked = || median(samples.pairs.iter().map(switches_per_op).collect());
+pub fn row(samples: &ExternalSamples) -> CompareRow {
+    let reported = median(samples.pairs.iter().map(|pair| pair.claim.ns_per_op).collect());
+    let accounted = || median(samples.pairs.iter().map(switches_per_op).collect());
     let (counted, counted_by, not_counted) = match &samples.switches {
-        PeerSwitches::Booked => (booked(), Some("wait4".to_string()), None),
-        PeerSwitches::Probed(per_op) => (Some(*per_op), Some("uprobe".to_string()), None),
-        PeerSwitches::NotCounted(reason) => (None, None, Some(reason.clone())),
+        ExternalSwitches::Accounted => (accounted(), Some("wait4".to_string()), None),
+        ExternalSwitches::Probed(per_op) => (Some(*per_op), Some("uprobe".to_string()), None),
+        ExternalSwitches::NotCounted(reason) => (None, None, Some(reason.clone())),
     };
     let own: Vec<Option<f64>> = samples.pairs.iter().map(|pair| own_figure(pair, samples.own_figure)).collect();
     let ratios = samples.pairs.iter().zip(&own).filter_map(|(pair, own)| Some(pair.claim.ns_per_op / (*own)?));
@@ -102,16 +102,16 @@ pub fn row(samples: &PeerSamples) -> CompareRow {
         tool: samples.tool.clone(),
         command: samples.command.clone(),
         program: samples.program.clone(),
-        claimed_ns_per_op: claimed,
+        reported_ns_per_op: reported,
         assumed_switches_per_op: samples.assumed_switches_per_op,
         counted_switches_per_op: counted,
         counted_by,
         not_counted,
-        claimed_ns_per_switch: claimed.map(|claimed| claimed / samples.assumed_switches_per_op),
-        true_ns_per_switch: claimed
+        reported_ns_per_switch: reported.map(|reported| reported / samples.assumed_switches_per_op),
+        counted_ns_per_switch: reported
             .zip(counted)
             .filter(|(_, counted)| *counted > 0.0)
-            .map(|(claimed, counted)| claimed / counted),
+            .map(|(reported, counted)| reported / counted),
         own_workload: samples.own_workload.clone(),
         own_ns_per_op: median(own.iter().copied().flatten().collect()),
         ratio: Estimate::over(ratios),
@@ -125,11 +125,12 @@ fn switches_per_op(pair: &Pair) -> f64 {
 
 fn own_figure(pair: &Pair, figure: OwnFigure) -> Option<f64> {
     let workload = pair.own.workloads.first()?;
-    let timed = workload.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
-    let yardstick = Yardstick::of(timed).with_clock(pair.own.clock_read_ns).with_reference(pair.own.reference_ns);
-    let row = figures::summarize(workload, &pair.own.counting, yardstick);
+    let timed = workload.repetitions.iter().flat_map(|repetition| &repetition.samples);
+    let reference_loop =
+        ReferenceLoop::of(timed).with_clock(pair.own.clock_read_ns).with_reference(pair.own.reference_ns);
+    let row = figures::summarize(workload, &pair.own.counting, reference_loop);
     match figure {
         OwnFigure::Mean => row.mean_ns_per_op,
-        OwnFigure::Median => row.ns_per_op.map(|price| price.median),
+        OwnFigure::Median => row.ns_per_op.map(|cost| cost.median),
     }
 }

@@ -1,4 +1,4 @@
-//! `ctxprof.list/1`: workloads and counters, those available on this host and why the others are not.
+//! `ctxprof.list/2`: workloads and counters, those available on this host and why the others are not.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::document::Document;
 use crate::perf::counting::CountingMode;
 use crate::workload::kind::Kind;
 
-pub const SCHEMA: &str = "ctxprof.list/1";
+pub const SCHEMA: &str = "ctxprof.list/2";
 
 pub type ListDocument = Document<ListSettings, ListBody>;
 
@@ -28,7 +28,7 @@ pub struct WorkloadEntry {
     pub summary: String,
     /// Description of one op.
     pub op: String,
-    pub floor: Option<String>,
+    pub no_switch: Option<String>,
     pub expected_switches_per_op: Option<f64>,
     /// True if `run` measures it by default.
     pub default: bool,

@@ -1,10 +1,10 @@
 //! Documents of what was measured on this host, and the history of the saved ones.
 
 pub mod compare;
+pub mod cost;
 pub mod history;
 pub mod list;
 pub mod pace;
-pub mod price;
 pub mod run;
 pub mod samples;
 pub mod saved_runs;

@@ -18,7 +18,7 @@ pub fn reference_ns(folders: &[PathBuf], tool: &Tool, host: &Facts) -> Option<f6
             && kept.host.is_same_processor(host)
     };
     let kept = saved_runs::kept_runs(folders).map(|(_, kept)| kept).filter(is_like);
-    let mut took: Vec<f64> = kept.filter_map(|kept| kept.body.yardstick_ns).collect();
+    let mut took: Vec<f64> = kept.filter_map(|kept| kept.body.reference_loop_ns).collect();
     took.sort_by(f64::total_cmp);
     took.truncate(took.len().div_ceil(2));
     median(took)
@@ -32,9 +32,9 @@ mod tests {
     use crate::store;
 
     /// The golden run on a core that takes this long for the reference loop, changed.
-    fn run(yardstick_ns: f64, change: impl FnOnce(&mut Value)) -> RunDocument {
-        let mut document: Value = serde_json::from_str(include_str!("../../../tests/golden/run-1.json")).unwrap();
-        document["yardstick_ns"] = json!(yardstick_ns);
+    fn run(reference_loop_ns: f64, change: impl FnOnce(&mut Value)) -> RunDocument {
+        let mut document: Value = serde_json::from_str(include_str!("../../../tests/golden/run-2.json")).unwrap();
+        document["reference_loop_ns"] = json!(reference_loop_ns);
         change(&mut document);
         serde_json::from_value(document).unwrap()
     }

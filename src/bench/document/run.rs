@@ -1,4 +1,4 @@
-//! `ctxprof.run/1`: the switch costs of one machine.
+//! `ctxprof.run/2`: the switch costs of one machine.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,10 +6,10 @@ use crate::bench::document::samples::SamplesDocument;
 use crate::bench::document::settings::RunSettings;
 use crate::bench::document::warnings;
 use crate::bench::figures::alike::{self, Alike, hand_overs_per_op};
-use crate::bench::figures::recorded::{self, Layers};
+use crate::bench::figures::recorded::{self, Breakdown};
 use crate::bench::figures::reference;
 use crate::bench::figures::{
-    self, Audit, CountSource, Elsewhere, LatencyFigures, NO_CLEAN_SAMPLES, Ratio, Row, Yardstick,
+    self, Audit, CountSource, Elsewhere, LatencyFigures, NO_UNDISTURBED_SAMPLES, Ratio, ReferenceLoop, Row,
 };
 use crate::bench::left_out::{LeftOut, row_title};
 use crate::bench::sample::{RunSamples, WorkloadSamples};
@@ -21,7 +21,7 @@ use crate::sched::timeline::Timeline;
 use crate::workload::kind::Kind;
 use crate::workload::shape::RingShape;
 
-pub const SCHEMA: &str = "ctxprof.run/1";
+pub const SCHEMA: &str = "ctxprof.run/2";
 
 pub type RunDocument = Document<RunSettings, RunBody>;
 
@@ -31,7 +31,7 @@ pub struct RunBody {
     pub counting: CountingSummary,
     /// Fastest time of the reference loop, ns: it repeats within 1 % between runs, so that it shows a slow run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yardstick_ns: Option<f64>,
+    pub reference_loop_ns: Option<f64>,
     /// The same in earlier saved runs on this processor, the median of the faster half: full speed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_ns: Option<f64>,
@@ -106,12 +106,12 @@ pub struct RunResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<Elsewhere>,
     pub ns_per_switch: Option<Estimate>,
-    pub floor_ns_per_op: Option<Estimate>,
+    pub no_switch_ns_per_op: Option<Estimate>,
     pub net_ns_per_switch: Option<Estimate>,
     /// The same in CPU time of all participants: `stat` estimates a program's switch cost with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net_cpu_ns_per_switch: Option<Estimate>,
-    pub incarnations: u32,
+    pub repetitions: u32,
     /// Probability that an interval contains its median; null for one repetition.
     pub interval_confidence: Option<f64>,
     pub counters: Vec<CounterRecord>,
@@ -131,7 +131,7 @@ pub struct RunResult {
     pub latency: Option<LatencyFigures>,
     /// Breakdown of an op, if asked for and recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layers: Option<Layers>,
+    pub breakdown: Option<Breakdown>,
     /// Typical ops, the most frequent number of switches first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub timelines: Vec<Timeline>,
@@ -152,14 +152,14 @@ impl RunResult {
 
     /// The same for another of its figures.
     fn error_of(&self, figure: Estimate) -> Option<Component> {
-        let confidence = Confidence::of_level(self.interval_confidence?, self.incarnations as usize)?;
+        let confidence = Confidence::of_level(self.interval_confidence?, self.repetitions as usize)?;
         let u = standard_error(confidence.1, confidence.0.left_out, figure.low?, figure.high?)?;
         Some(Component { variance: u * u, freedom: (confidence.1 - 1) as f64 })
     }
 
     /// Returns true if its figures include disturbed samples, for lack of undisturbed ones.
     pub fn is_of_disturbed_samples(&self) -> bool {
-        self.warnings.iter().any(|warning| warning.code == NO_CLEAN_SAMPLES)
+        self.warnings.iter().any(|warning| warning.code == NO_UNDISTURBED_SAMPLES)
     }
 
     /// Returns a figure with the interval that another run will fall into: one of this session, or of any day. Its own
@@ -167,11 +167,11 @@ impl RunResult {
     pub fn foretold(&self, figure: Option<Estimate>, when: When) -> Option<Estimate> {
         let figure = figure?;
         let told = self.reproducibility.zip(self.error_of(figure)).zip(self.ns_per_op);
-        let Some(((reproducibility, u), price)) = told else { return Some(figure) };
+        let Some(((reproducibility, u), cost)) = told else { return Some(figure) };
         let mut varies = reproducibility.components(Priors::VIRTUAL);
         if Some(figure) == self.net_ns_per_switch || Some(figure) == self.net_cpu_ns_per_switch {
             // The variation is in the total, and weighs more in what is left without the no-switch cost.
-            let whole = self.ns_per_switch.map_or(price.median, |whole| whole.median);
+            let whole = self.ns_per_switch.map_or(cost.median, |whole| whole.median);
             let larger = (whole / figure.median).max(1.0).powi(2);
             varies.run.variance *= larger;
             varies.day.variance *= larger;
@@ -229,7 +229,7 @@ pub struct CounterRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SampleCounts {
     pub taken: usize,
-    pub clean: usize,
+    pub undisturbed: usize,
     /// Samples with the CPU below full speed; none of them is undisturbed.
     pub slowed: usize,
     /// Samples in which the kernel's switch counter was on; 0 if it never was.
@@ -243,17 +243,17 @@ pub struct SampleCounts {
 pub fn from_samples(document: &SamplesDocument) -> RunDocument {
     let RunSamples { counting, workloads, left_out, ending, clock_read_ns, reference_ns, waited_ns, .. } =
         &document.body.seen;
-    let timed =
-        workloads.iter().flat_map(|workload| &workload.incarnations).flat_map(|incarnation| &incarnation.samples);
-    let yardstick = Yardstick::of(timed).with_clock(*clock_read_ns).with_reference(*reference_ns);
-    let rows: Vec<Row> = workloads.iter().map(|samples| figures::summarize(samples, counting, yardstick)).collect();
+    let timed = workloads.iter().flat_map(|workload| &workload.repetitions).flat_map(|repetition| &repetition.samples);
+    let reference_loop = ReferenceLoop::of(timed).with_clock(*clock_read_ns).with_reference(*reference_ns);
+    let rows: Vec<Row> =
+        workloads.iter().map(|samples| figures::summarize(samples, counting, reference_loop)).collect();
     let body = RunBody {
         counting: CountingSummary {
             mode: counting.mode,
             absent: counting.absent.clone(),
             refused: counting.refused.clone(),
         },
-        yardstick_ns: yardstick.quickest_ns(),
+        reference_loop_ns: reference_loop.quickest_ns(),
         reference_ns: *reference_ns,
         waited_s: waited_ns.map(|ns| ns as f64 / 1e9),
         results: rows
@@ -278,13 +278,13 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
         body,
         warnings: warnings::of_run(document, &rows)
             .into_iter()
-            .chain(reference::beside_saved_runs(*reference_ns, yardstick.quickest_ns()))
+            .chain(reference::beside_saved_runs(*reference_ns, reference_loop.quickest_ns()))
             .collect(),
     }
 }
 
 fn result(row: &Row, counting: &Counting) -> RunResult {
-    let measured = row.incarnations_priced;
+    let measured = row.repetitions_with_cost;
     RunResult {
         workload: row.workload.clone(),
         kind: row.kind,
@@ -309,10 +309,10 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
             .map(|(voluntary, involuntary)| KernelSwitches { voluntary, involuntary }),
         elsewhere: row.elsewhere,
         ns_per_switch: row.ns_per_switch,
-        floor_ns_per_op: row.floor_ns_per_op,
+        no_switch_ns_per_op: row.no_switch_ns_per_op,
         net_ns_per_switch: row.net_ns_per_switch,
         net_cpu_ns_per_switch: row.net_cpu_ns_per_switch,
-        incarnations: row.rounds.len() as u32,
+        repetitions: row.rounds.len() as u32,
         interval_confidence: Confidence::of(measured).map(|confidence| confidence.level),
         counters: row
             .counters
@@ -327,7 +327,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
             .collect(),
         samples: SampleCounts {
             taken: row.samples_taken,
-            clean: row.samples_clean,
+            undisturbed: row.samples_undisturbed,
             slowed: row.samples_slowed,
             counted: if counting.counters.is_empty() { 0 } else { row.samples_counted },
             ops_per_sample: row.ops_per_sample,
@@ -337,7 +337,7 @@ fn result(row: &Row, counting: &Counting) -> RunResult {
         counting_cost: row.counting_cost,
         reproducibility: None,
         latency: row.latency.clone(),
-        layers: None,
+        breakdown: None,
         timelines: Vec::new(),
         warnings: figures::of_row(row),
     }
@@ -349,16 +349,16 @@ fn with_records(mut result: RunResult, samples: &WorkloadSamples, settings: &Run
     let title = row_title(&samples.workload, samples.placement, samples.ring);
     result.warnings.extend(figures::of_recording(recording, &title));
     let plain_ns_per_op = result.ns_per_op.map(|ns| ns.median);
-    let layers = recorded::layers::layers(recording, plain_ns_per_op);
-    let about = match &layers {
-        Some(layers) => figures::of_recorded_switches(layers, result.kernel_switches_per_op, &title),
+    let breakdown = recorded::breakdown::breakdown(recording, plain_ns_per_op);
+    let about = match &breakdown {
+        Some(breakdown) => figures::of_recorded_switches(breakdown, result.kernel_switches_per_op, &title),
         None => {
-            let message = format!("{title}: no op was recorded whole, and so it has no layers and no timeline");
+            let message = format!("{title}: no op was recorded whole, and so it has no breakdown and no timeline");
             Some(Warning::new("nothing-whole", message))
         }
     };
     result.warnings.extend(about);
-    result.layers = layers.filter(|_| settings.layers);
+    result.breakdown = breakdown.filter(|_| settings.breakdown);
     if settings.timeline {
         result.timelines = recorded::timeline::timelines(recording);
     }

@@ -1,16 +1,16 @@
-//! `ctxprof.samples/1`: a run's raw samples, from which the same report can be computed again.
+//! `ctxprof.samples/2`: a run's raw samples, from which the same report can be computed again.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::bench::document::settings::RunSettings;
 use crate::bench::sample::latency::Latency;
-use crate::bench::sample::{Incarnation, RunSamples, Sample};
+use crate::bench::sample::{Repetition, RunSamples, Sample};
 use crate::document::{Document, Tool};
 use crate::estimate::Reproducibility;
 use crate::host::facts::Facts;
 
-pub const SCHEMA: &str = "ctxprof.samples/1";
+pub const SCHEMA: &str = "ctxprof.samples/2";
 
 pub type SamplesDocument = Document<RunSettings, SamplesBody>;
 
@@ -47,22 +47,22 @@ pub(super) fn check(seen: &RunSamples) -> Result<()> {
     let mut sum: u64 = 0;
     for workload in &seen.workloads {
         let name = &workload.workload;
-        let main = workload.incarnations.iter().map(|each| (each, Some(seen.counting.counters.len())));
+        let main = workload.repetitions.iter().map(|each| (each, Some(seen.counting.counters.len())));
         let uncounted = workload.uncounted.iter().map(|each| (each, None));
         let elsewhere = workload.elsewhere.iter().map(|each| (each, None));
         let passes = workload.passes.iter();
-        let passes = passes.flat_map(|pass| pass.incarnations.iter().map(|each| (each, Some(pass.counters.len()))));
-        for (incarnation, counters) in main.chain(uncounted).chain(elsewhere).chain(passes) {
-            let latency = incarnation.latency.as_ref();
+        let passes = passes.flat_map(|pass| pass.repetitions.iter().map(|each| (each, Some(pass.counters.len()))));
+        for (repetition, counters) in main.chain(uncounted).chain(elsewhere).chain(passes) {
+            let latency = repetition.latency.as_ref();
             let each = latency.iter().flat_map(|latency| &latency.samples);
-            for sample in incarnation.samples.iter().chain(&incarnation.counted).chain(each) {
+            for sample in repetition.samples.iter().chain(&repetition.counted).chain(each) {
                 let (counts, counters) = (sample.counts.len(), counters.unwrap_or(sample.counts.len()));
                 ensure!(counts == counters, "{name} has a sample with {counts} counts of {counters} counters");
             }
-            ensure!(all_samples(incarnation).all(|sample| sample.ops > 0), "{name} has a sample of no ops");
+            ensure!(all_samples(repetition).all(|sample| sample.ops > 0), "{name} has a sample of no ops");
             // Half of what it could hold: differences are taken with a sign.
             let add = |sum: u64, number| sum.checked_add(number).filter(|&sum| i64::try_from(sum).is_ok());
-            let Some(added) = numbers(incarnation).try_fold(sum, add) else {
+            let Some(added) = numbers(repetition).try_fold(sum, add) else {
                 bail!("the numbers of {name} are too large to be added up")
             };
             sum = added;
@@ -83,22 +83,24 @@ fn check_latency(Latency { samples, durations, lap_cost_ns, .. }: &Latency) -> R
     Ok(())
 }
 
-fn all_samples(incarnation: &Incarnation) -> impl Iterator<Item = &Sample> {
-    let Incarnation { samples, counted, floor, latency, .. } = incarnation;
+fn all_samples(repetition: &Repetition) -> impl Iterator<Item = &Sample> {
+    let Repetition { samples, counted, no_switch, latency, .. } = repetition;
     let each = latency.iter().flat_map(|latency| &latency.samples);
-    [samples, counted, floor].into_iter().flatten().chain(each)
+    [samples, counted, no_switch].into_iter().flatten().chain(each)
 }
 
 /// Returns every number of a repetition that is ever added up.
-fn numbers(incarnation: &Incarnation) -> impl Iterator<Item = u64> {
-    let Incarnation { times, surroundings, latency, samples: _, counted: _, floor: _ } = incarnation;
+fn numbers(repetition: &Repetition) -> impl Iterator<Item = u64> {
+    let Repetition { times, surroundings, latency, samples: _, counted: _, no_switch: _ } = repetition;
     let of_sample = |sample: &Sample| {
-        let Sample { ops, elapsed_ns, own_switches, parties, yardstick_ns, counts, started_at_ns: _ } = sample;
-        let parties = [Some(parties.wall_ns), parties.voluntary, parties.involuntary, parties.cpu_ns];
-        let own = [Some(*ops), Some(*elapsed_ns), *own_switches, Some(*yardstick_ns)];
+        let Sample { ops, elapsed_ns, own_switches, participants, reference_loop_ns, counts, started_at_ns: _ } =
+            sample;
+        let participants =
+            [Some(participants.wall_ns), participants.voluntary, participants.involuntary, participants.cpu_ns];
+        let own = [Some(*ops), Some(*elapsed_ns), *own_switches, Some(*reference_loop_ns)];
         // Twice: a switch of a participant is one away from it and one back, across CPUs.
-        let parties = parties.into_iter().chain(parties);
-        counts.clone().into_iter().chain(own).chain(parties).flatten()
+        let participants = participants.into_iter().chain(participants);
+        counts.clone().into_iter().chain(own).chain(participants).flatten()
     };
     let around = [
         Some(surroundings.elapsed_ns),
@@ -115,7 +117,7 @@ fn numbers(incarnation: &Incarnation) -> impl Iterator<Item = u64> {
         ops.chain(sums).chain(timer).collect::<Vec<_>>()
     };
     let latency = latency.iter().flat_map(of_latency);
-    all_samples(incarnation).flat_map(of_sample).chain(around.into_iter().flatten()).chain(times).chain(latency)
+    all_samples(repetition).flat_map(of_sample).chain(around.into_iter().flatten()).chain(times).chain(latency)
 }
 
 #[cfg(test)]
@@ -124,24 +126,25 @@ mod tests {
     use crate::bench::sample::{PassSamples, WorkloadSamples};
     use crate::document::Ending;
     use crate::host::surroundings::Surroundings;
-    use crate::perf::books::PartyUsage;
+    use crate::perf::accounting::ParticipantUsage;
     use crate::perf::counting::{CounterInfo, CounterTimes, Counting, CountingMode};
 
     fn sample(counts: &[Option<u64>]) -> Sample {
-        let parties = PartyUsage { wall_ns: 250_000, voluntary: Some(60), involuntary: Some(40), cpu_ns: None };
+        let participants =
+            ParticipantUsage { wall_ns: 250_000, voluntary: Some(60), involuntary: Some(40), cpu_ns: None };
         Sample {
             started_at_ns: u64::MAX,
             ops: 50,
             elapsed_ns: 250_000,
             own_switches: None,
-            parties,
-            yardstick_ns: 1500,
+            participants,
+            reference_loop_ns: 1500,
             counts: counts.to_vec(),
         }
     }
 
-    fn incarnation(samples: Vec<Sample>, counted: Vec<Sample>) -> Incarnation {
-        Incarnation { samples, counted, floor: vec![sample(&[])], ..Incarnation::default() }
+    fn repetition(samples: Vec<Sample>, counted: Vec<Sample>) -> Repetition {
+        Repetition { samples, counted, no_switch: vec![sample(&[])], ..Repetition::default() }
     }
 
     /// Samples of a run with one counter, a pass without counters and a pass with two.
@@ -149,12 +152,12 @@ mod tests {
         let counter = |name: &str| CounterInfo { name: name.to_string(), scope: CountingMode::Cpu };
         let pass = PassSamples {
             counters: vec![counter("one"), counter("other")],
-            incarnations: vec![incarnation(vec![sample(&[Some(1), None])], vec![])],
+            repetitions: vec![repetition(vec![sample(&[Some(1), None])], vec![])],
         };
         let workload = WorkloadSamples {
-            uncounted: vec![incarnation(vec![sample(&[])], vec![])],
+            uncounted: vec![repetition(vec![sample(&[])], vec![])],
             passes: vec![pass],
-            ..WorkloadSamples::made_up(vec![incarnation(vec![sample(&[None])], vec![sample(&[Some(100)])])])
+            ..WorkloadSamples::made_up(vec![repetition(vec![sample(&[None])], vec![sample(&[Some(100)])])])
         };
         let mut counting = Counting::without_counters(CountingMode::Cpu);
         counting.counters = vec![counter("context-switches")];
@@ -184,27 +187,27 @@ mod tests {
     #[test]
     fn samples_that_would_bring_the_summary_down_are_refused() {
         let main = "thread-pipe has a sample with 0 counts of 1 counters";
-        check_refused(|workload| workload.incarnations[0].samples[0].counts.clear(), main);
-        check_refused(|workload| workload.incarnations[0].counted[0].counts.clear(), main);
+        check_refused(|workload| workload.repetitions[0].samples[0].counts.clear(), main);
+        check_refused(|workload| workload.repetitions[0].counted[0].counts.clear(), main);
         let of_pass = "thread-pipe has a sample with 3 counts of 2 counters";
-        check_refused(|workload| workload.passes[0].incarnations[0].samples[0].counts.push(None), of_pass);
+        check_refused(|workload| workload.passes[0].repetitions[0].samples[0].counts.push(None), of_pass);
         let no_ops = "thread-pipe has a sample of no ops";
         check_refused(|workload| workload.uncounted[0].samples[0].ops = 0, no_ops);
-        check_refused(|workload| workload.incarnations[0].floor[0].ops = 0, no_ops);
+        check_refused(|workload| workload.repetitions[0].no_switch[0].ops = 0, no_ops);
         let large = "the numbers of thread-pipe are too large to be added up";
-        check_refused(|workload| workload.incarnations[0].samples[0].counts[0] = Some(1 << 63), large);
-        check_refused(|workload| workload.incarnations[0].samples[0].parties.voluntary = Some(1 << 62), large);
+        check_refused(|workload| workload.repetitions[0].samples[0].counts[0] = Some(1 << 63), large);
+        check_refused(|workload| workload.repetitions[0].samples[0].participants.voluntary = Some(1 << 62), large);
         let times = CounterTimes { enabled_ns: 1 << 62, running_ns: 1 << 62 };
-        check_refused(|workload| workload.incarnations[0].times.push(times), large);
+        check_refused(|workload| workload.repetitions[0].times.push(times), large);
         let latency = |sampled: u64, durations: &[(u64, u64)], lap_cost_ns| {
             let samples = vec![Sample { ops: sampled, ..sample(&[None]) }];
             Some(Latency { samples, durations: durations.to_vec(), lap_cost_ns, timer: None })
         };
         let of_latency = |latency: Option<Latency>, words: &str| {
-            check_refused(|workload| workload.incarnations[0].latency = latency.clone(), words);
+            check_refused(|workload| workload.repetitions[0].latency = latency.clone(), words);
         };
         let mut sound = seen();
-        sound.workloads[0].incarnations[0].latency = latency(50, &[(5000, 49), (9000, 1)], 25.5);
+        sound.workloads[0].repetitions[0].latency = latency(50, &[(5000, 49), (9000, 1)], 25.5);
         check(&sound).unwrap();
         of_latency(latency(0, &[], 25.5), no_ops);
         of_latency(latency(50, &[(u64::MAX, 50)], 25.5), large);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunSettings {
     pub workloads: Vec<String>,
-    pub incarnations: u32,
+    pub repetitions: u32,
     /// Budget per workload, s.
     pub time_s: Option<f64>,
     pub samples: Option<u32>,
@@ -27,7 +27,7 @@ pub struct RunSettings {
     pub workers: Option<u32>,
     /// True if the breakdown of an op was to be shown, and `timeline` if a typical op was.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub layers: bool,
+    pub breakdown: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timeline: bool,
     /// Seed of the order of the rounds and of the places in memory.
@@ -35,7 +35,7 @@ pub struct RunSettings {
     pub seed: Option<u32>,
     /// A workload that was slowed on purpose, for a test: `thread-pipe:0.06`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handicap: Option<String>,
+    pub injected_slowdown: Option<String>,
 }
 
 impl RunSettings {

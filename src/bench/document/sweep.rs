@@ -1,21 +1,21 @@
-//! `ctxprof.sweep/1`: switch cost by the size of the ring.
+//! `ctxprof.sweep/2`: switch cost by the size of the ring.
 
 use serde::{Deserialize, Serialize};
 
 use crate::bench::document::run::{self, CountingSummary, RunBody, RunDocument, RunResult};
 use crate::bench::document::samples::SamplesDocument;
 use crate::bench::document::settings::RunSettings;
-use crate::bench::figures::NO_CLEAN_SAMPLES;
+use crate::bench::figures::NO_UNDISTURBED_SAMPLES;
 use crate::bench::left_out::LeftOut;
 use crate::document::{Document, Ending};
 use crate::estimate::Estimate;
-use crate::estimate::bend::{Bend, bends};
+use crate::estimate::knee::{Knee, knees};
 pub use crate::host::facts::Cache;
 use crate::host::facts::Facts;
 use crate::host::placement::Placement;
 use crate::workload::shape::{RingShape, RingSteps};
 
-pub const SCHEMA: &str = "ctxprof.sweep/1";
+pub const SCHEMA: &str = "ctxprof.sweep/2";
 
 pub type SweepDocument = Document<SweepSettings, SweepBody>;
 
@@ -34,7 +34,7 @@ pub struct SweepBody {
     pub counting: CountingSummary,
     /// A row for each workload and step that has samples, in this order.
     pub results: Vec<RunResult>,
-    pub bends: Vec<SweepBend>,
+    pub knees: Vec<SweepKnee>,
     /// Steps that cannot be measured on this host.
     pub left_out: Vec<LeftOut>,
     pub ending: Ending,
@@ -42,13 +42,13 @@ pub struct SweepBody {
 
 /// A knee of a workload's curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SweepBend {
+pub struct SweepKnee {
     pub workload: String,
     #[serde(default)]
     pub placement: Placement,
     pub figure: CurveFigure,
     #[serde(flatten)]
-    pub bend: Bend,
+    pub knee: Knee,
     /// Caches of the pinned CPU that hold all working sets together below the knee, and above it no longer do or just
     /// so; empty where the memory that the participants touch is not known.
     pub caches: Vec<Cache>,
@@ -81,7 +81,7 @@ impl CurveFigure {
 /// Computes a sweep's figures. Rows without samples are left out: those of an interrupted sweep's first round, and of
 /// rings that were refused.
 pub fn from_samples(mut samples: SamplesDocument, steps: RingSteps) -> SweepDocument {
-    samples.body.seen.workloads.retain(|workload| !workload.incarnations.is_empty());
+    samples.body.seen.workloads.retain(|workload| !workload.repetitions.is_empty());
     of_run(run::from_samples(&samples), steps)
 }
 
@@ -89,14 +89,14 @@ pub fn from_samples(mut samples: SamplesDocument, steps: RingSteps) -> SweepDocu
 pub(crate) fn of_run(run: RunDocument, steps: RingSteps) -> SweepDocument {
     let RunDocument { tool, started_at, host, settings, body, warnings, .. } = run;
     let RunBody { counting, results, left_out, ending, .. } = body;
-    let bends = curves(&results).into_iter().flat_map(|curve| of_curve(&curve, &steps, &host)).collect();
+    let knees = curves(&results).into_iter().flat_map(|curve| of_curve(&curve, &steps, &host)).collect();
     SweepDocument {
         schema: SCHEMA.to_string(),
         tool,
         started_at,
         host,
         settings: SweepSettings { steps, run: settings },
-        body: SweepBody { counting, results, bends, left_out, ending },
+        body: SweepBody { counting, results, knees, left_out, ending },
         warnings,
     }
 }
@@ -117,34 +117,34 @@ pub fn curves(results: &[RunResult]) -> Vec<Vec<&RunResult>> {
 pub fn is_sure(result: &RunResult) -> bool {
     /// Three intervals must leave a gap between them for a knee, so that less than the usual 95 % will do.
     const SURE: f64 = 0.85;
-    let is_disturbed = result.warnings.iter().any(|warning| warning.code == NO_CLEAN_SAMPLES);
+    let is_disturbed = result.warnings.iter().any(|warning| warning.code == NO_UNDISTURBED_SAMPLES);
     !is_disturbed && result.interval_confidence.is_some_and(|level| level >= SURE)
 }
 
-fn of_curve(curve: &[&RunResult], steps: &RingSteps, host: &Facts) -> Vec<SweepBend> {
+fn of_curve(curve: &[&RunResult], steps: &RingSteps, host: &Facts) -> Vec<SweepKnee> {
     let figure = CurveFigure::of(curve.iter().copied());
     let point = |result: &&RunResult| Some((steps.variable.of(result.ring?), figure.value(result)));
     let points: Vec<(u64, Option<Estimate>)> =
         curve.iter().filter(|result| is_sure(result)).filter_map(point).collect();
-    let bend = |bend: Bend| {
+    let knee = |knee: Knee| {
         let RunResult { workload, placement, .. } = curve[0];
-        let caches = if *placement == Placement::Same { passed(&bend, steps, &host.caches) } else { Vec::new() };
-        SweepBend { workload: workload.clone(), placement: *placement, figure, bend, caches }
+        let caches = if *placement == Placement::Same { passed(&knee, steps, &host.caches) } else { Vec::new() };
+        SweepKnee { workload: workload.clone(), placement: *placement, figure, knee, caches }
     };
-    bends(&points).into_iter().map(bend).collect()
+    knees(&points).into_iter().map(knee).collect()
 }
 
 /// Returns the caches whose size lies between the working sets of all participants below a knee and above it: on one
 /// CPU they share its caches, and each finds there what the others have left of its own.
-fn passed(bend: &Bend, steps: &RingSteps, caches: &[Cache]) -> Vec<Cache> {
-    let [below, above] = [bend.below, bend.above].map(|step| all_working_sets(steps.variable.set(steps.fixed, step)));
+fn passed(knee: &Knee, steps: &RingSteps, caches: &[Cache]) -> Vec<Cache> {
+    let [below, above] = [knee.below, knee.above].map(|step| all_working_sets(steps.variable.set(steps.fixed, step)));
     let is_passed = |cache: &&Cache| above > 0 && (below..=above).contains(&cache.size_bytes);
     caches.iter().filter(is_passed).cloned().collect()
 }
 
 /// Returns the bytes that the participants of a ring walk between two turns of one of them.
 pub fn all_working_sets(ring: RingShape) -> u64 {
-    ring.parties.saturating_mul(ring.working_set_bytes)
+    ring.participants.saturating_mul(ring.working_set_bytes)
 }
 
 #[cfg(test)]
@@ -156,21 +156,21 @@ mod tests {
 
     fn check(variable: RingVariable, fixed: RingShape, between: (u64, u64), expected: &[&str]) {
         let steps = RingSteps { variable, steps: vec![between.0, between.1], fixed };
-        let bend =
-            Bend { below: between.0, above: between.1, below_ns: 1.0, above_ns: 2.0, growth_before: 0.0, growth: 1.0 };
+        let knee =
+            Knee { below: between.0, above: between.1, below_ns: 1.0, above_ns: 2.0, growth_before: 0.0, growth: 1.0 };
         let cache = |(level, size_bytes)| Cache {
             level,
             kind: if level == 1 { "Data" } else { "Unified" }.to_string(),
             size_bytes,
             shared_cpus: None,
         };
-        let names: Vec<String> = passed(&bend, &steps, &CACHES.map(cache)).iter().map(Cache::name).collect();
+        let names: Vec<String> = passed(&knee, &steps, &CACHES.map(cache)).iter().map(Cache::name).collect();
         assert_eq!(names, expected, "{between:?}");
     }
 
     #[test]
     fn a_cache_is_named_where_all_working_sets_together_pass_its_size() {
-        let pair = RingShape { parties: 2, working_set_bytes: 0 };
+        let pair = RingShape { participants: 2, working_set_bytes: 0 };
         for (between, expected) in [
             ((4 << 10, 8 << 10), &[][..]),
             ((8 << 10, 16 << 10), &["L1d"]),
@@ -181,9 +181,9 @@ mod tests {
         ] {
             check(RingVariable::WorkingSet, pair, between, expected);
         }
-        let each = RingShape { parties: 2, working_set_bytes: 64 << 10 };
-        check(RingVariable::Parties, each, (8, 32), &["L2"]);
+        let each = RingShape { participants: 2, working_set_bytes: 64 << 10 };
+        check(RingVariable::Participants, each, (8, 32), &["L2"]);
         // The memory that participants without a working set touch is not known.
-        check(RingVariable::Parties, pair, (2, 1 << 40), &[]);
+        check(RingVariable::Participants, pair, (2, 1 << 40), &[]);
     }
 }

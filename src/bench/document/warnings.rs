@@ -17,8 +17,11 @@ pub(super) fn of_run(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
             "this is a debug build, whose loops are slow by themselves; build with --release",
         ));
     }
-    warnings.extend(settings.handicap.as_ref().map(|handicap| {
-        Warning::new("handicap", format!("CTXPROF_TEST_HANDICAP={handicap} made a workload slower on purpose"))
+    warnings.extend(settings.injected_slowdown.as_ref().map(|injected_slowdown| {
+        Warning::new(
+            "injected_slowdown",
+            format!("CTXPROF_TEST_SLOWDOWN={injected_slowdown} made a workload slower on purpose"),
+        )
     }));
     let of_host = checks::of_facts(host, settings.is_realtime());
     warnings.extend(of_host.into_iter().map(|remark| Warning::new(remark.code, remark.message)));
@@ -28,28 +31,28 @@ pub(super) fn of_run(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
         let what = if some {
             "switches were not recorded everywhere, or not to the end"
         } else {
-            "no records of switches, and so no layers and no timelines"
+            "no records of switches: no breakdown and no timelines"
         };
         Warning::new("not-recorded", format!("{what}: {}", absent.reason))
     }));
     warnings
         .extend(figures::of_absent_records(seen.workloads.iter().filter_map(|workload| workload.recording.as_ref())));
-    let incarnations = || seen.workloads.iter().flat_map(|workload| &workload.incarnations);
-    let elapsed_ns = incarnations().map(|incarnation| incarnation.surroundings.elapsed_ns).sum();
+    let repetitions = || seen.workloads.iter().flat_map(|workload| &workload.repetitions);
+    let elapsed_ns = repetitions().map(|repetition| repetition.surroundings.elapsed_ns).sum();
     let steal_ns: Option<u64> = rows.iter().map(|row| row.steal_ns).sum();
     warnings.extend(steal_ns.and_then(|steal_ns| figures::of_steal(steal_ns, elapsed_ns)));
-    let fewest = rows.iter().map(|row| row.incarnations_priced).min();
+    let fewest = rows.iter().map(|row| row.repetitions_with_cost).min();
     if let Some(few) =
         fewest.filter(|&few| Confidence::of(few).is_none_or(|confidence| confidence.level < Confidence::AIM))
     {
-        warnings.push(Warning::new("few-incarnations", few_incarnations(few)));
+        warnings.push(Warning::new("few-repetitions", few_repetitions(few)));
     }
     let least = rows.iter().map(|row| row.rounds.len()).min().unwrap_or_default();
     match &seen.ending {
-        Ending::Complete if least < settings.incarnations as usize => {
+        Ending::Complete if least < settings.repetitions as usize => {
             let message = format!(
-                "the time was up after {least} of {} incarnations; more need a longer --time",
-                settings.incarnations
+                "the time was up after {least} of {} repetitions; more need a longer --time",
+                settings.repetitions
             );
             warnings.push(Warning::new("time-up", message));
         }
@@ -64,9 +67,9 @@ pub(super) fn of_run(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
     warnings
 }
 
-fn few_incarnations(few: usize) -> String {
+fn few_repetitions(few: usize) -> String {
     match few {
-        0 | 1 => "one incarnation has no interval: for one of 95 %, 6 are needed".to_string(),
-        _ => format!("{few} incarnations are too few for a 95 % interval: 6 are needed; what is shown is their range"),
+        0 | 1 => "one repetition has no interval: for one of 95 %, 6 are needed".to_string(),
+        _ => format!("{few} repetitions are too few for a 95 % interval: 6 are needed; what is shown is their range"),
     }
 }

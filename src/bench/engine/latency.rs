@@ -4,7 +4,7 @@ use crate::bench::engine::plan::{Entry, Quota};
 use crate::bench::engine::sampler::Sampler;
 use crate::bench::engine::{Stop, take_by};
 use crate::bench::sample::latency::{Durations, Latency, TimerInterrupts};
-use crate::host::surroundings::Surveyor;
+use crate::host::surroundings::NoiseMonitor;
 use crate::sys::clock::monotonic_ns;
 use crate::workload::session::{Laps, MOST_LAPS};
 
@@ -15,7 +15,7 @@ pub(super) fn take_each(
     ops_per_sample: u64,
     quota: Quota,
     entry: &Entry,
-    surveyor: &Surveyor,
+    noise_monitor: &NoiseMonitor,
     latency: &mut Option<Latency>,
 ) -> Result<(), Stop> {
     let ops = ops_per_sample.min(MOST_LAPS);
@@ -23,13 +23,13 @@ pub(super) fn take_each(
     let mut durations = Durations::new();
     let latency = latency.insert(Latency { lap_cost_ns: sampler.lap_cost_ns()?, ..Latency::default() });
     sampler.warm_up_each(ops, &mut laps)?;
-    let (began_ns, before) = (monotonic_ns(), surveyor.timer_interrupts());
+    let (began_ns, before) = (monotonic_ns(), noise_monitor.timer_interrupts());
     let outcome = take_by(quota.of_ops(ops), &entry.setting, &mut latency.samples, || {
         let sample = sampler.sample_each(ops, &mut laps)?;
         laps.durations().for_each(|duration_ns| durations.record(duration_ns, 1));
         Ok(sample)
     });
-    let (ended_ns, after) = (monotonic_ns(), surveyor.timer_interrupts());
+    let (ended_ns, after) = (monotonic_ns(), noise_monitor.timer_interrupts());
     latency.timer = before
         .zip(after)
         .map(|(before, after)| TimerInterrupts { count: after.saturating_sub(before), over_ns: ended_ns - began_ns });

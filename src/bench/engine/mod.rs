@@ -9,17 +9,17 @@
 //! that none always follows the same other. The no-switch loop is played on both sides of what it is subtracted from.
 //! The engine prints nothing and computes nothing: it returns samples.
 
-pub mod handicap;
+pub mod injected_slowdown;
 mod latency;
-mod luck;
+mod layout_randomization;
 mod passes;
 pub mod plan;
 mod recording;
+mod reference_loop;
 mod repetition;
 mod sampler;
 #[cfg(test)]
 mod tests;
-mod yardstick;
 
 use std::time::Instant;
 
@@ -31,10 +31,10 @@ use crate::bench::engine::passes::Pass;
 use crate::bench::engine::plan::{Entry, Plan, Quota};
 use crate::bench::engine::sampler::Sampler;
 use crate::bench::left_out::LeftOut;
-use crate::bench::sample::{Incarnation, RunSamples, Sample, WorkloadSamples, speed};
+use crate::bench::sample::{Repetition, RunSamples, Sample, WorkloadSamples, speed};
 use crate::document::Ending;
 use crate::host::limits;
-use crate::host::surroundings::Surveyor;
+use crate::host::surroundings::NoiseMonitor;
 use crate::perf::counting::CountingMode;
 use crate::perf::meter::{Attach, Attached};
 use crate::sys::affinity::{self, Pinned};
@@ -64,13 +64,13 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
     let watchdog = Watchdog::start()?;
     let waited_ns = plan.reference_ns.filter(|_| !plan.patience.is_zero()).map(|reference_ns| {
         watchdog.begin(&"waiting for full speed");
-        yardstick::wait_for_full_speed(reference_ns, plan.patience.as_nanos() as u64, || watchdog.progress())
+        reference_loop::wait_for_full_speed(reference_ns, plan.patience.as_nanos() as u64, || watchdog.progress())
     });
     let cpus = first.setting.cpus();
     let attached = attach.attach(&cpus)?;
     let mut engine = Engine {
         plan,
-        surveyors: plan.entries.iter().map(|entry| Surveyor::new(&entry.setting.cpus())).collect(),
+        noise_monitors: plan.entries.iter().map(|entry| NoiseMonitor::new(&entry.setting.cpus())).collect(),
         watchdog: &watchdog,
         attach,
         attached,
@@ -81,7 +81,7 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
         sizes: vec![Sizes::default(); plan.entries.len()],
         refused: vec![None; plan.entries.len()],
         first_op_at_ns: None,
-        luck: Rng::with_seed(u64::from(plan.seed)),
+        layout_randomization: Rng::with_seed(u64::from(plan.seed)),
         workloads: plan.entries.iter().map(nothing_yet).collect(),
     };
     let outcome = engine.all_passes();
@@ -92,7 +92,7 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
     };
     let Engine { workloads, first_op_at_ns, attached, refused, .. } = engine;
     // An entry that was refused later, in a pass that only counts, is measured all the same.
-    let unmeasured = refused.into_iter().zip(&workloads).filter(|(_, workload)| workload.incarnations.is_empty());
+    let unmeasured = refused.into_iter().zip(&workloads).filter(|(_, workload)| workload.repetitions.is_empty());
     let refused: Vec<LeftOut> = unmeasured.filter_map(|(refused, _)| refused).collect();
     Ok(RunSamples {
         counting: attached.counting,
@@ -123,7 +123,7 @@ impl From<Error> for Stop {
 struct Engine<'a> {
     plan: &'a Plan,
     /// One per entry of the plan, as are `sizes`, `refused` and `workloads`.
-    surveyors: Vec<Surveyor>,
+    noise_monitors: Vec<NoiseMonitor>,
     watchdog: &'a Watchdog,
     attach: &'a mut dyn Attach,
     attached: Attached,
@@ -136,14 +136,14 @@ struct Engine<'a> {
     refused: Vec<Option<LeftOut>>,
     workloads: Vec<WorkloadSamples>,
     first_op_at_ns: Option<u64>,
-    luck: Rng,
+    layout_randomization: Rng,
 }
 
 /// Ops per sample, once calibrated: the same for all repetitions.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sizes {
     sample: Option<u64>,
-    floor: Option<u64>,
+    no_switch: Option<u64>,
 }
 
 impl Engine<'_> {
@@ -155,13 +155,13 @@ impl Engine<'_> {
             if round > 0 && deadline.is_some_and(|deadline| began.elapsed() > deadline) {
                 return Ok(());
             }
-            for at in luck::in_any_order(&mut self.luck, &pass.entries) {
+            for at in layout_randomization::in_any_order(&mut self.layout_randomization, &pass.entries) {
                 if self.refused[at].is_some() {
                     continue;
                 }
-                let (incarnation, outcome) = self.turn(at, pass)?;
-                if !incarnation.samples.is_empty() {
-                    (pass.into)(&mut self.workloads[at]).push(incarnation);
+                let (repetition, outcome) = self.turn(at, pass)?;
+                if !repetition.samples.is_empty() {
+                    (pass.into)(&mut self.workloads[at]).push(repetition);
                 }
                 self.after(at, round, outcome)?;
             }
@@ -170,13 +170,13 @@ impl Engine<'_> {
     }
 
     /// Plays an entry's turn; returns its samples even if it ended early.
-    fn turn(&mut self, at: usize, pass: &Pass) -> Result<(Incarnation, Result<(), Stop>), Stop> {
+    fn turn(&mut self, at: usize, pass: &Pass) -> Result<(Repetition, Result<(), Stop>), Stop> {
         self.watchdog.begin(&self.plan.entries[at].workload.name);
         self.watch(at)?;
-        let mut incarnation = Incarnation::default();
-        let mut places = self.luck.fork();
-        let outcome = luck::shuffled(&mut places, || self.incarnation(at, pass, &mut incarnation));
-        Ok((incarnation, outcome))
+        let mut repetition = Repetition::default();
+        let mut places = self.layout_randomization.fork();
+        let outcome = layout_randomization::shuffled(&mut places, || self.repetition(at, pass, &mut repetition));
+        Ok((repetition, outcome))
     }
 
     /// Notes the outcome of an entry's turn in a round, and reports progress.
@@ -195,23 +195,23 @@ impl Engine<'_> {
     /// Plays those repetitions of a pass once more that were mostly below full speed, and takes the new samples in any
     /// case: the core's speed decides, never a cost. Across CPUs cores come out of idle all the time: none is judged.
     fn repeat_slowed(&mut self, pass: &Pass) -> Result<(), Stop> {
-        let all = || self.workloads.iter().flat_map(|workload| &workload.incarnations);
-        let quickest_ns = speed::quickest_ns(all().flat_map(|incarnation| &incarnation.samples));
+        let all = || self.workloads.iter().flat_map(|workload| &workload.repetitions);
+        let quickest_ns = speed::quickest_ns(all().flat_map(|repetition| &repetition.samples));
         let Some(full_speed_ns) = speed::full_speed_ns(self.plan.reference_ns, quickest_ns) else { return Ok(()) };
         let slowed_of = |&at: &usize| {
-            let each = self.workloads[at].incarnations.iter().enumerate();
-            let slowed = each.filter(|(_, incarnation)| speed::are_mostly_slowed(&incarnation.samples, full_speed_ns));
+            let each = self.workloads[at].repetitions.iter().enumerate();
+            let slowed = each.filter(|(_, repetition)| speed::are_mostly_slowed(&repetition.samples, full_speed_ns));
             slowed.map(|(number, _)| (at, number)).collect::<Vec<_>>()
         };
         let is_judged = |at: &&usize| self.refused[**at].is_none() && !self.plan.entries[**at].setting.is_apart();
         let mut slowed: Vec<(usize, usize)> = pass.entries.iter().filter(is_judged).flat_map(slowed_of).collect();
-        self.luck.shuffle(&mut slowed);
+        self.layout_randomization.shuffle(&mut slowed);
         self.total += slowed.len() as u32;
         for (at, number) in slowed {
-            let (incarnation, outcome) = self.turn(at, pass)?;
+            let (repetition, outcome) = self.turn(at, pass)?;
             let outcome = match outcome {
                 Ok(()) => {
-                    self.workloads[at].incarnations[number] = incarnation;
+                    self.workloads[at].repetitions[number] = repetition;
                     self.workloads[at].repeated += 1;
                     Ok(())
                 }
@@ -244,7 +244,7 @@ impl Engine<'_> {
             Some(cpu) => error.context(format!("CPU {cpu} went offline in the middle of the measurement")),
             None => error,
         };
-        Stop::Failure(error.context(format!("{}, incarnation {}", entry.workload.name, round + 1)))
+        Stop::Failure(error.context(format!("{}, repetition {}", entry.workload.name, round + 1)))
     }
 }
 
@@ -276,7 +276,10 @@ fn take_by(
         let sample = take_one()?;
         // A thread whose CPU goes offline is moved silently, and the CPU's counters stand still.
         if let Some(cpu) = affinity::current_cpu().filter(|&cpu| cpu != setting.leader_cpu) {
-            return Err(Stop::Failure(anyhow!("the parties were moved from CPU {} to CPU {cpu}", setting.leader_cpu)));
+            return Err(Stop::Failure(anyhow!(
+                "the participants were moved from CPU {} to CPU {cpu}",
+                setting.leader_cpu
+            )));
         }
         samples.push(sample);
         if let Some(signal) = signal::stop_requested() {
@@ -300,7 +303,7 @@ fn nothing_yet(entry: &Entry) -> WorkloadSamples {
         placement: *placement,
         cpus: setting.cpus(),
         ring: setting.ring,
-        incarnations: Vec::new(),
+        repetitions: Vec::new(),
         repeated: 0,
         uncounted: Vec::new(),
         elsewhere: Vec::new(),

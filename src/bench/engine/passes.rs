@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use crate::bench::engine::plan::{Effort, Plan, Quota};
 use crate::bench::engine::{Engine, Stop};
-use crate::bench::sample::{Incarnation, PassSamples, WorkloadSamples};
+use crate::bench::sample::{PassSamples, Repetition, WorkloadSamples};
 use crate::perf::counting::{CountingMode, PROBE};
 use crate::perf::meter::{Attached, Extra};
 use crate::perf::refusal::Refused;
 use crate::workload::kind::SwitchSource;
 
 /// Repetitions of the pass in which user mode is counted: it shows what work an op is, not what it costs.
-const USER_MODE_INCARNATIONS: u32 = 3;
+const USER_MODE_REPETITIONS: u32 = 3;
 /// Repetitions without counters, to measure what the counters cost.
-const UNCOUNTED_INCARNATIONS: u32 = 5;
+const UNCOUNTED_REPETITIONS: u32 = 5;
 /// Repetitions of a pass that only counts something.
-const COUNTING_INCARNATIONS: u32 = 2;
+const COUNTING_REPETITIONS: u32 = 2;
 /// Samples of such a pass.
 const COUNTING_SAMPLES: u32 = 10;
 /// Places in memory that are tried, to see how much they matter: one in three may be an expensive one.
@@ -44,7 +44,7 @@ pub(super) struct Pass {
     /// `None`, as the next two, where the pass takes none of these.
     pub(super) counted: Option<Quota>,
     pub(super) latency: Option<Quota>,
-    pub(super) floor: Option<Quota>,
+    pub(super) no_switch: Option<Quota>,
     /// True if the participants' memory is elsewhere each time.
     pub(super) elsewhere: bool,
     /// Instead of the calibrated number.
@@ -53,34 +53,44 @@ pub(super) struct Pass {
 }
 
 /// Place of a pass's repetitions.
-type Place = fn(&mut WorkloadSamples) -> &mut Vec<Incarnation>;
+type Place = fn(&mut WorkloadSamples) -> &mut Vec<Repetition>;
 
 impl Pass {
     /// Returns a pass that takes samples of the participants and nothing else.
     fn of_samples(rounds: u32, entries: Vec<usize>, samples: Quota, into: Place) -> Pass {
-        Pass { rounds, entries, samples, counted: None, latency: None, floor: None, elsewhere: false, ops: None, into }
+        Pass {
+            rounds,
+            entries,
+            samples,
+            counted: None,
+            latency: None,
+            no_switch: None,
+            elsewhere: false,
+            ops: None,
+            into,
+        }
     }
 }
 
 impl Engine<'_> {
     /// Runs the main pass, and those before and after it where counting slows the participants.
     pub(super) fn all_passes(&mut self) -> Result<(), Stop> {
-        let rounds = self.plan.incarnations;
+        let rounds = self.plan.repetitions;
         let priced = |rounds, into| {
             let entries = (0..self.plan.entries.len()).collect();
             Pass {
-                counted: Some(self.plan.effort.of_counted(self.plan.incarnations)),
-                floor: Some(self.plan.effort.of_floor(self.plan.incarnations)),
-                ..Pass::of_samples(rounds, entries, self.plan.effort.of_samples(self.plan.incarnations), into)
+                counted: Some(self.plan.effort.of_counted(self.plan.repetitions)),
+                no_switch: Some(self.plan.effort.of_no_switch(self.plan.repetitions)),
+                ..Pass::of_samples(rounds, entries, self.plan.effort.of_samples(self.plan.repetitions), into)
             }
         };
         let main = Pass {
             latency: self.plan.latency.then(|| self.plan.effort.of_latency(rounds)),
-            ..priced(rounds, |samples: &mut WorkloadSamples| &mut samples.incarnations)
+            ..priced(rounds, |samples: &mut WorkloadSamples| &mut samples.repetitions)
         };
         self.expect(&main);
         if self.attached.counting.mode == CountingMode::Thread {
-            let uncounted = priced(rounds.min(UNCOUNTED_INCARNATIONS), |samples| &mut samples.uncounted);
+            let uncounted = priced(rounds.min(UNCOUNTED_REPETITIONS), |samples| &mut samples.uncounted);
             self.expect(&uncounted);
             self.attached = Attached::without_events(CountingMode::None, Vec::new());
             thread::sleep(PERF_SETTLES);
@@ -112,7 +122,7 @@ impl Engine<'_> {
     fn elsewhere_pass(&mut self) -> Result<(), Stop> {
         let is_told = |at: &usize| self.plan.entries[*at].elsewhere().is_some();
         let entries: Vec<usize> = (0..self.plan.entries.len()).filter(is_told).collect();
-        let (rounds, samples) = (self.plan.incarnations.min(PLACES), Effort::of_pass(PLACE_SAMPLES));
+        let (rounds, samples) = (self.plan.repetitions.min(PLACES), Effort::of_pass(PLACE_SAMPLES));
         let pass =
             Pass { elsewhere: true, ..Pass::of_samples(rounds, entries, samples, |samples| &mut samples.elsewhere) };
         self.expect(&pass);
@@ -139,7 +149,7 @@ impl Engine<'_> {
             };
             for &at in &entries {
                 let counters = attached.counting.counters.clone();
-                self.workloads[at].passes.push(PassSamples { counters, incarnations: Vec::new() });
+                self.workloads[at].passes.push(PassSamples { counters, repetitions: Vec::new() });
             }
             let pass = extra.pass(self.plan, entries);
             self.expect(&pass);
@@ -191,20 +201,20 @@ impl ExtraPass {
     fn pass(self, plan: &Plan, entries: Vec<usize>) -> Pass {
         let counting = |rounds: u32, samples, ops| Pass {
             ops,
-            ..Pass::of_samples(plan.incarnations.min(rounds), entries, samples, last_pass)
+            ..Pass::of_samples(plan.repetitions.min(rounds), entries, samples, last_pass)
         };
         match self {
-            ExtraPass::UserMode => counting(USER_MODE_INCARNATIONS, plan.effort.of_samples(plan.incarnations), None),
+            ExtraPass::UserMode => counting(USER_MODE_REPETITIONS, plan.effort.of_samples(plan.repetitions), None),
             ExtraPass::WakeUps | ExtraPass::ToIdle => {
-                counting(COUNTING_INCARNATIONS, Effort::of_pass(COUNTING_SAMPLES), None)
+                counting(COUNTING_REPETITIONS, Effort::of_pass(COUNTING_SAMPLES), None)
             }
-            ExtraPass::Probe => counting(COUNTING_INCARNATIONS, Effort::of_pass(PROBED_SAMPLES), Some(PROBED_OPS)),
+            ExtraPass::Probe => counting(COUNTING_REPETITIONS, Effort::of_pass(PROBED_SAMPLES), Some(PROBED_OPS)),
         }
     }
 }
 
 /// Returns the place of a counting pass's repetitions.
-fn last_pass(samples: &mut WorkloadSamples) -> &mut Vec<Incarnation> {
+fn last_pass(samples: &mut WorkloadSamples) -> &mut Vec<Repetition> {
     let last = samples.passes.last_mut().expect("a counting pass has its place before it begins");
-    &mut last.incarnations
+    &mut last.repetitions
 }

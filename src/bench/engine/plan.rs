@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::bench::engine::handicap::Handicap;
+use crate::bench::engine::injected_slowdown::InjectedSlowdown;
 use crate::bench::left_out::LeftOut;
 use crate::host::ceilings::{self, Needs};
 use crate::host::placement::Placement;
@@ -20,7 +20,7 @@ pub struct Plan {
     pub entries: Vec<Entry>,
     /// Workloads that were asked for and cannot be measured on this host.
     pub left_out: Vec<LeftOut>,
-    pub incarnations: u32,
+    pub repetitions: u32,
     pub effort: Effort,
     /// Instead of the calibrated number.
     pub ops_per_sample: Option<u64>,
@@ -40,16 +40,16 @@ pub struct Plan {
     /// Seed of the order of the rounds and of the places in memory.
     pub seed: u32,
     /// For tests.
-    pub handicap: Option<Handicap>,
+    pub injected_slowdown: Option<InjectedSlowdown>,
 }
 
 impl Plan {
     /// Returns a plan that measures costs and nothing else, with policy and nice value inherited.
-    pub fn of_prices(entries: Vec<Entry>, left_out: Vec<LeftOut>, incarnations: u32, effort: Effort) -> Plan {
+    pub fn of_costs(entries: Vec<Entry>, left_out: Vec<LeftOut>, repetitions: u32, effort: Effort) -> Plan {
         Plan {
             entries,
             left_out,
-            incarnations,
+            repetitions,
             effort,
             ops_per_sample: None,
             latency: false,
@@ -60,7 +60,7 @@ impl Plan {
             patience: Duration::ZERO,
             repeat_slowed: true,
             seed: fastrand::u32(..),
-            handicap: None,
+            injected_slowdown: None,
         }
     }
 }
@@ -90,10 +90,10 @@ impl Entry {
     ///
     /// # Errors
     /// As [`Entry::prepare`].
-    pub(super) fn prepare_floor(&self) -> Result<Option<Box<dyn Session>>> {
+    pub(super) fn prepare_no_switch(&self) -> Result<Option<Box<dyn Session>>> {
         match self.setting.ring {
-            None => self.workload.floor.as_ref().map(|floor| (floor.prepare)(&self.setting)).transpose(),
-            Some(shape) => (self.ring()?.floor)(shape).map(Some),
+            None => self.workload.no_switch.as_ref().map(|no_switch| (no_switch.prepare)(&self.setting)).transpose(),
+            Some(shape) => (self.ring()?.no_switch)(shape).map(Some),
         }
     }
 
@@ -131,7 +131,7 @@ impl Entry {
             bytes: f64::from(needs.bytes) + shape.working_set_bytes as f64,
             ..Needs::default()
         };
-        let (most, ceiling) = ceilings::most(shape.parties, needs, root);
+        let (most, ceiling) = ceilings::most(shape.participants, needs, root);
         let ceiling = ceiling?;
         let instead = match most {
             0 | 1 => "there is no room for two".to_string(),
@@ -189,7 +189,7 @@ pub struct Effort {
 /// A count is the same in every sample.
 const COUNTED_SHARE: f64 = 0.1;
 /// The no-switch loop is one loop in one thread, and steadier than what it is subtracted from.
-const FLOOR_SHARE: f64 = 0.2;
+const NO_SWITCH_SHARE: f64 = 0.2;
 /// However short the budget: a median needs some.
 const FEWEST_SAMPLES: u32 = 5;
 /// However short the budget: of so many ops over all repetitions ten are beyond the percentile 99.9.
@@ -198,24 +198,24 @@ const FEWEST_LATENCY_OPS: u64 = 10_000;
 const MOST_SAMPLES: u32 = 5_000;
 
 impl Effort {
-    /// Returns the part of one repetition's timed samples, of `incarnations`.
-    pub(super) fn of_samples(self, incarnations: u32) -> Quota {
-        self.quota(incarnations, 1.0 - COUNTED_SHARE - FLOOR_SHARE, self.samples)
+    /// Returns the part of one repetition's timed samples, of `repetitions`.
+    pub(super) fn of_samples(self, repetitions: u32) -> Quota {
+        self.quota(repetitions, 1.0 - COUNTED_SHARE - NO_SWITCH_SHARE, self.samples)
     }
 
     /// Returns as much again, for ops that are timed one by one.
-    pub(super) fn of_latency(self, incarnations: u32) -> Quota {
-        Quota { fewest_ops: FEWEST_LATENCY_OPS.div_ceil(u64::from(incarnations)), ..self.of_samples(incarnations) }
+    pub(super) fn of_latency(self, repetitions: u32) -> Quota {
+        Quota { fewest_ops: FEWEST_LATENCY_OPS.div_ceil(u64::from(repetitions)), ..self.of_samples(repetitions) }
     }
 
     /// Returns the part of one repetition's samples in which switches are counted on demand.
-    pub(super) fn of_counted(self, incarnations: u32) -> Quota {
-        self.quota(incarnations, COUNTED_SHARE, self.fewer(COUNTED_SHARE))
+    pub(super) fn of_counted(self, repetitions: u32) -> Quota {
+        self.quota(repetitions, COUNTED_SHARE, self.fewer(COUNTED_SHARE))
     }
 
     /// Returns the part of one repetition's no-switch loop.
-    pub(super) fn of_floor(self, incarnations: u32) -> Quota {
-        self.quota(incarnations, FLOOR_SHARE, self.fewer(FLOOR_SHARE))
+    pub(super) fn of_no_switch(self, repetitions: u32) -> Quota {
+        self.quota(repetitions, NO_SWITCH_SHARE, self.fewer(NO_SWITCH_SHARE))
     }
 
     /// Returns the quota of a pass that counts work, not cost: so many samples of each repetition, no fewer.
@@ -237,8 +237,8 @@ impl Effort {
         self.samples.map(|samples| ((f64::from(samples) * share) as u32).max(FEWEST_SAMPLES))
     }
 
-    fn quota(self, incarnations: u32, share: f64, samples: Option<u32>) -> Quota {
-        let nanoseconds = self.time.map(|time| (time.as_nanos() as f64 * share / f64::from(incarnations)) as u64);
+    fn quota(self, repetitions: u32, share: f64, samples: Option<u32>) -> Quota {
+        let nanoseconds = self.time.map(|time| (time.as_nanos() as f64 * share / f64::from(repetitions)) as u64);
         let fewest = samples.map_or(FEWEST_SAMPLES, |samples| samples.min(FEWEST_SAMPLES));
         Quota { nanoseconds, samples, fewest, fewest_ops: 0 }
     }
@@ -289,22 +289,22 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_shared_between_incarnations_and_their_parts() {
+    fn a_budget_is_shared_between_repetitions_and_their_parts() {
         let effort = effort(Some(1000), None);
-        let (samples, counted, floor) = (effort.of_samples(10), effort.of_counted(10), effort.of_floor(10));
+        let (samples, counted, no_switch) = (effort.of_samples(10), effort.of_counted(10), effort.of_no_switch(10));
         assert!(!counted.is_met(1000, 9_000_000) && counted.is_met(1000, 10_000_000));
         assert!(!samples.is_met(1000, 69_000_000) && samples.is_met(1000, 70_000_001));
-        assert!(!floor.is_met(1000, 19_000_000) && floor.is_met(1000, 20_000_000));
+        assert!(!no_switch.is_met(1000, 19_000_000) && no_switch.is_met(1000, 20_000_000));
     }
 
     #[test]
     fn two_halves_are_the_whole() {
-        let [first, second] = effort(Some(1000), Some(35)).of_floor(10).halves();
+        let [first, second] = effort(Some(1000), Some(35)).of_no_switch(10).halves();
         assert!(
             !first.is_met(3, 0) && first.is_met(4, 0) && first.is_met(3, 10_000_000) && !first.is_met(2, 10_000_000)
         );
         assert!(!second.is_met(2, 9_000_000) && second.is_met(3, 0) && second.is_met(2, 10_000_000));
-        let [first, second] = effort(None, Some(1)).of_floor(10).halves();
+        let [first, second] = effort(None, Some(1)).of_no_switch(10).halves();
         assert!(first.is_met(3, 0) && second.is_met(2, 0) && !second.is_met(1, u64::MAX));
     }
 
@@ -339,6 +339,6 @@ mod tests {
         assert!(quota.is_met(100, 0) && quota.is_met(50, 80_000_000));
         let one = effort(None, Some(1));
         assert!(one.of_samples(10).is_met(1, 0));
-        assert!(!one.of_floor(10).is_met(4, 0) && one.of_floor(10).is_met(5, 0));
+        assert!(!one.of_no_switch(10).is_met(4, 0) && one.of_no_switch(10).is_met(5, 0));
     }
 }

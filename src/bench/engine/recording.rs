@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use nix::unistd::gettid;
 
 use crate::bench::engine::plan::Entry;
-use crate::bench::engine::{Engine, Progress, Stop, luck, offline_cpu};
+use crate::bench::engine::{Engine, Progress, Stop, layout_randomization, offline_cpu};
 use crate::bench::sample::records::{Event, OtherThread, RecordedPlay, Recording};
 use crate::host::limits;
 use crate::perf::counting::{AbsentCounter, CountingMode};
@@ -22,7 +22,7 @@ use crate::workload::kind::Kind;
 use crate::workload::session::{Laps, Session};
 
 /// Repetitions: how a round trip goes does not depend on much.
-const INCARNATIONS: u32 = 3;
+const REPETITIONS: u32 = 3;
 /// Plays of each that are saved, and those before them that are not.
 const PLAYS: u32 = 2;
 const WARM_UP_PLAYS: u32 = 2;
@@ -42,14 +42,14 @@ impl Engine<'_> {
             // Counters on threads would slow every switch that is recorded, and nothing is counted after this.
             self.attached.meter = Attached::without_events(CountingMode::None, Vec::new()).meter;
         }
-        let rounds = self.plan.incarnations.min(INCARNATIONS);
+        let rounds = self.plan.repetitions.min(REPETITIONS);
         self.total += rounds * entries.len() as u32;
         for round in 0..rounds {
             for &at in &entries {
                 let workload = self.plan.entries[at].workload;
                 self.watchdog.begin(&workload.name);
-                let mut places = self.luck.fork();
-                let outcome = luck::shuffled(&mut places, || self.recorded_incarnation(at, round));
+                let mut places = self.layout_randomization.fork();
+                let outcome = layout_randomization::shuffled(&mut places, || self.recorded_repetition(at, round));
                 outcome.map_err(|stop| self.within(stop, at, round as usize))?;
                 self.done += 1;
                 (self.on_progress)(Progress { workload: workload.name, done: self.done, of: self.total });
@@ -59,13 +59,14 @@ impl Engine<'_> {
     }
 
     /// Records one set of participants and one no-switch loop. A refusal is no failure.
-    fn recorded_incarnation(&mut self, at: usize, incarnation: u32) -> Result<(), Stop> {
+    fn recorded_repetition(&mut self, at: usize, repetition: u32) -> Result<(), Stop> {
         let Entry { workload, setting, .. } = self.plan.entries[at];
         let mut session = (workload.prepare)(&setting).map_err(limits::explain)?;
         let leader = gettid();
-        let others = session.parties().into_iter().map(|party| party.thread).filter(|&thread| thread != leader);
-        let parties: Vec<_> = [leader].into_iter().chain(others).collect();
-        let mut recorder = match self.attach.recorder(&setting.cpus(), &parties) {
+        let others =
+            session.participants().into_iter().map(|participant| participant.thread).filter(|&thread| thread != leader);
+        let participants: Vec<_> = [leader].into_iter().chain(others).collect();
+        let mut recorder = match self.attach.recorder(&setting.cpus(), &participants) {
             Ok(recorder) => recorder,
             Err(refused) => {
                 session.end()?;
@@ -79,7 +80,7 @@ impl Engine<'_> {
             session.end()?;
             return Ok(());
         }
-        let ids: Vec<u32> = parties.iter().map(|thread| thread.as_raw() as u32).collect();
+        let ids: Vec<u32> = participants.iter().map(|thread| thread.as_raw() as u32).collect();
         for _ in 0..WARM_UP_PLAYS {
             self.recorded_play(session.as_mut(), &mut recorder)?;
         }
@@ -87,24 +88,24 @@ impl Engine<'_> {
             let (laps, recorded) = self.recorded_play(session.as_mut(), &mut recorder)?;
             if let Some(cpu) = affinity::current_cpu().filter(|&cpu| cpu != setting.leader_cpu) {
                 let expected = setting.leader_cpu;
-                return Err(Stop::Failure(anyhow!("the parties were moved from CPU {expected} to CPU {cpu}")));
+                return Err(Stop::Failure(anyhow!("the participants were moved from CPU {expected} to CPU {cpu}")));
             }
             let recording = self.workloads[at]
                 .recording
                 .get_or_insert_with(|| nothing_recorded(&recorder, ids.len(), setting.leader_cpu));
-            keep(recording, &ids, incarnation, &laps, recorded);
+            keep(recording, &ids, repetition, &laps, recorded);
         }
         session.end()?;
         if let Some(cpu) = offline_cpu(&setting) {
             self.workloads[at].recording = None;
-            return Err(Stop::Failure(anyhow!("the parties of CPU {cpu} were moved away")));
+            return Err(Stop::Failure(anyhow!("the participants of CPU {cpu} were moved away")));
         }
-        if let Some(floor) = &workload.floor {
-            let mut session = (floor.prepare)(&setting).map_err(limits::explain)?;
+        if let Some(no_switch) = &workload.no_switch {
+            let mut session = (no_switch.prepare)(&setting).map_err(limits::explain)?;
             for play in 0..=PLAYS {
                 let (laps, _) = self.recorded_play(session.as_mut(), &mut recorder)?;
                 let recording = self.workloads[at].recording.as_mut().filter(|_| play > 0);
-                recording.into_iter().for_each(|recording| recording.floor_ns.extend(laps.durations()));
+                recording.into_iter().for_each(|recording| recording.no_switch_ns.extend(laps.durations()));
             }
             session.end()?;
         }
@@ -137,24 +138,24 @@ impl Engine<'_> {
     }
 }
 
-fn nothing_recorded(recorder: &Recorder, parties: usize, leader_cpu: usize) -> Recording {
+fn nothing_recorded(recorder: &Recorder, participants: usize, leader_cpu: usize) -> Recording {
     Recording {
         source: recorder.source(),
         buffer_bytes: recorder.buffer_bytes(),
         absent: Vec::<AbsentCounter>::from(recorder.absent()),
-        parties: parties as u32,
+        participants: participants as u32,
         leader_cpu: leader_cpu as u32,
         others: Vec::new(),
         plays: Vec::new(),
-        floor_ns: Vec::new(),
+        no_switch_ns: Vec::new(),
     }
 }
 
 /// Adds a play's records, from the first op's start to the last one's end, with threads by their numbers.
-fn keep(recording: &mut Recording, parties: &[u32], incarnation: u32, laps: &Laps, recorded: Recorded) {
+fn keep(recording: &mut Recording, participants: &[u32], repetition: u32, laps: &Laps, recorded: Recorded) {
     let (Some(&began_at_ns), Some(&ended_at_ns)) = (laps.moments().first(), laps.moments().last()) else { return };
     let during = recorded.records.iter().filter(|record| (began_at_ns..=ended_at_ns).contains(&record.at_ns));
-    let mut number = |thread: u32| number_of(&mut recording.others, parties, thread);
+    let mut number = |thread: u32| number_of(&mut recording.others, participants, thread);
     let events: Vec<Event> = during
         .map(|record| Event {
             at_ns: record.at_ns - began_at_ns,
@@ -165,13 +166,13 @@ fn keep(recording: &mut Recording, parties: &[u32], incarnation: u32, laps: &Lap
         })
         .collect();
     let ops_ns = laps.durations().collect();
-    recording.plays.push(RecordedPlay { incarnation, began_at_ns, ops_ns, events, lost: recorded.lost });
+    recording.plays.push(RecordedPlay { repetition, began_at_ns, ops_ns, events, lost: recorded.lost });
 }
 
 /// Returns a thread's number: its place among the participants, or after them among the others, to which it is added.
-fn number_of(others: &mut Vec<OtherThread>, parties: &[u32], thread: u32) -> u32 {
-    if let Some(party) = parties.iter().position(|&party| party == thread) {
-        return party as u32;
+fn number_of(others: &mut Vec<OtherThread>, participants: &[u32], thread: u32) -> u32 {
+    if let Some(participant) = participants.iter().position(|&participant| participant == thread) {
+        return participant as u32;
     }
     let known = others.iter().position(|other| other.id == thread);
     let at = known.unwrap_or_else(|| {
@@ -179,5 +180,5 @@ fn number_of(others: &mut Vec<OtherThread>, parties: &[u32], thread: u32) -> u32
         others.push(OtherThread { id: thread, name });
         others.len() - 1
     });
-    (parties.len() + at) as u32
+    (participants.len() + at) as u32
 }

@@ -2,12 +2,12 @@
 
 use anyhow::{Error, Result, anyhow};
 
-use crate::bench::engine::handicap::Handicapped;
+use crate::bench::engine::injected_slowdown::Handicapped;
 use crate::bench::engine::passes::Pass;
 use crate::bench::engine::plan::{Entry, Quota};
 use crate::bench::engine::sampler::{Length, Sampler};
 use crate::bench::engine::{Engine, Stop, latency, offline_cpu, take};
-use crate::bench::sample::Incarnation;
+use crate::bench::sample::Repetition;
 use crate::host::limits;
 use crate::perf::counting::CounterTimes;
 use crate::perf::meter::Reading;
@@ -15,30 +15,30 @@ use crate::sys::clock::monotonic_ns;
 use crate::workload::session::Setting;
 
 impl Engine<'_> {
-    /// Plays one set of participants between two halves of their no-switch loop, and fills `incarnation`.
-    pub(super) fn incarnation(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
-        let halves = pass.floor.map(Quota::halves);
-        self.floor(at, halves.map(|halves| halves[0]), incarnation)?;
-        let before = self.surveyors[at].look();
-        let outcome = self.parties(at, pass, incarnation);
-        incarnation.surroundings = self.surveyors[at].look().since(&before);
+    /// Plays one set of participants between two halves of their no-switch loop, and fills `repetition`.
+    pub(super) fn repetition(&mut self, at: usize, pass: &Pass, repetition: &mut Repetition) -> Result<(), Stop> {
+        let halves = pass.no_switch.map(Quota::halves);
+        self.no_switch(at, halves.map(|halves| halves[0]), repetition)?;
+        let before = self.noise_monitors[at].look();
+        let outcome = self.participants(at, pass, repetition);
+        repetition.surroundings = self.noise_monitors[at].look().since(&before);
         outcome?;
-        self.floor(at, halves.map(|halves| halves[1]), incarnation)
+        self.no_switch(at, halves.map(|halves| halves[1]), repetition)
     }
 
     /// Plays the no-switch loop's part of a repetition, or half of it; nothing where a pass or a workload has none.
-    fn floor(&mut self, at: usize, quota: Option<Quota>, incarnation: &mut Incarnation) -> Result<(), Stop> {
+    fn no_switch(&mut self, at: usize, quota: Option<Quota>, repetition: &mut Repetition) -> Result<(), Stop> {
         let entry = self.plan.entries[at];
         let Some(quota) = quota else { return Ok(()) };
-        if let Some(mut session) = entry.prepare_floor().map_err(|error| not_made(&entry.setting, error))? {
+        if let Some(mut session) = entry.prepare_no_switch().map_err(|error| not_made(&entry.setting, error))? {
             let mut sampler = Sampler::new(session.as_mut(), &mut self.attached, self.watchdog);
             self.first_op_at_ns.get_or_insert_with(monotonic_ns);
-            let (known, length) = (&mut self.sizes[at].floor, Length::of(&entry));
+            let (known, length) = (&mut self.sizes[at].no_switch, Length::of(&entry));
             let ops = size(known, self.plan.ops_per_sample, &mut sampler, length)?;
-            sampler.warm_up_floor(ops)?;
+            sampler.warm_up_no_switch(ops)?;
             let mut samples = Vec::new();
             let outcome = take(&mut sampler, ops, quota, &entry.setting, &mut samples);
-            incarnation.floor.append(&mut samples);
+            repetition.no_switch.append(&mut samples);
             outcome?;
             session.end()?;
         }
@@ -46,14 +46,16 @@ impl Engine<'_> {
     }
 
     /// Plays the participants' part of a repetition.
-    fn parties(&mut self, at: usize, pass: &Pass, incarnation: &mut Incarnation) -> Result<(), Stop> {
+    fn participants(&mut self, at: usize, pass: &Pass, repetition: &mut Repetition) -> Result<(), Stop> {
         let entry = self.plan.entries[at];
         let Entry { workload, setting, .. } = entry;
         let elsewhere = entry.elsewhere().filter(|_| pass.elsewhere);
         let session = elsewhere.map_or_else(|| entry.prepare(), |prepare| prepare(&setting));
         let mut session = session.map_err(|error| not_made(&setting, error))?;
-        if let Some(handicap) = self.plan.handicap.as_ref().filter(|handicap| handicap.workload == workload.name) {
-            session = Box::new(Handicapped { session, share: handicap.share });
+        if let Some(injected_slowdown) =
+            self.plan.injected_slowdown.as_ref().filter(|injected_slowdown| injected_slowdown.workload == workload.name)
+        {
+            session = Box::new(Handicapped { session, share: injected_slowdown.share });
         }
         let mut sampler = Sampler::new(session.as_mut(), &mut self.attached, self.watchdog);
         self.first_op_at_ns.get_or_insert_with(monotonic_ns);
@@ -63,29 +65,29 @@ impl Engine<'_> {
                 let (fixed, length) = (self.plan.ops_per_sample, Length::of(&entry));
                 let ops = size(&mut self.sizes[at].sample, fixed, &mut sampler, length)?;
                 // A participant's first turn maps pages and finds nothing of its own in any cache.
-                sampler.warm_up(ops, setting.ring.map_or(0, |ring| ring.parties))?;
+                sampler.warm_up(ops, setting.ring.map_or(0, |ring| ring.participants))?;
                 ops
             }
         };
         let before = sampler.readings()?;
-        let outcome = take(&mut sampler, ops, pass.samples, &setting, &mut incarnation.samples);
-        incarnation.times = elapsed(&before, &sampler.readings()?);
+        let outcome = take(&mut sampler, ops, pass.samples, &setting, &mut repetition.samples);
+        repetition.times = elapsed(&before, &sampler.readings()?);
         outcome?;
         if let Some(quota) = pass.latency {
-            let (entry, surveyor) = (&self.plan.entries[at], &self.surveyors[at]);
-            latency::take_each(&mut sampler, ops, quota, entry, surveyor, &mut incarnation.latency)?;
+            let (entry, noise_monitor) = (&self.plan.entries[at], &self.noise_monitors[at]);
+            latency::take_each(&mut sampler, ops, quota, entry, noise_monitor, &mut repetition.latency)?;
         }
         if let Some(quota) = pass.counted.filter(|_| sampler.switches_on_demand()) {
             sampler.count_switches(true)?;
-            let outcome = take(&mut sampler, ops, quota, &setting, &mut incarnation.counted);
+            let outcome = take(&mut sampler, ops, quota, &setting, &mut repetition.counted);
             sampler.count_switches(false)?;
             outcome?;
         }
         session.end()?;
         // The participants on the other CPU cannot be asked where they are.
         if let Some(cpu) = offline_cpu(&setting) {
-            incarnation.samples.clear();
-            return Err(Stop::Failure(anyhow!("the parties of CPU {cpu} were moved away")));
+            repetition.samples.clear();
+            return Err(Stop::Failure(anyhow!("the participants of CPU {cpu} were moved away")));
         }
         Ok(())
     }

@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use crate::bench::engine::plan::Entry;
-use crate::bench::engine::yardstick;
+use crate::bench::engine::reference_loop;
 use crate::bench::sample::Sample;
-use crate::perf::books::Books;
+use crate::perf::accounting::Accounting;
 use crate::perf::counting::CountingMode;
 use crate::perf::meter::{Attached, Edge, Meter, Reading, Ring};
 use crate::sys::clock::monotonic_ns;
@@ -38,18 +38,19 @@ pub(super) struct Sampler<'a> {
     session: &'a mut dyn Session,
     meter: &'a mut dyn Meter,
     watchdog: &'a Watchdog,
-    books: Books,
+    accounting: Accounting,
     begin: Vec<Option<Reading>>,
     end: Vec<Option<Reading>>,
 }
 
 impl<'a> Sampler<'a> {
     pub(super) fn new(session: &'a mut dyn Session, attached: &'a mut Attached, watchdog: &'a Watchdog) -> Self {
-        let parties = session.parties().into_iter().map(|party| (party.process, party.thread));
-        let books = Books::open(parties, attached.counting.mode != CountingMode::None);
+        let participants =
+            session.participants().into_iter().map(|participant| (participant.process, participant.thread));
+        let accounting = Accounting::open(participants, attached.counting.mode != CountingMode::None);
         let meter = attached.meter.as_mut();
         let counters = meter.counters().len();
-        Sampler { session, meter, watchdog, books, begin: vec![None; counters], end: vec![None; counters] }
+        Sampler { session, meter, watchdog, accounting, begin: vec![None; counters], end: vec![None; counters] }
     }
 
     /// Plays until caches and clocks are warm, and at least this many ops have been played.
@@ -58,7 +59,7 @@ impl<'a> Sampler<'a> {
     }
 
     /// The same for half as long: half a no-switch loop is one loop in one thread.
-    pub(super) fn warm_up_floor(&mut self, ops: u64) -> Result<()> {
+    pub(super) fn warm_up_no_switch(&mut self, ops: u64) -> Result<()> {
         self.warm_up_for(WARM_UP_NS / 2, ops, 0)
     }
 
@@ -72,7 +73,7 @@ impl<'a> Sampler<'a> {
             self.watchdog.progress();
         }
         // Of all of them: samples read only those that take part.
-        self.books.others(None);
+        self.accounting.others(None);
         Ok(())
     }
 
@@ -136,24 +137,24 @@ impl<'a> Sampler<'a> {
 
     fn sample_of(&mut self, ops: u64, play: impl FnOnce(&mut dyn Session) -> Result<Played>) -> Result<Sample> {
         // Before anything is counted: the turn that ends now is not part of this sample.
-        self.books.settle();
-        let yardstick_before_ns = yardstick::measure();
+        self.accounting.settle();
+        let reference_loop_before_ns = reference_loop::measure();
         self.meter.read(Ring::Outer, Edge::Begin, &mut self.begin)?;
         // With many participants, those were read at the end of their last play.
-        let others = self.books.others(Some(&[]));
+        let others = self.accounting.others(Some(&[]));
         self.meter.read(Ring::Inner, Edge::Begin, &mut self.begin)?;
-        let booked = self.books.own().with(others);
-        let started_at_ns = booked.at_ns();
+        let accounted = self.accounting.own().with(others);
+        let started_at_ns = accounted.at_ns();
         let played = play(self.session)?;
-        let own = self.books.own();
+        let own = self.accounting.own();
         self.meter.read(Ring::Inner, Edge::End, &mut self.end)?;
         let active = self.session.visited();
-        let mut parties = own.with(self.books.others(active.as_deref())).since(booked);
+        let mut participants = own.with(self.accounting.others(active.as_deref())).since(accounted);
         if let Some(PlayTimes { wall_ns, cpu_ns }) = played.times {
-            (parties.wall_ns, parties.cpu_ns) = (wall_ns, Some(cpu_ns));
+            (participants.wall_ns, participants.cpu_ns) = (wall_ns, Some(cpu_ns));
         }
         self.meter.read(Ring::Outer, Edge::End, &mut self.end)?;
-        let yardstick_after_ns = yardstick::measure();
+        let reference_loop_after_ns = reference_loop::measure();
         self.watchdog.progress();
         let counts = self
             .begin
@@ -166,8 +167,8 @@ impl<'a> Sampler<'a> {
             ops,
             elapsed_ns: played.elapsed_ns,
             own_switches: played.own_switches,
-            parties,
-            yardstick_ns: yardstick_before_ns.max(yardstick_after_ns),
+            participants,
+            reference_loop_ns: reference_loop_before_ns.max(reference_loop_after_ns),
             counts,
         })
     }

@@ -16,8 +16,8 @@ use crate::perf::records::{Recorder, SWITCH_RECORDS};
 use crate::perf::refusal::Refused;
 use crate::test_lock;
 use crate::workload::kind::{Kind, SwitchSource};
-use crate::workload::session::{Laps, Party, Played, Session, Setting};
-use crate::workload::{Floor, Prepare, Unavailable, WORKLOADS, Workload};
+use crate::workload::session::{Laps, Participant, Played, Session, Setting};
+use crate::workload::{NoSwitch, Prepare, Unavailable, WORKLOADS, Workload};
 
 thread_local! {
     /// Calls of a test's sessions, in order.
@@ -40,8 +40,8 @@ struct Fake {
 }
 
 impl Session for Fake {
-    fn parties(&self) -> Vec<Party> {
-        vec![Party::calling_thread()]
+    fn participants(&self) -> Vec<Participant> {
+        vec![Participant::calling_thread()]
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
@@ -63,7 +63,7 @@ impl Session for Fake {
     }
 }
 
-const fn fake(name: &'static str, prepare: Prepare, floor: Option<Floor>) -> Workload {
+const fn fake(name: &'static str, prepare: Prepare, no_switch: Option<NoSwitch>) -> Workload {
     Workload {
         name,
         kind: Kind::Task,
@@ -78,7 +78,7 @@ const fn fake(name: &'static str, prepare: Prepare, floor: Option<Floor>) -> Wor
         available: || Ok(()),
         provide: |_| Ok(()),
         prepare,
-        floor,
+        no_switch,
         elsewhere: None,
         probe_point: None,
         toolchain: || None,
@@ -89,7 +89,7 @@ const fn fake(name: &'static str, prepare: Prepare, floor: Option<Floor>) -> Wor
 static FIRST: Workload = fake(
     "first",
     |_| Ok(Box::new(Fake { name: "first", fails: false })),
-    Some(Floor { summary: "", prepare: |_| Ok(Box::new(Fake { name: "floor", fails: false })) }),
+    Some(NoSwitch { summary: "", prepare: |_| Ok(Box::new(Fake { name: "no_switch", fails: false })) }),
 );
 static SECOND: Workload = fake("second", |_| Ok(Box::new(Fake { name: "second", fails: false })), None);
 static FAILING: Workload = fake("failing", |_| Ok(Box::new(Fake { name: "failing", fails: true })), None);
@@ -131,13 +131,13 @@ impl Attach for Script {
 fn plan_of(workloads: &[&'static Workload], effort: Effort) -> Plan {
     let setting = Setting::on(crate::sys::affinity::allowed().unwrap().cpus()[0]);
     let (entries, left_out) = lay_out(workloads, &[(Placement::Same, setting)]);
-    Plan { seed: 1, repeat_slowed: false, ..Plan::of_prices(entries, left_out, 2, effort) }
+    Plan { seed: 1, repeat_slowed: false, ..Plan::of_costs(entries, left_out, 2, effort) }
 }
 
-fn engine_run(workloads: Vec<&'static Workload>, incarnations: u32, mode: CountingMode) -> (RunSamples, Vec<Progress>) {
+fn engine_run(workloads: Vec<&'static Workload>, repetitions: u32, mode: CountingMode) -> (RunSamples, Vec<Progress>) {
     let _alone = test_lock();
     let effort = Effort { time: None, samples: Some(10) };
-    let plan = Plan { incarnations, ops_per_sample: Some(10), ..plan_of(&workloads, effort) };
+    let plan = Plan { repetitions, ops_per_sample: Some(10), ..plan_of(&workloads, effort) };
     let mut told = Vec::new();
     DIARY.take();
     let seen = run(&plan, &mut Script(mode), &mut |progress| told.push(progress)).unwrap();
@@ -145,11 +145,11 @@ fn engine_run(workloads: Vec<&'static Workload>, incarnations: u32, mode: Counti
 }
 
 #[test]
-fn workloads_take_turns_in_any_order_and_a_floor_is_played_on_both_sides_of_its_workload() {
+fn workloads_take_turns_in_any_order_and_a_no_switch_is_played_on_both_sides_of_its_workload() {
     let rounds = |seed| {
         let _alone = test_lock();
         let effort = Effort { time: None, samples: Some(10) };
-        let plan = Plan { incarnations: 8, ops_per_sample: Some(10), seed, ..plan_of(&[&FIRST, &SECOND], effort) };
+        let plan = Plan { repetitions: 8, ops_per_sample: Some(10), seed, ..plan_of(&[&FIRST, &SECOND], effort) };
         let mut told = Vec::new();
         DIARY.take();
         let seen = run(&plan, &mut Script(CountingMode::Rusage), &mut |progress| told.push(progress)).unwrap();
@@ -158,14 +158,14 @@ fn workloads_take_turns_in_any_order_and_a_floor_is_played_on_both_sides_of_its_
             told.iter().map(|progress| (progress.done, progress.of)).collect::<Vec<_>>(),
             (1..=16).map(|done| (done, 16)).collect::<Vec<_>>()
         );
-        let first = &seen.workloads[0].incarnations;
-        assert_eq!((first.len(), first[0].samples.len(), first[0].floor.len()), (8, 10, 5));
+        let first = &seen.workloads[0].repetitions;
+        assert_eq!((first.len(), first[0].samples.len(), first[0].no_switch.len()), (8, 10, 5));
         assert!(first[0].counted.is_empty(), "nothing is counted on demand where there is no event");
         // The end of one no-switch loop and the beginning of the next are one entry of the diary.
         let diary = DIARY.take();
         let played = |name: &str| diary.iter().filter(|entry| **entry == name).count();
         assert_eq!((played("first"), played("second") <= 8), (8, true), "{diary:?}");
-        let is_between = |window: &[&str]| window[1] != "first" || (window[0], window[2]) == ("floor", "floor");
+        let is_between = |window: &[&str]| window[1] != "first" || (window[0], window[2]) == ("no_switch", "no_switch");
         assert!(diary.windows(3).all(is_between) && diary.first() != Some(&"first"), "{diary:?}");
         told.chunks(2).map(|round| [round[0].workload, round[1].workload]).collect::<Vec<_>>()
     };
@@ -179,24 +179,24 @@ fn workloads_take_turns_in_any_order_and_a_floor_is_played_on_both_sides_of_its_
 #[test]
 fn switches_are_counted_in_samples_of_their_own_and_work_in_those_that_are_timed() {
     let (seen, _) = engine_run(vec![&SECOND], 1, CountingMode::Cpu);
-    let incarnation = &seen.workloads[0].incarnations[0];
-    assert!(incarnation.samples.iter().all(|sample| sample.counts == [None, Some(700)]));
-    assert!(!incarnation.counted.is_empty());
-    assert!(incarnation.counted.iter().all(|sample| sample.counts == [Some(20), Some(700)]));
+    let repetition = &seen.workloads[0].repetitions[0];
+    assert!(repetition.samples.iter().all(|sample| sample.counts == [None, Some(700)]));
+    assert!(!repetition.counted.is_empty());
+    assert!(repetition.counted.iter().all(|sample| sample.counts == [Some(20), Some(700)]));
     // The script's counter runs half of the time it is enabled.
-    assert_eq!(incarnation.times[1].enabled_ns, 2 * incarnation.times[1].running_ns);
+    assert_eq!(repetition.times[1].enabled_ns, 2 * repetition.times[1].running_ns);
 }
 
 #[test]
-fn ops_are_timed_one_by_one_by_the_same_parties_right_after_their_samples() {
+fn ops_are_timed_one_by_one_by_the_same_participants_right_after_their_samples() {
     let _alone = test_lock();
     let effort = Effort { time: None, samples: Some(10) };
     let plan = Plan { ops_per_sample: Some(20_000), latency: true, ..plan_of(&[&FIRST], effort) };
     DIARY.take();
     let seen = run(&plan, &mut Script(CountingMode::Rusage), &mut |_| ()).unwrap();
-    assert_eq!(DIARY.take(), ["floor", "first", "each", "floor", "first", "each", "floor"]);
-    for incarnation in &seen.workloads[0].incarnations {
-        let latency = incarnation.latency.as_ref().unwrap();
+    assert_eq!(DIARY.take(), ["no_switch", "first", "each", "no_switch", "first", "each", "no_switch"]);
+    for repetition in &seen.workloads[0].repetitions {
+        let latency = repetition.latency.as_ref().unwrap();
         assert_eq!((latency.samples.len(), latency.samples[0].ops), (10, 10_000));
         // Ops of 1000 ns, 1001 ns and so on, all of which can be distinguished below 2048 ns.
         assert_eq!(latency.samples[0].elapsed_ns, (1000..11_000).sum::<u64>());
@@ -221,7 +221,7 @@ fn only_linux_threads_are_recorded_and_a_refusal_is_no_failure() {
     for (workload, refused) in [(&SECOND, false), (&THREADS, true)] {
         let seen = recorded(workload);
         assert_eq!((seen.ending, &seen.workloads[0].recording), (Ending::Complete, &None));
-        assert_eq!(seen.workloads[0].incarnations.len(), 2, "the prices are there all the same");
+        assert_eq!(seen.workloads[0].repetitions.len(), 2, "the costs are there all the same");
         assert_eq!(seen.counting.absent.iter().any(|absent| absent.name == SWITCH_RECORDS), refused);
     }
 }
@@ -246,8 +246,8 @@ fn what_a_slow_core_played_is_played_once_more_at_the_end() {
     assert_eq!(told.last().map(|progress| (progress.done, progress.of)), Some((8, 8)), "each of four, twice");
     assert_eq!(DIARY.take().iter().filter(|entry| **entry == "first").count(), 4);
     for workload in &seen.workloads {
-        assert_eq!((workload.incarnations.len(), workload.repeated), (2, 2), "{}", workload.workload);
-        assert!(workload.incarnations.iter().all(|incarnation| incarnation.samples.len() == 10));
+        assert_eq!((workload.repetitions.len(), workload.repeated), (2, 2), "{}", workload.workload);
+        assert!(workload.repetitions.iter().all(|repetition| repetition.samples.len() == 10));
     }
     assert!(seen.waited_ns.unwrap() >= 5_000_000);
     assert_eq!(seen.reference_ns, Some(1.0));
@@ -268,9 +268,9 @@ fn a_core_that_nothing_is_known_of_is_not_waited_for() {
 #[test]
 fn a_failure_keeps_what_was_seen_before_it() {
     let (seen, told) = engine_run(vec![&FIRST, &FAILING, &SECOND], 2, CountingMode::Rusage);
-    assert_eq!(seen.ending, Ending::Failed("failing, incarnation 1: out of luck".to_string()));
+    assert_eq!(seen.ending, Ending::Failed("failing, repetition 1: out of luck".to_string()));
     let kept: Vec<(&str, usize)> =
-        seen.workloads.iter().map(|workload| (workload.workload.as_str(), workload.incarnations.len())).collect();
+        seen.workloads.iter().map(|workload| (workload.workload.as_str(), workload.repetitions.len())).collect();
     let before = |name| told.iter().filter(|progress| progress.workload == name).count();
     assert_eq!(kept, [("first", before("first")), ("failing", 0), ("second", before("second"))]);
     assert!(!told.is_empty(), "with this seed it is not the first");
@@ -279,21 +279,21 @@ fn a_failure_keeps_what_was_seen_before_it() {
 #[test]
 fn what_counting_on_threads_costs_is_measured_without_it_first() {
     let (seen, told) = engine_run(vec![&SECOND], 7, CountingMode::Thread);
-    assert_eq!((seen.workloads[0].uncounted.len(), seen.workloads[0].incarnations.len()), (5, 7));
+    assert_eq!((seen.workloads[0].uncounted.len(), seen.workloads[0].repetitions.len()), (5, 7));
     assert_eq!(told.last().map(|progress| (progress.done, progress.of)), Some((12, 12)));
-    assert!(seen.workloads[0].uncounted[0].samples.iter().all(|sample| sample.parties.voluntary.is_none()));
+    assert!(seen.workloads[0].uncounted[0].samples.iter().all(|sample| sample.participants.voluntary.is_none()));
 }
 
 #[test]
-fn what_slows_the_parties_is_counted_in_a_pass_of_its_own() {
+fn what_slows_the_participants_is_counted_in_a_pass_of_its_own() {
     let (seen, _) = engine_run(vec![&FIRST, &SECOND], 3, CountingMode::Cpu);
     for workload in &seen.workloads {
         assert_eq!(workload.passes.len(), 1);
         let pass = &workload.passes[0];
-        assert_eq!((pass.counters[0].name.as_str(), pass.incarnations.len()), (WAKE_UPS, 2));
-        let samples = &pass.incarnations[0].samples;
+        assert_eq!((pass.counters[0].name.as_str(), pass.repetitions.len()), (WAKE_UPS, 2));
+        let samples = &pass.repetitions[0].samples;
         assert!(samples.len() == 10 && samples.iter().all(|sample| sample.counts == [Some(11)]));
-        assert!(pass.incarnations[0].floor.is_empty() && pass.incarnations[0].counted.is_empty());
+        assert!(pass.repetitions[0].no_switch.is_empty() && pass.repetitions[0].counted.is_empty());
     }
     assert!(seen.counting.absent.is_empty(), "nothing runs apart, and so idle is not asked about");
 }
@@ -338,7 +338,7 @@ fn every_real_workload_calibrates_and_counts_what_it_promises() {
     let seen = run(&plan, &mut Script(CountingMode::Rusage), &mut |_| ()).unwrap();
     assert_eq!(seen.ending, Ending::Complete);
     for workload in &seen.workloads {
-        let samples = workload.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
+        let samples = workload.repetitions.iter().flat_map(|repetition| &repetition.samples);
         check_switches(workload, &samples.collect::<Vec<_>>());
     }
 }
@@ -348,7 +348,7 @@ fn every_real_workload_calibrates_and_counts_what_it_promises() {
 /// promised number, and the one with the fewest an op no more than that.
 fn check_switches(samples_of: &WorkloadSamples, samples: &[&Sample]) {
     let name = samples_of.workload.as_str();
-    let kernel = |sample: &Sample| sample.parties.switches().unwrap();
+    let kernel = |sample: &Sample| sample.participants.switches().unwrap();
     let counted = |sample: &Sample| sample.own_switches.unwrap_or_else(|| kernel(sample));
     let per_op = samples.iter().map(|sample| counted(sample) as f64 / sample.ops as f64);
     let fewest = per_op.fold(f64::INFINITY, f64::min);

@@ -12,8 +12,8 @@ use anyhow::{Context, Result};
 
 use crate::bench::engine::plan::{Effort, Plan, lay_out};
 use crate::bench::engine::{self, Progress};
-use crate::bench::external::samples::{Pair, PeerSamples, PeerSwitches};
-use crate::bench::external::{Peer, Probed};
+use crate::bench::external::samples::{ExternalSamples, ExternalSwitches, Pair};
+use crate::bench::external::{ExternalBenchmark, Probed};
 use crate::bench::sample::RunSamples;
 use crate::document::Ending;
 use crate::host::placement::Placement;
@@ -26,17 +26,17 @@ use crate::workload::session::Setting;
 
 #[derive(Debug)]
 pub struct VersusPlan {
-    pub peers: Vec<&'static Peer>,
+    pub benchmarks: Vec<&'static ExternalBenchmark>,
     pub rounds: u32,
     pub setting: Setting,
     /// Of our own workload in each round.
-    pub incarnations: u32,
+    pub repetitions: u32,
     pub effort: Effort,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct VersusSamples {
-    pub peers: Vec<PeerSamples>,
+    pub benchmarks: Vec<ExternalSamples>,
     pub ending: Ending,
 }
 
@@ -46,28 +46,28 @@ pub struct VersusSamples {
 /// None: a CPU that cannot be pinned to, refused counters, a benchmark that fails and a signal end it early, and what
 /// was seen until then is returned.
 pub fn run(plan: &VersusPlan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Progress)) -> Result<VersusSamples> {
-    let mut peers: Vec<PeerSamples> = plan.peers.iter().map(|peer| nothing_yet(peer)).collect();
-    let ending = match all_rounds(plan, &mut peers, attach, on_progress) {
+    let mut benchmarks: Vec<ExternalSamples> = plan.benchmarks.iter().map(|benchmark| nothing_yet(benchmark)).collect();
+    let ending = match all_rounds(plan, &mut benchmarks, attach, on_progress) {
         Ok(ending) => ending,
         Err(error) => Ending::Failed(format!("{error:#}")),
     };
-    Ok(VersusSamples { peers, ending })
+    Ok(VersusSamples { benchmarks, ending })
 }
 
 fn all_rounds(
     plan: &VersusPlan,
-    peers: &mut [PeerSamples],
+    benchmarks: &mut [ExternalSamples],
     attach: &mut dyn Attach,
     on_progress: &mut dyn FnMut(Progress),
 ) -> Result<Ending> {
-    let of = plan.rounds * peers.len() as u32;
+    let of = plan.rounds * benchmarks.len() as u32;
     for round in 0..plan.rounds {
-        for (at, (samples, peer)) in peers.iter_mut().zip(&plan.peers).enumerate() {
+        for (at, (samples, benchmark)) in benchmarks.iter_mut().zip(&plan.benchmarks).enumerate() {
             let own_first = round % 2 == 0;
-            let before = own_first.then(|| own_run(plan, peer, attach)).transpose()?;
+            let before = own_first.then(|| own_run(plan, benchmark, attach)).transpose()?;
             let claim = {
                 let _pinned = Pinned::to(plan.setting.leader_cpu)?;
-                (peer.play)().with_context(|| peer.command)
+                (benchmark.play)().with_context(|| benchmark.command)
             };
             if let Some(signal) = signal::stop_requested() {
                 return Ok(Ending::Interrupted(signal as i32));
@@ -75,18 +75,22 @@ fn all_rounds(
             let claim = claim?;
             let own = match before {
                 Some(own) => own,
-                None => own_run(plan, peer, attach)?,
+                None => own_run(plan, benchmark, attach)?,
             };
             match own.ending {
                 Ending::Complete => samples.pairs.push(Pair { claim, own }),
                 early => return Ok(early),
             }
-            on_progress(Progress { workload: peer.name, done: round * plan.peers.len() as u32 + at as u32 + 1, of });
+            on_progress(Progress {
+                workload: benchmark.name,
+                done: round * plan.benchmarks.len() as u32 + at as u32 + 1,
+                of,
+            });
         }
     }
-    for (samples, peer) in peers.iter_mut().zip(&plan.peers) {
-        if let Some(probed) = &peer.probed {
-            samples.switches = probe(plan, probed, attach).with_context(|| peer.command)?;
+    for (samples, benchmark) in benchmarks.iter_mut().zip(&plan.benchmarks) {
+        if let Some(probed) = &benchmark.probed {
+            samples.switches = probe(plan, probed, attach).with_context(|| benchmark.command)?;
         }
         if let Some(signal) = signal::stop_requested() {
             return Ok(Ending::Interrupted(signal as i32));
@@ -96,9 +100,9 @@ fn all_rounds(
 }
 
 /// Runs our own workload, for as long as a round takes.
-fn own_run(plan: &VersusPlan, peer: &Peer, attach: &mut dyn Attach) -> Result<RunSamples> {
-    let (entries, left_out) = lay_out(&workload::meant_by(peer.own_workload), &[(Placement::Same, plan.setting)]);
-    let own = Plan::of_prices(entries, left_out, plan.incarnations, plan.effort);
+fn own_run(plan: &VersusPlan, benchmark: &ExternalBenchmark, attach: &mut dyn Attach) -> Result<RunSamples> {
+    let (entries, left_out) = lay_out(&workload::meant_by(benchmark.own_workload), &[(Placement::Same, plan.setting)]);
+    let own = Plan::of_costs(entries, left_out, plan.repetitions, plan.effort);
     engine::run(&own, attach, &mut |_| ())
 }
 
@@ -107,13 +111,13 @@ const PROBED_FEW: u32 = 20_000;
 const PROBED_MANY: u32 = 60_000;
 
 /// Counts calls of the function by which the benchmark's runtime switches.
-fn probe(plan: &VersusPlan, probed: &Probed, attach: &mut dyn Attach) -> Result<PeerSwitches> {
+fn probe(plan: &VersusPlan, probed: &Probed, attach: &mut dyn Attach) -> Result<ExternalSwitches> {
     let point = (probed.point)()?;
     let extra = Extra::Probe { program: &point.program, function: point.function };
     let mut attached = match attach.attach_extra(&extra, &[plan.setting.leader_cpu]) {
         Ok(attached) => attached,
-        Err(Refused::NotNeeded) => return Ok(PeerSwitches::NotCounted("counting was not asked for".to_string())),
-        Err(Refused::Absent(absent)) => return Ok(PeerSwitches::NotCounted(absent.reason)),
+        Err(Refused::NotNeeded) => return Ok(ExternalSwitches::NotCounted("counting was not asked for".to_string())),
+        Err(Refused::Absent(absent)) => return Ok(ExternalSwitches::NotCounted(absent.reason)),
     };
     let mut hits = |edge| -> Result<u64> {
         let mut reading: [Option<Reading>; 1] = [None];
@@ -129,21 +133,21 @@ fn probe(plan: &VersusPlan, probed: &Probed, attach: &mut dyn Attach) -> Result<
         Ok((hits(Edge::End)? - before) as f64)
     };
     let (few, many) = (hits_of(PROBED_FEW)?, hits_of(PROBED_MANY)?);
-    Ok(PeerSwitches::Probed((many - few) / f64::from(PROBED_MANY - PROBED_FEW)))
+    Ok(ExternalSwitches::Probed((many - few) / f64::from(PROBED_MANY - PROBED_FEW)))
 }
 
-fn nothing_yet(peer: &Peer) -> PeerSamples {
-    PeerSamples {
-        tool: peer.name.to_string(),
-        command: peer.command.to_string(),
-        program: (peer.program)(),
-        assumed_switches_per_op: peer.assumed_switches_per_op,
-        own_workload: peer.own_workload.to_string(),
-        own_figure: peer.own_figure,
+fn nothing_yet(benchmark: &ExternalBenchmark) -> ExternalSamples {
+    ExternalSamples {
+        tool: benchmark.name.to_string(),
+        command: benchmark.command.to_string(),
+        program: (benchmark.program)(),
+        assumed_switches_per_op: benchmark.assumed_switches_per_op,
+        own_workload: benchmark.own_workload.to_string(),
+        own_figure: benchmark.own_figure,
         pairs: Vec::new(),
-        switches: match peer.probed {
-            Some(_) => PeerSwitches::NotCounted("the comparison ended before that".to_string()),
-            None => PeerSwitches::Booked,
+        switches: match benchmark.probed {
+            Some(_) => ExternalSwitches::NotCounted("the comparison ended before that".to_string()),
+            None => ExternalSwitches::Accounted,
         },
     }
 }

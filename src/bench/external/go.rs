@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::bench::external::samples::{Claim, OwnFigure, PeerProgram};
-use crate::bench::external::{Peer, Probed};
-use crate::sys::{errand, signal};
+use crate::bench::external::samples::{Claim, ExternalProgram, OwnFigure};
+use crate::bench::external::{ExternalBenchmark, Probed};
+use crate::sys::{signal, subprocess};
 use crate::tool::{go, gobench};
 use crate::workload::{ProbePoint, Say, Unavailable, goroutine};
 
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ONE_WAY: &str = "BenchmarkContextSwitch";
 const THERE_AND_BACK: &str = "BenchmarkContextSwitchPingPong";
 
-pub(super) const ONEWAY: Peer = Peer {
+pub(super) const ONEWAY: ExternalBenchmark = ExternalBenchmark {
     name: "go test, one way",
     command: "go test -bench=ContextSwitch$ -cpu=1",
     own_workload: "goroutine-oneway",
@@ -36,7 +36,7 @@ pub(super) const ONEWAY: Peer = Peer {
     probed: Some(Probed { point, play: |ops| play_probed(ONE_WAY, ops) }),
 };
 
-pub(super) const PING_PONG: Peer = Peer {
+pub(super) const PING_PONG: ExternalBenchmark = ExternalBenchmark {
     name: "go test, ping-pong",
     command: "go test -bench=ContextSwitchPingPong$ -cpu=1",
     own_workload: "goroutine-channel",
@@ -46,9 +46,9 @@ pub(super) const PING_PONG: Peer = Peer {
     ..ONEWAY
 };
 
-fn program() -> Option<PeerProgram> {
+fn program() -> Option<ExternalProgram> {
     let go = go::find().ok()?;
-    Some(PeerProgram { path: go.path().display().to_string(), version: go.version().ok() })
+    Some(ExternalProgram { path: go.path().display().to_string(), version: go.version().ok() })
 }
 
 fn provide(say: Say<'_>) -> Result<()> {
@@ -64,7 +64,7 @@ fn point() -> Result<ProbePoint> {
 
 fn play(name: &str) -> Result<Claim> {
     let mut command = gobench::command(&goroutine::test_program()?, name, TIME, COUNT);
-    let finished = errand::run(&mut command, PATIENCE, signal::stop_requested)?;
+    let finished = subprocess::run(&mut command, PATIENCE, signal::stop_requested)?;
     finished.check(name)?;
     let mut benchmarks = gobench::parse(finished.stdout.text()?)?;
     if benchmarks.len() != COUNT as usize {
@@ -81,7 +81,7 @@ fn play(name: &str) -> Result<Claim> {
 
 fn play_probed(name: &str, ops: u32) -> Result<()> {
     let mut command = gobench::command(&goroutine::test_program()?, name, &format!("{ops}x"), 1);
-    let finished = errand::run(&mut command, PATIENCE, signal::stop_requested)?;
+    let finished = subprocess::run(&mut command, PATIENCE, signal::stop_requested)?;
     finished.check(name)?;
     let benchmarks = gobench::parse(finished.stdout.text()?)?;
     if benchmarks.iter().map(|each| each.iterations).sum::<u64>() != u64::from(ops) {

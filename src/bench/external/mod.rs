@@ -10,12 +10,12 @@ pub mod saved;
 
 use anyhow::Result;
 
-use crate::bench::external::samples::{Claim, OwnFigure, PeerProgram};
+use crate::bench::external::samples::{Claim, ExternalProgram, OwnFigure};
 use crate::workload::{ProbePoint, Say, Unavailable};
 
 /// One external benchmark, and the workload of ours that measures the same.
 #[derive(Debug)]
-pub struct Peer {
+pub struct ExternalBenchmark {
     pub name: &'static str,
     /// As it would be typed.
     pub command: &'static str,
@@ -27,7 +27,7 @@ pub struct Peer {
     pub assumed_switches_per_op: f64,
     pub available: fn() -> Result<(), Unavailable>,
     /// Returns the program that is started, if it is available.
-    pub program: fn() -> Option<PeerProgram>,
+    pub program: fn() -> Option<ExternalProgram>,
     /// Builds what takes long to build and is reused, before anything is measured.
     pub provide: fn(Say<'_>) -> Result<()>,
     /// Plays a round, on the CPU that the calling thread is pinned to.
@@ -45,4 +45,4 @@ pub struct Probed {
 }
 
 /// Every external benchmark, in the order in which they are shown.
-pub static PEERS: &[Peer] = &[perf::THREADS, perf::PROCESSES, go::ONEWAY, go::PING_PONG];
+pub static EXTERNAL_BENCHMARKS: &[ExternalBenchmark] = &[perf::THREADS, perf::PROCESSES, go::ONEWAY, go::PING_PONG];

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::bench::external::Peer;
-use crate::bench::external::samples::{Claim, OwnFigure, PeerProgram};
-use crate::sys::{errand, signal};
-use crate::tool::perf::{self, Parties};
+use crate::bench::external::ExternalBenchmark;
+use crate::bench::external::samples::{Claim, ExternalProgram, OwnFigure};
+use crate::sys::{signal, subprocess};
+use crate::tool::perf::{self, Participants};
 use crate::workload::Unavailable;
 
 /// Round trips per round: half a second.
@@ -18,7 +18,7 @@ const OPS: u32 = 100_000;
 /// A hundred times that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) const THREADS: Peer = Peer {
+pub(super) const THREADS: ExternalBenchmark = ExternalBenchmark {
     name: "perf, threads",
     command: "perf bench sched pipe -T -l 100000",
     own_workload: "thread-pipe",
@@ -27,15 +27,15 @@ pub(super) const THREADS: Peer = Peer {
     available,
     program,
     provide: |_| Ok(()),
-    play: || play(Parties::Threads),
+    play: || play(Participants::Threads),
     probed: None,
 };
 
-pub(super) const PROCESSES: Peer = Peer {
+pub(super) const PROCESSES: ExternalBenchmark = ExternalBenchmark {
     name: "perf, processes",
     command: "perf bench sched pipe -l 100000",
     own_workload: "process-pipe",
-    play: || play(Parties::Processes),
+    play: || play(Participants::Processes),
     ..THREADS
 };
 
@@ -43,14 +43,14 @@ fn available() -> Result<(), Unavailable> {
     perf::find().map(drop).map_err(Unavailable::from)
 }
 
-fn program() -> Option<PeerProgram> {
+fn program() -> Option<ExternalProgram> {
     let perf = perf::find().ok()?;
-    Some(PeerProgram { path: perf.path().display().to_string(), version: Some(perf.version().to_string()) })
+    Some(ExternalProgram { path: perf.path().display().to_string(), version: Some(perf.version().to_string()) })
 }
 
-fn play(parties: Parties) -> Result<Claim> {
+fn play(participants: Participants) -> Result<Claim> {
     let perf = perf::find()?;
-    let finished = errand::run(&mut perf.pipe(parties, OPS), PATIENCE, signal::stop_requested)?;
+    let finished = subprocess::run(&mut perf.pipe(participants, OPS), PATIENCE, signal::stop_requested)?;
     finished.check("it")?;
     let figures = perf::parse_pipe(finished.stdout.text()?).with_context(|| format!("perf {}", perf.version()))?;
     Ok(Claim {

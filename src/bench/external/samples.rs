@@ -5,23 +5,23 @@ use serde::{Deserialize, Serialize};
 use crate::bench::sample::RunSamples;
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct PeerSamples {
+pub struct ExternalSamples {
     pub tool: String,
     /// As it would be typed.
     pub command: String,
-    pub program: Option<PeerProgram>,
+    pub program: Option<ExternalProgram>,
     /// Switches per op that its users assume.
     pub assumed_switches_per_op: f64,
     /// The workload of ours that does the same, and which of its figures is of the same kind.
     pub own_workload: String,
     pub own_figure: OwnFigure,
     pub pairs: Vec<Pair>,
-    pub switches: PeerSwitches,
+    pub switches: ExternalSwitches,
 }
 
 /// A benchmark's program, which may be one of several on a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerProgram {
+pub struct ExternalProgram {
     pub path: String,
     /// As it reports itself; `None` if it does not.
     pub version: Option<String>,
@@ -54,9 +54,9 @@ pub struct Claim {
 
 /// Source of a benchmark's number of switches.
 #[derive(Debug, Clone, PartialEq)]
-pub enum PeerSwitches {
+pub enum ExternalSwitches {
     /// Kernel accounting, in every claim.
-    Booked,
+    Accounted,
     /// By a probe in a pass of its own; per op.
     Probed(f64),
     /// Not counted, with the reason.

@@ -9,7 +9,7 @@ use console::strip_ansi_codes;
 
 use crate::text::{decode_lossy, without_mark};
 use crate::tool::gobench::{self, Configuration};
-use crate::tool::perf::{self, Parties};
+use crate::tool::perf::{self, Participants};
 use crate::tool::{Line, figures};
 
 /// Most characters of a line that are shown.
@@ -98,11 +98,11 @@ fn claims(go: Vec<gobench::Taken>, perf: Vec<perf::Taken>) -> Vec<SavedClaim> {
         (taken.line, SavedClaim { what, configuration: taken.configuration, ns_per_op })
     });
     let of_perf = perf.into_iter().map(|taken| {
-        let parties = match taken.parties {
-            Parties::Threads => "threads",
-            Parties::Processes => "processes",
+        let participants = match taken.participants {
+            Participants::Threads => "threads",
+            Participants::Processes => "processes",
         };
-        let what = format!("perf bench sched pipe, {} ops between two {parties}", taken.ops);
+        let what = format!("perf bench sched pipe, {} ops between two {participants}", taken.ops);
         let configuration = Configuration::new();
         (taken.line, SavedClaim { what, configuration, ns_per_op: taken.usecs_per_op * 1000.0 })
     });

@@ -41,7 +41,7 @@ pub struct HandOver {
     pub kind: Kind,
     pub ns: Estimate,
     /// Time of the contract's first handoff ÷ this one's, over the rounds with both; null for the first itself.
-    pub times_cheaper: Option<Estimate>,
+    pub times_lower: Option<Estimate>,
 }
 
 /// Widest interval, high end ÷ low end, with which a ratio is shown.
@@ -78,7 +78,7 @@ fn of_contract(contract: &Contract, rows: &[Row]) -> Option<Alike> {
             workload: row.workload.clone(),
             kind: row.kind,
             ns: ns_per_hand_over(row)?,
-            times_cheaper: if is_first { None } else { times_cheaper(first, row) },
+            times_lower: if is_first { None } else { times_lower(first, row) },
         })
     };
     let hand_overs: Vec<HandOver> =
@@ -96,7 +96,7 @@ fn ns_per_hand_over(row: &Row) -> Option<Estimate> {
 }
 
 /// Returns the ratio, paired by round, so that what slowed both cancels.
-fn times_cheaper(first: &Row, other: &Row) -> Option<Estimate> {
+fn times_lower(first: &Row, other: &Row) -> Option<Estimate> {
     let of_round = |row: &Row, round: &Round| match hand_overs_per_op(&row.op) {
         Some(hand_overs) => round.ns_per_op / hand_overs,
         None => round.ns_per_switch,
@@ -108,7 +108,7 @@ fn times_cheaper(first: &Row, other: &Row) -> Option<Estimate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::figures::tests::{counting, incarnation, sample, summarize};
+    use crate::bench::figures::tests::{counting, repetition, sample, summarize};
     use crate::bench::sample::WorkloadSamples;
     use crate::perf::counting::CountingMode;
 
@@ -130,8 +130,8 @@ mod tests {
     #[test]
     fn a_hand_over_is_set_beside_that_of_threads_with_the_same_contract_round_by_round() {
         let of = |workload: &str, kind, ns_per_op: [u64; 6]| {
-            let incarnations = ns_per_op.map(|ns| incarnation(vec![sample(ns); 5], 20)).to_vec();
-            let made_up = WorkloadSamples::made_up(incarnations);
+            let repetitions = ns_per_op.map(|ns| repetition(vec![sample(ns); 5], 20)).to_vec();
+            let made_up = WorkloadSamples::made_up(repetitions);
             let samples = WorkloadSamples { workload: workload.to_string(), kind, ..made_up };
             summarize(&samples, &counting(CountingMode::Cpu))
         };
@@ -144,8 +144,8 @@ mod tests {
         assert_eq!(names, ["thread-futex", "task-channel"]);
         // Half a round trip; what slowed both in a round is not in their ratio.
         assert_eq!(found[0].hand_overs[0].ns.median, 2050.0);
-        assert_eq!(found[0].hand_overs[0].times_cheaper, None);
-        let ratio = found[0].hand_overs[1].times_cheaper.unwrap();
+        assert_eq!(found[0].hand_overs[0].times_lower, None);
+        let ratio = found[0].hand_overs[1].times_lower.unwrap();
         assert_eq!(ratio, Estimate { median: 20.0, low: Some(20.0), high: Some(20.0) });
         assert_eq!(alike(&[task.clone(), other]), [], "no threads, nothing to set beside");
         assert_eq!(alike(&[Row { placement: Placement::Llc, ..thread }, task]), []);

@@ -1,8 +1,8 @@
 //! Selection of the samples that a workload's figures are taken from.
 
-use crate::bench::sample::{Incarnation, Sample, WorkloadSamples, speed};
+use crate::bench::sample::{Repetition, Sample, WorkloadSamples, speed};
 use crate::estimate::median;
-use crate::perf::books::PartyUsage;
+use crate::perf::accounting::ParticipantUsage;
 use crate::perf::counting::{Counting, CountingMode};
 
 /// A sample is disturbed when its wall time exceeds the participants' CPU time by this factor.
@@ -18,14 +18,14 @@ const READING_NS: f64 = 100.0;
 /// two ends may miss one.
 const UNPAIRED: i64 = 3;
 /// Fewer undisturbed samples than this say nothing about a repetition.
-pub(super) const FEWEST_CLEAN: usize = 3;
+pub(super) const FEWEST_UNDISTURBED: usize = 3;
 /// This many repetitions with enough undisturbed samples are used alone, however many others there are: the median of
 /// three is not the odd one's.
 const FEWEST_USABLE: usize = 3;
 
 /// References that a run's samples are judged by: the core's full speed, and the clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Yardstick {
+pub struct ReferenceLoop {
     /// Cost of reading the clock; 0 where it was not measured.
     clock_read_ns: u64,
     /// Time of the reference loop in the fastest samples; `None` where it was not timed.
@@ -34,10 +34,10 @@ pub struct Yardstick {
     reference_ns: Option<f64>,
 }
 
-impl Yardstick {
+impl ReferenceLoop {
     /// Returns full speed by these samples: all of a run's, so that one workload's slow ones show against the others.
-    pub fn of<'s>(samples: impl Iterator<Item = &'s Sample>) -> Yardstick {
-        Yardstick { clock_read_ns: 0, quickest_ns: speed::quickest_ns(samples), reference_ns: None }
+    pub fn of<'s>(samples: impl Iterator<Item = &'s Sample>) -> ReferenceLoop {
+        ReferenceLoop { clock_read_ns: 0, quickest_ns: speed::quickest_ns(samples), reference_ns: None }
     }
 
     /// Returns the time of the reference loop in the run's fastest samples, ns.
@@ -46,13 +46,13 @@ impl Yardstick {
     }
 
     /// Returns the same, with the loop's time in earlier saved runs: a run slow from end to end cannot know it.
-    pub fn with_reference(self, reference_ns: Option<f64>) -> Yardstick {
-        Yardstick { reference_ns, ..self }
+    pub fn with_reference(self, reference_ns: Option<f64>) -> ReferenceLoop {
+        ReferenceLoop { reference_ns, ..self }
     }
 
     /// Returns the same, with the cost of reading the clock.
-    pub fn with_clock(self, clock_read_ns: Option<u64>) -> Yardstick {
-        Yardstick { clock_read_ns: clock_read_ns.unwrap_or_default(), ..self }
+    pub fn with_clock(self, clock_read_ns: Option<u64>) -> ReferenceLoop {
+        ReferenceLoop { clock_read_ns: clock_read_ns.unwrap_or_default(), ..self }
     }
 
     /// Returns the clock's cost as a share of a sample's time, which is not known more precisely.
@@ -67,14 +67,14 @@ impl Yardstick {
 }
 
 /// Returns true if so many repetitions with undisturbed samples represent all of a workload's.
-pub(super) fn is_enough(usable: usize, incarnations: usize) -> bool {
-    usable >= FEWEST_USABLE.min(incarnations.div_ceil(2)).max(1)
+pub(super) fn is_enough(usable: usize, repetitions: usize) -> bool {
+    usable >= FEWEST_USABLE.min(repetitions.div_ceil(2)).max(1)
 }
 
 /// Rule by which a sample of one workload is undisturbed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Judge {
-    yardstick: Yardstick,
+    reference_loop: ReferenceLoop,
     rule: Rule,
 }
 
@@ -90,14 +90,14 @@ enum Rule {
 }
 
 impl Judge {
-    pub(super) fn of(samples: &WorkloadSamples, counting: &Counting, yardstick: Yardstick) -> Judge {
+    pub(super) fn of(samples: &WorkloadSamples, counting: &Counting, reference_loop: ReferenceLoop) -> Judge {
         let switches_at = position(counting, "context-switches").filter(|_| counting.mode == CountingMode::Cpu);
         let rule = match (samples.cpus.len(), switches_at) {
             (0 | 1, _) => Rule::WallIsCpuTime,
             (_, Some(switches_at)) => Rule::SwitchesArePaired { switches_at },
             _ => Rule::None,
         };
-        Judge { yardstick, rule }
+        Judge { reference_loop, rule }
     }
 
     /// Returns the same judge for a pass with other counters.
@@ -115,10 +115,10 @@ impl Judge {
     }
 
     /// Returns true if nothing took the participants' time: no other thread, steal, throttling or CPU below full speed.
-    pub(super) fn is_clean(self, sample: &Sample) -> bool {
+    pub(super) fn is_undisturbed(self, sample: &Sample) -> bool {
         let undisturbed = match self.rule {
             Rule::WallIsCpuTime => {
-                let (wall_ns, cpu_ns) = (sample.parties.wall_ns as f64, sample.parties.cpu_ns);
+                let (wall_ns, cpu_ns) = (sample.participants.wall_ns as f64, sample.participants.cpu_ns);
                 // A sample without CPU time cannot be judged.
                 cpu_ns
                     .map(|cpu_ns| cpu_ns as f64)
@@ -126,7 +126,7 @@ impl Judge {
             }
             Rule::SwitchesArePaired { switches_at } => {
                 let unpaired = sample.counts[switches_at]
-                    .zip(sample.parties.switches())
+                    .zip(sample.participants.switches())
                     .map(|(all, own)| all as i64 - 2 * own as i64);
                 unpaired.is_none_or(|unpaired| unpaired.abs() <= UNPAIRED)
             }
@@ -138,11 +138,11 @@ impl Judge {
     /// Returns true if the CPU was below full speed. Across CPUs it comes out of idle again and again, which slows it
     /// for a while: that is part of the cost.
     pub(super) fn is_slowed(self, sample: &Sample) -> bool {
-        matches!(self.rule, Rule::WallIsCpuTime) && self.yardstick.is_slowed(sample)
+        matches!(self.rule, Rule::WallIsCpuTime) && self.reference_loop.is_slowed(sample)
     }
 
-    fn count_clean(self, samples: &[Sample]) -> usize {
-        samples.iter().filter(|sample| self.is_clean(sample)).count()
+    fn count_undisturbed(self, samples: &[Sample]) -> usize {
+        samples.iter().filter(|sample| self.is_undisturbed(sample)).count()
     }
 }
 
@@ -154,74 +154,74 @@ pub(super) fn position(counting: &Counting, name: &str) -> Option<usize> {
 /// Samples that the figures are taken from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chosen {
-    pub(super) clean_only: bool,
+    pub(super) undisturbed_only: bool,
     judge: Judge,
 }
 
 impl Chosen {
     /// Chooses the undisturbed ones, if three repetitions have enough of them, or half of fewer than six: fewer are
     /// chance. The other repetitions' samples are no help, many as they are: a burst on the host slows them all alike.
-    pub(super) fn of_incarnations(incarnations: &[Incarnation], judge: Judge) -> Chosen {
-        let is_usable = |incarnation: &&Incarnation| judge.count_clean(&incarnation.samples) >= FEWEST_CLEAN;
-        let usable = incarnations.iter().filter(is_usable).count();
-        Chosen { clean_only: is_enough(usable, incarnations.len()), judge }
+    pub(super) fn of_repetitions(repetitions: &[Repetition], judge: Judge) -> Chosen {
+        let is_usable = |repetition: &&Repetition| judge.count_undisturbed(&repetition.samples) >= FEWEST_UNDISTURBED;
+        let usable = repetitions.iter().filter(is_usable).count();
+        Chosen { undisturbed_only: is_enough(usable, repetitions.len()), judge }
     }
 
     /// Returns the choice of all samples, disturbed or not.
     pub(super) fn or_all(self) -> Chosen {
-        Chosen { clean_only: false, ..self }
+        Chosen { undisturbed_only: false, ..self }
     }
 
     /// Returns the choice among the repetitions of another pass of the same run.
-    pub(super) fn of_pass(self, incarnations: &[Incarnation]) -> Chosen {
-        Chosen::of_incarnations(incarnations, self.judge.of_pass())
+    pub(super) fn of_pass(self, repetitions: &[Repetition]) -> Chosen {
+        Chosen::of_repetitions(repetitions, self.judge.of_pass())
     }
 
     /// Returns the chosen ones of these samples.
     pub(super) fn of(self, samples: &[Sample]) -> impl Iterator<Item = &Sample> {
-        samples.iter().filter(move |sample| !self.clean_only || self.judge.is_clean(sample))
+        samples.iter().filter(move |sample| !self.undisturbed_only || self.judge.is_undisturbed(sample))
     }
 
     /// Returns the chosen ones of the timed samples.
-    pub(super) fn timed(self, incarnations: &[Incarnation]) -> impl Iterator<Item = &Sample> {
-        incarnations.iter().flat_map(move |incarnation| self.of(&incarnation.samples))
+    pub(super) fn timed(self, repetitions: &[Repetition]) -> impl Iterator<Item = &Sample> {
+        repetitions.iter().flat_map(move |repetition| self.of(&repetition.samples))
     }
 
     /// Returns the chosen ones of the samples in which every counter counted.
-    pub(super) fn counted(self, incarnations: &[Incarnation]) -> impl Iterator<Item = &Sample> {
-        incarnations.iter().flat_map(move |incarnation| self.of(counted_samples(incarnation)))
+    pub(super) fn counted(self, repetitions: &[Repetition]) -> impl Iterator<Item = &Sample> {
+        repetitions.iter().flat_map(move |repetition| self.of(counted_samples(repetition)))
     }
 
     /// Returns a repetition's medians; `None` if it has too few samples to say anything.
-    pub(super) fn prices(self, incarnation: &Incarnation) -> Option<Prices> {
+    pub(super) fn costs(self, repetition: &Repetition) -> Option<Costs> {
         // The no-switch loop is always played on one CPU.
-        let floor_judge = Judge { rule: Rule::WallIsCpuTime, ..self.judge };
-        let is_used = |sample: &&Sample| !self.clean_only || floor_judge.is_clean(sample);
-        let floor: Vec<&Sample> = incarnation.floor.iter().filter(is_used).collect();
-        let used: Vec<&Sample> = self.of(&incarnation.samples).collect();
-        if self.clean_only && used.len() < FEWEST_CLEAN {
+        let no_switch_judge = Judge { rule: Rule::WallIsCpuTime, ..self.judge };
+        let is_used = |sample: &&Sample| !self.undisturbed_only || no_switch_judge.is_undisturbed(sample);
+        let no_switch: Vec<&Sample> = repetition.no_switch.iter().filter(is_used).collect();
+        let used: Vec<&Sample> = self.of(&repetition.samples).collect();
+        if self.undisturbed_only && used.len() < FEWEST_UNDISTURBED {
             return None;
         }
-        Some(Prices {
+        Some(Costs {
             ns_per_op: median(used.iter().map(|sample| ns_per_op(sample)).collect())?,
             cpu_ns_per_op: cpu_ns_per_op(&used),
-            floor: median(floor.iter().map(|sample| ns_per_op(sample)).collect()),
+            no_switch: median(no_switch.iter().map(|sample| ns_per_op(sample)).collect()),
             means: Means::of(&used)?,
-            floor_means: Means::of(&floor),
+            no_switch_means: Means::of(&no_switch),
         })
     }
 }
 
 /// One repetition's medians.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Prices {
+pub(super) struct Costs {
     pub(super) ns_per_op: f64,
     /// CPU time of all participants, which across CPUs is not wall time.
     pub(super) cpu_ns_per_op: Option<f64>,
-    pub(super) floor: Option<f64>,
+    pub(super) no_switch: Option<f64>,
     /// Means for the cost per switch: time and switches of the very same samples.
     pub(super) means: Means,
-    pub(super) floor_means: Option<Means>,
+    pub(super) no_switch_means: Option<Means>,
 }
 
 /// Sums over one repetition's samples, divided by their ops. Sums, since where the number of switches varies from
@@ -244,7 +244,7 @@ impl Means {
         Some(Means {
             ns_per_op: per_op(samples(), |sample| Some(sample.elapsed_ns))?,
             cpu_ns_per_op: cpu_ns.map(|cpu_ns| cpu_ns / ops),
-            kernel_switches_per_op: per_op(samples(), |sample| sample.parties.switches()),
+            kernel_switches_per_op: per_op(samples(), |sample| sample.participants.switches()),
             own_switches_per_op: per_op(samples(), |sample| sample.own_switches),
         })
     }
@@ -259,13 +259,13 @@ fn cpu_ns_per_op(samples: &[&Sample]) -> Option<f64> {
 /// Returns how many CPUs the participants kept busy. Its time is a little longer than the ops', by the start and the
 /// end of a play, which are CPU time and no op's.
 fn cpu_share(sample: &Sample) -> Option<f64> {
-    let PartyUsage { wall_ns, cpu_ns, .. } = sample.parties;
+    let ParticipantUsage { wall_ns, cpu_ns, .. } = sample.participants;
     Some(cpu_ns? as f64 / wall_ns.max(1) as f64)
 }
 
 /// Returns the samples of a repetition in which every counter counted.
-pub(super) fn counted_samples(incarnation: &Incarnation) -> &[Sample] {
-    if incarnation.counted.is_empty() { &incarnation.samples } else { &incarnation.counted }
+pub(super) fn counted_samples(repetition: &Repetition) -> &[Sample] {
+    if repetition.counted.is_empty() { &repetition.samples } else { &repetition.counted }
 }
 
 pub(super) fn ns_per_op(sample: &Sample) -> f64 {

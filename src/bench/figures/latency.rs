@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::figures::chosen::{Chosen, FEWEST_CLEAN, is_enough, per_op};
+use crate::bench::figures::chosen::{Chosen, FEWEST_UNDISTURBED, is_enough, per_op};
 use crate::bench::sample::latency::{Durations, Latency};
-use crate::bench::sample::{Incarnation, Sample};
+use crate::bench::sample::{Repetition, Sample};
 use crate::estimate::{Estimate, median};
 
 /// A percentile with fewer ops beyond it is chance.
@@ -67,8 +67,8 @@ impl LatencyFigures {
 }
 
 /// Returns the figures of these repetitions' ops; `None` where none was timed by itself.
-pub(super) fn figures(incarnations: &[Incarnation], chosen: Chosen) -> Option<LatencyFigures> {
-    let each = || incarnations.iter().filter_map(|incarnation| incarnation.latency.as_ref());
+pub(super) fn figures(repetitions: &[Repetition], chosen: Chosen) -> Option<LatencyFigures> {
+    let each = || repetitions.iter().filter_map(|repetition| repetition.latency.as_ref());
     let mut durations = Durations::new();
     each().flat_map(|latency| &latency.durations).for_each(|&(duration_ns, ops)| durations.record(duration_ns, ops));
     let histogram = durations.histogram();
@@ -83,7 +83,7 @@ pub(super) fn figures(incarnations: &[Incarnation], chosen: Chosen) -> Option<La
     };
     let elapsed_ns: u64 = samples(each()).map(|sample| sample.elapsed_ns).sum();
     let mean_ns = histogram.mean();
-    let ratios = ratios(incarnations, chosen);
+    let ratios = ratios(repetitions, chosen);
     let clock_share = median(ratios.iter().map(|ratios| 1.0 - ratios.agreement / ratios.by_plain).collect());
     let clock_ns = median(each().map(|latency| latency.lap_cost_ns).collect())?;
     Some(LatencyFigures {
@@ -116,24 +116,24 @@ struct Ratios {
 
 impl Ratios {
     /// Returns `None` for a repetition with too few samples of either kind to say anything.
-    fn of(incarnation: &Incarnation, chosen: Chosen) -> Option<Ratios> {
-        let latency = incarnation.latency.as_ref()?;
+    fn of(repetition: &Repetition, chosen: Chosen) -> Option<Ratios> {
+        let latency = repetition.latency.as_ref()?;
         let mean_ns = |samples: &[Sample]| {
-            let has_enough = !chosen.clean_only || chosen.of(samples).count() >= FEWEST_CLEAN;
+            let has_enough = !chosen.undisturbed_only || chosen.of(samples).count() >= FEWEST_UNDISTURBED;
             let mean_ns = per_op(chosen.of(samples), |sample| Some(sample.elapsed_ns)).filter(|_| has_enough);
             mean_ns.filter(|&mean_ns| mean_ns > 0.0)
         };
-        let (each_ns, plain_ns) = (mean_ns(&latency.samples)?, mean_ns(&incarnation.samples)?);
+        let (each_ns, plain_ns) = (mean_ns(&latency.samples)?, mean_ns(&repetition.samples)?);
         Some(Ratios { by_plain: each_ns / plain_ns, agreement: (each_ns - latency.lap_cost_ns) / plain_ns })
     }
 }
 
 /// Returns the ratios of the samples chosen, if enough repetitions have them in both kinds. Where the plain ones of
 /// some and the others of others are disturbed, there is no pair: then all samples say more than none.
-fn ratios(incarnations: &[Incarnation], chosen: Chosen) -> Vec<Ratios> {
-    let of = |chosen| incarnations.iter().filter_map(|each| Ratios::of(each, chosen)).collect::<Vec<_>>();
+fn ratios(repetitions: &[Repetition], chosen: Chosen) -> Vec<Ratios> {
+    let of = |chosen| repetitions.iter().filter_map(|each| Ratios::of(each, chosen)).collect::<Vec<_>>();
     let ratios = of(chosen);
-    if chosen.clean_only && !is_enough(ratios.len(), incarnations.len()) { of(chosen.or_all()) } else { ratios }
+    if chosen.undisturbed_only && !is_enough(ratios.len(), repetitions.len()) { of(chosen.or_all()) } else { ratios }
 }
 
 /// Returns the rate of timer ticks, in a time that holds the samples and the time between them.
@@ -197,96 +197,106 @@ impl LatencyFigures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::figures::chosen::{Judge, Yardstick};
+    use crate::bench::figures::chosen::{Judge, ReferenceLoop};
     use crate::bench::sample::WorkloadSamples;
     use crate::bench::sample::latency::TimerInterrupts;
-    use crate::perf::books::PartyUsage;
+    use crate::perf::accounting::ParticipantUsage;
     use crate::perf::counting::{Counting, CountingMode};
     use proptest::prelude::*;
 
     const OPS: u64 = 50;
 
     fn sample(elapsed_ns: u64, ops: u64) -> Sample {
-        let parties = PartyUsage { wall_ns: elapsed_ns, voluntary: None, involuntary: None, cpu_ns: Some(elapsed_ns) };
-        Sample { started_at_ns: 0, ops, elapsed_ns, own_switches: None, parties, yardstick_ns: 1500, counts: vec![] }
+        let participants =
+            ParticipantUsage { wall_ns: elapsed_ns, voluntary: None, involuntary: None, cpu_ns: Some(elapsed_ns) };
+        Sample {
+            started_at_ns: 0,
+            ops,
+            elapsed_ns,
+            own_switches: None,
+            participants,
+            reference_loop_ns: 1500,
+            counts: vec![],
+        }
     }
 
     /// A repetition that took this long for each op among others, and these times for ops by themselves.
-    fn incarnation(plain_ns: u64, durations: &[(u64, u64)]) -> Incarnation {
+    fn repetition(plain_ns: u64, durations: &[(u64, u64)]) -> Repetition {
         let latency = Latency {
             samples: durations.iter().map(|&(duration_ns, ops)| sample(duration_ns * ops, ops)).collect(),
             durations: durations.to_vec(),
             lap_cost_ns: 25.0,
             timer: Some(TimerInterrupts { count: 3, over_ns: 6_000_000 }),
         };
-        Incarnation { samples: vec![sample(plain_ns * OPS, OPS); 4], latency: Some(latency), ..Incarnation::default() }
+        Repetition { samples: vec![sample(plain_ns * OPS, OPS); 4], latency: Some(latency), ..Repetition::default() }
     }
 
-    fn figures_of(incarnations: Vec<Incarnation>) -> Option<LatencyFigures> {
-        let samples = WorkloadSamples::made_up(incarnations);
+    fn figures_of(repetitions: Vec<Repetition>) -> Option<LatencyFigures> {
+        let samples = WorkloadSamples::made_up(repetitions);
         let counting = Counting::without_counters(CountingMode::None);
-        let judge = Judge::of(&samples, &counting, Yardstick::of(std::iter::empty()));
-        figures(&samples.incarnations, Chosen::of_incarnations(&samples.incarnations, judge))
+        let judge = Judge::of(&samples, &counting, ReferenceLoop::of(std::iter::empty()));
+        figures(&samples.repetitions, Chosen::of_repetitions(&samples.repetitions, judge))
     }
 
     #[test]
     fn percentiles_are_of_all_ops_and_absent_where_too_few_are_beyond() {
         let durations: Vec<(u64, u64)> = (1..=1000).map(|duration_ns| (duration_ns, 1)).collect();
-        let figures = figures_of(vec![incarnation(500, &durations); 5]).unwrap();
+        let figures = figures_of(vec![repetition(500, &durations); 5]).unwrap();
         assert_eq!((figures.ops, figures.max_ns, figures.mean_ns), (5000, 1000.0, 500.5));
         let percentiles = [figures.p50_ns, figures.p90_ns, figures.p99_ns, figures.p99_9_ns];
         assert_eq!(percentiles, [Some(500.0), Some(900.0), Some(990.0), None]);
-        let figures = figures_of(vec![incarnation(500, &durations); 10]).unwrap();
+        let figures = figures_of(vec![repetition(500, &durations); 10]).unwrap();
         assert_eq!(figures.p99_9_ns, Some(999.0));
     }
 
     #[test]
     fn ops_agree_with_those_among_others_when_the_clock_is_taken_off() {
-        let of = |duration_ns| figures_of(vec![incarnation(1000, &[(duration_ns, 100); 3]); 10]).unwrap();
+        let of = |duration_ns| figures_of(vec![repetition(1000, &[(duration_ns, 100); 3]); 10]).unwrap();
         assert_eq!(of(1025).agreement.unwrap().median, 1.0);
         for (duration_ns, disagrees) in [(1025, false), (1044, false), (1048, true), (981, false), (979, true)] {
             assert_eq!(of(duration_ns).disagrees(), disagrees, "{duration_ns}: {:?}", of(duration_ns));
         }
-        let torn: Vec<Incarnation> = (0..10).map(|each| incarnation(1000, &[(1000 + 20 * each, 100); 3])).collect();
+        let torn: Vec<Repetition> = (0..10).map(|each| repetition(1000, &[(1000 + 20 * each, 100); 3])).collect();
         let torn = figures_of(torn).unwrap();
         assert!(torn.agreement.unwrap().median > 1.06 && !torn.disagrees(), "an interval with 1 in it says nothing");
-        let cheap = figures_of(vec![incarnation(2, &[(27, 120), (27, 120), (27, 120), (28, 240)]); 10]).unwrap();
+        let cheap = figures_of(vec![repetition(2, &[(27, 120), (27, 120), (27, 120), (28, 240)]); 10]).unwrap();
         assert!(cheap.agreement.unwrap().median > 1.19 && cheap.clock_share > 0.9 && !cheap.disagrees(), "{cheap:?}");
     }
 
     #[test]
     fn disturbed_samples_are_in_the_histogram_and_not_in_the_agreement() {
-        let mut disturbed = incarnation(1000, &[(1025, 100), (1025, 100), (1025, 100), (1900, 100)]);
-        disturbed.latency.as_mut().unwrap().samples[3].parties.cpu_ns = Some(100_000);
+        let mut disturbed = repetition(1000, &[(1025, 100), (1025, 100), (1025, 100), (1900, 100)]);
+        disturbed.latency.as_mut().unwrap().samples[3].participants.cpu_ns = Some(100_000);
         let figures = figures_of(vec![disturbed; 6]).unwrap();
         assert_eq!((figures.agreement.unwrap().median, figures.p90_ns), (1.0, Some(1900.0)));
         assert_eq!(figures.mean_ns, 1243.75);
     }
 
     #[test]
-    fn where_no_incarnation_has_clean_samples_of_both_sorts_all_of_them_are_compared() {
-        let disturb = |samples: &mut [Sample]| samples.iter_mut().for_each(|sample| sample.parties.cpu_ns = Some(1));
-        let incarnations: Vec<Incarnation> = (0..10)
+    fn where_no_repetition_has_undisturbed_samples_of_both_sorts_all_of_them_are_compared() {
+        let disturb =
+            |samples: &mut [Sample]| samples.iter_mut().for_each(|sample| sample.participants.cpu_ns = Some(1));
+        let repetitions: Vec<Repetition> = (0..10)
             .map(|each| {
-                let mut incarnation = incarnation(1000, &[(1025, 100); 3]);
+                let mut repetition = repetition(1000, &[(1025, 100); 3]);
                 match each {
-                    0..5 => disturb(&mut incarnation.samples),
-                    _ => disturb(&mut incarnation.latency.as_mut().unwrap().samples),
+                    0..5 => disturb(&mut repetition.samples),
+                    _ => disturb(&mut repetition.latency.as_mut().unwrap().samples),
                 }
-                incarnation
+                repetition
             })
             .collect();
-        let figures = figures_of(incarnations).unwrap();
+        let figures = figures_of(repetitions).unwrap();
         assert_eq!((figures.agreement.unwrap().median, figures.by_plain.unwrap().median), (1.0, 1.025));
         assert!((figures.clock_share - 25.0 / 1025.0).abs() < 1e-9, "{}", figures.clock_share);
     }
 
     #[test]
     fn a_tick_every_two_milliseconds_falls_into_one_op_of_two_thousand() {
-        let figures = figures_of(vec![incarnation(1000, &[(1000, 1000)]); 10]).unwrap();
+        let figures = figures_of(vec![repetition(1000, &[(1000, 1000)]); 10]).unwrap();
         assert_eq!(figures.timer_ticks_per_op, Some(0.0005));
         assert_eq!(figures.tick_percentile(), Some(99.95));
-        let mut uncounted = incarnation(1000, &[(1000, 1000)]);
+        let mut uncounted = repetition(1000, &[(1000, 1000)]);
         uncounted.latency.as_mut().unwrap().timer = None;
         assert_eq!(figures_of(vec![uncounted]).unwrap().timer_ticks_per_op, None);
     }
@@ -294,8 +304,8 @@ mod tests {
     #[test]
     fn what_was_not_timed_one_by_one_has_no_figures() {
         assert_eq!(figures_of(vec![]), None);
-        assert_eq!(figures_of(vec![Incarnation { latency: None, ..incarnation(1000, &[]) }]), None);
-        assert_eq!(figures_of(vec![incarnation(1000, &[])]), None);
+        assert_eq!(figures_of(vec![Repetition { latency: None, ..repetition(1000, &[]) }]), None);
+        assert_eq!(figures_of(vec![repetition(1000, &[])]), None);
     }
 
     #[test]
@@ -318,7 +328,7 @@ mod tests {
         fn the_histograms_sum_is_that_of_the_samples(durations in prop::collection::vec((1..1_u64 << 36, 1..50_u64), 1..100)) {
             let mut sorted = durations;
             sorted.sort_unstable();
-            let figures = figures_of(vec![incarnation(1000, &sorted); 2]).unwrap();
+            let figures = figures_of(vec![repetition(1000, &sorted); 2]).unwrap();
             prop_assert!((figures.sum_by_elapsed - 1.0).abs() <= 1e-3, "{}", figures.sum_by_elapsed);
             prop_assert_eq!(figures.buckets.iter().map(|bucket| bucket.ops).sum::<u64>(), figures.ops);
             prop_assert!(figures.buckets.windows(2).all(|pair| pair[0].to_ns <= pair[1].from_ns));

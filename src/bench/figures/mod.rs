@@ -12,11 +12,11 @@ mod tests;
 mod verdict;
 pub mod warning;
 
-pub use chosen::Yardstick;
+pub use chosen::ReferenceLoop;
 pub use counters::Audit;
 pub use latency::{LatencyBucket, LatencyFigures};
 pub use row::{CountSource, Elsewhere, Row, summarize};
 pub use verdict::{Ratio, ratio};
 pub use warning::{
-    NO_CLEAN_SAMPLES, of_absent_records, of_counting, of_recorded_switches, of_recording, of_row, of_steal,
+    NO_UNDISTURBED_SAMPLES, of_absent_records, of_counting, of_recorded_switches, of_recording, of_row, of_steal,
 };

@@ -13,7 +13,7 @@ pub fn beside_saved_runs(reference_ns: Option<f64>, quickest_ns: Option<f64>) ->
     let slower = quickest_ns? / reference_ns?;
     (slower > 1.0 + TOLERANCE).then(|| {
         let message = format!(
-            "the core itself took {slower:.2} times as long for a fixed stretch of arithmetic as in the runs kept here before, in all of this run (a lower frequency, or a busy neighbour on the host): its prices are too high; repeat it, or see `ctxprof doctor`"
+            "the CPU was below full speed in all of this run: the reference loop took {slower:.2} times as long as in saved runs (a lower frequency, or a busy neighbour on the host); costs are too high: repeat the run, or see `ctxprof doctor`"
         );
         Warning::new(CORE_SLOWER, message)
     })

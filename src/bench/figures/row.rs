@@ -1,9 +1,9 @@
 //! One workload's samples as one row of figures.
 
-use crate::bench::figures::chosen::{Chosen, Judge, Prices, Yardstick, counted_samples, per_op};
+use crate::bench::figures::chosen::{Chosen, Costs, Judge, ReferenceLoop, counted_samples, per_op};
 use crate::bench::figures::counters::{self, Audit, CounterTotal};
 use crate::bench::figures::latency::{self, LatencyFigures};
-use crate::bench::sample::{Incarnation, Sample, WorkloadSamples};
+use crate::bench::sample::{Repetition, Sample, WorkloadSamples};
 use crate::estimate::{Estimate, median};
 use crate::host::placement::Placement;
 use crate::perf::counting::{Counting, CountingMode, PROBE};
@@ -34,17 +34,17 @@ pub struct Row {
     /// Time per op with the participants' memory elsewhere; `None` where that is not measured.
     pub elsewhere: Option<Elsewhere>,
     pub ns_per_switch: Option<Estimate>,
-    pub floor_ns_per_op: Option<Estimate>,
+    pub no_switch_ns_per_op: Option<Estimate>,
     pub net_ns_per_switch: Option<Estimate>,
     /// The same in CPU time of all participants: the cost of a switch, wherever they ran.
     pub net_cpu_ns_per_switch: Option<Estimate>,
     /// One per repetition, in order, `None` of one that says nothing; comparisons are made within a round.
     pub rounds: Vec<Option<Round>>,
     /// Repetitions that the costs are taken from.
-    pub incarnations_priced: usize,
+    pub repetitions_with_cost: usize,
     pub counters: Vec<CounterTotal>,
     pub samples_taken: usize,
-    pub samples_clean: usize,
+    pub samples_undisturbed: usize,
     /// Samples with the CPU below full speed.
     pub samples_slowed: usize,
     /// Repetitions that were played again at the end for that.
@@ -52,7 +52,7 @@ pub struct Row {
     /// True if a disturbed sample can be recognized at all.
     pub tells_disturbed: bool,
     /// True if the figures are of undisturbed samples only, false if they are of all for lack of undisturbed ones.
-    pub clean_only: bool,
+    pub undisturbed_only: bool,
     pub samples_counted: usize,
     pub ops_per_sample: u64,
     /// Switches on the pinned CPU that are not the participants', in the counted samples.
@@ -64,7 +64,7 @@ pub struct Row {
     /// Time while switches are counted ÷ time while they are not; `None` where that was not measured.
     pub counting_cost: Option<Estimate>,
     /// True if the costs include that, false if switches were counted in separate samples.
-    pub cost_in_prices: bool,
+    pub is_counting_cost_included: bool,
     pub steal_ns: Option<u64>,
     pub throttled: Option<u64>,
     /// The share of the time that an SMT sibling was busy.
@@ -124,10 +124,10 @@ impl CountSource {
 }
 
 impl Switches {
-    fn of(samples: &WorkloadSamples, chosen: Chosen, prices: &[Option<Prices>], by_kernel: Option<f64>) -> Switches {
-        let used = || chosen.timed(&samples.incarnations);
+    fn of(samples: &WorkloadSamples, chosen: Chosen, costs: &[Option<Costs>], by_kernel: Option<f64>) -> Switches {
+        let used = || chosen.timed(&samples.repetitions);
         let of_sample = |sample: &Sample| match samples.switch_source {
-            SwitchSource::Kernel => sample.parties.switches(),
+            SwitchSource::Kernel => sample.participants.switches(),
             SwitchSource::Polls | SwitchSource::Resumes => sample.own_switches,
             SwitchSource::Uprobe => None,
         };
@@ -143,7 +143,7 @@ impl Switches {
             (_, SwitchSource::Resumes) => CountSource::Resumes,
             (_, SwitchSource::Uprobe) => CountSource::Uprobe,
         };
-        let per_repetition = prices.iter().flatten().filter_map(|prices| prices.switches_per_op(samples.switch_source));
+        let per_repetition = costs.iter().flatten().filter_map(|costs| costs.switches_per_op(samples.switch_source));
         Switches {
             counted_per_op,
             interval: Estimate::over(per_repetition),
@@ -169,26 +169,25 @@ pub struct Round {
 }
 
 /// Computes a workload's row; the yardstick is the whole run's.
-pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yardstick) -> Row {
-    let judge = Judge::of(samples, counting, yardstick);
-    let chosen = Chosen::of_incarnations(&samples.incarnations, judge);
-    let used = || chosen.timed(&samples.incarnations);
-    let timed = || samples.incarnations.iter().flat_map(|incarnation| &incarnation.samples);
+pub fn summarize(samples: &WorkloadSamples, counting: &Counting, reference_loop: ReferenceLoop) -> Row {
+    let judge = Judge::of(samples, counting, reference_loop);
+    let chosen = Chosen::of_repetitions(&samples.repetitions, judge);
+    let used = || chosen.timed(&samples.repetitions);
+    let timed = || samples.repetitions.iter().flat_map(|repetition| &repetition.samples);
     // Accounting is exact and free, in the very samples that time is taken from; of many participants there is none.
-    let kernel_switches_per_op = per_op(used(), |sample| sample.parties.switches())
+    let kernel_switches_per_op = per_op(used(), |sample| sample.participants.switches())
         .or_else(|| counters::kernel_switches(samples, counting, chosen));
-    let prices: Vec<Option<Prices>> =
-        samples.incarnations.iter().map(|incarnation| chosen.prices(incarnation)).collect();
-    let switches = Switches::of(samples, chosen, &prices, kernel_switches_per_op);
-    let rounds: Vec<Option<Round>> = prices.iter().map(|prices| prices.as_ref()?.round(samples, &switches)).collect();
-    let resolution = used().next().map_or(0.0, |sample| yardstick.resolution(sample));
-    let each_price = || prices.iter().flatten();
+    let costs: Vec<Option<Costs>> = samples.repetitions.iter().map(|repetition| chosen.costs(repetition)).collect();
+    let switches = Switches::of(samples, chosen, &costs, kernel_switches_per_op);
+    let rounds: Vec<Option<Round>> = costs.iter().map(|costs| costs.as_ref()?.round(samples, &switches)).collect();
+    let resolution = used().next().map_or(0.0, |sample| reference_loop.resolution(sample));
+    let each_cost = || costs.iter().flatten();
     let each_round = || rounds.iter().flatten();
     let samples_taken = timed().count();
     let samples_slowed = timed().filter(|sample| judge.is_slowed(sample)).count();
     // For lack of samples at full speed the figures are of a slow CPU: upper bounds.
-    let is_slow = !chosen.clean_only && samples_slowed * 2 > samples_taken;
-    let bounded = |price: Option<Estimate>| if is_slow { price.map(Estimate::at_most) } else { price };
+    let is_slow = !chosen.undisturbed_only && samples_slowed * 2 > samples_taken;
+    let bounded = |cost: Option<Estimate>| if is_slow { cost.map(Estimate::at_most) } else { cost };
     Row {
         workload: samples.workload.clone(),
         kind: samples.kind,
@@ -199,45 +198,45 @@ pub fn summarize(samples: &WorkloadSamples, counting: &Counting, yardstick: Yard
         cpus: samples.cpus.clone(),
         ring: samples.ring,
         elsewhere: elsewhere(&samples.elsewhere, chosen),
-        cpu_ns_per_op: bounded(Estimate::over(each_price().filter_map(|prices| prices.cpu_ns_per_op))),
+        cpu_ns_per_op: bounded(Estimate::over(each_cost().filter_map(|costs| costs.cpu_ns_per_op))),
         ns_per_op: bounded(
-            Estimate::over(each_price().map(|prices| prices.ns_per_op)).map(|price| price.blurred(resolution)),
+            Estimate::over(each_cost().map(|costs| costs.ns_per_op)).map(|cost| cost.blurred(resolution)),
         ),
         mean_ns_per_op: mean_ns_per_op(timed()),
         switches,
         kernel_switches_per_op,
-        voluntary_per_op: per_op(used(), |sample| sample.parties.voluntary),
-        involuntary_per_op: per_op(used(), |sample| sample.parties.involuntary),
+        voluntary_per_op: per_op(used(), |sample| sample.participants.voluntary),
+        involuntary_per_op: per_op(used(), |sample| sample.participants.involuntary),
         ns_per_switch: bounded(
-            Estimate::over(each_round().map(|round| round.ns_per_switch)).map(|price| price.blurred(resolution)),
+            Estimate::over(each_round().map(|round| round.ns_per_switch)).map(|cost| cost.blurred(resolution)),
         ),
-        floor_ns_per_op: bounded(Estimate::over(each_price().filter_map(|prices| prices.floor))),
+        no_switch_ns_per_op: bounded(Estimate::over(each_cost().filter_map(|costs| costs.no_switch))),
         net_ns_per_switch: bounded(Estimate::over(each_round().filter_map(|round| round.net_ns_per_switch))),
         net_cpu_ns_per_switch: bounded(Estimate::over(each_round().filter_map(|round| round.net_cpu_ns_per_switch))),
-        incarnations_priced: prices.iter().flatten().count(),
+        repetitions_with_cost: costs.iter().flatten().count(),
         rounds,
         counters: counters::all_counters(samples, counting, chosen),
         samples_taken,
-        samples_clean: timed().filter(|sample| judge.is_clean(sample)).count(),
+        samples_undisturbed: timed().filter(|sample| judge.is_undisturbed(sample)).count(),
         samples_slowed,
         repeated: samples.repeated,
         tells_disturbed: judge.can_tell(),
-        clean_only: chosen.clean_only,
-        samples_counted: samples.incarnations.iter().map(|incarnation| counted_samples(incarnation).len()).sum(),
+        undisturbed_only: chosen.undisturbed_only,
+        samples_counted: samples.repetitions.iter().map(|repetition| counted_samples(repetition).len()).sum(),
         ops_per_sample: used().map(|sample| sample.ops).next().unwrap_or_default(),
         foreign_switches: counters::foreign_switches(samples, counting).reduce(|all, foreign| all + foreign),
         fewest_foreign_switches: counters::foreign_switches(samples, counting).min(),
         audit: counters::audit(samples, counting, chosen),
         counting_cost: counters::counting_cost(samples, chosen),
-        cost_in_prices: counting.mode == CountingMode::Thread,
-        steal_ns: samples.incarnations.iter().map(|incarnation| incarnation.surroundings.steal_ns).sum(),
-        throttled: samples.incarnations.iter().map(|incarnation| incarnation.surroundings.throttled).sum(),
-        sibling_busy: sibling_busy(&samples.incarnations),
-        latency: latency::figures(&samples.incarnations, chosen),
+        is_counting_cost_included: counting.mode == CountingMode::Thread,
+        steal_ns: samples.repetitions.iter().map(|repetition| repetition.surroundings.steal_ns).sum(),
+        throttled: samples.repetitions.iter().map(|repetition| repetition.surroundings.throttled).sum(),
+        sibling_busy: sibling_busy(&samples.repetitions),
+        latency: latency::figures(&samples.repetitions, chosen),
     }
 }
 
-impl Prices {
+impl Costs {
     /// Returns the switches per op that were counted in the samples of these costs.
     fn switches_per_op(&self, source: SwitchSource) -> Option<f64> {
         match source {
@@ -252,27 +251,27 @@ impl Prices {
     fn round(&self, samples: &WorkloadSamples, switches: &Switches) -> Option<Round> {
         let of_all = switches.per_op().filter(|_| samples.kind != Kind::Reference)?;
         let switches_per_op = self.switches_per_op(samples.switch_source).unwrap_or(of_all);
-        let (all, floor) = (self.means, self.floor_means);
-        let net = |ns_per_op: f64, floor: f64| (ns_per_op - floor) / switches_per_op;
-        let floor_cpu_ns = floor.and_then(|floor| floor.cpu_ns_per_op);
+        let (all, no_switch) = (self.means, self.no_switch_means);
+        let net = |ns_per_op: f64, no_switch: f64| (ns_per_op - no_switch) / switches_per_op;
+        let no_switch_cpu_ns = no_switch.and_then(|no_switch| no_switch.cpu_ns_per_op);
         (switches_per_op >= BY_CHANCE).then(|| Round {
             ns_per_op: all.ns_per_op,
             ns_per_switch: all.ns_per_op / switches_per_op,
-            net_ns_per_switch: floor.map(|floor| net(all.ns_per_op, floor.ns_per_op)),
-            net_cpu_ns_per_switch: all.cpu_ns_per_op.zip(floor_cpu_ns).map(|(cpu, floor)| net(cpu, floor)),
+            net_ns_per_switch: no_switch.map(|no_switch| net(all.ns_per_op, no_switch.ns_per_op)),
+            net_cpu_ns_per_switch: all.cpu_ns_per_op.zip(no_switch_cpu_ns).map(|(cpu, no_switch)| net(cpu, no_switch)),
         })
     }
 }
 
-fn elsewhere(incarnations: &[Incarnation], chosen: Chosen) -> Option<Elsewhere> {
-    let chosen = chosen.of_pass(incarnations);
-    let prices = incarnations.iter().filter_map(|incarnation| Some(chosen.prices(incarnation)?.ns_per_op));
-    let prices: Vec<f64> = prices.collect();
-    let (lowest, highest) = range(prices.iter().copied())?;
+fn elsewhere(repetitions: &[Repetition], chosen: Chosen) -> Option<Elsewhere> {
+    let chosen = chosen.of_pass(repetitions);
+    let costs = repetitions.iter().filter_map(|repetition| Some(chosen.costs(repetition)?.ns_per_op));
+    let costs: Vec<f64> = costs.collect();
+    let (lowest, highest) = range(costs.iter().copied())?;
     Some(Elsewhere {
-        places: prices.len(),
+        places: costs.len(),
         lowest_ns_per_op: lowest,
-        median_ns_per_op: median(prices)?,
+        median_ns_per_op: median(costs)?,
         highest_ns_per_op: highest,
     })
 }
@@ -286,9 +285,9 @@ fn mean_ns_per_op<'s>(samples: impl Iterator<Item = &'s Sample>) -> Option<f64> 
     per_op(samples, |sample| Some(sample.elapsed_ns))
 }
 
-fn sibling_busy(incarnations: &[Incarnation]) -> Option<f64> {
+fn sibling_busy(repetitions: &[Repetition]) -> Option<f64> {
     let busy: u64 =
-        incarnations.iter().map(|incarnation| incarnation.surroundings.siblings_busy_ns).sum::<Option<u64>>()?;
-    let elapsed: u64 = incarnations.iter().map(|incarnation| incarnation.surroundings.elapsed_ns).sum();
+        repetitions.iter().map(|repetition| repetition.surroundings.siblings_busy_ns).sum::<Option<u64>>()?;
+    let elapsed: u64 = repetitions.iter().map(|repetition| repetition.surroundings.elapsed_ns).sum();
     (elapsed > 0).then(|| busy as f64 / elapsed as f64)
 }

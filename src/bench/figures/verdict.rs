@@ -10,15 +10,15 @@ use crate::workload::kind::Kind;
 /// Ratio of two workloads' switch costs, with intervals over the rounds in which both were measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
-    pub cheaper: String,
-    pub cheaper_kind: Kind,
-    pub dearer: String,
-    pub dearer_kind: Kind,
+    pub lower: String,
+    pub lower_kind: Kind,
+    pub higher: String,
+    pub higher_kind: Kind,
     pub gross: Estimate,
     pub net: Option<Estimate>,
     /// The two costs per switch, ns.
-    pub cheaper_ns: f64,
-    pub dearer_ns: f64,
+    pub lower_ns: f64,
+    pub higher_ns: f64,
 }
 
 /// Returns the headline ratio: a thread's switch, or else a process's, against the switch of a kind that needs no
@@ -35,32 +35,32 @@ pub fn ratio(rows: &[Row], kind: Kind) -> Option<Ratio> {
     let net_pairs = pairs().filter_map(|(task, kernel)| kernel.net_ns_per_switch.zip(task.net_ns_per_switch));
     let net: Option<Vec<f64>> = net_pairs.map(|(kernel, task)| positive_ratio(kernel, task)).collect();
     Some(Ratio {
-        cheaper: task.workload.clone(),
-        cheaper_kind: task.kind,
-        dearer: kernel.workload.clone(),
-        dearer_kind: kernel.kind,
+        lower: task.workload.clone(),
+        lower_kind: task.kind,
+        higher: kernel.workload.clone(),
+        higher_kind: kernel.kind,
         gross,
         net: net.and_then(Estimate::over),
-        cheaper_ns: task.ns_per_switch?.median,
-        dearer_ns: kernel.ns_per_switch?.median,
+        lower_ns: task.ns_per_switch?.median,
+        higher_ns: kernel.ns_per_switch?.median,
     })
 }
 
 /// Returns `None` if a net cost is not above 0, as when the no-switch loop costs as much as the op.
-fn positive_ratio(dearer: f64, cheaper: f64) -> Option<f64> {
-    (dearer > 0.0 && cheaper > 0.0).then(|| dearer / cheaper)
+fn positive_ratio(higher: f64, lower: f64) -> Option<f64> {
+    (higher > 0.0 && lower > 0.0).then(|| higher / lower)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::figures::tests::{OPS, counting, incarnation, sample, summarize};
+    use crate::bench::figures::tests::{OPS, counting, repetition, sample, summarize};
     use crate::bench::sample::WorkloadSamples;
     use crate::perf::counting::CountingMode;
     use crate::workload::kind::SwitchSource;
 
     #[test]
-    fn a_price_of_nothing_has_no_ratio() {
+    fn a_cost_of_nothing_has_no_ratio() {
         assert_eq!(positive_ratio(100.0, 4.0), Some(25.0));
         assert_eq!(positive_ratio(100.0, 0.0), None);
         assert_eq!(positive_ratio(-1.0, 4.0), None);
@@ -68,10 +68,10 @@ mod tests {
 
     #[test]
     fn a_task_is_set_beside_a_thread_round_by_round() {
-        let task = |price| {
-            let mut incarnation = incarnation(vec![sample(price); 4], 20);
-            incarnation.samples.iter_mut().for_each(|sample| sample.own_switches = Some(2 * OPS));
-            incarnation
+        let task = |cost| {
+            let mut repetition = repetition(vec![sample(cost); 4], 20);
+            repetition.samples.iter_mut().for_each(|sample| sample.own_switches = Some(2 * OPS));
+            repetition
         };
         let tasks = WorkloadSamples {
             workload: "task-channel".to_string(),
@@ -80,17 +80,17 @@ mod tests {
             ..WorkloadSamples::made_up(vec![task(100), task(120), task(100)])
         };
         // Interrupted in the last round, before the no-switch loop.
-        let mut interrupted = incarnation(vec![sample(1000); 4], 200);
-        interrupted.floor.clear();
+        let mut interrupted = repetition(vec![sample(1000); 4], 200);
+        interrupted.no_switch.clear();
         let threads = WorkloadSamples::made_up(vec![
-            incarnation(vec![sample(1000); 4], 200),
-            incarnation(vec![sample(1200); 4], 200),
+            repetition(vec![sample(1000); 4], 200),
+            repetition(vec![sample(1200); 4], 200),
             interrupted,
         ]);
         let rows = [summarize(&tasks, &counting(CountingMode::Cpu)), summarize(&threads, &counting(CountingMode::Cpu))];
         assert_eq!(ratio(&rows, Kind::Goroutine), None);
         let ratio = ratio(&rows, Kind::Task).unwrap();
-        assert_eq!((ratio.cheaper.as_str(), ratio.dearer.as_str()), ("task-channel", "thread-pipe"));
+        assert_eq!((ratio.lower.as_str(), ratio.higher.as_str()), ("task-channel", "thread-pipe"));
         assert_eq!(ratio.gross.median, 10.0);
         assert_eq!(ratio.net.unwrap().median, 10.0);
     }

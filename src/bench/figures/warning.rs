@@ -1,7 +1,7 @@
 //! Warnings that a reader must know before believing a figure.
 
 use crate::bench::figures::counters::Audit;
-use crate::bench::figures::recorded::Layers;
+use crate::bench::figures::recorded::Breakdown;
 use crate::bench::figures::row::{CountSource, Row};
 use crate::bench::left_out::row_title;
 use crate::bench::sample::records::Recording;
@@ -12,14 +12,14 @@ use crate::perf::records::YIELDS;
 use crate::unit::{Bytes, Nanoseconds, Share};
 
 /// The warning of figures that include disturbed samples, for lack of undisturbed ones.
-pub const NO_CLEAN_SAMPLES: &str = "no-clean-samples";
+pub const NO_UNDISTURBED_SAMPLES: &str = "no-undisturbed-samples";
 
 /// Warnings about the machine rather than the row: where one row has them, others do.
-const FEW_CLEAN_SAMPLES: &str = "few-clean-samples";
+const FEW_UNDISTURBED_SAMPLES: &str = "few-undisturbed-samples";
 const CORE_SLOWED: &str = "core-slowed";
 const SMT_SIBLING_BUSY: &str = "smt-sibling-busy";
 const THROTTLED: &str = "throttled";
-const OF_THE_MACHINE: [&str; 4] = [FEW_CLEAN_SAMPLES, CORE_SLOWED, SMT_SIBLING_BUSY, THROTTLED];
+const OF_THE_MACHINE: [&str; 4] = [FEW_UNDISTURBED_SAMPLES, CORE_SLOWED, SMT_SIBLING_BUSY, THROTTLED];
 
 /// Share by which a count may differ from the expected one without a warning.
 const COUNT_TOLERANCE: f64 = 0.01;
@@ -28,7 +28,7 @@ const WHOLE_TOLERANCE: f64 = 0.03;
 /// Share by which recorded switches may differ: recording slows the participants, and may change who comes first.
 const RECORDED_TOLERANCE: f64 = 0.05;
 /// Below this share of undisturbed samples, neighbours affect the figures.
-const FEW_CLEAN_SHARE: f64 = 0.5;
+const FEW_UNDISTURBED_SHARE: f64 = 0.5;
 /// Above this share of samples with the CPU below full speed, a reader should know.
 const CORE_SLOWED_SHARE: f64 = 0.05;
 /// The clock's share of ops timed one by one, from which on they are mostly the clock's time.
@@ -61,19 +61,19 @@ fn of_counts(row: &Row) -> Vec<Remark> {
                 ""
             };
             let message = format!(
-                "made {counted:.3} switches per op where {expected:.3} were expected{ways}; prices are per counted switch"
+                "made {counted:.3} switches per op where {expected:.3} were expected{ways}; costs are per counted switch"
             );
             remarks.push(("count-differs", message));
         }
     }
     remarks.extend(of_audit(row));
     if row.switches.source == CountSource::Expected && row.ns_per_op.is_some() {
-        let message = "its switches were not counted; prices divide by the expected number, marked ~".to_string();
+        let message = "its switches were not counted; costs use the expected number, marked ~".to_string();
         remarks.push(("not-counted", message));
     }
     if let Some(missing) = row.fewest_foreign_switches.filter(|&foreign| foreign < 0) {
         let message = format!(
-            "the CPU's counter saw {} switches fewer in a sample than its parties made; this is a bug, of ctxprof or of the counter: please report it",
+            "the CPU's counter saw {} switches fewer in a sample than its participants made; this is a bug, of ctxprof or of the counter: please report it",
             -missing
         );
         remarks.push(("counts-disagree", message));
@@ -84,7 +84,7 @@ fn of_counts(row: &Row) -> Vec<Remark> {
             format!("`{name}` shared its hardware counter and ran {ran} of the time; its figure is scaled up");
         remarks.push(("multiplexed", message));
     }
-    if let Some(cost) = row.counting_cost.filter(|cost| row.cost_in_prices && cost.median > 1.01) {
+    if let Some(cost) = row.counting_cost.filter(|cost| row.is_counting_cost_included && cost.median > 1.01) {
         let message = format!("counting on its threads made it {} slower", Share(cost.median - 1.0));
         remarks.push(("counting-costs", message));
     }
@@ -99,24 +99,25 @@ fn is_of_several_ways(switches_per_op: f64) -> bool {
 
 /// Returns a warning if the kernel's two counts differ, or if counting with perf changes the number.
 fn of_audit(row: &Row) -> Option<Remark> {
-    let Audit { books_per_op: books, perf_by_books } = row.audit?;
+    let Audit { accounting_per_op: accounting, perf_by_accounting } = row.audit?;
     // A workload whose switches are not the kernel's makes a few of those by chance, too few to compare.
     if row.switches.source != CountSource::Kernel {
         return None;
     }
-    if (perf_by_books - 1.0).abs() > COUNT_TOLERANCE {
-        let perf = books * perf_by_books;
+    if (perf_by_accounting - 1.0).abs() > COUNT_TOLERANCE {
+        let perf = accounting * perf_by_accounting;
         let message = format!(
-            "perf counted {perf:.3} switches per op on its CPU where the kernel's books have {books:.3} of its parties, in the same samples; prices are by the books"
+            "perf counted {perf:.3} switches per op on its CPU, kernel accounting {accounting:.3} of its participants, in the same samples; costs are by kernel accounting"
         );
         return Some(("audit-differs", message));
     }
     // Of a count that varies anyway nothing follows from a difference within its interval.
     let (timed, interval) = (row.kernel_switches_per_op?, row.switches.interval?);
-    let is_beyond = interval.low.is_some_and(|low| books < low) || interval.high.is_some_and(|high| books > high);
-    (is_beyond && (books - timed).abs() > COUNT_TOLERANCE * timed).then(|| {
+    let is_beyond =
+        interval.low.is_some_and(|low| accounting < low) || interval.high.is_some_and(|high| accounting > high);
+    (is_beyond && (accounting - timed).abs() > COUNT_TOLERANCE * timed).then(|| {
         let message = format!(
-            "made {books:.3} switches per op while perf counted them and {timed:.3} otherwise; prices are by the latter"
+            "made {accounting:.3} switches per op while perf counted them and {timed:.3} otherwise; costs are by the latter"
         );
         ("counting-changes-switches", message)
     })
@@ -124,31 +125,32 @@ fn of_audit(row: &Row) -> Option<Remark> {
 
 fn of_samples(row: &Row) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    let (clean, taken) = (row.samples_clean, row.samples_taken);
+    let (undisturbed, taken) = (row.samples_undisturbed, row.samples_taken);
     if !row.tells_disturbed {
         let message = "across CPUs, disturbed samples cannot be told without CPU-wide counters; its figures are of all samples but those of a slowed core".to_string();
         remarks.push(("disturbance-unknown", message));
     }
-    if !row.clean_only && taken > 0 {
+    if !row.undisturbed_only && taken > 0 {
         let message = format!(
-            "only {clean} of {taken} samples were clean, too few; its figures are of all samples, the neighbours' time in them"
+            "only {undisturbed} of {taken} samples undisturbed, too few; using all samples, interference included"
         );
-        remarks.push((NO_CLEAN_SAMPLES, message));
-    } else if (clean as f64) < FEW_CLEAN_SHARE * taken as f64 {
-        let message = format!("{clean} of {taken} samples were clean; something else is busy on this CPU or beside it");
-        remarks.push((FEW_CLEAN_SAMPLES, message));
+        remarks.push((NO_UNDISTURBED_SAMPLES, message));
+    } else if (undisturbed as f64) < FEW_UNDISTURBED_SHARE * taken as f64 {
+        let message =
+            format!("{undisturbed} of {taken} samples undisturbed; something else is busy on this CPU or beside it");
+        remarks.push((FEW_UNDISTURBED_SAMPLES, message));
     }
     let slowed = row.samples_slowed as f64 / taken.max(1) as f64;
     if slowed > CORE_SLOWED_SHARE {
         let again = match row.repeated {
             0 => String::new(),
-            1 => "; one incarnation was played again for that".to_string(),
-            repeated => format!("; {repeated} incarnations were played again for that"),
+            1 => "; one repetition was repeated for that".to_string(),
+            repeated => format!("; {repeated} repetitions were repeated for that"),
         };
         let bound = if row.ns_per_op.is_some_and(|ns| ns.is_at_most()) {
             "; its figures are of these, for want of others: at most so much"
         } else {
-            "; those are not clean"
+            "; those are excluded"
         };
         let message = format!(
             "during {} of the samples the core itself ran slower than it can, as beside a busy hardware thread (of this machine or of another guest on its host) or at a lower frequency{bound}{again}",
@@ -200,7 +202,7 @@ pub fn of_steal(steal_ns: u64, elapsed_ns: u64) -> Option<Warning> {
         Warning::new(
             "steal",
             format!(
-                "the hypervisor took {} of the pinned CPU's time; samples it fell into are not clean",
+                "the hypervisor took {} of the pinned CPU's time; samples that it fell into are excluded",
                 Share(share)
             ),
         )
@@ -220,11 +222,11 @@ pub fn of_recording(recording: &Recording, title: &str) -> Option<Warning> {
 }
 
 /// Returns a warning if recorded ops do not switch as often as those that were counted; `title` names their workload.
-pub fn of_recorded_switches(layers: &Layers, counted_per_op: Option<f64>, title: &str) -> Option<Warning> {
-    let (recorded, counted) = (layers.switches_per_op, counted_per_op?);
+pub fn of_recorded_switches(breakdown: &Breakdown, counted_per_op: Option<f64>, title: &str) -> Option<Warning> {
+    let (recorded, counted) = (breakdown.switches_per_op, counted_per_op?);
     ((recorded - counted).abs() > RECORDED_TOLERANCE * counted).then(|| {
         let message = format!(
-            "{title}: recorded ops made {recorded:.2} switches each, where {counted:.2} were counted without recording: being recorded changes what its parties do"
+            "{title}: recorded ops made {recorded:.2} switches each, where {counted:.2} were counted without recording: being recorded changes what its participants do"
         );
         Warning::new("recording-differs", message)
     })
@@ -255,7 +257,7 @@ pub fn of_counting(counting: &Counting) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if let Some(last) = counting.refused.first() {
         let instead = match counting.mode {
-            CountingMode::Thread => "counted on the parties' threads instead, which slows every switch",
+            CountingMode::Thread => "counted on the participants' threads instead, which slows every switch",
             CountingMode::Rusage => "kernel switches come from getrusage and /proc instead, cycles are absent",
             CountingMode::Cpu | CountingMode::None => "",
         };
@@ -271,7 +273,7 @@ pub fn of_counting(counting: &Counting) -> Vec<Warning> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::figures::chosen::Yardstick;
+    use crate::bench::figures::chosen::ReferenceLoop;
     use crate::bench::figures::counters::CounterTotal;
     use crate::bench::figures::latency::LatencyFigures;
     use crate::bench::figures::row::summarize;
@@ -282,10 +284,11 @@ mod tests {
     fn quiet_row() -> Row {
         let samples = WorkloadSamples::made_up(Vec::new());
         let counting = Counting::without_counters(CountingMode::Cpu);
-        let mut row = summarize(&samples, &counting, Yardstick::of(std::iter::empty()));
+        let mut row = summarize(&samples, &counting, ReferenceLoop::of(std::iter::empty()));
         row.switches.counted_per_op = Some(2.0);
         row.switches.source = CountSource::Kernel;
-        (row.samples_taken, row.samples_clean, row.clean_only, row.fewest_foreign_switches) = (100, 99, true, Some(0));
+        (row.samples_taken, row.samples_undisturbed, row.undisturbed_only, row.fewest_foreign_switches) =
+            (100, 99, true, Some(0));
         row
     }
 
@@ -300,22 +303,22 @@ mod tests {
         check(|_| {}, &[]);
         check(|row| row.switches.counted_per_op = Some(2.019), &[]);
         check(|row| row.switches.counted_per_op = Some(6.0), &["count-differs"]);
-        let audit = |perf_by_books| Some(Audit { books_per_op: 2.0, perf_by_books });
+        let audit = |perf_by_accounting| Some(Audit { accounting_per_op: 2.0, perf_by_accounting });
         check(|row| row.audit = audit(1.009), &[]);
         check(|row| row.audit = audit(1.015), &["audit-differs"]);
         check(|row| row.audit = audit(0.97), &["audit-differs"]);
-        let while_counted = |books: f64, half: f64| {
+        let while_counted = |accounting: f64, half: f64| {
             move |row: &mut Row| {
                 let interval = Estimate { median: 2.0, low: Some(2.0 - half), high: Some(2.0 + half) };
                 (row.kernel_switches_per_op, row.switches.interval) = (Some(2.0), Some(interval));
-                row.audit = Some(Audit { books_per_op: books, perf_by_books: 1.0 });
+                row.audit = Some(Audit { accounting_per_op: accounting, perf_by_accounting: 1.0 });
             }
         };
         check(while_counted(2.07, 0.01), &["counting-changes-switches"]);
         check(while_counted(2.07, 0.1), &[]);
         check(while_counted(2.015, 0.01), &[]);
-        check(|row| row.samples_clean = 30, &["few-clean-samples"]);
-        check(|row| (row.samples_clean, row.clean_only) = (0, false), &["no-clean-samples"]);
+        check(|row| row.samples_undisturbed = 30, &["few-undisturbed-samples"]);
+        check(|row| (row.samples_undisturbed, row.undisturbed_only) = (0, false), &["no-undisturbed-samples"]);
         check(|row| row.tells_disturbed = false, &["disturbance-unknown"]);
         check(|row| row.samples_slowed = 5, &[]);
         check(|row| row.samples_slowed = 6, &["core-slowed"]);
@@ -324,9 +327,9 @@ mod tests {
         check(|row| row.sibling_busy = Some(0.5), &["smt-sibling-busy"]);
         check(|row| row.throttled = Some(2), &["throttled"]);
         let cost = |median| Some(Estimate { median, low: None, high: None });
-        check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.17), true), &["counting-costs"]);
-        check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.17), false), &[]);
-        check(|row| (row.counting_cost, row.cost_in_prices) = (cost(1.001), true), &[]);
+        check(|row| (row.counting_cost, row.is_counting_cost_included) = (cost(1.17), true), &["counting-costs"]);
+        check(|row| (row.counting_cost, row.is_counting_cost_included) = (cost(1.17), false), &[]);
+        check(|row| (row.counting_cost, row.is_counting_cost_included) = (cost(1.001), true), &[]);
         let latency = |clock_share, low, high| {
             let agreement = Estimate { median: f64::midpoint(low, high), low: Some(low), high: Some(high) };
             let by_plain = Estimate { high: Some(high + clock_share), ..agreement };

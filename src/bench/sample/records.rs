@@ -17,14 +17,14 @@ pub struct Recording {
     #[serde(default)]
     pub absent: Vec<AbsentCounter>,
     /// Threads below this number are participants, the leader being 0.
-    pub parties: u32,
+    pub participants: u32,
     pub leader_cpu: u32,
     /// The threads from that number on.
     pub others: Vec<OtherThread>,
     pub plays: Vec<RecordedPlay>,
     /// Time of each op where the same calls switch nothing, recorded alike, ns; empty without such a loop.
     #[serde(default)]
-    pub floor_ns: Vec<u64>,
+    pub no_switch_ns: Vec<u64>,
 }
 
 /// A thread that ran on the participants' CPUs and is none of them.
@@ -39,7 +39,7 @@ pub struct OtherThread {
 /// Ops played in a row, with all records meanwhile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordedPlay {
-    pub incarnation: u32,
+    pub repetition: u32,
     pub began_at_ns: MonotonicNs,
     /// Time of each op by the leader's clock, one after the other, ns.
     pub ops_ns: Vec<u64>,
@@ -78,9 +78,9 @@ impl From<Event> for (u64, u32, What, u32, u32) {
 impl Recording {
     /// Returns the name of a thread in reports.
     pub fn name(&self, thread: u32) -> String {
-        match (thread, thread.checked_sub(self.parties)) {
+        match (thread, thread.checked_sub(self.participants)) {
             (0, _) => "leader".to_string(),
-            (1, None) if self.parties == 2 => "follower".to_string(),
+            (1, None) if self.participants == 2 => "follower".to_string(),
             (number, None) => format!("follower {number}"),
             (_, Some(at)) => match self.others.get(at as usize) {
                 Some(OtherThread { id: 0, .. }) => "idle".to_string(),
@@ -91,13 +91,13 @@ impl Recording {
         }
     }
 
-    pub fn is_party(&self, thread: u32) -> bool {
-        thread < self.parties
+    pub fn is_participant(&self, thread: u32) -> bool {
+        thread < self.participants
     }
 
     /// Returns true if it stands for a CPU with nothing to do.
     pub fn is_idle(&self, thread: u32) -> bool {
-        let other = thread.checked_sub(self.parties).and_then(|at| self.others.get(at as usize));
+        let other = thread.checked_sub(self.participants).and_then(|at| self.others.get(at as usize));
         other.is_some_and(|other| other.id == 0)
     }
 

@@ -14,7 +14,7 @@ const MOST: f64 = 0.5;
 
 /// Returns the loop's time in the fastest of these samples, ns; `None` if it was not timed.
 pub fn quickest_ns<'s>(samples: impl Iterator<Item = &'s Sample>) -> Option<f64> {
-    let mut stretches: Vec<u64> = samples.map(|sample| sample.yardstick_ns).filter(|&ns| ns > 0).collect();
+    let mut stretches: Vec<u64> = samples.map(|sample| sample.reference_loop_ns).filter(|&ns| ns > 0).collect();
     stretches.sort_unstable();
     let at = (stretches.len() as f64 * QUICKEST) as usize;
     stretches.get(at).map(|&ns| ns as f64)
@@ -28,7 +28,7 @@ pub fn full_speed_ns(reference_ns: Option<f64>, quickest_ns: Option<f64>) -> Opt
 /// Returns true if the CPU was below full speed during this sample: its SMT sibling was busy, on this machine or on the
 /// host, or its frequency was low.
 pub fn is_slowed(sample: &Sample, full_speed_ns: f64) -> bool {
-    sample.yardstick_ns as f64 > SLOWED * full_speed_ns
+    sample.reference_loop_ns as f64 > SLOWED * full_speed_ns
 }
 
 pub fn are_mostly_slowed(samples: &[Sample], full_speed_ns: f64) -> bool {

@@ -3,7 +3,7 @@
 use crate::bench::document::run::{RunBody, RunResult};
 use crate::bench::figures::alike::{Alike, HandOver, is_settled};
 use crate::bench::figures::{Elsewhere, Ratio};
-use crate::bench::view::prices::nanoseconds;
+use crate::bench::view::costs::nanoseconds;
 use crate::estimate::Estimate;
 use crate::output::metrics::{Metrics, Quantity};
 use crate::output::view::{Align, Cell, Column, Table};
@@ -27,7 +27,7 @@ pub(super) fn table(body: &RunBody) -> Option<Table> {
             let hand_over = of_kind(alike, columns.kind);
             cells.push(Cell::estimate(hand_over.map(|hand_over| hand_over.ns), false, nanoseconds));
             if columns.ratio_key.is_some() {
-                let settled = hand_over.and_then(|hand_over| hand_over.times_cheaper).filter(is_settled);
+                let settled = hand_over.and_then(|hand_over| hand_over.times_lower).filter(is_settled);
                 cells.push(Cell::interval(settled, times));
             }
         }
@@ -55,10 +55,10 @@ pub(super) fn add_metrics(metrics: &mut Metrics, alike: &[Alike]) {
             Some(hand_over.ns)
         })
         .estimate(
-            "hand_over_price",
+            "hand_over_cost",
             Quantity::Ratio,
             "What a thread's hand-over of the same contract takes by what this one does",
-            |(_, hand_over)| hand_over.times_cheaper,
+            |(_, hand_over)| hand_over.times_lower,
         );
 }
 
@@ -76,10 +76,10 @@ const KINDS: [KindColumns; 3] = [
     KindColumns {
         kind: Kind::Goroutine,
         ns_key: "goroutine_ns",
-        ratio_key: Some("goroutine_times_cheaper"),
+        ratio_key: Some("goroutine_times_lower"),
         expendable: 1,
     },
-    KindColumns { kind: Kind::Task, ns_key: "task_ns", ratio_key: Some("task_times_cheaper"), expendable: 2 },
+    KindColumns { kind: Kind::Task, ns_key: "task_ns", ratio_key: Some("task_times_lower"), expendable: 2 },
 ];
 
 fn of_kind(alike: &Alike, kind: Kind) -> Option<&HandOver> {
@@ -93,8 +93,8 @@ fn column(key: &'static str, heading: &[&str], align: Align) -> Column {
 /// Returns sentences on the ratios of a run, the headline ratio first.
 pub(super) fn notes(body: &RunBody) -> Vec<String> {
     let ratios = || body.ratio.iter().chain(&body.ratios);
-    let usual = ratios().find(|ratio| ratio.cheaper_kind == Kind::Goroutine && !body.alike.is_empty());
-    let usual = usual.filter(|ratio| ratio.dearer == "thread-pipe" && ratio.cheaper == "goroutine-channel");
+    let usual = ratios().find(|ratio| ratio.lower_kind == Kind::Goroutine && !body.alike.is_empty());
+    let usual = usual.filter(|ratio| ratio.higher == "thread-pipe" && ratio.lower == "goroutine-channel");
     let elsewhere = body.results.iter().filter_map(elsewhere);
     ratios().map(sentence).chain(usual.map(|_| USUAL.to_string())).chain(elsewhere).collect()
 }
@@ -115,19 +115,19 @@ fn sentence(ratio: &Ratio) -> String {
     const SWITCHES_PER_SECOND: f64 = 20_000.0;
     let share_of_cpu = |ns_per_switch: f64| Share(ns_per_switch * SWITCHES_PER_SECOND / 1e9);
     let of = |kind: Kind, workload: &str| format!("{} switch ({workload})", kind.name());
-    let dearer = of(ratio.dearer_kind, &ratio.dearer);
-    let cheaper = of(ratio.cheaper_kind, &ratio.cheaper);
+    let higher = of(ratio.higher_kind, &ratio.higher);
+    let lower = of(ratio.lower_kind, &ratio.lower);
     if !is_settled(&ratio.gross) {
         return format!(
-            "How many times a {cheaper} a {dearer} costs cannot be told: the interval of the ratio is wider than 1.5x, or there is none. A longer --time or a quieter machine narrows it."
+            "How much more a {higher} costs than a {lower} is not known: the interval of the ratio is wider than 1.5x, or there is none. A longer --time or a quieter machine narrows it."
         );
     }
     let net = ratio.net.filter(is_settled).map_or(String::new(), |net| format!(", net {}", with_interval(net)));
     format!(
-        "A {dearer} costs {} a {cheaper} here{net}: at 20,000 switches a second that is {} of a CPU against {}.",
+        "A {higher} costs {} a {lower} on this host{net}: at 20,000 switches a second that is {} of a CPU against {}.",
         with_interval(ratio.gross),
-        share_of_cpu(ratio.dearer_ns),
-        share_of_cpu(ratio.cheaper_ns)
+        share_of_cpu(ratio.higher_ns),
+        share_of_cpu(ratio.lower_ns)
     )
 }
 
@@ -161,36 +161,35 @@ mod tests {
     fn ratio(low: f64, high: f64) -> Ratio {
         let gross = Estimate { median: 37.0, low: Some(low), high: Some(high) };
         Ratio {
-            cheaper: "task-channel".to_string(),
-            cheaper_kind: Kind::Task,
-            dearer: "thread-pipe".to_string(),
-            dearer_kind: Kind::Thread,
+            lower: "task-channel".to_string(),
+            lower_kind: Kind::Task,
+            higher: "thread-pipe".to_string(),
+            higher_kind: Kind::Thread,
             gross,
             net: None,
-            cheaper_ns: 68.6,
-            dearer_ns: 2533.0,
+            lower_ns: 68.6,
+            higher_ns: 2533.0,
         }
     }
 
     #[test]
     fn a_ratio_has_its_interval_and_none_is_told_that_is_not_settled() {
         let told = sentence(&ratio(36.2, 38.1));
-        let begin =
-            "A thread switch (thread-pipe) costs 37x [36x, 38x] a task switch (task-channel) here: at 20,000 switches";
+        let begin = "A thread switch (thread-pipe) costs 37x [36x, 38x] a task switch (task-channel) on this host: at 20,000 switches";
         assert!(told.starts_with(begin), "{told}");
         let unsettled = sentence(&ratio(30.0, 46.0));
-        assert!(unsettled.contains("cannot be told") && !unsettled.contains("37x"), "{unsettled}");
+        assert!(unsettled.contains("is not known") && !unsettled.contains("37x"), "{unsettled}");
     }
 
     /// With ratios near one, which take the most room.
     fn body() -> RunBody {
-        let mut document: RunDocument = serde_json::from_str(include_str!("../../../tests/golden/run-1.json")).unwrap();
+        let mut document: RunDocument = serde_json::from_str(include_str!("../../../tests/golden/run-2.json")).unwrap();
         let estimate = |median: f64| Estimate { median, low: Some(median * 0.85), high: Some(median * 1.01) };
-        let hand_over = |kind: Kind, ns: f64, times_cheaper: Option<f64>| HandOver {
+        let hand_over = |kind: Kind, ns: f64, times_lower: Option<f64>| HandOver {
             workload: "w".to_string(),
             kind,
             ns: estimate(ns),
-            times_cheaper: times_cheaper.map(estimate),
+            times_lower: times_lower.map(estimate),
         };
         document.body.alike = vec![Alike {
             contract: "wait for each other (futex, channel)".to_string(),

@@ -35,7 +35,7 @@ impl Report for CompareDocument {
         let programs = programs(&body.rows);
         let passed_over = passed_over(&body.passed_over);
         let left_out = body.left_out.iter().map(|left_out| format!("Not here: {left_out}."));
-        let meaning = "says: the tool's own ns/op, median of the rounds. people divide by: the usual assumption. counted: by the kernel (wait4) or a probe on Go's runtime. true: what it says ÷ counted. ÷ ours: what it says ÷ our workload's figure of the same sort, paired in each round.";
+        let meaning = "reported: the tool's own ns/op, median of the rounds. assumed: switches/op that it is usually divided by. counted: by the kernel (wait4) or a probe on Go's runtime. ns/switch: reported ÷ counted. ÷ ours: reported ÷ our workload's figure of the same sort, paired in each round.";
         let partial = match &body.ending {
             Ending::Complete => None,
             Ending::Interrupted(_) => Some("partial: interrupted; these are the rounds until then".to_string()),
@@ -62,8 +62,8 @@ impl Report for CompareDocument {
         );
         metrics
             .rows(&body.rows, |row| vec![("tool", row.tool.clone()), ("workload", row.own_workload.clone())])
-            .figure("compare_claimed_op", Quantity::Nanoseconds, "What the tool says an op takes", |row| {
-                row.claimed_ns_per_op
+            .figure("compare_reported_op", Quantity::Nanoseconds, "Time of an op that the tool reports", |row| {
+                row.reported_ns_per_op
             })
             .figure("compare_assumed_switches_per_op", Quantity::Count, "What people divide that by", |row| {
                 Some(row.assumed_switches_per_op)
@@ -71,16 +71,16 @@ impl Report for CompareDocument {
             .figure("compare_counted_switches_per_op", Quantity::Count, "What the tool does, counted", |row| {
                 row.counted_switches_per_op
             })
-            .figure("compare_claimed_switch", Quantity::Nanoseconds, "The claim by what people assume", |row| {
-                row.claimed_ns_per_switch
+            .figure("compare_reported_switch", Quantity::Nanoseconds, "The claim by what people assume", |row| {
+                row.reported_ns_per_switch
             })
             .figure("compare_true_switch", Quantity::Nanoseconds, "The claim by what was counted", |row| {
-                row.true_ns_per_switch
+                row.counted_ns_per_switch
             })
-            .figure("compare_own_op", Quantity::Nanoseconds, "What our workload says an op takes", |row| {
-                row.own_ns_per_op
+            .figure("compare_own_op", Quantity::Nanoseconds, "Time of an op of our workload", |row| row.own_ns_per_op)
+            .estimate("compare_reported_by_own", Quantity::Ratio, "The reported time by that of our workload", |row| {
+                row.ratio
             })
-            .estimate("compare_claimed_by_own", Quantity::Ratio, "The claim by what our workload says", |row| row.ratio)
             .figure("compare_rounds", Quantity::Count, "How often both were run", |row| Some(f64::from(row.rounds)))
             .info("compare_tool_info", "The tool as it would be typed, and who counted its switches", |row| {
                 let version = row.program.as_ref().and_then(|program| program.version.clone());
@@ -93,12 +93,12 @@ impl Report for CompareDocument {
         // A benchmark that was repeated stands in a file several times.
         let claims = |saved: &SavedRow| {
             let same = body.saved.iter().filter(|other| (&other.file, &other.what) == (&saved.file, &saved.what));
-            median(same.map(|other| other.claimed_ns_per_op).collect())
+            median(same.map(|other| other.reported_ns_per_op).collect())
         };
         metrics.rows(&body.saved, |saved| vec![("file", saved.file.clone()), ("what", saved.what.clone())]).figure(
             "compare_saved_op",
             Quantity::Nanoseconds,
-            "What a file says an op takes, not counted",
+            "Time of an op that a file reports, not counted",
             claims,
         );
         metrics.rows(&body.left_out, |left_out| vec![("tool", left_out.workload.clone())]).figure(
@@ -185,10 +185,10 @@ fn agreement(ratio: Estimate) -> String {
         format!("agree within {farther}")
     } else if low > 1.0 {
         format!(
-            "differ: it says {nearer} to {farther} more at the same number of switches, what starts and ends its parties and all that happened meanwhile maybe among it"
+            "differ: it reports {nearer} to {farther} more at the same number of switches, perhaps with what starts and ends its participants"
         )
     } else {
-        format!("differ: it says {nearer} to {farther} less at the same number of switches")
+        format!("differ: it reports {nearer} to {farther} less at the same number of switches")
     }
 }
 
@@ -204,10 +204,10 @@ fn table(rows: &[CompareRow], left_out: &[LeftOut]) -> Table {
     let row = |row: &CompareRow| {
         vec![
             Cell::text(&row.tool),
-            nanoseconds(row.claimed_ns_per_op),
+            nanoseconds(row.reported_ns_per_op),
             Cell::number(Some(row.assumed_switches_per_op), |per_op| per_op.to_string()),
             Cell::number(row.counted_switches_per_op, |per_op| format!("{per_op:.3}")),
-            nanoseconds(row.true_ns_per_switch),
+            nanoseconds(row.counted_ns_per_switch),
             Cell::text(&row.own_workload),
             nanoseconds(row.own_ns_per_op),
             Cell::interval(row.ratio, |ratio| format!("{ratio:.3}")),
@@ -215,10 +215,10 @@ fn table(rows: &[CompareRow], left_out: &[LeftOut]) -> Table {
     };
     let columns = vec![
         column("tool", &["tool"], Align::Left, 0),
-        column("claimed_ns_per_op", &["says", "ns/op"], Align::Right, 0),
-        column("assumed_switches_per_op", &["people", "divide by"], Align::Right, 2),
-        column("counted_switches_per_op", &["switches", "counted"], Align::Right, 0),
-        column("true_ns_per_switch", &["true ns", "per switch"], Align::Right, 0),
+        column("reported_ns_per_op", &["reported", "ns/op"], Align::Right, 0),
+        column("assumed_switches_per_op", &["assumed", "switches"], Align::Right, 2),
+        column("counted_switches_per_op", &["counted", "switches"], Align::Right, 0),
+        column("counted_ns_per_switch", &["ns per", "switch"], Align::Right, 0),
         column("own_workload", &["ours"], Align::Left, 3),
         column("own_ns_per_op", &["ours", "ns/op"], Align::Right, 1),
         column("ratio", &["÷ ours"], Align::Right, 0),
@@ -230,7 +230,7 @@ fn table(rows: &[CompareRow], left_out: &[LeftOut]) -> Table {
         cells
     };
     let rows = rows.iter().map(row).chain(left_out.iter().map(absent)).collect();
-    Table { title: "What tools say, and what was counted", columns, rows }
+    Table { title: "External benchmarks, their switches counted", columns, rows }
 }
 
 /// Returns each reported time per op, beside ours; `None` without rows.
@@ -245,10 +245,10 @@ fn levels(rows: &[CompareRow]) -> Option<Picture> {
         })
     };
     let both = |row: &CompareRow| {
-        [level(&row.tool, "the tool", row.claimed_ns_per_op), level(&row.own_workload, "ctxprof", row.own_ns_per_op)]
+        [level(&row.tool, "the tool", row.reported_ns_per_op), level(&row.own_workload, "ctxprof", row.own_ns_per_op)]
     };
     let levels: Vec<Level> = rows.iter().flat_map(both).flatten().collect();
-    let title = "ns per op, as each says".to_string();
+    let title = "ns per op, as each reports".to_string();
     (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Nanoseconds, levels }))
 }
 
@@ -257,14 +257,14 @@ fn saved_table(rows: &[SavedRow]) -> Table {
         vec![
             Cell::name(&row.file),
             Cell::name(&row.what),
-            nanoseconds(Some(row.claimed_ns_per_op)),
+            nanoseconds(Some(row.reported_ns_per_op)),
             Cell::text("not counted"),
         ]
     };
     let columns = vec![
         column("file", &["from a file"], Align::Left, 0),
         column("what", &["what"], Align::Left, 0),
-        column("claimed_ns_per_op", &["says", "ns/op"], Align::Right, 0),
+        column("reported_ns_per_op", &["reported", "ns/op"], Align::Right, 0),
         column("counted_switches_per_op", &["switches"], Align::Right, 0),
     ];
     Table { title: "From files", columns, rows: rows.iter().map(row).collect() }
@@ -284,8 +284,8 @@ mod tests {
     fn two_agree_within_the_farther_end_of_their_interval_or_differ() {
         check(0.993, Some((0.989, 1.004)), "agree within 1.1 %");
         check(1.01, Some((0.999, 1.2)), "agree within 20 %");
-        check(1.027, Some((1.022, 1.209)), "differ: it says 2.2 % to 21 % more");
-        check(0.992, Some((0.986, 0.994)), "differ: it says 0.6 % to 1.4 % less");
+        check(1.027, Some((1.022, 1.209)), "differ: it reports 2.2 % to 21 % more");
+        check(0.992, Some((0.986, 0.994)), "differ: it reports 0.6 % to 1.4 % less");
         check(1.0, Some((1.0, 1.0)), "agree within 0");
         check(1.3, None, "are 30 % apart, in one round");
     }

@@ -8,7 +8,7 @@ use crate::workload::shape::RingShape;
 pub(crate) fn row_labels(workload: &str, placement: Placement, ring: Option<RingShape>) -> Labels {
     let mut labels = vec![("workload", workload.to_string()), ("placement", placement.name().to_string())];
     if let Some(ring) = ring {
-        labels.push(("parties", ring.parties.to_string()));
+        labels.push(("participants", ring.participants.to_string()));
         labels.push(("working_set_bytes", ring.working_set_bytes.to_string()));
     }
     labels

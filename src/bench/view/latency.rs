@@ -2,7 +2,7 @@
 
 use crate::bench::document::run::{RunBody, RunDocument, RunResult};
 use crate::bench::figures::{LatencyBucket, LatencyFigures};
-use crate::bench::view::prices::{PriceColumn, nanoseconds, price_column, table_of};
+use crate::bench::view::costs::{CostColumn, cost_column, nanoseconds, table_of};
 use crate::host::placement::Placement;
 use crate::output::metrics::{Quantity, Rows};
 use crate::output::view::{Bar, Cell, Picture, Table};
@@ -12,38 +12,38 @@ use crate::unit::{Count, Nanoseconds};
 pub(super) fn latency_table(body: &RunBody) -> Table {
     let timed: Vec<&RunResult> = body.results.iter().filter(|result| result.latency.is_some()).collect();
     let column = |key, heading: &[&str], expendable, figure: fn(&LatencyFigures) -> Option<f64>| {
-        price_column(key, heading, expendable, move |result| {
+        cost_column(key, heading, expendable, move |result| {
             Cell::number(result.latency.as_ref().and_then(figure), nanoseconds)
         })
     };
     let mut columns = vec![
-        price_column("workload", &["latency,", "ns per op"], 0, |result| Cell::text(&result.workload)),
-        price_column("placement", &["placement"], 0, |result| Cell::text(result.placement.name())),
+        cost_column("workload", &["latency,", "ns per op"], 0, |result| Cell::text(&result.workload)),
+        cost_column("placement", &["placement"], 0, |result| Cell::text(result.placement.name())),
         column("p50_ns", &["p50"], 0, |latency| latency.p50_ns),
         column("p90_ns", &["p90"], 1, |latency| latency.p90_ns),
         column("p99_ns", &["p99"], 0, |latency| latency.p99_ns),
         column("p99_9_ns", &["p99.9"], 0, |latency| latency.p99_9_ns),
         column("max_ns", &["max"], 0, |latency| Some(latency.max_ns)),
         column("latency_mean_ns", &["mean"], 2, |latency| Some(latency.mean_ns)),
-        price_column("latency_ops", &["ops"], 3, |result| {
+        cost_column("latency_ops", &["ops"], 3, |result| {
             Cell::number(result.latency.as_ref().map(|latency| latency.ops as f64), |ops| format!("{ops:.0}"))
         }),
-        price_column("timer_ticks_per_1000_ops", &["ticks per", "1000 ops"], 4, |result| {
+        cost_column("timer_ticks_per_1000_ops", &["ticks per", "1000 ops"], 4, |result| {
             let ticks = result.latency.as_ref().and_then(|latency| latency.timer_ticks_per_op);
             Cell::number(ticks.map(|ticks| 1000.0 * ticks), |ticks| Count(ticks).to_string())
         }),
         column("clock_ns", &["clock"], 6, |latency| Some(latency.clock_ns)),
-        price_column("latency_by_plain", &["by plain"], 7, |result| {
+        cost_column("latency_by_plain", &["by plain"], 7, |result| {
             let by_plain = result.latency.as_ref().and_then(|latency| latency.by_plain);
             Cell::estimate(by_plain, true, |ratio| format!("{ratio:.3}"))
         }),
-        price_column("latency_check", &["check"], 5, |result| {
+        cost_column("latency_check", &["check"], 5, |result| {
             let agreement = result.latency.as_ref().and_then(|latency| latency.agreement);
             Cell::estimate(agreement, true, |ratio| format!("{ratio:.3}"))
         }),
     ];
     if timed.iter().all(|result| result.placement == Placement::Same) {
-        columns.retain(|PriceColumn { column, .. }| column.key != "placement");
+        columns.retain(|CostColumn { column, .. }| column.key != "placement");
     }
     table_of("Latency", columns, &timed)
 }
@@ -97,7 +97,7 @@ pub(super) fn notes(document: &RunDocument) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(clock) = clock_range(timed().map(|(_, latency)| latency.clock_ns)) {
         notes.push(format!(
-            "Latency is of all ops, disturbed ones too, with the clock read after every op: {clock} ns of each are the clock's. check: the mean op without that ÷ the mean op of the plain samples, both of clean samples of the same parties; below 1 by what the processor does of an op while it reads the clock."
+            "Latency is of all ops, disturbed ones too, with the clock read after every op: {clock} ns of each are the clock's. check: the mean op without that ÷ the mean op of the plain samples, both of undisturbed samples of the same participants; below 1 by what the processor does of an op while it reads the clock."
         ));
     }
     let ticks: Vec<String> = timed()

@@ -1,11 +1,11 @@
 //! Views of these documents.
 
 mod alike;
+mod breakdown;
 mod compare;
+pub mod costs;
 pub(crate) mod labels;
 mod latency;
-mod layers;
 pub mod list;
-pub mod prices;
 mod run;
 mod sweep;

@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use crate::bench::document::run::{CounterRecord, RunDocument, RunResult, When};
 use crate::bench::figures::{Ratio, warning};
 use crate::bench::left_out::{LeftOut, row_title};
+use crate::bench::view::costs::{self, ASSUMED, CycleSource, cost_table, cycle_source};
 use crate::bench::view::labels::row_labels;
-use crate::bench::view::prices::{self, ASSUMED, CycleSource, cycle_source, price_table};
-use crate::bench::view::{alike, latency, layers};
+use crate::bench::view::{alike, breakdown, latency};
 use crate::document::{conditions, metrics, warnings};
 use crate::estimate::Reproducibility;
 use crate::host::placement::Placement;
@@ -37,19 +37,19 @@ impl Report for RunDocument {
                 .collect(),
             conditions: conditions::of(self),
             tables: [
-                Some(price_table(&self.body, wide)),
+                Some(cost_table(&self.body, wide)),
                 alike::table(&self.body),
                 latency,
-                layers::table(&self.body.results),
+                breakdown::table(&self.body.results),
             ]
             .into_iter()
             .flatten()
             .collect(),
-            pictures: prices::levels(&self.body)
+            pictures: costs::levels(&self.body)
                 .into_iter()
-                .chain(layers::stacks(&self.body.results))
+                .chain(breakdown::stacks(&self.body.results))
                 .chain(latency::pictures(&self.body))
-                .chain(layers::pictures(&self.body.results))
+                .chain(breakdown::pictures(&self.body.results))
                 .collect(),
             notes: alike::notes(&self.body)
                 .into_iter()
@@ -58,7 +58,7 @@ impl Report for RunDocument {
                 .chain([self.explanation()])
                 .chain(latency::notes(self))
                 .chain(cost)
-                .chain(layers::notes(self))
+                .chain(breakdown::notes(self))
                 .chain([next_steps(wide)])
                 .collect(),
             warnings: self.all_warnings(),
@@ -80,18 +80,18 @@ impl Report for RunDocument {
             .figure("complete", Quantity::Count, "1 if nothing ended this early", |run| {
                 metrics::completeness(&run.body.ending)
             });
-        add_prices(&mut metrics, &body.results);
+        add_costs(&mut metrics, &body.results);
         add_circumstances(&mut metrics, &body.results);
-        layers::add_metrics(&mut metrics, &body.results, result_labels);
+        breakdown::add_metrics(&mut metrics, &body.results, result_labels);
         let ratios: Vec<Ratio> = body.ratio.iter().chain(&body.ratios).cloned().collect();
         alike::add_metrics(&mut metrics, &body.alike);
-        let both = |ratio: &Ratio| vec![("dearer", ratio.dearer.clone()), ("cheaper", ratio.cheaper.clone())];
+        let both = |ratio: &Ratio| vec![("higher", ratio.higher.clone()), ("lower", ratio.lower.clone())];
         metrics
             .rows(&ratios, both)
-            .estimate("switch_price", Quantity::Ratio, "The price of a switch by that of a cheaper one", |ratio| {
+            .estimate("switch_cost", Quantity::Ratio, "The cost of a switch by that of a less expensive one", |ratio| {
                 Some(ratio.gross)
             })
-            .estimate("net_switch_price", Quantity::Ratio, "The same without the floors", |ratio| ratio.net);
+            .estimate("net_switch_cost", Quantity::Ratio, "The same without the no-switch costs", |ratio| ratio.net);
         metrics
             .rows(&body.left_out, |left_out| row_labels(&left_out.workload, left_out.placement, left_out.ring))
             .figure(
@@ -111,13 +111,13 @@ fn result_labels(result: &RunResult) -> Labels {
 }
 
 /// Adds the costs of an op and of a switch.
-pub(super) fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
+pub(super) fn add_costs(metrics: &mut Metrics, results: &[RunResult]) {
     metrics
         .rows(results, result_labels)
-        .estimate("op", Quantity::Nanoseconds, "What an op takes, the median of clean samples", |result| {
+        .estimate("op", Quantity::Nanoseconds, "What an op takes, the median of undisturbed samples", |result| {
             result.foretold(result.ns_per_op, When::AnyDay)
         })
-        .estimate("op_cpu", Quantity::Nanoseconds, "CPU time of all parties per op", |result| {
+        .estimate("op_cpu", Quantity::Nanoseconds, "CPU time of all participants per op", |result| {
             result.foretold(result.cpu_ns_per_op, When::AnyDay)
         })
         .figure("op_mean", Quantity::Nanoseconds, "What an op takes, the mean of all samples", |result| {
@@ -126,19 +126,22 @@ pub(super) fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
         .figure(
             "op_elsewhere_highest",
             Quantity::Nanoseconds,
-            "What an op took in the dearest place in memory",
+            "What an op took in the most expensive place in memory",
             |result| result.elsewhere.map(|elsewhere| elsewhere.highest_ns_per_op),
         )
-        .estimate("op_floor", Quantity::Nanoseconds, "What the calls of an op take where nothing switches", |result| {
-            result.floor_ns_per_op
-        })
+        .estimate(
+            "op_no_switch",
+            Quantity::Nanoseconds,
+            "What the calls of an op take where nothing switches",
+            |result| result.no_switch_ns_per_op,
+        )
         .figure("switches_per_op", Quantity::Count, "Counted switches of the workload's own kind", |result| {
             result.switches_per_op
         })
         .figure("expected_switches_per_op", Quantity::Count, "Switches that the workload promises", |result| {
             result.expected_switches_per_op
         })
-        .figure("kernel_switches_per_op", Quantity::Count, "The kernel's switches of the parties", |result| {
+        .figure("kernel_switches_per_op", Quantity::Count, "The kernel's switches of the participants", |result| {
             result.kernel_switches_per_op
         })
         .figure("voluntary_switches_per_op", Quantity::Count, "Those of them that were asked for", |result| {
@@ -153,7 +156,7 @@ pub(super) fn add_prices(metrics: &mut Metrics, results: &[RunResult]) {
             "What a switch takes: an op by its switches (expected ones where workload_info says so)",
             |result| result.foretold(result.ns_per_switch, When::AnyDay),
         )
-        .estimate("net_switch", Quantity::Nanoseconds, "What a switch takes without the floor", |result| {
+        .estimate("net_switch", Quantity::Nanoseconds, "What a switch takes without the no-switch cost", |result| {
             result.foretold(result.net_ns_per_switch, When::AnyDay)
         });
 }
@@ -165,15 +168,15 @@ pub(super) fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
         |part: usize, result: &RunResult| (result.samples.taken > 0).then(|| part as f64 / result.samples.taken as f64);
     metrics
         .rows(results, result_labels)
-        .figure("clean", Quantity::Ratio, "The share of samples that nothing else disturbed", |result| {
-            share(result.samples.clean, result)
+        .figure("undisturbed", Quantity::Ratio, "The share of samples that nothing else disturbed", |result| {
+            share(result.samples.undisturbed, result)
         })
         .figure("slowed", Quantity::Ratio, "The share of samples in which the core was slow", |result| {
             share(result.samples.slowed, result)
         })
         .figure("samples_taken", Quantity::Count, "Timed samples", |result| Some(result.samples.taken as f64))
-        .figure("incarnations", Quantity::Count, "How often the parties were made anew", |result| {
-            Some(f64::from(result.incarnations))
+        .figure("repetitions", Quantity::Count, "How often the participants were restarted", |result| {
+            Some(f64::from(result.repetitions))
         })
         .figure("interval_confidence", Quantity::Ratio, "How surely an interval holds its median", |result| {
             result.interval_confidence
@@ -229,7 +232,7 @@ impl RunDocument {
             None => "no cycles",
         };
         let places = if self.body.results.iter().any(|result| result.placement != Placement::Same) {
-            "the other party as placed below; ".to_string()
+            "the other participant as placed below; ".to_string()
         } else {
             String::new()
         };
@@ -314,41 +317,46 @@ impl RunDocument {
         if let Some(best) = foretold.iter().max_by_key(|reproducibility| reproducibility.runs) {
             let by = match best.runs {
                 0 => String::new(),
-                1 => ", by 1 kept run".to_string(),
-                runs => format!(", by {runs} kept runs"),
+                1 => ", from 1 saved run".to_string(),
+                runs => format!(", from {runs} saved runs"),
             };
             let some = foretold.iter().any(|reproducibility| reproducibility.assumed);
             let assumed =
-                if some { format!(" {ASSUMED} assumed: no earlier run of this host is kept.") } else { String::new() };
-            return format!(" ±: what another run in this session will say, 95 %{by}.{assumed}");
+                if some { format!(" {ASSUMED} assumed: no earlier run of this host is saved.") } else { String::new() };
+            return format!(" ±: another run in this session, 95 %{by}.{assumed}");
         }
         let intervals =
-            self.body.results.iter().find_map(|result| Some((result.incarnations, result.interval_confidence?)));
-        intervals.map_or(String::new(), |(incarnations, level)| {
-            format!(" ±: {} interval of the median over {incarnations} incarnations (parties made anew).", Share(level))
+            self.body.results.iter().find_map(|result| Some((result.repetitions, result.interval_confidence?)));
+        intervals.map_or(String::new(), |(repetitions, level)| {
+            format!(" ±: {} interval of the median over {repetitions} repetitions.", Share(level))
         })
     }
 
     pub(super) fn explanation(&self) -> String {
         let interval = self.interval_sentence();
         format!(
-            "op: {}. ns/switch: time ÷ counted switches of the same samples. floor: the same calls where nothing switches. net: without the floor. kernel switches: voluntary + involuntary. clean: samples without other threads, steal, throttling or a slowed core; prices are their medians.{interval}",
+            "op: {}. ns/switch: time ÷ counted switches of the same samples. no-switch: the same calls without a switch. net: ns/switch without that. v + i: voluntary + involuntary. undist.: samples undisturbed by other threads, steal, throttling or a slowed core; costs are medians of those.{interval}",
             self.op_sentence()
         )
     }
 
     /// Returns the cost of the switch counter where the costs exclude it.
     fn counting_cost_sentence(&self) -> Option<String> {
-        let dearest = self
+        let highest = self
             .body
             .results
             .iter()
             .filter_map(|result| Some((result, result.counting_cost?)))
             .max_by(|a, b| a.1.median.total_cmp(&b.1.median));
-        let (result, cost) = dearest.filter(|_| self.body.counting.mode == CountingMode::Cpu)?;
+        let (result, cost) = highest.filter(|_| self.body.counting.mode == CountingMode::Cpu)?;
         let share = cost.median - 1.0;
         let workload = &result.workload;
-        (share >= 0.005).then(|| format!("Counting slows {workload} by {} here, so perf counts in samples of its own, from which no time is taken.", Share(share)))
+        (share >= 0.005).then(|| {
+            format!(
+                "Counting overhead ({} of {workload}) excluded: switches are counted in separate samples.",
+                Share(share)
+            )
+        })
     }
 
     /// Returns the document's warnings and the rows'; of those about the machine each kind once.
@@ -362,6 +370,6 @@ impl RunDocument {
 fn next_steps(wide: bool) -> String {
     let wider = if wide { "" } else { "`ctxprof run --wide` for more columns, " };
     format!(
-        "Next: {wider}`ctxprof list` for what can be measured here, `ctxprof report` to see this again, `ctxprof run --help` for more."
+        "Next: {wider}`ctxprof list` for what can be measured on this host, `ctxprof report` to show this again, `ctxprof run --help` for more."
     )
 }

@@ -1,6 +1,6 @@
 //! Report of a sweep, for people and machines.
 
-mod bends;
+mod knees;
 
 use std::slice;
 
@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use crate::bench::document::run::{RunBody, RunDocument};
 use crate::bench::document::sweep::{Cache, CurveFigure, SweepDocument, all_working_sets, curves};
 use crate::bench::left_out::{LeftOut, row_title};
+use crate::bench::view::costs::cost_table;
 use crate::bench::view::labels::row_labels;
-use crate::bench::view::prices::price_table;
-use crate::bench::view::run::{add_circumstances, add_prices};
+use crate::bench::view::run::{add_circumstances, add_costs};
 use crate::document::{conditions, metrics, warnings};
 use crate::host::placement::Placement;
 use crate::output::Report;
@@ -33,12 +33,12 @@ impl Report for SweepDocument {
             tables: vec![self.table(&run.body, wide)],
             pictures: vec![Picture::Plot(self.plot())],
             notes: self
-                .bend_sentences()
+                .knee_sentences()
                 .into_iter()
                 .chain(self.left_out_sentences())
                 .chain(run.remarks())
                 .chain([run.explanation()])
-                .chain(self.floor_sentence())
+                .chain(self.no_switch_sentence())
                 .collect(),
             warnings: self.warning_sentences(),
         }
@@ -55,17 +55,17 @@ impl Report for SweepDocument {
             .figure("complete", Quantity::Count, "1 if nothing ended this early", |sweep| {
                 metrics::completeness(&sweep.body.ending)
             });
-        add_prices(&mut metrics, &body.results);
+        add_costs(&mut metrics, &body.results);
         add_circumstances(&mut metrics, &body.results);
         metrics
-            .rows(&body.bends, |bend| {
-                let mut labels = row_labels(&bend.workload, bend.placement, None);
-                labels.push(("below", bend.bend.below.to_string()));
-                labels.push(("above", bend.bend.above.to_string()));
+            .rows(&body.knees, |knee| {
+                let mut labels = row_labels(&knee.workload, knee.placement, None);
+                labels.push(("below", knee.knee.below.to_string()));
+                labels.push(("above", knee.knee.above.to_string()));
                 labels
             })
-            .figure("sweep_bend", Quantity::Ratio, "The price above a bend of the curve by that below it", |bend| {
-                Some(bend.bend.above_ns / bend.bend.below_ns)
+            .figure("sweep_knee", Quantity::Ratio, "The cost above a knee of the curve by that below it", |knee| {
+                Some(knee.knee.above_ns / knee.knee.below_ns)
             });
         metrics
             .rows(&body.left_out, |left_out| row_labels(&left_out.workload, left_out.placement, left_out.ring))
@@ -79,7 +79,7 @@ impl SweepDocument {
     fn as_run(&self) -> RunDocument {
         let body = RunBody {
             counting: self.body.counting.clone(),
-            yardstick_ns: None,
+            reference_loop_ns: None,
             reference_ns: None,
             waited_s: None,
             results: self.body.results.clone(),
@@ -106,31 +106,31 @@ impl SweepDocument {
         match variable {
             RingVariable::WorkingSet => {
                 format!(
-                    "rings of {} parties; each walks {} to {} of its own on its turn",
-                    fixed.parties, ends[0], ends[1]
+                    "rings of {} participants; each walks {} to {} of its own on its turn",
+                    fixed.participants, ends[0], ends[1]
                 )
             }
-            RingVariable::Parties if fixed.working_set_bytes > 0 => format!(
-                "rings of {} to {} parties; each walks {} of its own on its turn",
+            RingVariable::Participants if fixed.working_set_bytes > 0 => format!(
+                "rings of {} to {} participants; each walks {} of its own on its turn",
                 ends[0],
                 ends[1],
                 Bytes(fixed.working_set_bytes as f64)
             ),
-            RingVariable::Parties => format!("rings of {} to {} parties", ends[0], ends[1]),
+            RingVariable::Participants => format!("rings of {} to {} participants", ends[0], ends[1]),
         }
     }
 
     /// Returns a step as sentences name it, without its unit where that is participants.
     fn step_name(&self, step: u64) -> String {
         match self.settings.steps.variable {
-            RingVariable::Parties => step.to_string(),
+            RingVariable::Participants => step.to_string(),
             RingVariable::WorkingSet => Bytes(step as f64).to_string(),
         }
     }
 
     /// Returns the cost table without what is the same in all rows. An op is one switch: its cost is expendable.
     fn table(&self, body: &RunBody, wide: bool) -> Table {
-        let mut table = price_table(body, wide);
+        let mut table = cost_table(body, wide);
         for column in &mut table.columns {
             match column.key {
                 "ns_per_op" => column.expendable = 1,
@@ -139,8 +139,8 @@ impl SweepDocument {
             }
         }
         match self.settings.steps.variable {
-            RingVariable::WorkingSet if !wide => table.without("parties"),
-            RingVariable::Parties if !wide => table.without("working_set_bytes"),
+            RingVariable::WorkingSet if !wide => table.without("participants"),
+            RingVariable::Participants if !wide => table.without("working_set_bytes"),
             _ => table,
         }
     }
@@ -149,8 +149,8 @@ impl SweepDocument {
         let RingSteps { variable, steps, fixed } = &self.settings.steps;
         let places = self.caches_along_the_steps();
         let over = match variable {
-            RingVariable::Parties => "the number of parties".to_string(),
-            RingVariable::WorkingSet => format!("the working set of each of {} parties", fixed.parties),
+            RingVariable::Participants => "the number of participants".to_string(),
+            RingVariable::WorkingSet => format!("the working set of each of {} participants", fixed.participants),
         };
         let curve = |curve: Vec<&crate::bench::document::run::RunResult>| {
             let figure = CurveFigure::of(curve.iter().copied());

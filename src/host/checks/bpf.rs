@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::bpf::btf::KernelTypes;
 use crate::bpf::refusal::{self, KERNEL_TYPES, Refusal};
-use crate::host::checks::scene::Scene;
+use crate::host::checks::context::HostContext;
 use crate::host::checks::{Check, Found, Verdict};
 
 pub(super) const BTF: Check = Check {
@@ -15,11 +15,11 @@ pub(super) const BTF: Check = Check {
     feeds: None,
 };
 
-fn btf(scene: &Scene<'_>) -> Verdict {
-    if !scene.exists(KERNEL_TYPES) {
+fn btf(context: &HostContext<'_>) -> Verdict {
+    if !context.exists(KERNEL_TYPES) {
         return Ok(Found::info(format!("no /{KERNEL_TYPES}: this kernel is built without CONFIG_DEBUG_INFO_BTF")));
     }
-    let path = scene.root.join(KERNEL_TYPES);
+    let path = context.root.join(KERNEL_TYPES);
     let bytes = fs::read(&path).map_err(|error| format!("/{KERNEL_TYPES}: {error}"))?;
     let types = KernelTypes::read(&bytes).map_err(|error| format!("/{KERNEL_TYPES}: {error:#}"))?;
     Ok(match refusal::kernel(&types) {
@@ -36,9 +36,9 @@ pub(super) const RIGHTS: Check = Check {
     feeds: None,
 };
 
-fn rights(scene: &Scene<'_>) -> Verdict {
-    scene.status("CapEff")?;
-    Ok(match refusal::rights(scene.root) {
+fn rights(context: &HostContext<'_>) -> Verdict {
+    context.status("CapEff")?;
+    Ok(match refusal::rights(context.root) {
         Ok(()) => Found::ok("CAP_BPF and CAP_PERFMON"),
         Err(Refusal::NoRights(missing)) => {
             Found::info(format!("this process lacks {}", missing.join(" and "))).fix("sudo ctxprof trace -- CMD")
@@ -51,7 +51,7 @@ fn rights(scene: &Scene<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Info, Ok as Fine, Unknown};
-    use crate::host::checks::scene::tests::{MadeUp, expect};
+    use crate::host::checks::context::tests::{MadeUp, expect};
 
     #[test]
     fn a_kernel_without_types_or_with_others_is_named() {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::host::checks::scene::Scene;
+use crate::host::checks::context::HostContext;
 use crate::host::checks::{Check, Found, Verdict};
 
 pub(super) const DEPTH: Check = Check {
@@ -16,9 +16,9 @@ pub(super) const DEPTH: Check = Check {
 /// Depth of a login shell under systemd.
 const USUAL_DEPTH: usize = 3;
 
-fn depth(scene: &Scene<'_>) -> Verdict {
-    let group = Group::of(scene)?;
-    let levels = group.levels(scene);
+fn depth(context: &HostContext<'_>) -> Verdict {
+    let group = Group::of(context)?;
+    let levels = group.levels(context);
     let what = match levels.len() {
         0 => "the root group: no level with a CPU controller".to_string(),
         1 => "one level with a CPU controller".to_string(),
@@ -39,11 +39,11 @@ pub(super) const QUOTA: Check = Check {
     feeds: None,
 };
 
-fn quota(scene: &Scene<'_>) -> Verdict {
-    let group = Group::of(scene)?;
+fn quota(context: &HostContext<'_>) -> Verdict {
+    let group = Group::of(context)?;
     let mut tightest: Option<(f64, String)> = None;
-    for level in group.levels(scene) {
-        let Some((cpus, file)) = quota_of(scene, &level, group.version)? else { continue };
+    for level in group.levels(context) {
+        let Some((cpus, file)) = quota_of(context, &level, group.version)? else { continue };
         if tightest.as_ref().is_none_or(|(fewest, _)| cpus < *fewest) {
             tightest = Some((cpus, file));
         }
@@ -55,17 +55,18 @@ fn quota(scene: &Scene<'_>) -> Verdict {
     Ok(if cpus < 1.0 {
         Found::serious(format!("{cpus:.2} CPUs, less than the one that a measurement fills")).fix(fix)
     } else {
-        Found::info(format!("{cpus:.2} CPUs: enough for parties on one, if nothing else runs in the group")).fix(fix)
+        Found::info(format!("{cpus:.2} CPUs: enough for participants on one, if nothing else runs in the group"))
+            .fix(fix)
     })
 }
 
 /// Returns the CPUs that a level may use and the file with the quota; `None` where it has no quota.
-fn quota_of(scene: &Scene<'_>, level: &str, version: Version) -> Result<Option<(f64, String)>, String> {
+fn quota_of(context: &HostContext<'_>, level: &str, version: Version) -> Result<Option<(f64, String)>, String> {
     let number = |text: &str, path: &str| text.parse::<f64>().map_err(|_| format!("/{path} is {text:?}"));
     match version {
         Version::Two => {
             let path = format!("{level}/cpu.max");
-            let text = scene.read(&path)?;
+            let text = context.read(&path)?;
             match text.split_whitespace().collect::<Vec<_>>()[..] {
                 ["max", ..] => Ok(None),
                 [quota, period] => Ok(Some((number(quota, &path)? / number(period, &path)?, path))),
@@ -74,11 +75,11 @@ fn quota_of(scene: &Scene<'_>, level: &str, version: Version) -> Result<Option<(
         }
         Version::One => {
             let (path, period) = (format!("{level}/cpu.cfs_quota_us"), format!("{level}/cpu.cfs_period_us"));
-            let quota = number(&scene.read(&path)?, &path)?;
+            let quota = number(&context.read(&path)?, &path)?;
             if quota < 0.0 {
                 return Ok(None);
             }
-            Ok(Some((quota / number(&scene.read(&period)?, &period)?, path)))
+            Ok(Some((quota / number(&context.read(&period)?, &period)?, path)))
         }
     }
 }
@@ -99,8 +100,8 @@ struct Group {
 }
 
 impl Group {
-    fn of(scene: &Scene<'_>) -> Result<Group, String> {
-        let cgroups = scene.read("proc/self/cgroup")?;
+    fn of(context: &HostContext<'_>) -> Result<Group, String> {
+        let cgroups = context.read("proc/self/cgroup")?;
         let mut unified = None;
         for line in cgroups.lines() {
             // "4:cpu,cpuacct:/user.slice" or, version 2, "0::/user.slice".
@@ -108,7 +109,7 @@ impl Group {
             let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
             if controllers.split(',').any(|each| each == "cpu") {
                 let mounts = ["sys/fs/cgroup/cpu", "sys/fs/cgroup/cpu,cpuacct"];
-                let mount = mounts.into_iter().find(|mount| scene.exists(mount));
+                let mount = mounts.into_iter().find(|mount| context.exists(mount));
                 let mount = mount.ok_or("the hierarchy with the CPU controller is not mounted below /sys/fs/cgroup")?;
                 return Ok(Group { version: Version::One, mount, path: path.to_string() });
             }
@@ -118,20 +119,20 @@ impl Group {
         }
         let path = unified.ok_or("/proc/self/cgroup names no group with a CPU controller")?;
         let mounts = ["sys/fs/cgroup/unified", "sys/fs/cgroup"];
-        let mount = mounts.into_iter().find(|mount| scene.exists(&format!("{mount}/cgroup.controllers")));
+        let mount = mounts.into_iter().find(|mount| context.exists(&format!("{mount}/cgroup.controllers")));
         let mount = mount.ok_or("no cgroup hierarchy is mounted below /sys/fs/cgroup")?;
         Ok(Group { version: Version::Two, mount, path })
     }
 
     /// Returns the folders of this group and its ancestors that have a CPU controller, the innermost first, below the root. The
     /// hierarchy's own root has none; in a cgroup namespace its top is a group like others, and has one.
-    fn levels(&self, scene: &Scene<'_>) -> Vec<String> {
+    fn levels(&self, context: &HostContext<'_>) -> Vec<String> {
         let top = PathBuf::from(self.mount);
         let folder = top.join(self.path.trim_start_matches('/'));
         let within = folder.ancestors().take_while(|folder| folder.starts_with(&top));
         let has_controller = |folder: &&Path| match self.version {
             Version::One => *folder != top,
-            Version::Two => scene.root.join(folder).join("cpu.max").exists(),
+            Version::Two => context.root.join(folder).join("cpu.max").exists(),
         };
         within.filter(has_controller).map(|folder| folder.display().to_string()).collect()
     }
@@ -141,7 +142,7 @@ impl Group {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Info, Ok as Fine, Serious, Unknown};
-    use crate::host::checks::scene::tests::{MadeUp, expect};
+    use crate::host::checks::context::tests::{MadeUp, expect};
 
     const TWO: &str = "sys/fs/cgroup";
 

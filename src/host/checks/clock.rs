@@ -1,6 +1,6 @@
 //! Checks of the clock that times are read from.
 
-use crate::host::checks::scene::Scene;
+use crate::host::checks::context::HostContext;
 use crate::host::checks::{Check, Feed, Found, Severity, Verdict, When};
 use crate::host::facts::Facts;
 
@@ -15,12 +15,12 @@ pub(super) const TSC: Check = Check {
 /// Linux's flags for an invariant counter: one rate in all frequency and idle states.
 const INVARIANT: [&str; 2] = ["constant_tsc", "nonstop_tsc"];
 
-fn tsc(scene: &Scene<'_>) -> Verdict {
-    let architecture = scene.facts.architecture.as_str();
+fn tsc(context: &HostContext<'_>) -> Verdict {
+    let architecture = context.facts.architecture.as_str();
     if !["x86_64", "i686", ""].contains(&architecture) {
         return Ok(Found::ok(format!("{architecture} has none, and a timer of constant rate instead")));
     }
-    let cpuinfo = scene.read("proc/cpuinfo")?;
+    let cpuinfo = context.read("proc/cpuinfo")?;
     let flags = cpuinfo.lines().find_map(|line| line.strip_prefix("flags")?.split_once(':'));
     let (_, flags) = flags.ok_or("/proc/cpuinfo has no flags")?;
     let missing: Vec<&str> =
@@ -33,7 +33,7 @@ fn tsc(scene: &Scene<'_>) -> Verdict {
 
 pub(super) const CLOCKSOURCE: Check = Check {
     id: "clocksource",
-    why: "its every reading is a system call: ten times dearer, and in every latency",
+    why: "every reading is a system call: ten times as expensive, and in every latency",
     source: "/sys/devices/system/clocksource/clocksource0/current_clocksource",
     look: clocksource,
     feeds: Some(Feed { code: "slow-clock", when: When::Always, judge }),
@@ -48,17 +48,17 @@ fn judge(facts: &Facts) -> Option<Found> {
     Some(if SLOW.contains(&name) { Found::serious(what) } else { Found::ok(what) })
 }
 
-fn clocksource(scene: &Scene<'_>) -> Verdict {
+fn clocksource(context: &HostContext<'_>) -> Verdict {
     let folder = "sys/devices/system/clocksource/clocksource0";
-    let Some(found) = judge(scene.facts) else {
-        return scene
+    let Some(found) = judge(context.facts) else {
+        return context
             .read(&format!("{folder}/current_clocksource"))
             .map(|name| Found::unknown(format!("it is {name:?}")));
     };
     if found.severity == Severity::Ok {
         return Ok(found);
     }
-    let available = scene.read(&format!("{folder}/available_clocksource")).unwrap_or_default();
+    let available = context.read(&format!("{folder}/available_clocksource")).unwrap_or_default();
     let better = ["tsc", "kvm-clock", "arch_sys_counter"].into_iter().find(|name| available.contains(name));
     Ok(match better {
         Some(better) => found.fix(format!("echo {better} | sudo tee /{folder}/current_clocksource")),
@@ -70,7 +70,7 @@ fn clocksource(scene: &Scene<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Ok as Fine, Serious, Unknown, Warning};
-    use crate::host::checks::scene::tests::{MadeUp, expect};
+    use crate::host::checks::context::tests::{MadeUp, expect};
 
     #[test]
     fn a_counter_is_a_clock_only_if_it_is_constant_and_never_stops() {

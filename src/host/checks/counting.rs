@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use crate::host::checks::scene::Scene;
+use crate::host::checks::context::HostContext;
 use crate::host::checks::{Check, Found, Verdict};
 use crate::perf::answer::{Cycles, Refusal};
 
@@ -19,10 +19,10 @@ pub(super) const PARANOID: Check = Check {
     feeds: None,
 };
 
-fn paranoid(scene: &Scene<'_>) -> Verdict {
-    let text = scene.read("proc/sys/kernel/perf_event_paranoid")?;
+fn paranoid(context: &HostContext<'_>) -> Verdict {
+    let text = context.read("proc/sys/kernel/perf_event_paranoid")?;
     let level: i64 = text.parse().map_err(|_| format!("kernel.perf_event_paranoid is {text:?}, which is no number"))?;
-    let is_exempt = scene.status("CapEff").ok().is_some_and(|sets| is_exempt(&sets)) && !in_user_namespace(scene);
+    let is_exempt = context.status("CapEff").ok().is_some_and(|sets| is_exempt(&sets)) && !in_user_namespace(context);
     if is_exempt {
         return Ok(Found::ok(format!("level {level}, from which this process is exempt (CAP_PERFMON)")));
     }
@@ -43,24 +43,24 @@ fn is_exempt(effective: &str) -> bool {
 }
 
 /// Returns true if capabilities hold in a user namespace only, which perf ignores.
-fn in_user_namespace(scene: &Scene<'_>) -> bool {
-    let map = scene.read("proc/self/uid_map").unwrap_or_default();
+fn in_user_namespace(context: &HostContext<'_>) -> bool {
+    let map = context.read("proc/self/uid_map").unwrap_or_default();
     let words: Vec<&str> = map.split_whitespace().collect();
     !map.is_empty() && words != ["0", "0", "4294967295"]
 }
 
 pub(super) const PERF_EVENTS: Check = Check {
     id: "perf-events",
-    why: "where the kernel's counters are refused, switches come from getrusage, prices have no cycles, and disturbed samples are harder to tell",
+    why: "where the kernel's counters are refused, switches come from getrusage, costs have no cycles, and disturbed samples are harder to tell",
     source: "perf_event_open(2), tried",
     look: perf_events,
     feeds: None,
 };
 
-fn perf_events(scene: &Scene<'_>) -> Verdict {
-    let tried = scene.perf_events;
+fn perf_events(context: &HostContext<'_>) -> Verdict {
+    let tried = context.perf_events;
     let refusal = match (&tried.on_cpu, &tried.on_thread, &tried.in_user_mode) {
-        (Ok(()), _, _) => return Ok(Found::ok(format!("events on CPU {} are allowed", scene.cpu))),
+        (Ok(()), _, _) => return Ok(Found::ok(format!("events on CPU {} are allowed", context.cpu))),
         (Err(refusal), ..) => refusal,
     };
     let answer = &refusal.answer;
@@ -71,7 +71,7 @@ fn perf_events(scene: &Scene<'_>) -> Verdict {
     };
     Ok(match refusal.errno.map(Errno::from_raw) {
         Some(Errno::EACCES) => found.fix(ALLOW),
-        Some(Errno::EPERM | Errno::ENOSYS) if filters(scene).is_ok_and(|filters| filters > 0) => {
+        Some(Errno::EPERM | Errno::ENOSYS) if filters(context).is_ok_and(|filters| filters > 0) => {
             found.fix(ALLOW_IN_CONTAINER)
         }
         Some(Errno::EPERM) => found.fix(ALLOW),
@@ -88,12 +88,12 @@ pub(super) const SECCOMP: Check = Check {
     feeds: None,
 };
 
-fn seccomp(scene: &Scene<'_>) -> Verdict {
-    let filters = filters(scene)?;
+fn seccomp(context: &HostContext<'_>) -> Verdict {
+    let filters = filters(context)?;
     if filters == 0 {
         return Ok(Found::ok("no seccomp filter on this process"));
     }
-    let refused = scene.perf_events.in_user_mode.as_ref().err();
+    let refused = context.perf_events.in_user_mode.as_ref().err();
     let errno = refused.and_then(|refusal| refusal.errno).map(Errno::from_raw);
     let of_process = format!("{filters} seccomp filter{} on this process", if filters == 1 { "" } else { "s" });
     // The kernel itself answers this only if built without perf events, or to a user at Debian's level 3.
@@ -106,24 +106,24 @@ fn seccomp(scene: &Scene<'_>) -> Verdict {
 }
 
 /// Returns the number of filters; kernels before 5.9 only report that there are some.
-fn filters(scene: &Scene<'_>) -> Result<u64, String> {
-    let mode = scene.status("Seccomp")?;
+fn filters(context: &HostContext<'_>) -> Result<u64, String> {
+    let mode = context.status("Seccomp")?;
     if mode == "0" {
         return Ok(0);
     }
-    Ok(scene.status("Seccomp_filters").ok().and_then(|count| count.parse().ok()).unwrap_or(1).max(1))
+    Ok(context.status("Seccomp_filters").ok().and_then(|count| count.parse().ok()).unwrap_or(1).max(1))
 }
 
 pub(super) const PMU: Check = Check {
     id: "pmu",
-    why: "without a performance monitoring unit there are no cycles and instructions (on x86, ticks of the time-stamp counter instead); the prices in ns stay",
+    why: "without a performance monitoring unit there are no cycles and instructions (on x86, ticks of the time-stamp counter instead); the costs in ns stay",
     source: "perf_event_open(2), tried: cycles",
     look: pmu,
     feeds: None,
 };
 
-fn pmu(scene: &Scene<'_>) -> Verdict {
-    Ok(match &scene.perf_events.cycles {
+fn pmu(context: &HostContext<'_>) -> Verdict {
+    Ok(match &context.perf_events.cycles {
         Cycles::Counting { gigahertz } => Found::ok(format!("cycles are counted, {gigahertz:.2} a ns")),
         Cycles::Emulated(how) => Found::warning(format!("emulated: {how}")),
         Cycles::Lying(how) => Found::warning(format!("not to be believed: {how}")),
@@ -138,7 +138,7 @@ fn pmu(scene: &Scene<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Info, Ok as Fine, Serious, Unknown, Warning};
-    use crate::host::checks::scene::tests::{MadeUp, expect};
+    use crate::host::checks::context::tests::{MadeUp, expect};
 
     const LEVEL: &str = "proc/sys/kernel/perf_event_paranoid";
     const STATUS: &str = "proc/self/status";

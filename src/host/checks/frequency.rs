@@ -1,6 +1,6 @@
 //! Checks of the pinned CPU's frequency.
 
-use crate::host::checks::scene::Scene;
+use crate::host::checks::context::HostContext;
 use crate::host::checks::{Check, Feed, Found, Verdict, When};
 use crate::host::facts::Facts;
 
@@ -21,12 +21,12 @@ fn judge(facts: &Facts) -> Option<Found> {
     })
 }
 
-fn governor(scene: &Scene<'_>) -> Verdict {
-    if let Some(found) = judge(scene.facts) {
+fn governor(context: &HostContext<'_>) -> Verdict {
+    if let Some(found) = judge(context.facts) {
         return Ok(found);
     }
-    let path = format!("sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor", scene.cpu);
-    match scene.read_if_there(&path)? {
+    let path = format!("sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor", context.cpu);
+    match context.read_if_there(&path)? {
         Some(governor) => Err(format!("it is {governor:?}")),
         None => Err("no cpufreq here: the frequency is the hypervisor's or the firmware's".to_string()),
     }
@@ -40,12 +40,12 @@ pub(super) const TURBO: Check = Check {
     feeds: None,
 };
 
-fn turbo(scene: &Scene<'_>) -> Verdict {
+fn turbo(context: &HostContext<'_>) -> Verdict {
     // File, its content when turbo is off, and its content when on.
     let switches = [("intel_pstate/no_turbo", "1", "0"), ("cpufreq/boost", "0", "1")];
     for (file, off, on) in switches {
         let path = format!("sys/devices/system/cpu/{file}");
-        match scene.read_if_there(&path)? {
+        match context.read_if_there(&path)? {
             Some(state) if state == off => return Ok(Found::ok("turbo is off")),
             Some(state) if state == on => {
                 return Ok(Found::info("turbo is on").fix(format!("echo {off} | sudo tee /{path}")));
@@ -61,7 +61,7 @@ fn turbo(scene: &Scene<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Info, Ok as Fine, Unknown, Warning};
-    use crate::host::checks::scene::tests::{MadeUp, expect, unreadable};
+    use crate::host::checks::context::tests::{MadeUp, expect, unreadable};
 
     #[test]
     fn a_governor_that_scales_is_warned_of() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::host::checks::scene::Scene;
+use crate::host::checks::context::HostContext;
 use crate::host::checks::{Check, Found, Verdict};
 
 pub(super) const IDLE: Check = Check {
@@ -16,13 +16,13 @@ pub(super) const IDLE: Check = Check {
 /// States that take longer to leave than a round trip within one CPU takes.
 const DEEP_US: u64 = 5;
 
-fn idle(scene: &Scene<'_>) -> Verdict {
-    let Some(driver) = scene.read_if_there("sys/devices/system/cpu/cpuidle/current_driver")? else {
+fn idle(context: &HostContext<'_>) -> Verdict {
+    let Some(driver) = context.read_if_there("sys/devices/system/cpu/cpuidle/current_driver")? else {
         return Err("no cpuidle here: idle CPUs halt, which in a guest is the hypervisor's to end".to_string());
     };
-    let governor = scene.read("sys/devices/system/cpu/cpuidle/current_governor");
+    let governor = context.read("sys/devices/system/cpu/cpuidle/current_governor");
     let governor = governor.unwrap_or_else(|_| "unknown".to_string());
-    let states = states(scene);
+    let states = states(context);
     let list: Vec<String> = states.iter().map(|state| format!("{} {} µs", state.name, state.exit_us)).collect();
     let list = if list.is_empty() { "no states listed".to_string() } else { list.join(", ") };
     let what = format!("driver {driver}, governor {governor}; {list}");
@@ -39,11 +39,11 @@ struct State {
 }
 
 /// Returns the pinned CPU's states, the lightest first; empty where the kernel lists none.
-fn states(scene: &Scene<'_>) -> Vec<State> {
-    let folder = format!("sys/devices/system/cpu/cpu{}/cpuidle", scene.cpu);
-    let count = fs::read_dir(scene.root.join(&folder)).map_or(0, Iterator::count);
+fn states(context: &HostContext<'_>) -> Vec<State> {
+    let folder = format!("sys/devices/system/cpu/cpu{}/cpuidle", context.cpu);
+    let count = fs::read_dir(context.root.join(&folder)).map_or(0, Iterator::count);
     let state = |number: usize| {
-        let field = |name: &str| scene.read(&format!("{folder}/state{number}/{name}")).ok();
+        let field = |name: &str| context.read(&format!("{folder}/state{number}/{name}")).ok();
         let disabled = field("disable").is_some_and(|flag| flag != "0");
         Some(State { name: field("name")?, exit_us: field("latency")?.parse().ok()?, disabled })
     };
@@ -54,7 +54,7 @@ fn states(scene: &Scene<'_>) -> Vec<State> {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Info, Ok as Fine, Unknown};
-    use crate::host::checks::scene::tests::{MadeUp, expect, unreadable};
+    use crate::host::checks::context::tests::{MadeUp, expect, unreadable};
 
     const DRIVER: &str = "sys/devices/system/cpu/cpuidle/current_driver";
 

@@ -1,6 +1,6 @@
 //! Checks of this kernel's build and boot options.
 
-use crate::host::checks::scene::Scene;
+use crate::host::checks::context::HostContext;
 use crate::host::checks::{Check, Found, Verdict};
 use crate::host::kernel;
 
@@ -14,17 +14,17 @@ pub(super) const PREEMPTION: Check = Check {
 
 const MOUNT_DEBUGFS: &str = "sudo mount -t debugfs nodev /sys/kernel/debug";
 
-fn preemption(scene: &Scene<'_>) -> Verdict {
-    if let Some(model) = &scene.facts.preemption {
+fn preemption(context: &HostContext<'_>) -> Verdict {
+    if let Some(model) = &context.facts.preemption {
         return Ok(Found::ok(format!("{model} (chosen at run time)")));
     }
-    let build = &scene.facts.kernel_build;
+    let build = &context.facts.kernel_build;
     let has = |word: &str| build.split_whitespace().any(|each| each == word);
     if has("PREEMPT_RT") {
         return Ok(Found::info("PREEMPT_RT: nearly everything is preempted, locks sleep, and switches cost more"));
     }
     if has("PREEMPT_DYNAMIC") {
-        let line = scene.read_if_there("proc/cmdline")?.unwrap_or_default();
+        let line = context.read_if_there("proc/cmdline")?.unwrap_or_default();
         return Ok(match line.split_whitespace().find_map(|word| word.strip_prefix("preempt=")) {
             Some(model) => Found::ok(format!("{model} (preempt= on the kernel's command line)")),
             None => {
@@ -49,8 +49,8 @@ pub(super) const TICK: Check = Check {
     feeds: None,
 };
 
-fn tick(scene: &Scene<'_>) -> Verdict {
-    let config = kernel::config(scene.root, &scene.facts.kernel)?;
+fn tick(context: &HostContext<'_>) -> Verdict {
+    let config = kernel::config(context.root, &context.facts.kernel)?;
     let value = |name: &str| kernel::option(&config, name);
     let hertz = value("CONFIG_HZ").ok_or("the kernel's configuration has no CONFIG_HZ")?;
     let kind = match (value("CONFIG_NO_HZ_FULL"), value("CONFIG_NO_HZ_IDLE"), value("CONFIG_HZ_PERIODIC")) {
@@ -64,14 +64,14 @@ fn tick(scene: &Scene<'_>) -> Verdict {
 
 pub(super) const MITIGATIONS: Check = Check {
     id: "mitigations",
-    why: "they make system calls and switches dearer, on some processors those between processes most: compare with hosts that have the same",
+    why: "they make system calls and switches more expensive, on some processors those between processes most: compare with hosts that have the same",
     source: "/sys/devices/system/cpu/vulnerabilities",
     look: mitigations,
     feeds: None,
 };
 
-fn mitigations(scene: &Scene<'_>) -> Verdict {
-    let Some(told) = &scene.facts.mitigations else {
+fn mitigations(context: &HostContext<'_>) -> Verdict {
+    let Some(told) = &context.facts.mitigations else {
         return Err("the kernel has no /sys/devices/system/cpu/vulnerabilities".to_string());
     };
     let with = |word: &str| -> Vec<&str> {
@@ -94,10 +94,10 @@ pub(super) const PRESSURE: Check = Check {
     feeds: None,
 };
 
-fn pressure(scene: &Scene<'_>) -> Verdict {
-    match scene.read_if_there("proc/pressure/cpu") {
+fn pressure(context: &HostContext<'_>) -> Verdict {
+    match context.read_if_there("proc/pressure/cpu") {
         Ok(Some(_)) => Ok(Found::info("on; psi=0 on the kernel's command line turns it off")),
-        Ok(None) if scene.exists("proc/self") => Ok(Found::ok("off")),
+        Ok(None) if context.exists("proc/self") => Ok(Found::ok("off")),
         Ok(None) => Err("/proc is not there".to_string()),
         // With psi=0 a kernel that has PSI still has the file, which cannot be opened.
         Err(reason) if reason.contains("not supported") => Ok(Found::ok("off")),
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
     use crate::host::checks::Severity::{Info, Ok as Fine, Unknown};
-    use crate::host::checks::scene::tests::{MadeUp, expect, unreadable};
+    use crate::host::checks::context::tests::{MadeUp, expect, unreadable};
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use std::io::Write;

@@ -3,19 +3,19 @@
 use std::fs;
 use std::path::Path;
 
-use crate::host::checks::scene::{Scene, words_of};
+use crate::host::checks::context::{HostContext, words_of};
 use crate::host::checks::{Check, Found, Verdict};
 
 pub(super) const VIRTUAL: Check = Check {
     id: "virtual-machine",
-    why: "timers, wake-ups of other CPUs and idle go through the hypervisor: prices are this guest's, and across CPUs mostly the hypervisor's",
+    why: "timers, wake-ups of other CPUs and idle go through the hypervisor: costs are this guest's, and across CPUs mostly the hypervisor's",
     source: "CPUID, /sys/class/dmi/id/sys_vendor, /sys/firmware/devicetree",
     look: virtual_machine,
     feeds: None,
 };
 
-fn virtual_machine(scene: &Scene<'_>) -> Verdict {
-    let facts = scene.facts;
+fn virtual_machine(context: &HostContext<'_>) -> Verdict {
+    let facts = context.facts;
     match &facts.hypervisor {
         Some(name) if name.contains("TCG") => {
             Ok(Found::serious(format!("{name} emulates the processor: no time here is a processor's")))
@@ -53,10 +53,10 @@ const MANAGERS: [(&str, &str); 6] = [
 /// `PROC_PID_INIT_INO` and `PROC_CGROUP_INIT_INO`, include/linux/proc_ns.h of the kernel.
 const FIRST_NAMESPACES: [(&str, &str); 2] = [("pid", "pid:[4026531836]"), ("cgroup", "cgroup:[4026531835]")];
 
-fn container(scene: &Scene<'_>) -> Verdict {
-    let mark = mark(scene);
+fn container(context: &HostContext<'_>) -> Verdict {
+    let mark = mark(context);
     // Marks are files, and remain in an image that boots as a machine of its own.
-    let own: Vec<&str> = own_namespaces(scene)?;
+    let own: Vec<&str> = own_namespaces(context)?;
     Ok(match (own.as_slice(), mark) {
         ([], None) => Found::ok("none: its PID and cgroup namespaces are the machine's"),
         ([], Some(mark)) => {
@@ -68,11 +68,12 @@ fn container(scene: &Scene<'_>) -> Verdict {
 }
 
 /// Returns the namespaces that are not the machine's.
-fn own_namespaces(scene: &Scene<'_>) -> Result<Vec<&'static str>, String> {
+fn own_namespaces(context: &HostContext<'_>) -> Result<Vec<&'static str>, String> {
     let mut own = Vec::new();
     for (name, first) in FIRST_NAMESPACES {
         let path = format!("proc/self/ns/{name}");
-        let target = fs::read_link(scene.root.join(&path)).map_err(|error| format!("/{path}: {}", words_of(&error)))?;
+        let target =
+            fs::read_link(context.root.join(&path)).map_err(|error| format!("/{path}: {}", words_of(&error)))?;
         if target != Path::new(first) {
             own.push(name);
         }
@@ -81,15 +82,15 @@ fn own_namespaces(scene: &Scene<'_>) -> Result<Vec<&'static str>, String> {
 }
 
 /// Returns the sign of a container manager.
-fn mark(scene: &Scene<'_>) -> Option<String> {
-    if let Ok(manager) = scene.read("run/systemd/container") {
+fn mark(context: &HostContext<'_>) -> Option<String> {
+    if let Ok(manager) = context.read("run/systemd/container") {
         return Some(format!("{manager} (/run/systemd/container)"));
     }
     let files = [("run/.containerenv", "Podman"), (".dockerenv", "Docker")];
-    if let Some((file, name)) = files.iter().find(|(file, _)| scene.exists(file)) {
+    if let Some((file, name)) = files.iter().find(|(file, _)| context.exists(file)) {
         return Some(format!("{name}'s mark (/{file})"));
     }
-    let cgroups = scene.read("proc/self/cgroup").ok()?;
+    let cgroups = context.read("proc/self/cgroup").ok()?;
     let (_, name) = MANAGERS.iter().find(|(word, _)| cgroups.contains(word))?;
     Some(format!("{name} (by its cgroup's name)"))
 }
@@ -98,7 +99,7 @@ fn mark(scene: &Scene<'_>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Info, Ok as Fine, Serious, Unknown};
-    use crate::host::checks::scene::tests::{MadeUp, expect};
+    use crate::host::checks::context::tests::{MadeUp, expect};
     use crate::host::made_up_root;
     use std::os::unix::fs::symlink;
 

@@ -6,6 +6,7 @@
 mod bpf;
 mod cgroup;
 mod clock;
+pub mod context;
 mod counting;
 mod frequency;
 mod idle;
@@ -13,7 +14,6 @@ mod kernel;
 mod machine;
 mod others;
 mod processor;
-pub mod scene;
 mod scheduler;
 mod tool;
 mod tracing;
@@ -21,7 +21,7 @@ mod window;
 
 use serde::{Deserialize, Serialize};
 
-use crate::host::checks::scene::Scene;
+use crate::host::checks::context::HostContext;
 use crate::host::facts::Facts;
 
 /// Severity of a finding for measurements on this host.
@@ -61,7 +61,7 @@ pub struct Check {
     pub why: &'static str,
     /// Source of the data; `{cpu}` stands for the pinned CPU.
     pub source: &'static str,
-    look: fn(&Scene<'_>) -> Verdict,
+    look: fn(&HostContext<'_>) -> Verdict,
     feeds: Option<Feed>,
 }
 
@@ -182,10 +182,10 @@ impl PartialEq for Check {
 impl Eq for Check {}
 
 /// Runs every check; returns one finding each, in the registry's order.
-pub fn examine(scene: &Scene<'_>) -> Vec<Finding> {
+pub fn examine(context: &HostContext<'_>) -> Vec<Finding> {
     let finding = |check: &&'static Check| {
-        let Found { severity, what, fix } = (check.look)(scene).unwrap_or_else(Found::unknown);
-        let source = check.source.replace("{cpu}", &scene.cpu.to_string());
+        let Found { severity, what, fix } = (check.look)(context).unwrap_or_else(Found::unknown);
+        let source = check.source.replace("{cpu}", &context.cpu.to_string());
         Finding { check, severity, found: what, fix, source }
     };
     CHECKS.iter().map(finding).collect()

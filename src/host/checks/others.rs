@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::host::checks::scene::{Scene, words_of};
+use crate::host::checks::context::{HostContext, words_of};
 use crate::host::checks::{Check, Feed, Found, Verdict, When};
 use crate::host::facts::Facts;
 
@@ -24,8 +24,8 @@ struct Seen {
     hidden: usize,
 }
 
-fn observers(scene: &Scene<'_>) -> Verdict {
-    let entries = fs::read_dir(scene.root.join("proc")).map_err(|error| format!("/proc: {}", words_of(&error)))?;
+fn observers(context: &HostContext<'_>) -> Verdict {
+    let entries = fs::read_dir(context.root.join("proc")).map_err(|error| format!("/proc: {}", words_of(&error)))?;
     let own = std::process::id().to_string();
     let mut seen = Seen::default();
     for entry in entries.flatten() {
@@ -83,12 +83,12 @@ fn traced(facts: &Facts) -> Option<Found> {
     Some(Found::serious(format!("this process is traced by {tracer}")))
 }
 
-fn debugger(scene: &Scene<'_>) -> Verdict {
-    let tracer = scene.status("TracerPid")?;
+fn debugger(context: &HostContext<'_>) -> Verdict {
+    let tracer = context.status("TracerPid")?;
     if tracer == "0" {
         return Ok(Found::ok("this process is not traced"));
     }
-    let name = scene.read(&format!("proc/{tracer}/comm")).unwrap_or_else(|_| "a process".to_string());
+    let name = context.read(&format!("proc/{tracer}/comm")).unwrap_or_else(|_| "a process".to_string());
     Ok(Found::serious(format!("this process is traced by {name} ({tracer})")))
 }
 
@@ -96,7 +96,7 @@ fn debugger(scene: &Scene<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Info, Ok as Fine, Serious, Unknown, Warning};
-    use crate::host::checks::scene::tests::{MadeUp, expect};
+    use crate::host::checks::context::tests::{MadeUp, expect};
     use crate::host::made_up_root;
     use std::os::unix::fs::symlink;
 

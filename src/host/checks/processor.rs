@@ -1,6 +1,6 @@
 //! Checks of the pinned CPU's SMT siblings and isolation.
 
-use crate::host::checks::scene::Scene;
+use crate::host::checks::context::HostContext;
 use crate::host::checks::{Check, Found, Verdict};
 use crate::host::probe;
 use crate::host::surroundings::Surroundings;
@@ -15,13 +15,13 @@ pub(super) const SMT: Check = Check {
     feeds: None,
 };
 
-fn smt(scene: &Scene<'_>) -> Verdict {
-    let siblings = probe::smt_siblings(scene.root, scene.cpu)
-        .ok_or_else(|| format!("the kernel does not say with which CPUs CPU {} shares its core", scene.cpu))?;
+fn smt(context: &HostContext<'_>) -> Verdict {
+    let siblings = probe::smt_siblings(context.root, context.cpu)
+        .ok_or_else(|| format!("the kernel does not say with which CPUs CPU {} shares its core", context.cpu))?;
     if siblings.cpus().is_empty() {
         return Ok(Found::ok("the pinned CPU has none that this kernel knows of"));
     }
-    let window = scene.window;
+    let window = context.window;
     let busy_ns = window.surroundings.siblings_busy_ns.ok_or("/proc/stat does not say how busy the sibling is")?;
     // The sum over several, on some machines: one that is always busy is enough.
     let busy = busy_ns as f64 / window.surroundings.elapsed_ns.max(1) as f64;
@@ -41,16 +41,16 @@ pub(super) const ISOLATED: Check = Check {
     feeds: None,
 };
 
-fn isolated(scene: &Scene<'_>) -> Verdict {
+fn isolated(context: &HostContext<'_>) -> Verdict {
     // A kernel without the feature has no file; one started without the option writes "(null)".
     let list = |name: &str| -> Result<CpuList, String> {
-        let text = scene.read_if_there(&format!("sys/devices/system/cpu/{name}"))?;
+        let text = context.read_if_there(&format!("sys/devices/system/cpu/{name}"))?;
         Ok(text.and_then(|text| text.parse().ok()).unwrap_or_default())
     };
-    if !scene.exists("sys/devices/system/cpu/isolated") {
-        scene.read("sys/devices/system/cpu/isolated")?;
+    if !context.exists("sys/devices/system/cpu/isolated") {
+        context.read("sys/devices/system/cpu/isolated")?;
     }
-    let (isolated, tickless, cpu) = (list("isolated")?, list("nohz_full")?, scene.cpu);
+    let (isolated, tickless, cpu) = (list("isolated")?, list("nohz_full")?, context.cpu);
     Ok(if tickless.contains(cpu) {
         Found::warning(format!("CPU {cpu} is one of the nohz_full CPUs {tickless}: name another with --cpu"))
     } else if isolated.contains(cpu) {
@@ -68,7 +68,7 @@ fn isolated(scene: &Scene<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Info, Ok as Fine, Unknown, Warning};
-    use crate::host::checks::scene::tests::{MadeUp, expect, unreadable};
+    use crate::host::checks::context::tests::{MadeUp, expect, unreadable};
 
     #[test]
     fn a_sibling_matters_when_it_is_busy() {

@@ -1,12 +1,12 @@
 //! Checks of the scheduler: real-time limit and sched_ext.
 
-use crate::host::checks::scene::Scene;
+use crate::host::checks::context::HostContext;
 use crate::host::checks::{Check, Feed, Found, Verdict, When};
 use crate::host::facts::Facts;
 
 pub(super) const REALTIME: Check = Check {
     id: "rt-throttling",
-    why: "parties under --policy fifo or rr are stopped when they have had it; samples that it falls into are not clean",
+    why: "participants under --policy fifo or rr are stopped when they have had it; samples that it falls into are not undisturbed",
     source: "/proc/sys/kernel/sched_rt_runtime_us",
     look: realtime,
     feeds: Some(Feed { code: "rt-throttling", when: When::RealTime, judge }),
@@ -22,19 +22,19 @@ fn judge(facts: &Facts) -> Option<Found> {
     })
 }
 
-fn realtime(scene: &Scene<'_>) -> Verdict {
-    match judge(scene.facts) {
+fn realtime(context: &HostContext<'_>) -> Verdict {
+    match judge(context.facts) {
         Some(found) => Ok(found),
         None => Err(format!(
             "kernel.sched_rt_runtime_us is {:?}, which is no number",
-            scene.read("proc/sys/kernel/sched_rt_runtime_us")?
+            context.read("proc/sys/kernel/sched_rt_runtime_us")?
         )),
     }
 }
 
 pub(super) const SCHEDULER: Check = Check {
     id: "scheduler",
-    why: "a scheduler from BPF decides otherwise who preempts whom, and runs its own code at every switch: these prices are its prices",
+    why: "a scheduler from BPF decides otherwise who preempts whom, and runs its own code at every switch: these costs are its costs",
     source: "/sys/kernel/sched_ext, uname",
     look: scheduler,
     feeds: None,
@@ -43,17 +43,17 @@ pub(super) const SCHEDULER: Check = Check {
 /// The first kernel whose fair scheduler is EEVDF.
 const EEVDF_SINCE: (u32, u32) = (6, 6);
 
-fn scheduler(scene: &Scene<'_>) -> Verdict {
-    let version = version_of(&scene.facts.kernel);
-    let version = version.ok_or_else(|| format!("uname says {:?}, which is no version", scene.facts.kernel))?;
+fn scheduler(context: &HostContext<'_>) -> Verdict {
+    let version = version_of(&context.facts.kernel);
+    let version = version.ok_or_else(|| format!("uname says {:?}, which is no version", context.facts.kernel))?;
     let fair = if version >= EEVDF_SINCE { "EEVDF" } else { "CFS" };
-    let slice = scene.facts.base_slice_ns.as_deref();
+    let slice = context.facts.base_slice_ns.as_deref();
     let slice = slice.map_or(String::new(), |ns| format!(", base slice {ns} ns"));
-    match scene.read_if_there("sys/kernel/sched_ext/state")?.as_deref() {
+    match context.read_if_there("sys/kernel/sched_ext/state")?.as_deref() {
         None => Ok(Found::ok(format!("{fair}{slice}; this kernel takes none from BPF (sched_ext)"))),
         Some("disabled") => Ok(Found::ok(format!("{fair}{slice}; sched_ext is not in use"))),
         Some(state) => {
-            let name = scene.read_if_there("sys/kernel/sched_ext/root/ops")?.unwrap_or_else(|| "unnamed".to_string());
+            let name = context.read_if_there("sys/kernel/sched_ext/root/ops")?.unwrap_or_else(|| "unnamed".to_string());
             Ok(Found::warning(format!("sched_ext is {state}: {name}")).fix("sudo systemctl stop scx"))
         }
     }
@@ -69,7 +69,7 @@ pub(super) fn version_of(release: &str) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Info, Ok as Fine, Unknown, Warning};
-    use crate::host::checks::scene::tests::{MadeUp, expect, unreadable};
+    use crate::host::checks::context::tests::{MadeUp, expect, unreadable};
 
     #[test]
     fn a_limit_on_real_time_is_told_with_its_command() {

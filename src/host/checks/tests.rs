@@ -34,7 +34,7 @@ fn a_scaled_or_slowly_read_clock_is_warned_of_in_runs() {
 }
 
 #[test]
-fn a_limit_on_real_time_is_warned_of_where_parties_are_real_time() {
+fn a_limit_on_real_time_is_warned_of_where_participants_are_real_time() {
     let with = |limit: Option<&str>| Facts { sched_rt_runtime_us: limit.map(String::from), ..Facts::default() };
     assert_eq!(codes(&with(Some("950000")), true), ["rt-throttling"]);
     assert_eq!(codes(&with(Some("950000")), false), [""; 0]);

@@ -1,13 +1,13 @@
 //! Checks for external tools that ctxprof can use.
 
-use crate::host::checks::scene::{Scene, ToolMissing, ToolSeen};
+use crate::host::checks::context::{HostContext, ToolMissing, ToolSeen};
 use crate::host::checks::{Check, Found, Verdict};
 
 pub(super) const PERF: Check = Check {
     id: "perf",
     why: "`ctxprof compare` sets perf's own benchmark beside these numbers",
     source: "perf --version",
-    look: |scene| Ok(tool(&scene.tools.perf)),
+    look: |context| Ok(tool(&context.tools.perf)),
     feeds: None,
 };
 
@@ -19,8 +19,8 @@ pub(super) const GO: Check = Check {
     feeds: None,
 };
 
-fn go(scene: &Scene<'_>) -> Verdict {
-    Ok(tool(&scene.tools.go))
+fn go(context: &HostContext<'_>) -> Verdict {
+    Ok(tool(&context.tools.go))
 }
 
 fn tool(seen: &Result<ToolSeen, ToolMissing>) -> Found {
@@ -43,7 +43,7 @@ fn tool(seen: &Result<ToolSeen, ToolMissing>) -> Found {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Info, Ok as Fine};
-    use crate::host::checks::scene::tests::{MadeUp, expect};
+    use crate::host::checks::context::tests::{MadeUp, expect};
 
     #[test]
     fn a_tool_is_there_with_its_version_or_missing_with_its_command() {

@@ -1,11 +1,11 @@
 //! Checks for active tracers and probes, as far as tracefs shows them.
 
-use crate::host::checks::scene::Scene;
+use crate::host::checks::context::HostContext;
 use crate::host::checks::{Check, Found, Verdict};
 
 pub(super) const TRACERS: Check = Check {
     id: "tracing",
-    why: "a tracer of functions, or events of the scheduler, are part of every switch's price",
+    why: "a tracer of functions, or events of the scheduler, are part of every switch's cost",
     source: "/sys/kernel/tracing/current_tracer, /sys/kernel/tracing/set_event",
     look: tracers,
     feeds: None,
@@ -15,13 +15,13 @@ const MOUNT: &str = "sudo mount -t tracefs nodev /sys/kernel/tracing";
 /// Mount points of tracefs, the second on older systems.
 const FOLDERS: [&str; 2] = ["sys/kernel/tracing", "sys/kernel/debug/tracing"];
 
-fn tracers(scene: &Scene<'_>) -> Verdict {
-    let folder = match folder(scene) {
+fn tracers(context: &HostContext<'_>) -> Verdict {
+    let folder = match folder(context) {
         Ok(folder) => folder,
         Err(unknown) => return Ok(unknown),
     };
-    let tracer = scene.read(&format!("{folder}/current_tracer"))?;
-    let events = scene.read(&format!("{folder}/set_event"))?;
+    let tracer = context.read(&format!("{folder}/current_tracer"))?;
+    let events = context.read(&format!("{folder}/set_event"))?;
     let events: Vec<&str> = events.lines().map(str::trim).filter(|event| !event.is_empty()).collect();
     if tracer != "nop" {
         let fix = format!("echo nop | sudo tee /{folder}/current_tracer");
@@ -42,20 +42,20 @@ fn tracers(scene: &Scene<'_>) -> Verdict {
 
 pub(super) const PROBES: Check = Check {
     id: "kernel-probes",
-    why: "a probe that is hit on the way of a switch makes it dearer; one on a program's function costs that program 10 µs a hit",
+    why: "a probe that is hit on the way of a switch makes it more expensive; one on a program's function costs that program 10 µs a hit",
     source: "/sys/kernel/tracing/kprobe_events, /sys/kernel/tracing/uprobe_events",
     look: probes,
     feeds: None,
 };
 
-fn probes(scene: &Scene<'_>) -> Verdict {
-    let folder = match folder(scene) {
+fn probes(context: &HostContext<'_>) -> Verdict {
+    let folder = match folder(context) {
         Ok(folder) => folder,
         Err(unknown) => return Ok(unknown),
     };
     // A kernel without one of the kinds has no file for it.
     let count = |file: &str| -> Result<usize, String> {
-        let text = scene.read_if_there(&format!("{folder}/{file}"))?.unwrap_or_default();
+        let text = context.read_if_there(&format!("{folder}/{file}"))?.unwrap_or_default();
         Ok(text.lines().filter(|line| !line.trim().is_empty()).count())
     };
     let (kernel, user) = (count("kprobe_events")?, count("uprobe_events")?);
@@ -67,11 +67,11 @@ fn probes(scene: &Scene<'_>) -> Verdict {
 }
 
 /// Returns the folder where tracefs can be read; otherwise a finding to report instead.
-fn folder(scene: &Scene<'_>) -> Result<&'static str, Found> {
-    if let Some(folder) = FOLDERS.into_iter().find(|folder| scene.read(&format!("{folder}/current_tracer")).is_ok()) {
+fn folder(context: &HostContext<'_>) -> Result<&'static str, Found> {
+    if let Some(folder) = FOLDERS.into_iter().find(|folder| context.read(&format!("{folder}/current_tracer")).is_ok()) {
         return Ok(folder);
     }
-    match scene.read(&format!("{}/current_tracer", FOLDERS[0])) {
+    match context.read(&format!("{}/current_tracer", FOLDERS[0])) {
         Err(reason) if reason.contains("Permission") => {
             Err(Found::unknown(format!("{reason}: tracefs is root's")).fix("sudo ctxprof doctor"))
         }
@@ -83,7 +83,7 @@ fn folder(scene: &Scene<'_>) -> Result<&'static str, Found> {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Ok as Fine, Serious, Unknown, Warning};
-    use crate::host::checks::scene::tests::{MadeUp, expect};
+    use crate::host::checks::context::tests::{MadeUp, expect};
 
     #[test]
     fn a_tracer_or_an_event_of_the_scheduler_is_serious() {

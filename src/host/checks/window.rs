@@ -1,6 +1,6 @@
 //! Checks of other activity on the pinned CPU, watched for a moment while nothing is measured.
 
-use crate::host::checks::scene::Scene;
+use crate::host::checks::context::HostContext;
 use crate::host::checks::{Check, Found, Verdict};
 use crate::host::surroundings::Surroundings;
 use crate::unit::Share;
@@ -16,11 +16,11 @@ pub(super) const INTERRUPTS: Check = Check {
 /// Interrupts per second that take 1 % of the time at 2 µs each; five times those of a tick at HZ 1000.
 const MANY_INTERRUPTS: f64 = 5_000.0;
 
-fn interrupts(scene: &Scene<'_>) -> Verdict {
-    let Surroundings { interrupts, elapsed_ns, .. } = scene.window.surroundings;
-    let taken = interrupts.ok_or_else(|| format!("/proc/interrupts has no column of CPU {}", scene.cpu))?;
+fn interrupts(context: &HostContext<'_>) -> Verdict {
+    let Surroundings { interrupts, elapsed_ns, .. } = context.window.surroundings;
+    let taken = interrupts.ok_or_else(|| format!("/proc/interrupts has no column of CPU {}", context.cpu))?;
     let per_second = taken as f64 * 1e9 / elapsed_ns.max(1) as f64;
-    let what = format!("{per_second:.0} a second on CPU {}", scene.cpu);
+    let what = format!("{per_second:.0} a second on CPU {}", context.cpu);
     Ok(if per_second >= MANY_INTERRUPTS {
         Found::warning(what).fix("watch -d -n 1 cat /proc/interrupts")
     } else {
@@ -30,7 +30,7 @@ fn interrupts(scene: &Scene<'_>) -> Verdict {
 
 pub(super) const LOAD: Check = Check {
     id: "load",
-    why: "whoever else runs on this CPU is switched to and from, and few samples are clean",
+    why: "whoever else runs on this CPU is switched to and from, and few samples are undisturbed",
     source: "/proc/stat, twice",
     look: load,
     feeds: None,
@@ -40,12 +40,12 @@ pub(super) const LOAD: Check = Check {
 const SOME_LOAD: f64 = 0.05;
 const MUCH_LOAD: f64 = 0.25;
 
-fn load(scene: &Scene<'_>) -> Verdict {
-    let busy_ns = scene.window.busy_ns.ok_or_else(|| format!("/proc/stat has no line of cpu{}", scene.cpu))?;
-    let elapsed_ns = scene.window.surroundings.elapsed_ns.max(1);
+fn load(context: &HostContext<'_>) -> Verdict {
+    let busy_ns = context.window.busy_ns.ok_or_else(|| format!("/proc/stat has no line of cpu{}", context.cpu))?;
+    let elapsed_ns = context.window.surroundings.elapsed_ns.max(1);
     // The kernel may count one tick more than fits.
     let busy = (busy_ns as f64 / elapsed_ns as f64).min(1.0);
-    let what = format!("CPU {} was busy {} of {:.1} s", scene.cpu, Share(busy), elapsed_ns as f64 / 1e9);
+    let what = format!("CPU {} was busy {} of {:.1} s", context.cpu, Share(busy), elapsed_ns as f64 / 1e9);
     let who = "ps -eo psr,pcpu,pid,comm --sort=-pcpu | head";
     Ok(match busy {
         MUCH_LOAD.. => Found::serious(what).fix(who),
@@ -62,11 +62,11 @@ pub(super) const STEAL: Check = Check {
     feeds: None,
 };
 
-fn steal(scene: &Scene<'_>) -> Verdict {
-    let Surroundings { steal_ns, elapsed_ns, .. } = scene.window.surroundings;
-    let steal_ns = steal_ns.ok_or_else(|| format!("/proc/stat has no steal time of cpu{}", scene.cpu))?;
+fn steal(context: &HostContext<'_>) -> Verdict {
+    let Surroundings { steal_ns, elapsed_ns, .. } = context.window.surroundings;
+    let steal_ns = steal_ns.ok_or_else(|| format!("/proc/stat has no steal time of cpu{}", context.cpu))?;
     let share = steal_ns as f64 / elapsed_ns.max(1) as f64;
-    let what = format!("the hypervisor took {} of CPU {}'s time", Share(share), scene.cpu);
+    let what = format!("the hypervisor took {} of CPU {}'s time", Share(share), context.cpu);
     Ok(if share > Surroundings::STEAL { Found::warning(what) } else { Found::ok(what) })
 }
 
@@ -74,9 +74,9 @@ fn steal(scene: &Scene<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::host::checks::Severity::{Ok as Fine, Serious, Unknown, Warning};
-    use crate::host::checks::scene::tests::{MadeUp, expect};
+    use crate::host::checks::context::tests::{MadeUp, expect};
     use crate::host::made_up_root;
-    use crate::host::surroundings::{Surveyor, Window};
+    use crate::host::surroundings::{NoiseMonitor, Window};
 
     const INTERRUPTS_LATER: &str =
         "           CPU0       CPU1\n 41:       1651       4003   virtio\n LOC:      5851       5591   Local\n";
@@ -92,7 +92,7 @@ mod tests {
 
     /// A window of half a second between two trees.
     fn between(before: &[(&str, &str)], later: &[(&str, &str)]) -> MadeUp {
-        let look = |files: &[(&str, &str)]| Surveyor::below(made_up_root(files).path(), &[1]).look();
+        let look = |files: &[(&str, &str)]| NoiseMonitor::below(made_up_root(files).path(), &[1]).look();
         let earlier = look(before);
         let mut window = look(later).window_since(&earlier);
         window.surroundings.elapsed_ns = 500_000_000;
@@ -129,10 +129,10 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_window() {
-        let surveyor = Surveyor::new(&[0]);
-        let earlier = surveyor.look();
+        let noise_monitor = NoiseMonitor::new(&[0]);
+        let earlier = noise_monitor.look();
         std::thread::sleep(std::time::Duration::from_millis(30));
-        let Window { surroundings, busy_ns } = surveyor.look().window_since(&earlier);
+        let Window { surroundings, busy_ns } = noise_monitor.look().window_since(&earlier);
         assert!(busy_ns.is_some() && surroundings.interrupts.is_some() && surroundings.elapsed_ns >= 30_000_000);
     }
 }

@@ -3,7 +3,7 @@ use crate::command::documents::{Saved, parse};
 use crate::output::html::*;
 use crate::output::svg::theme;
 
-const RUN: &str = include_str!("../../../tests/golden/run-1.json");
+const RUN: &str = include_str!("../../../tests/golden/run-2.json");
 
 fn run() -> RunDocument {
     serde_json::from_str(RUN).unwrap()

@@ -137,7 +137,7 @@ fn lane(timeline: &Timeline, name: &str, scale: Scale) -> Vec<Cell> {
     for (_, run) in own() {
         paint(run.from_ns, run.to_ns, Cell::Runs);
     }
-    for (at, run) in own().filter(|(_, run)| run.party) {
+    for (at, run) in own().filter(|(_, run)| run.participant) {
         let Some(number) = lanes::numbered(timeline).position(|other| other == at) else { continue };
         let digits: Vec<char> = (number + 1).to_string().chars().collect();
         let place = scale.cells(run.from_ns, run.to_ns);
@@ -183,7 +183,7 @@ mod tests {
     use crate::sched::timeline::{Left, RecordSource, Run, Wake};
 
     fn run(cpu: u32, who: &str, from_ns: u64, to_ns: u64, left: Left) -> Run {
-        Run { cpu, who: who.to_string(), party: ["leader", "follower"].contains(&who), from_ns, to_ns, left }
+        Run { cpu, who: who.to_string(), participant: ["leader", "follower"].contains(&who), from_ns, to_ns, left }
     }
 
     /// The leader wakes the follower, is preempted by it, and goes on when it sleeps.

@@ -35,7 +35,8 @@ fn plot(values: Vec<Vec<Option<Estimate>>>, at: f64) -> Picture {
 }
 
 fn timeline(duration_ns: u64, from_ns: u64) -> Picture {
-    let run = |who: &str, from_ns, to_ns, left| Run { cpu: 0, who: who.to_string(), party: true, from_ns, to_ns, left };
+    let run =
+        |who: &str, from_ns, to_ns, left| Run { cpu: 0, who: who.to_string(), participant: true, from_ns, to_ns, left };
     let op = Timeline {
         source: RecordSource::Cpu,
         ops: 1,
@@ -95,8 +96,8 @@ fn a_lane_of_a_long_name_has_as_much_of_it_as_there_is_room_for() {
     let Picture::Timeline { title, op } = timeline(4000, 0) else { unreachable!() };
     for (name, narrow) in [("ctxprof (3798)", "ctxprof (3798)"), ("kworker/u8:2-ev (1234567)", "kworker/u8:2-ev (12…")]
     {
-        let stranger = Run { who: name.to_string(), party: false, ..op.stretches[0].clone() };
-        let stretches = op.stretches.iter().cloned().chain([stranger]).collect();
+        let unknown_process = Run { who: name.to_string(), participant: false, ..op.stretches[0].clone() };
+        let stretches = op.stretches.iter().cloned().chain([unknown_process]).collect();
         let picture = Picture::Timeline { title: title.clone(), op: Timeline { stretches, ..op.clone() } };
         for (paper, shown) in [(Paper::Wide, name), (Paper::Narrow, narrow)] {
             let svg = draw(&picture, paper).unwrap();

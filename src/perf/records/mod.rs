@@ -85,7 +85,7 @@ impl Recorder {
     ///
     /// # Errors
     /// [`Refused::Absent`] with the system's answers, on CPUs and on threads.
-    pub fn open(cpus: &[usize], parties: &[Pid]) -> Result<Recorder, Refused> {
+    pub fn open(cpus: &[usize], participants: &[Pid]) -> Result<Recorder, Refused> {
         let buffer_bytes = buffer_bytes().map_err(|reason| Refused::absent(SWITCH_RECORDS, reason))?;
         let on_cpus = match Recorder::on_cpus(cpus, buffer_bytes) {
             Ok(recorder) => return Ok(recorder),
@@ -95,7 +95,7 @@ impl Recorder {
             let reason = format!("{on_cpus}; the records of threads do not say what was idle, which two CPUs need");
             return Err(Refused::absent(SWITCH_RECORDS, reason));
         }
-        Recorder::on_threads(parties, buffer_bytes, &on_cpus)
+        Recorder::on_threads(participants, buffer_bytes, &on_cpus)
             .map_err(|on_threads| Refused::absent(SWITCH_RECORDS, format!("{on_cpus}; on threads: {on_threads}")))
     }
 
@@ -171,9 +171,9 @@ impl Recorder {
         Ok(recorder)
     }
 
-    fn on_threads(parties: &[Pid], buffer_bytes: usize, on_cpus: &str) -> Result<Recorder, String> {
+    fn on_threads(participants: &[Pid], buffer_bytes: usize, on_cpus: &str) -> Result<Recorder, String> {
         let open = |&thread| Buffer::open(Software::DUMMY, Target::Thread(thread), Samples::None, true, buffer_bytes);
-        let buffers = parties.iter().map(open).collect::<Result<_, _>>()?;
+        let buffers = participants.iter().map(open).collect::<Result<_, _>>()?;
         let mut recorder = Recorder { source: RecordSource::Thread, buffer_bytes, absent: Vec::new(), buffers };
         for name in [WAKE_UPS, YIELDS] {
             recorder.lacks(name, format!("records on CPUs are refused: {on_cpus}"));

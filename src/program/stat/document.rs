@@ -1,18 +1,18 @@
-//! `ctxprof.stat/1`: a program's context switches and their estimated CPU cost.
+//! `ctxprof.stat/2`: a program's context switches and their estimated CPU cost.
 
 use serde::{Deserialize, Serialize};
 
+use crate::bench::cost_list::CostList;
 use crate::bench::left_out::LeftOut;
-use crate::bench::price_list::PriceList;
 use crate::document::{Document, Warning};
 use crate::perf::counting::AbsentCounter;
 use crate::perf::threads::{ThreadCount, ThreadCounting};
-use crate::program::stat::bill::{Bill, Range, bill};
+use crate::program::stat::cost_estimate::{CostEstimate, Range, cost_estimate};
 use crate::program::stat::figures::{Accounts, ChildRow, Figures, ThreadRow, accounts};
 use crate::program::watched::{ExitRecordsUse, Program, ProgramEnd, Tracer, Watched};
 use crate::unit::Share;
 
-pub const SCHEMA: &str = "ctxprof.stat/1";
+pub const SCHEMA: &str = "ctxprof.stat/2";
 
 pub type StatDocument = Document<StatSettings, StatBody>;
 
@@ -48,10 +48,10 @@ pub struct StatBody {
     pub ended_threads: Option<Figures>,
     #[serde(default)]
     pub intervals: Vec<IntervalRecord>,
-    pub bill: Option<Bill>,
+    pub cost_estimate: Option<CostEstimate>,
     /// Sorts of switch without a known cost, and why.
     #[serde(default)]
-    pub no_price: Vec<LeftOut>,
+    pub no_cost: Vec<LeftOut>,
     pub per_op: Option<PerOp>,
     /// perf's counters, if asked for.
     pub counting: Option<CountingRecord>,
@@ -123,7 +123,7 @@ pub struct CounterTotal {
 /// Cost and completeness of the measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WatchingRecord {
-    pub looks: u64,
+    pub polls: u64,
     pub own_cpu_ns: u64,
     /// True if the kernel reported every thread that ended.
     pub exit_records: bool,
@@ -137,21 +137,21 @@ pub struct Seen<'a> {
     pub watched: &'a Watched,
     pub intervals: Vec<IntervalRecord>,
     pub ops: Option<u64>,
-    pub prices: &'a PriceList,
-    pub no_price: Vec<LeftOut>,
+    pub costs: &'a CostList,
+    pub no_cost: Vec<LeftOut>,
     /// Cost of perf's counters per switch on this host, ns.
     pub counting_cost_ns: Option<f64>,
 }
 
 /// Computes a program's figures and their warnings.
 pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
-    let Seen { watched, intervals, ops, prices, no_price, counting_cost_ns } = seen;
+    let Seen { watched, intervals, ops, costs, no_cost, counting_cost_ns } = seen;
     let Accounts { totals, threads, children, unseen, classes, ended_threads, processes } = accounts(watched);
-    let on_one_cpu = watched.only_cpu.map(|_| prices.on_one_cpu());
-    let bill = bill(classes, totals.on_cpu_ns, on_one_cpu.as_ref().unwrap_or(prices));
+    let on_one_cpu = watched.only_cpu.map(|_| costs.on_one_cpu());
+    let cost_estimate = cost_estimate(classes, totals.on_cpu_ns, on_one_cpu.as_ref().unwrap_or(costs));
     let elapsed_ns = watched.elapsed.as_nanos() as u64;
     let warnings = warnings(watched, &totals);
-    let per_op = ops.map(|ops| per_op(ops, elapsed_ns, &totals, bill.as_ref()));
+    let per_op = ops.map(|ops| per_op(ops, elapsed_ns, &totals, cost_estimate.as_ref()));
     let counting = watched.counting.as_ref().map(|seen| counting(seen, ops, &totals, counting_cost_ns));
     let body = StatBody {
         only_cpu: watched.only_cpu,
@@ -164,18 +164,18 @@ pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
             switches_per_second: totals.switches() as f64 / watched.elapsed.as_secs_f64().max(1e-9),
             processes,
             ended_threads,
-            missing_at_most: watched.doubts.other_switches.filter(|_| ended_threads > 0 || !warnings.is_empty()),
+            missing_at_most: watched.caveats.other_switches.filter(|_| ended_threads > 0 || !warnings.is_empty()),
         },
         threads,
         children,
         ended_threads: unseen,
         intervals,
-        bill,
-        no_price,
+        cost_estimate,
+        no_cost,
         per_op,
         counting,
         watching: WatchingRecord {
-            looks: watched.looks,
+            polls: watched.polls,
             own_cpu_ns: watched.own_cpu.as_nanos() as u64,
             exit_records: matches!(watched.exit_records, ExitRecordsUse::Read { .. }),
             exit_records_lost: match watched.exit_records {
@@ -191,7 +191,7 @@ pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
     (body, warnings)
 }
 
-fn per_op(ops: u64, elapsed_ns: u64, totals: &Figures, bill: Option<&Bill>) -> PerOp {
+fn per_op(ops: u64, elapsed_ns: u64, totals: &Figures, cost_estimate: Option<&CostEstimate>) -> PerOp {
     let per = |value: u64| value as f64 / ops as f64;
     PerOp {
         elapsed_ns: per(elapsed_ns),
@@ -201,7 +201,7 @@ fn per_op(ops: u64, elapsed_ns: u64, totals: &Figures, bill: Option<&Bill>) -> P
         on_cpu_ns: per(totals.on_cpu_ns),
         run_queue_wait_ns: totals.run_queue_wait_ns.map(per),
         faults: per(totals.minor_faults + totals.major_faults),
-        switching_cpu_ns: bill.map(|bill| bill.cpu_ns.times(1.0 / ops as f64)),
+        switching_cpu_ns: cost_estimate.map(|cost_estimate| cost_estimate.cpu_ns.times(1.0 / ops as f64)),
     }
 }
 
@@ -227,44 +227,44 @@ fn counting(seen: &ThreadCounting, ops: Option<u64>, totals: &Figures, cost_ns: 
 
 /// Returns warnings of what may be missing, with an upper bound.
 fn warnings(watched: &Watched, totals: &Figures) -> Vec<Warning> {
-    let doubts = &watched.doubts;
+    let caveats = &watched.caveats;
     let complete = matches!(watched.exit_records, ExitRecordsUse::Read { lost: 0 });
-    let bound = doubts.other_switches.map_or(String::new(), |others| {
+    let bound = caveats.other_switches.map_or(String::new(), |others| {
         format!("; all else on this machine made {others} switches meanwhile, so no more than that")
     });
     let mut warnings = Vec::new();
-    if !complete && (doubts.dropped_seen > 0 || !doubts.dropping_parents.is_empty()) {
-        let parents = match doubts.dropping_parents.as_slice() {
+    if !complete && (caveats.dropped_seen > 0 || !caveats.dropping_parents.is_empty()) {
+        let parents = match caveats.dropping_parents.as_slice() {
             [] => "a process".to_string(),
             parents => in_short(parents),
         };
         let message = format!(
-            "{parents} had the kernel drop the books of ended children (SIGCHLD ignored, or SA_NOCLDWAIT): {} of them were seen before, others may be missing{bound}",
-            doubts.dropped_seen
+            "{parents} had the kernel drop the accounting of ended children (SIGCHLD ignored, or SA_NOCLDWAIT): {} of them were seen before, others may be missing{bound}",
+            caveats.dropped_seen
         );
         warnings.push(Warning::new("children-dropped", message));
     }
     // A poll may be off by a millisecond, which needs no warning.
-    let some_have_ended = doubts.some_have_ended
+    let some_have_ended = caveats.some_have_ended
         || watched.unseen_cpu_ns > 1_000_000
         || watched.groups.iter().any(|group| group.ended > 0);
     match (&watched.exit_records, &watched.waited_for) {
         (ExitRecordsUse::Refused(reason), None) if some_have_ended => {
             let message = format!(
-                "what threads and children did that ended between two looks is missing, as the kernel's exit records are not to be had ({reason}){bound}"
+                "threads and children that ended between two polls are missing, as exit records are not available ({reason}){bound}"
             );
             warnings.push(Warning::new("ended-unseen", message));
         }
         _ => {}
     }
-    if let Some(Tracer { name, pid, of_program }) = &doubts.tracer {
+    if let Some(Tracer { name, pid, of_program }) = &caveats.tracer {
         let (name, whom) = (name.replace(char::is_control, "?"), if *of_program { "it" } else { "ctxprof" });
         let message = format!(
             "{whom} was traced by {name} ({pid}), which stops it at system calls or signals: every stop is a switch more, and takes time"
         );
         warnings.push(Warning::new("traced", message));
     }
-    if let Some(reason) = &doubts.cannot_look {
+    if let Some(reason) = &caveats.cannot_look {
         let message = format!("a process could not be looked at ({reason}): its threads are not told by name");
         warnings.push(Warning::new("cannot-look", message));
     }
@@ -274,10 +274,10 @@ fn warnings(watched: &Watched, totals: &Figures) -> Vec<Warning> {
         );
         warnings.push(Warning::new("exit-records-lost", message));
     }
-    if !doubts.left_running.is_empty() {
+    if !caveats.left_running.is_empty() {
         let message = format!(
             "still running at the end, counted up to then: {}; what their ended threads and children did that nobody saw is missing",
-            in_short(&doubts.left_running)
+            in_short(&caveats.left_running)
         );
         warnings.push(Warning::new("left-running", message));
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::program::watched::{Books, ThreadGroup, Watched};
+use crate::program::watched::{Accounting, ThreadGroup, Watched};
 
 /// Figures of threads. A figure unknown for all of them is null; waits and migrations, which wait4 does not report, may be
 /// known for some only.
@@ -31,23 +31,26 @@ impl Figures {
     }
 }
 
-impl From<Books> for Figures {
-    fn from(books: Books) -> Figures {
-        let known = |value: u64, unknown: u64| (unknown < books.threads || books.threads == 0).then_some(value);
-        let busy_ns = books.on_cpu_ns + books.run_queue_wait_ns;
-        let waits = known(books.run_queue_wait_ns, books.waits_unknown);
+impl From<Accounting> for Figures {
+    fn from(accounting: Accounting) -> Figures {
+        let known =
+            |value: u64, unknown: u64| (unknown < accounting.threads || accounting.threads == 0).then_some(value);
+        let busy_ns = accounting.on_cpu_ns + accounting.run_queue_wait_ns;
+        let waits = known(accounting.run_queue_wait_ns, accounting.waits_unknown);
         Figures {
-            voluntary_switches: books.voluntary,
-            involuntary_switches: books.involuntary,
-            on_cpu_ns: books.on_cpu_ns,
+            voluntary_switches: accounting.voluntary,
+            involuntary_switches: accounting.involuntary,
+            on_cpu_ns: accounting.on_cpu_ns,
             run_queue_wait_ns: waits,
-            off_cpu_ns: waits.filter(|_| books.waits_unknown == 0).map(|_| books.lifetime_ns.saturating_sub(busy_ns)),
-            migrations: known(books.migrations, books.migrations_unknown),
-            minor_faults: books.minor_faults,
-            major_faults: books.major_faults,
-            threads: books.threads,
-            waits_unknown_threads: books.waits_unknown,
-            migrations_unknown_threads: books.migrations_unknown,
+            off_cpu_ns: waits
+                .filter(|_| accounting.waits_unknown == 0)
+                .map(|_| accounting.lifetime_ns.saturating_sub(busy_ns)),
+            migrations: known(accounting.migrations, accounting.migrations_unknown),
+            minor_faults: accounting.minor_faults,
+            major_faults: accounting.major_faults,
+            threads: accounting.threads,
+            waits_unknown_threads: accounting.waits_unknown,
+            migrations_unknown_threads: accounting.migrations_unknown,
         }
     }
 }
@@ -143,17 +146,17 @@ impl SwitchClasses {
 
 /// Computes a program's figures. Rows are in falling order of switches.
 pub fn accounts(watched: &Watched) -> Accounts {
-    let seen: Books = watched.groups.iter().map(|group| group.books).sum();
+    let seen: Accounting = watched.groups.iter().map(|group| group.accounting).sum();
     let (mut unseen, mut totals) = match watched.waited_for {
-        None => (Books::default(), seen),
+        None => (Accounting::default(), seen),
         Some(waited) => {
-            let mut unseen = Books::default().with_booked(waited.booked);
+            let mut unseen = Accounting::default().with_accounted(waited.accounted);
             unseen -= waited.seen;
             let mut settled = seen;
             settled -= waited.seen;
-            let mut booked = waited.booked;
-            booked += settled;
-            (unseen, seen.with_booked(booked))
+            let mut accounted = waited.accounted;
+            accounted += settled;
+            (unseen, seen.with_accounted(accounted))
         }
     };
     unseen.on_cpu_ns += watched.unseen_cpu_ns;
@@ -172,7 +175,7 @@ pub fn accounts(watched: &Watched) -> Accounts {
         totals: totals.into(),
         threads: thread_rows(watched),
         children: child_rows(watched),
-        unseen: (unseen != Books::default()).then(|| Figures {
+        unseen: (unseen != Accounting::default()).then(|| Figures {
             // Unknown for threads that were never seen.
             run_queue_wait_ns: None,
             off_cpu_ns: None,
@@ -186,41 +189,41 @@ pub fn accounts(watched: &Watched) -> Accounts {
 }
 
 fn switches_of(watched: &Watched, which: impl Fn(&ThreadGroup) -> bool) -> SwitchSplit {
-    let books = || watched.groups.iter().filter(|group| which(group)).map(|group| group.books);
+    let accounting = || watched.groups.iter().filter(|group| which(group)).map(|group| group.accounting);
     SwitchSplit {
-        voluntary: books().map(|books| books.voluntary).sum(),
-        involuntary: books().map(|books| books.involuntary).sum(),
+        voluntary: accounting().map(|accounting| accounting.voluntary).sum(),
+        involuntary: accounting().map(|accounting| accounting.involuntary).sum(),
     }
 }
 
 fn thread_rows(watched: &Watched) -> Vec<ThreadRow> {
     // `alone` splits groups that are one row of the report.
-    let mut merged: Vec<(ThreadGroup, Books)> = Vec::new();
+    let mut merged: Vec<(ThreadGroup, Accounting)> = Vec::new();
     for group in &watched.groups {
-        let same = |(other, _): &&mut (ThreadGroup, Books)| -> bool {
+        let same = |(other, _): &&mut (ThreadGroup, Accounting)| -> bool {
             let (one, other) = (&group.key, &other.key);
             (&one.process, &one.thread, one.ids, one.of_program)
                 == (&other.process, &other.thread, other.ids, other.of_program)
         };
         // Groups are sorted by their keys, of which `alone` is the last part.
         match merged.last_mut().filter(same) {
-            Some((first, books)) => {
+            Some((first, accounting)) => {
                 first.ended += group.ended;
-                *books += group.books;
+                *accounting += group.accounting;
             }
-            None => merged.push((group.clone(), group.books)),
+            None => merged.push((group.clone(), group.accounting)),
         }
     }
     let mut rows: Vec<ThreadRow> = merged
         .into_iter()
-        .map(|(group, books)| ThreadRow {
+        .map(|(group, accounting)| ThreadRow {
             process: group.key.process,
             thread: group.key.thread,
             pid: group.key.ids.map(|(pid, _)| pid),
             tid: group.key.ids.map(|(_, tid)| tid),
             of_program: group.key.of_program,
             ended: group.ended,
-            figures: books.into(),
+            figures: accounting.into(),
         })
         .collect();
     rows.sort_by_key(|row| (!row.of_program, std::cmp::Reverse(row.figures.switches())));
@@ -228,30 +231,37 @@ fn thread_rows(watched: &Watched) -> Vec<ThreadRow> {
 }
 
 fn child_rows(watched: &Watched) -> Vec<ChildRow> {
-    let mut rows: Vec<(String, u64, Books)> = Vec::new();
+    let mut rows: Vec<(String, u64, Accounting)> = Vec::new();
     for group in watched.groups.iter().filter(|group| !group.key.of_program) {
         match rows.iter_mut().find(|(process, ..)| *process == group.key.process) {
-            Some((_, processes, books)) => {
+            Some((_, processes, accounting)) => {
                 *processes += group.processes;
-                *books += group.books;
+                *accounting += group.accounting;
             }
-            None => rows.push((group.key.process.clone(), group.processes, group.books)),
+            None => rows.push((group.key.process.clone(), group.processes, group.accounting)),
         }
     }
-    rows.sort_by_key(|(_, _, books)| std::cmp::Reverse(books.switches()));
-    rows.into_iter().map(|(process, processes, books)| ChildRow { process, processes, figures: books.into() }).collect()
+    rows.sort_by_key(|(_, _, accounting)| std::cmp::Reverse(accounting.switches()));
+    rows.into_iter()
+        .map(|(process, processes, accounting)| ChildRow { process, processes, figures: accounting.into() })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::watched::{Doubts, ExitRecordsUse, Program, ProgramEnd, ThreadKey, WaitedFor};
+    use crate::program::watched::{Caveats, ExitRecordsUse, Program, ProgramEnd, ThreadKey, WaitedFor};
     use std::time::Duration;
 
     fn group(process: &str, of_program: bool, alone: bool, voluntary: u64) -> ThreadGroup {
         let (process, thread) = (process.to_string(), process.to_string());
-        let books = Books { voluntary, on_cpu_ns: 10, lifetime_ns: 100, threads: 1, ..Books::default() };
-        ThreadGroup { key: ThreadKey { process, thread, ids: None, of_program, alone }, books, ended: 1, processes: 1 }
+        let accounting = Accounting { voluntary, on_cpu_ns: 10, lifetime_ns: 100, threads: 1, ..Accounting::default() };
+        ThreadGroup {
+            key: ThreadKey { process, thread, ids: None, of_program, alone },
+            accounting,
+            ended: 1,
+            processes: 1,
+        }
     }
 
     fn watched(groups: Vec<ThreadGroup>, waited_for: Option<WaitedFor>) -> Watched {
@@ -265,20 +275,20 @@ mod tests {
             unseen_cpu_ns: 0,
             only_cpu: None,
             exit_records: ExitRecordsUse::Read { lost: 0 },
-            doubts: Doubts::default(),
+            caveats: Caveats::default(),
             counting: None,
-            looks: 1,
+            polls: 1,
             own_cpu: Duration::ZERO,
         }
     }
 
     #[test]
-    fn totals_are_what_was_booked_and_what_nobody_booked() {
+    fn totals_are_what_was_accounted_and_what_nobody_accounted() {
         let groups = vec![group("a", true, false, 30), group("b", false, true, 10), group("dropped", false, true, 5)];
         // The first two as reported by wait4, with two switches of threads that were never seen.
-        let booked = Books { voluntary: 42, on_cpu_ns: 25, ..Books::default() };
-        let seen = Books { voluntary: 40, on_cpu_ns: 20, ..Books::default() };
-        let accounts = accounts(&watched(groups, Some(WaitedFor { booked, seen })));
+        let accounted = Accounting { voluntary: 42, on_cpu_ns: 25, ..Accounting::default() };
+        let seen = Accounting { voluntary: 40, on_cpu_ns: 20, ..Accounting::default() };
+        let accounts = accounts(&watched(groups, Some(WaitedFor { accounted, seen })));
         assert_eq!((accounts.totals.voluntary_switches, accounts.totals.on_cpu_ns), (47, 35));
         let unseen = accounts.unseen.unwrap();
         assert_eq!((unseen.voluntary_switches, unseen.on_cpu_ns, unseen.run_queue_wait_ns), (2, 5, None));
@@ -313,20 +323,20 @@ mod tests {
 
     #[test]
     fn what_is_known_of_no_thread_is_absent_and_of_some_a_least() {
-        let known = Books {
+        let known = Accounting {
             migrations: 3,
             run_queue_wait_ns: 5,
             on_cpu_ns: 10,
             lifetime_ns: 100,
             threads: 2,
-            ..Books::default()
+            ..Accounting::default()
         };
-        let figures = Figures::from(Books { migrations_unknown: 1, ..known });
+        let figures = Figures::from(Accounting { migrations_unknown: 1, ..known });
         assert_eq!(
             (figures.migrations, figures.migrations_unknown_threads, figures.off_cpu_ns),
             (Some(3), 1, Some(85))
         );
-        let figures = Figures::from(Books { migrations_unknown: 2, waits_unknown: 1, ..known });
+        let figures = Figures::from(Accounting { migrations_unknown: 2, waits_unknown: 1, ..known });
         assert_eq!((figures.migrations, figures.run_queue_wait_ns, figures.off_cpu_ns), (None, Some(5), None));
     }
 }

@@ -1,6 +1,6 @@
 //! `stat`: a program's switches counted: figures, estimated cost, document and view.
 
-pub mod bill;
+pub mod cost_estimate;
 pub mod document;
 pub mod figures;
 mod view;

@@ -6,15 +6,15 @@ use std::slice;
 
 use anyhow::{Context, Result};
 
-use crate::bench::document::price;
-use crate::bench::price_list::PriceSource;
+use crate::bench::cost_list::CostSource;
+use crate::bench::document::cost;
 use crate::document::{conditions, metrics};
 use crate::output::Report;
 use crate::output::metrics::{Labels, Metrics, Quantity};
 use crate::output::view::View;
 use crate::program::stat::document::StatDocument;
 use crate::program::stat::figures::ThreadRow;
-use crate::program::stat::view::tables::{bill_table, range, stacks, thread_table};
+use crate::program::stat::view::tables::{cost_estimate_table, range, stacks, thread_table};
 use crate::program::watched::ProgramEnd;
 use crate::sys::signal::SignalNumber;
 use crate::unit::{Count, Share, Span};
@@ -65,16 +65,16 @@ impl Report for StatDocument {
                 "stat_switch_cpu",
                 Quantity::Nanoseconds,
                 "CPU time of a switch on this machine, net",
-                |document| Some(document.body.bill.as_ref()?.price_ns.as_estimate()),
+                |document| Some(document.body.cost_estimate.as_ref()?.cost_ns.as_estimate()),
             )
             .estimate("stat_switching_cpu", Quantity::Nanoseconds, "CPU time that switching took", |document| {
-                Some(document.body.bill.as_ref()?.cpu_ns.as_estimate())
+                Some(document.body.cost_estimate.as_ref()?.cpu_ns.as_estimate())
             })
             .estimate(
                 "stat_switching_of_cpu",
                 Quantity::Ratio,
                 "The share of the CPU time that switching took",
-                |document| Some(document.body.bill.as_ref()?.share_of_cpu?.as_estimate()),
+                |document| Some(document.body.cost_estimate.as_ref()?.share_of_cpu?.as_estimate()),
             );
         metrics
             .rows(&self.body.threads, thread_labels)
@@ -89,14 +89,14 @@ impl Report for StatDocument {
 
     fn view(&self, wide: bool) -> View {
         let body = &self.body;
-        let bill = body.bill.iter().map(bill_table);
+        let cost_estimate = body.cost_estimate.iter().map(cost_estimate_table);
         let notes = self.per_op_sentence().into_iter().chain(self.counting_sentence()).chain([self.verdict()]);
         View {
             heading: vec![self.heading()],
             conditions: conditions::of(self),
-            tables: std::iter::once(thread_table(body, wide)).chain(bill).collect(),
+            tables: std::iter::once(thread_table(body, wide)).chain(cost_estimate).collect(),
             pictures: stacks(body).into_iter().collect(),
-            notes: notes.chain(price_sentences(self)).chain([self.explanation()]).collect(),
+            notes: notes.chain(cost_sentences(self)).chain([self.explanation()]).collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
         }
     }
@@ -171,28 +171,28 @@ impl StatDocument {
     /// Returns the verdict: how much CPU time switching takes, and what the estimate leaves out.
     fn verdict(&self) -> String {
         let totals = &self.body.totals;
-        let Some(bill) = &self.body.bill else {
+        let Some(cost_estimate) = &self.body.cost_estimate else {
             return match totals.switches {
                 0 => "It made no kernel switch: there is nothing to pay.".to_string(),
                 _ => format!(
-                    "No bill: this machine's price of a switch is not known; `sudo {}` measures and keeps it.",
-                    price::COMMAND
+                    "Estimated switch cost: unknown, no saved run has it; `sudo {}` measures and saves it.",
+                    cost::COMMAND
                 ),
             };
         };
-        let Some(share) = bill.share_of_cpu else {
-            return format!("{} switches, and no CPU time to set them beside.", bill.switches);
+        let Some(share) = cost_estimate.share_of_cpu else {
+            return format!("{} switches, and no CPU time to set them beside.", cost_estimate.switches);
         };
         if share.low > 1.0 {
             return format!(
-                "This price cannot hold here: {} switches at {} would be {}, more than the {} of CPU time that it had. They cost it less than that each, as on another core, or where a wake-up serves many.",
-                bill.switches,
-                range(bill.price_ns, |ns| Span(ns).to_string()),
-                range(bill.cpu_ns, |ns| Span(ns).to_string()),
+                "This cost cannot hold here: {} switches at {} would be {}, more than the {} of CPU time that it had. They cost it less than that each, as on another core, or where a wake-up serves many.",
+                cost_estimate.switches,
+                range(cost_estimate.cost_ns, |ns| Span(ns).to_string()),
+                range(cost_estimate.cpu_ns, |ns| Span(ns).to_string()),
                 Span(totals.figures.on_cpu_ns as f64),
             );
         }
-        let upper = if share.high > 1.0 { " The higher price cannot hold here." } else { "" };
+        let upper = if share.high > 1.0 { " The higher cost cannot hold here." } else { "" };
         let likely = match (weight(share.low), weight(share.high)) {
             (low, high) if low == high => low,
             _ => "How much of its CPU time goes to switching depends on where its threads ran",
@@ -204,9 +204,9 @@ impl StatDocument {
         };
         format!(
             "{likely}: {} switches at {} are {}, {} of {}{kernel_thread}. What a switch costs afterwards, in refilled caches, and what it costs other CPUs, is not in it.{upper}",
-            bill.switches,
-            range(bill.price_ns, |ns| Span(ns).to_string()),
-            range(bill.cpu_ns, |ns| Span(ns).to_string()),
+            cost_estimate.switches,
+            range(cost_estimate.cost_ns, |ns| Span(ns).to_string()),
+            range(cost_estimate.cpu_ns, |ns| Span(ns).to_string()),
             range(share, |share| Share(share).to_string()),
             Span(totals.figures.on_cpu_ns as f64),
         )
@@ -223,14 +223,12 @@ impl StatDocument {
         let totals = &self.body.totals;
         let last = match (totals.ended_threads, totals.missing_at_most) {
             (0, _) => String::new(),
-            (1, None) => " A thread's last switch, at its end, may be in no book.".to_string(),
+            (1, None) => " One exit switch may not be counted.".to_string(),
             (ended, None) => {
-                format!(
-                    " A thread's last switch, at its end, may be in no book: {ended} threads ended, so about as many."
-                )
+                format!(" Up to about {ended} exit switches not counted, one for each thread that ended.")
             }
             (ended, Some(most)) => format!(
-                " A thread's last switch, at its end, may be in no book: about {}, and {most} at most, which is what all else on this machine made meanwhile.",
+                " About {} exit switches not counted, {most} at most: all other switches of this machine meanwhile.",
                 ended.min(most)
             ),
         };
@@ -258,24 +256,24 @@ fn weight(share: f64) -> &'static str {
 }
 
 /// Returns the source of each cost, and the costs that are unknown.
-fn price_sentences(document: &StatDocument) -> Vec<String> {
-    let Some(bill) = &document.body.bill else { return Vec::new() };
-    let sentence = |source: &PriceSource| match source {
-        PriceSource::Saved { file, started_at, conditions } => {
-            format!("Prices of {started_at}{}: {conditions}; from {file}.", age(started_at, &document.started_at))
+fn cost_sentences(document: &StatDocument) -> Vec<String> {
+    let Some(cost_estimate) = &document.body.cost_estimate else { return Vec::new() };
+    let sentence = |source: &CostSource| match source {
+        CostSource::Saved { file, started_at, conditions } => {
+            format!("Switch costs: {file} of {started_at}{}; {conditions}.", age(started_at, &document.started_at))
         }
-        PriceSource::Calibrated => format!(
-            "Prices calibrated right after it, for a second; `sudo {}` measures and keeps better ones.",
-            price::COMMAND
+        CostSource::Calibrated => format!(
+            "Switch costs: calibrated afterwards, for a second; `sudo {}` measures and saves better ones.",
+            cost::COMMAND
         ),
     };
-    let no_range = bill.lines.iter().any(|line| line.prices.both().count() == 1);
+    let no_range = cost_estimate.lines.iter().any(|line| line.costs.both().count() == 1);
     let no_range = no_range.then(|| match document.body.only_cpu {
-        Some(cpu) => format!("All its threads had to run on CPU {cpu}, so there is no range to the price across CPUs."),
-        None => "One price only is known, so the range is that price's interval.".to_string(),
+        Some(cpu) => format!("All its threads had to run on CPU {cpu}, so costs across CPUs do not apply."),
+        None => "Only one switch cost is known, so the range is its interval.".to_string(),
     });
-    let left_out = document.body.no_price.iter().map(|missing| format!("No price: {missing}."));
-    bill.price_source.iter().map(sentence).chain(no_range).chain(left_out).collect()
+    let left_out = document.body.no_cost.iter().map(|missing| format!("No cost: {missing}."));
+    cost_estimate.cost_source.iter().map(sentence).chain(no_range).chain(left_out).collect()
 }
 
 /// Returns how much older one moment is than another, in words that follow it.

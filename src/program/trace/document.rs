@@ -289,7 +289,7 @@ fn warnings(body: &TraceBody, watched: &Watched) -> Vec<Warning> {
         );
         warnings.push(Warning::new("threads-not-followed", message));
     }
-    if let Some(Tracer { name, pid, of_program }) = &watched.doubts.tracer {
+    if let Some(Tracer { name, pid, of_program }) = &watched.caveats.tracer {
         let (name, whom) = (name.replace(char::is_control, "?"), if *of_program { "it" } else { "ctxprof" });
         let message = format!(
             "{whom} was traced by {name} ({pid}), which stops it at system calls or signals: every stop is a switch more"

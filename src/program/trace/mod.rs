@@ -60,7 +60,7 @@ pub fn run(tracer: &mut Tracer, plan: &WatchPlan<'_>, each_thread: bool, tell: &
     let watched = watch::run_with(plan, Some(&mut following), tell);
     let all_has_ended = watched
         .as_ref()
-        .is_ok_and(|watched| !matches!(watched.ended, ProgramEnd::GoesOn) && watched.doubts.left_running.is_empty());
+        .is_ok_and(|watched| !matches!(watched.ended, ProgramEnd::GoesOn) && watched.caveats.left_running.is_empty());
     if all_has_ended {
         following.wait_for_the_last();
     }

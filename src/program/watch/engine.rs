@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getpgid, getpgrp, getpid, gettid};
 use crate::perf::threads::ThreadCounters;
 use crate::program::watch::due::{Due, Orphans};
 use crate::program::watch::ledger::Ledger;
-use crate::program::watch::look::{Depth, Looker, Unseen};
+use crate::program::watch::look::{Depth, Poller, Unseen};
 use crate::program::watch::plan::{Follower, Told, WatchPlan, What};
 use crate::program::watch::start::{Start, attach, launch};
 use crate::program::watch::stops::{Stops, Wish};
@@ -29,7 +29,7 @@ pub(super) struct Watch<'a> {
     plan: &'a WatchPlan<'a>,
     follower: Option<&'a mut (dyn Follower + 'a)>,
     inbox: Inbox,
-    looker: Looker,
+    poller: Poller,
     pub(super) records: Records,
     pub(super) records_lost: u64,
     pub(super) program: Program,
@@ -41,7 +41,7 @@ pub(super) struct Watch<'a> {
     stops: Stops,
     pub(super) interrupted_by: Option<Signal>,
     pub(super) began: Instant,
-    pub(super) looks: u64,
+    pub(super) polls: u64,
 }
 
 /// Outcome of a wait.
@@ -66,12 +66,12 @@ impl<'a> Watch<'a> {
             What::Command { words, user } => launch(words, user, plan, &inbox, follower.as_deref_mut())?,
             What::Process(pid) => attach(pid, plan)?,
         };
-        let Start { program, end, looker, ledger, counters, began } = start;
+        let Start { program, end, poller, ledger, counters, began } = start;
         let mut watch = Watch {
             plan,
             follower,
             inbox,
-            looker,
+            poller,
             records,
             records_lost: 0,
             program,
@@ -82,7 +82,7 @@ impl<'a> Watch<'a> {
             stops: Stops::default(),
             interrupted_by: None,
             began,
-            looks: 0,
+            polls: 0,
         };
         if watch.is_attached() {
             watch.round(Depth::AllThreads);
@@ -95,12 +95,12 @@ impl<'a> Watch<'a> {
     /// Notes the tracer of the program, whenever it attaches, or else of this process.
     fn look_for_tracers(&mut self) {
         if self.tracer.as_ref().is_none_or(|tracer| !tracer.of_program) {
-            let of = |looker: &mut Looker, pid: i32, of_program: bool| {
-                looker.tracer_of(pid).map(|(pid, name)| Tracer { name, pid, of_program })
+            let of = |poller: &mut Poller, pid: i32, of_program: bool| {
+                poller.tracer_of(pid).map(|(pid, name)| Tracer { name, pid, of_program })
             };
-            let of_program = of(&mut self.looker, self.program.pid, true);
+            let of_program = of(&mut self.poller, self.program.pid, true);
             let found = of_program.or_else(|| self.tracer.take());
-            self.tracer = found.or_else(|| of(&mut self.looker, getpid().as_raw(), false));
+            self.tracer = found.or_else(|| of(&mut self.poller, getpid().as_raw(), false));
         }
     }
 
@@ -138,8 +138,8 @@ impl<'a> Watch<'a> {
             }
             if interval_over {
                 let (threads, processes) = self.ledger.alive();
-                let (elapsed, books) = (self.began.elapsed(), self.ledger.so_far());
-                tell(Told::Interval { elapsed, books, groups: self.ledger.groups(), threads, processes });
+                let (elapsed, accounting) = (self.began.elapsed(), self.ledger.so_far());
+                tell(Told::Interval { elapsed, accounting, groups: self.ledger.groups(), threads, processes });
             }
             if !self.is_attached() && ended != ProgramEnd::GoesOn {
                 if self.plan.leave_orphans {
@@ -182,12 +182,12 @@ impl<'a> Watch<'a> {
                 Children::AllAlive => return Ok(Turn::GoOn),
                 Children::None => return Ok(Turn::Done),
             };
-            if let Ok(look) = self.looker.process(pid.as_raw(), Depth::FirstThread) {
+            if let Ok(look) = self.poller.process(pid.as_raw(), Depth::FirstThread) {
                 self.ledger.look(look);
             }
             self.take_records();
             // A thread that has made us its tracer ends as a child of ours, too: its accounting is its process's.
-            let is_thread = self.looker.process_of(pid.as_raw()).is_some_and(|process| process != pid.as_raw());
+            let is_thread = self.poller.process_of(pid.as_raw()).is_some_and(|process| process != pid.as_raw());
             if let Some(reaped) = reap::reap(pid, false)?.filter(|_| !is_thread) {
                 self.ledger.waited_for(pid.as_raw(), reaped.usage);
                 if pid.as_raw() == self.program.pid {
@@ -225,13 +225,13 @@ impl<'a> Watch<'a> {
         let cpu_ns = || thread_cpu_ns(gettid()).unwrap_or_default();
         let cpu_ns_before = cpu_ns();
         let this = getpid().as_raw();
-        let mut waiting = if self.is_attached() { vec![self.program.pid] } else { self.looker.own_children() };
+        let mut waiting = if self.is_attached() { vec![self.program.pid] } else { self.poller.own_children() };
         let mut seen: HashSet<i32> = HashSet::from([this]);
         while let Some(pid) = waiting.pop() {
             if !seen.insert(pid) {
                 continue;
             }
-            match self.looker.process(pid, depth) {
+            match self.poller.process(pid, depth) {
                 Ok(look) => {
                     waiting.extend(&look.children);
                     self.ledger.look(look);
@@ -244,7 +244,7 @@ impl<'a> Watch<'a> {
         // Those with a new parent by now, unless their PID has been reused.
         for (pid, started) in self.ledger.known() {
             if !seen.contains(&pid) {
-                let look = self.looker.process(pid, depth).ok().filter(|look| look.started == started);
+                let look = self.poller.process(pid, depth).ok().filter(|look| look.started == started);
                 look.into_iter().for_each(|look| self.ledger.look(look));
             }
         }
@@ -252,7 +252,7 @@ impl<'a> Watch<'a> {
         self.look_for_tracers();
         self.take_records();
         self.ledger.end_round();
-        self.looks += 1;
+        self.polls += 1;
         looking
     }
 

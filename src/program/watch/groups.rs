@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::program::watched::{Books, ThreadGroup, ThreadKey};
+use crate::program::watched::{Accounting, ThreadGroup, ThreadKey};
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Groups {
@@ -14,7 +14,7 @@ pub(super) struct Groups {
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Entry {
-    pub(super) books: Books,
+    pub(super) accounting: Accounting,
     pub(super) ended: u64,
     pub(super) processes: u64,
 }
@@ -22,7 +22,7 @@ pub(super) struct Entry {
 impl Groups {
     pub(super) fn add(&mut self, key: ThreadKey, entry: Entry) {
         let sum = self.entries.entry(key).or_default();
-        sum.books += entry.books;
+        sum.accounting += entry.accounting;
         sum.ended += entry.ended;
         sum.processes += entry.processes;
     }
@@ -34,8 +34,8 @@ impl Groups {
 
     pub(super) fn into_list(self) -> Vec<ThreadGroup> {
         let group = |(key, entry): (ThreadKey, Entry)| {
-            let Entry { books, ended, processes } = entry;
-            ThreadGroup { key, books, ended, processes }
+            let Entry { accounting, ended, processes } = entry;
+            ThreadGroup { key, accounting, ended, processes }
         };
         self.entries.into_iter().map(group).collect()
     }
@@ -44,7 +44,7 @@ impl Groups {
         self.entries.is_empty()
     }
 
-    pub(super) fn sum(&self) -> Books {
-        self.entries.values().map(|entry| entry.books).sum()
+    pub(super) fn sum(&self) -> Accounting {
+        self.entries.values().map(|entry| entry.accounting).sum()
     }
 }

@@ -19,9 +19,9 @@ use crate::program::watch::confined::Confined;
 use crate::program::watch::groups::{Entry, Groups};
 use crate::program::watch::look::ProcessLook;
 use crate::program::watch::process::{Process, Telling, Thread};
-use crate::program::watch::strangers::Strangers;
+use crate::program::watch::unknown_processes::UnknownProcesses;
 use crate::program::watch::waited::Waited;
-use crate::program::watched::{Books, Doubts, ThreadGroup, WaitedFor};
+use crate::program::watched::{Accounting, Caveats, ThreadGroup, WaitedFor};
 use crate::sys::reap::Usage;
 use crate::sys::taskstats::ExitRecord;
 
@@ -40,19 +40,19 @@ pub(super) struct Ledger {
     processes: HashMap<i32, Process>,
     /// Processes that have ended, for children whose end is noticed later.
     gone: HashMap<i32, Gone>,
-    strangers: Strangers,
+    unknown_processes: UnknownProcesses,
     /// Confinement of its threads.
     confined: Confined,
     waited: Waited,
     settled: Groups,
     /// Accounting of the program's first thread before the watch began, which wait4 includes.
-    before_program: Books,
-    doubts: Doubts,
+    before_program: Accounting,
+    caveats: Caveats,
 }
 
 /// Ancestor that the accounting of an ended process is charged to.
 #[derive(Debug, Clone, Copy)]
-enum Heir {
+enum ChargedAncestor {
     /// One that wait4 has reported on to this process.
     Waited,
     /// None that anything will report on.
@@ -63,7 +63,7 @@ enum Heir {
 
 #[derive(Debug, Clone, Copy)]
 struct Gone {
-    heir: Heir,
+    charged_ancestor: ChargedAncestor,
     ignores_children: bool,
     round: u64,
 }
@@ -75,7 +75,7 @@ pub(super) struct Closed {
     pub(super) waited_for: Option<WaitedFor>,
     pub(super) unseen_cpu_ns: u64,
     pub(super) only_cpu: Option<usize>,
-    pub(super) doubts: Doubts,
+    pub(super) caveats: Caveats,
 }
 
 impl Ledger {
@@ -87,12 +87,12 @@ impl Ledger {
             round: 0,
             processes: HashMap::new(),
             gone: HashMap::new(),
-            strangers: Strangers::default(),
+            unknown_processes: UnknownProcesses::default(),
             confined: Confined::Unknown,
             waited: Waited::default(),
             settled: Groups::default(),
-            before_program: Books::default(),
-            doubts: Doubts::default(),
+            before_program: Accounting::default(),
+            caveats: Caveats::default(),
         }
     }
 
@@ -101,7 +101,7 @@ impl Ledger {
         let pid = look.pid;
         self.look_at(look);
         // No stranger any more: its records can be taken.
-        self.strangers.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));
+        self.unknown_processes.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));
     }
 
     fn look_at(&mut self, look: ProcessLook) {
@@ -112,7 +112,7 @@ impl Ledger {
         }
         let waited_for_more =
             |process: &Process| process.started.is_some() && look.children_faults > process.children_faults;
-        self.doubts.some_have_ended |= self.processes.get(&look.pid).is_some_and(waited_for_more);
+        self.caveats.some_have_ended |= self.processes.get(&look.pid).is_some_and(waited_for_more);
         let (round, telling) = (self.round, self.telling);
         let process = self.processes.entry(look.pid).or_default();
         process.pid = look.pid;
@@ -142,20 +142,20 @@ impl Ledger {
         process.cpu_ns = process.cpu_ns.max(look.cpu_ns);
         if round == 0 && look.pid == telling.program {
             let first = process.threads.get(&look.pid);
-            self.before_program = first.map_or(Books::default(), |thread| thread.before);
+            self.before_program = first.map_or(Accounting::default(), |thread| thread.before);
         }
     }
 
     /// Notes that a process cannot be polled.
     pub(super) fn cannot_look(&mut self, pid: i32, error: &io::Error) {
-        self.doubts.cannot_look.get_or_insert_with(|| format!("/proc/{pid}: {error}"));
+        self.caveats.cannot_look.get_or_insert_with(|| format!("/proc/{pid}: {error}"));
     }
 
     /// Notes the exit record of a thread, whatever process it is of.
     pub(super) fn record(&mut self, record: ExitRecord) {
         let Some(pid) = record.pid else { return };
         if !self.processes.contains_key(&pid) && !self.is_known(record.parent) {
-            return self.strangers.hold(pid, record, self.round);
+            return self.unknown_processes.hold(pid, record, self.round);
         }
         self.thread_recorded(pid, record);
     }
@@ -173,34 +173,34 @@ impl Ledger {
 
     /// Notes that a process of the program was waited for; `usage` includes its threads and its waited-for children.
     pub(super) fn waited_for(&mut self, pid: i32, usage: Usage) {
-        let mut booked = Books {
+        let mut accounted = Accounting {
             voluntary: usage.voluntary,
             involuntary: usage.involuntary,
             on_cpu_ns: usage.cpu_ns,
             minor_faults: usage.minor_faults,
             major_faults: usage.major_faults,
-            ..Books::default()
+            ..Accounting::default()
         };
-        self.settle_strangers();
+        self.settle_unknown_processes();
         // Never polled; but what this process waits for is of the program.
-        self.strangers.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));
+        self.unknown_processes.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));
         let process = self.processes.remove(&pid);
-        let all = booked;
+        let all = accounted;
         if pid == self.telling.program {
-            booked -= self.before_program;
+            accounted -= self.before_program;
         }
         if let Some(mut process) = process {
-            process.was_booked(all);
+            process.was_accounted(all);
             process.all_ended(self.telling);
-            self.note_gone(pid, &process, Heir::Waited);
+            self.note_gone(pid, &process, ChargedAncestor::Waited);
             self.waited.see(process.groups);
         }
-        self.waited.book(booked);
+        self.waited.account(accounted);
     }
 
     /// Ends a round of polls and records.
     pub(super) fn end_round(&mut self) {
-        self.settle_strangers();
+        self.settle_unknown_processes();
         let round = self.round;
         let telling = self.telling;
         for (&pid, process) in &mut self.processes {
@@ -215,7 +215,7 @@ impl Ledger {
         }
         self.end_unseen(|process| process.last_round + ROUNDS_UNTIL_ENDED <= round);
         self.gone.retain(|_, gone| gone.round + ROUNDS_TO_REMEMBER >= round);
-        self.strangers.forget(|held| held + ROUNDS_TO_REMEMBER < round);
+        self.unknown_processes.forget(|held| held + ROUNDS_TO_REMEMBER < round);
         self.round += 1;
     }
 
@@ -239,35 +239,35 @@ impl Ledger {
             (None, Some(gone)) => gone.ignores_children,
             (None, None) => false,
         };
-        self.doubts.dropped_seen += u64::from(ignored);
-        let heir = self.heir_of(parent);
-        self.note_gone(pid, &process, heir);
-        match heir {
-            Heir::Waited => self.waited.see(process.groups),
-            Heir::Settled => self.settled.merge(process.groups),
-            Heir::Process(pid) => self.processes.entry(pid).or_default().groups.merge(process.groups),
+        self.caveats.dropped_seen += u64::from(ignored);
+        let charged_ancestor = self.charged_ancestor_of(parent);
+        self.note_gone(pid, &process, charged_ancestor);
+        match charged_ancestor {
+            ChargedAncestor::Waited => self.waited.see(process.groups),
+            ChargedAncestor::Settled => self.settled.merge(process.groups),
+            ChargedAncestor::Process(pid) => self.processes.entry(pid).or_default().groups.merge(process.groups),
         }
     }
 
     /// Returns the ancestor that ended children of this process are charged to, waited for or dropped.
-    fn heir_of(&self, pid: i32) -> Heir {
+    fn charged_ancestor_of(&self, pid: i32) -> ChargedAncestor {
         let mut pid = pid;
         // Each ended later than the one before, so the loop ends.
         while !self.processes.contains_key(&pid) {
-            match self.gone.get(&pid).map(|gone| gone.heir) {
-                Some(Heir::Process(next)) if next != pid => pid = next,
-                Some(heir) => return heir,
-                None => return Heir::Settled,
+            match self.gone.get(&pid).map(|gone| gone.charged_ancestor) {
+                Some(ChargedAncestor::Process(next)) if next != pid => pid = next,
+                Some(charged_ancestor) => return charged_ancestor,
+                None => return ChargedAncestor::Settled,
             }
         }
-        Heir::Process(pid)
+        ChargedAncestor::Process(pid)
     }
 
-    pub(super) fn so_far(&self) -> Books {
+    pub(super) fn so_far(&self) -> Accounting {
         let mut sum = self.settled.sum();
         sum.on_cpu_ns += self.settled.unseen_cpu_ns;
-        let WaitedFor { booked, seen } = self.waited.sum();
-        sum += seen.with_booked(booked);
+        let WaitedFor { accounted, seen } = self.waited.sum();
+        sum += seen.with_accounted(accounted);
         for process in self.processes.values() {
             sum += process.groups.sum();
             process.threads.values().for_each(|thread| sum += thread.since());
@@ -285,7 +285,7 @@ impl Ledger {
             all.merge(process.groups.clone());
             for (&tid, thread) in &process.threads {
                 let key = process.key(self.telling, tid, thread.name.clone());
-                all.add(key, Entry { books: thread.since(), ended: 0, processes: u64::from(tid == pid) });
+                all.add(key, Entry { accounting: thread.since(), ended: 0, processes: u64::from(tid == pid) });
             }
         }
         all.into_list()
@@ -318,7 +318,7 @@ impl Ledger {
     /// Closes the ledger: what has not ended is still running, unless all is known to have ended.
     pub(super) fn close(mut self, all_has_ended: bool) -> Closed {
         if all_has_ended {
-            self.settle_strangers();
+            self.settle_unknown_processes();
             self.end_unseen(|_| true);
         }
         // Those that the last round did not see, or whose last record it took.
@@ -329,25 +329,25 @@ impl Ledger {
         alive.sort_by_key(|(pid, _)| *pid);
         for (_, mut process) in alive {
             if process.ignores_children {
-                self.doubts.dropping_parents.push(process.name.clone());
+                self.caveats.dropping_parents.push(process.name.clone());
             }
-            self.doubts.left_running.push(process.name.clone());
+            self.caveats.left_running.push(process.name.clone());
             process.still_there(telling);
             self.settled.merge(process.groups);
         }
         let waited_for = self.adopter.map(|_| self.waited.sum());
-        self.doubts.dropped_seen = self.doubts.dropped_seen.max(u64::from(self.waited.lacks_some()));
+        self.caveats.dropped_seen = self.caveats.dropped_seen.max(u64::from(self.waited.lacks_some()));
         let unseen_cpu_ns = self.settled.unseen_cpu_ns;
         let mut all = self.settled;
         all.merge(self.waited.groups().clone());
-        self.doubts.dropping_parents.sort();
-        self.doubts.dropping_parents.dedup();
+        self.caveats.dropping_parents.sort();
+        self.caveats.dropping_parents.dedup();
         Closed {
             groups: all.into_list(),
             waited_for,
             unseen_cpu_ns,
             only_cpu: self.confined.cpu(),
-            doubts: self.doubts,
+            caveats: self.caveats,
         }
     }
 
@@ -362,18 +362,18 @@ impl Ledger {
         Some(pid) == self.adopter || self.processes.contains_key(&pid) || self.gone.contains_key(&pid)
     }
 
-    fn note_gone(&mut self, pid: i32, process: &Process, heir: Heir) {
+    fn note_gone(&mut self, pid: i32, process: &Process, charged_ancestor: ChargedAncestor) {
         let ignores_children = process.ignores_children;
         if ignores_children {
-            self.doubts.dropping_parents.push(process.name.clone());
+            self.caveats.dropping_parents.push(process.name.clone());
         }
-        self.gone.insert(pid, Gone { heir, ignores_children, round: self.round });
+        self.gone.insert(pid, Gone { charged_ancestor, ignores_children, round: self.round });
     }
 
     /// Takes in the strangers whose parent has turned out to be of the program.
-    fn settle_strangers(&mut self) {
-        while let Some(pid) = self.strangers.find(|parent| self.is_known(parent)) {
-            self.strangers.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));
+    fn settle_unknown_processes(&mut self) {
+        while let Some(pid) = self.unknown_processes.find(|parent| self.is_known(parent)) {
+            self.unknown_processes.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));
         }
     }
 }

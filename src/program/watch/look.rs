@@ -12,7 +12,7 @@ use nix::unistd::{Pid, getpid};
 use procfs::FromRead;
 use procfs::process::{Schedstat, Stat};
 
-use crate::program::watched::Books;
+use crate::program::watched::Accounting;
 use crate::sys::{clock, usage};
 
 /// State of a process.
@@ -63,7 +63,7 @@ pub(super) struct ThreadLook {
     pub(super) ending: bool,
     /// The CPU that it may run on, if it is one.
     pub(super) only_cpu: Option<usize>,
-    pub(super) books: Books,
+    pub(super) accounting: Accounting,
 }
 
 /// Reason why a process cannot be polled.
@@ -86,16 +86,16 @@ impl From<io::Error> for Unseen {
 
 /// Reads files of /proc into one buffer, each in one call if possible: a poll uses CPU time that the program could have used.
 #[derive(Debug)]
-pub(super) struct Looker {
+pub(super) struct Poller {
     text: Vec<u8>,
 }
 
 /// Bytes; more than any file polled has, except the children of a process with hundreds.
 const USUAL_LENGTH: usize = 8192;
 
-impl Looker {
-    pub(super) fn new() -> Looker {
-        Looker { text: Vec::with_capacity(USUAL_LENGTH) }
+impl Poller {
+    pub(super) fn new() -> Poller {
+        Poller { text: Vec::with_capacity(USUAL_LENGTH) }
     }
 
     /// Polls a process, its threads and its children's PIDs. Threads that end meanwhile are left out.
@@ -183,32 +183,32 @@ impl Looker {
         let only_cpu = number_of(status, b"Cpus_allowed_list", 10).map(|cpu| cpu as usize);
         // After the switches: if the thread is not exiting even now, its record will have at least as many.
         let stat = self.stat(folder)?;
-        let mut books = Books {
+        let mut accounting = Accounting {
             minor_faults: stat.minflt,
             major_faults: stat.majflt,
             threads: 1,
             lifetime_ns: lifetime_ns(&stat),
-            ..Books::default()
+            ..Accounting::default()
         };
-        (books.voluntary, books.involuntary) = (switches.voluntary, switches.involuntary);
+        (accounting.voluntary, accounting.involuntary) = (switches.voluntary, switches.involuntary);
         match self.read(folder, "schedstat").ok().and_then(|text| Schedstat::from_read(text).ok()) {
             Some(scheduler) => {
-                books.on_cpu_ns = scheduler.sum_exec_runtime;
-                books.run_queue_wait_ns = scheduler.run_delay;
+                accounting.on_cpu_ns = scheduler.sum_exec_runtime;
+                accounting.run_queue_wait_ns = scheduler.run_delay;
             }
             // A kernel without CONFIG_SCHED_INFO has CPU time in ticks only.
             None => {
-                books.on_cpu_ns = stat.utime.saturating_add(stat.stime).saturating_mul(tick_ns());
-                books.waits_unknown = 1;
+                accounting.on_cpu_ns = stat.utime.saturating_add(stat.stime).saturating_mul(tick_ns());
+                accounting.waits_unknown = 1;
             }
         }
         match self.read(folder, "sched").ok().and_then(migrations) {
-            Some(migrations) => books.migrations = migrations,
-            None => books.migrations_unknown = 1,
+            Some(migrations) => accounting.migrations = migrations,
+            None => accounting.migrations_unknown = 1,
         }
         let ending = matches!(stat.state, 'Z' | 'X') || stat.flags & EXITING != 0;
         let (name, started) = (stat.comm, stat.starttime);
-        Ok((ThreadLook { tid, name, started, ending, only_cpu, books }, ignores_children))
+        Ok((ThreadLook { tid, name, started, ending, only_cpu, accounting }, ignores_children))
     }
 
     fn stat(&mut self, folder: &str) -> Result<Stat, Unseen> {
@@ -296,25 +296,25 @@ mod tests {
             for _ in 0..20 {
                 thread::sleep(Duration::from_millis(2));
             }
-            Looker::new().process(std::process::id() as i32, Depth::AllThreads).unwrap()
+            Poller::new().process(std::process::id() as i32, Depth::AllThreads).unwrap()
         });
         let me = napping.unwrap().join().unwrap();
         let napping = me.threads.iter().find(|thread| thread.name == "napping").unwrap();
-        assert!(napping.books.voluntary >= 20 && napping.books.on_cpu_ns > 0, "{napping:?}");
-        assert!(napping.books.lifetime_ns >= 30_000_000, "{napping:?}");
+        assert!(napping.accounting.voluntary >= 20 && napping.accounting.on_cpu_ns > 0, "{napping:?}");
+        assert!(napping.accounting.lifetime_ns >= 30_000_000, "{napping:?}");
         assert!(me.children.contains(&(child.id() as i32)), "{me:?}");
         assert!(!me.ignores_children && !me.kernel_thread);
-        let first = Looker::new().process(std::process::id() as i32, Depth::FirstThread).unwrap();
+        let first = Poller::new().process(std::process::id() as i32, Depth::FirstThread).unwrap();
         assert!(first.threads.len() == 1 && first.thread_count > 1 && !first.all_threads, "{first:?}");
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(matches!(Looker::new().process(child.id() as i32, Depth::FirstThread), Err(Unseen::Gone)));
+        assert!(matches!(Poller::new().process(child.id() as i32, Depth::FirstThread), Err(Unseen::Gone)));
     }
 
     #[test]
     fn a_kernel_thread_is_known() {
         // kthreadd, present in every kernel; in a PID namespace 2 may be anything.
-        if let Ok(look) = Looker::new().process(2, Depth::FirstThread) {
+        if let Ok(look) = Poller::new().process(2, Depth::FirstThread) {
             assert_eq!(look.kernel_thread, look.name == "kthreadd", "{look:?}");
         }
     }
@@ -361,7 +361,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let long = vec![b'x'; 3 * USUAL_LENGTH + 5];
         fs::write(folder.path().join("long"), &long).unwrap();
-        let read = Looker::new().read(folder.path().to_str().unwrap(), "long").unwrap().to_vec();
+        let read = Poller::new().read(folder.path().to_str().unwrap(), "long").unwrap().to_vec();
         assert_eq!(read.len(), long.len());
     }
 }

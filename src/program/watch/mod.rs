@@ -17,11 +17,11 @@ mod plan;
 mod process;
 mod start;
 mod stops;
-mod strangers;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod timelines;
+mod unknown_processes;
 mod waited;
 #[cfg(test)]
 mod world;
@@ -73,13 +73,13 @@ pub fn run_with<'a>(
     let mut closed = watch.ledger.close(all_has_ended);
     if matches!(plan.what, What::Process(_)) {
         // That it still runs is expected, and what is unknown of it is reported elsewhere.
-        closed.doubts.left_running.clear();
+        closed.caveats.left_running.clear();
     }
-    let told: u64 = closed.groups.iter().map(|group| group.books.switches()).sum();
-    let WaitedFor { booked, seen } = closed.waited_for.unwrap_or_default();
-    let own = (told + booked.switches()).saturating_sub(seen.switches());
-    closed.doubts.tracer = watch.tracer;
-    closed.doubts.other_switches =
+    let told: u64 = closed.groups.iter().map(|group| group.accounting.switches()).sum();
+    let WaitedFor { accounted, seen } = closed.waited_for.unwrap_or_default();
+    let own = (told + accounted.switches()).saturating_sub(seen.switches());
+    closed.caveats.tracer = watch.tracer;
+    closed.caveats.other_switches =
         machine_switches().zip(switches_before).map(|(after, before)| after.saturating_sub(before).saturating_sub(own));
     let own_cpu = process_cpu_ns(getpid()).unwrap_or_default().saturating_sub(own_cpu_before);
     Ok(Watched {
@@ -95,9 +95,9 @@ pub fn run_with<'a>(
             Ok(_) => ExitRecordsUse::Read { lost: watch.records_lost },
             Err(refused) => ExitRecordsUse::Refused(refused),
         },
-        doubts: closed.doubts,
+        caveats: closed.caveats,
         counting,
-        looks: watch.looks,
+        polls: watch.polls,
         own_cpu: Duration::from_nanos(own_cpu),
     })
 }

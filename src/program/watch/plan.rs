@@ -7,7 +7,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use nix::unistd::User;
 
-use crate::program::watched::{Books, ThreadGroup};
+use crate::program::watched::{Accounting, ThreadGroup};
 
 /// Settings of a watch.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +53,7 @@ pub enum What<'a> {
 #[derive(Debug, Clone)]
 pub enum Told {
     /// An interval is over; the figures are since the beginning.
-    Interval { elapsed: Duration, books: Books, groups: Vec<ThreadGroup>, threads: u64, processes: u64 },
+    Interval { elapsed: Duration, accounting: Accounting, groups: Vec<ThreadGroup>, threads: u64, processes: u64 },
     /// The program has ended, and these processes still run: PID and name.
     WaitingFor(Vec<(i32, String)>),
     /// This stop signal was passed on to the program, which still runs.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::program::watch::groups::{Entry, Groups};
 use crate::program::watch::look::ThreadLook;
-use crate::program::watched::{Books, ThreadKey};
+use crate::program::watched::{Accounting, ThreadKey};
 use crate::sys::taskstats::ExitRecord;
 
 /// Reporting of threads: PID of the program itself, and true if each thread is reported by itself.
@@ -53,24 +53,24 @@ pub(super) struct Process {
 pub(super) struct Thread {
     pub(super) name: String,
     pub(super) started: u64,
-    pub(super) books: Books,
+    pub(super) accounting: Accounting,
     /// Accounting when the watch began.
-    pub(super) before: Books,
+    pub(super) before: Accounting,
     /// True if it was exiting when last seen.
     pub(super) ending: bool,
     /// Accounting by its exit record, if there is one.
-    pub(super) recorded: Option<Books>,
+    pub(super) recorded: Option<Accounting>,
     pub(super) last_round: u64,
 }
 
 impl Process {
     pub(super) fn look(&mut self, look: ThreadLook, round: u64, telling: Telling) {
-        let ThreadLook { tid, name, started, ending, books, .. } = look;
+        let ThreadLook { tid, name, started, ending, accounting, .. } = look;
         if self.recorded.contains(&tid) {
             match self.threads.get_mut(&tid) {
                 // The first thread, now a zombie whose last switch is accounted.
                 Some(thread) if ending => {
-                    (thread.books, thread.last_round) = (books, round);
+                    (thread.accounting, thread.last_round) = (accounting, round);
                     return;
                 }
                 None if ending => return,
@@ -82,7 +82,9 @@ impl Process {
             }
         }
         if tid == self.pid && self.has_executed {
-            if let Some(known) = self.threads.get(&tid).filter(|known| books.switches() < known.books.switches()) {
+            if let Some(known) =
+                self.threads.get(&tid).filter(|known| accounting.switches() < known.accounting.switches())
+            {
                 // Counts only grow: another thread's. The first one's last counts are in its record.
                 self.first = Some(known.clone());
                 self.threads.insert(
@@ -90,8 +92,8 @@ impl Process {
                     Thread {
                         name,
                         started,
-                        books,
-                        before: Books::default(),
+                        accounting,
+                        before: Accounting::default(),
                         ending,
                         recorded: None,
                         last_round: round,
@@ -105,24 +107,24 @@ impl Process {
             self.fold(telling, |other, _| other == tid, true);
         }
         // In the first round, what it had done before.
-        let before = if round == 0 { books } else { Books::default() };
+        let before = if round == 0 { accounting } else { Accounting::default() };
         let thread = self.threads.entry(tid).or_insert(Thread {
             name: String::new(),
             started,
-            books,
-            before: Books { threads: 0, waits_unknown: 0, migrations_unknown: 0, ..before },
+            accounting,
+            before: Accounting { threads: 0, waits_unknown: 0, migrations_unknown: 0, ..before },
             ending,
             recorded: None,
             last_round: round,
         });
-        (thread.name, thread.books, thread.ending, thread.last_round) = (name, books, ending, round);
+        (thread.name, thread.accounting, thread.ending, thread.last_round) = (name, accounting, ending, round);
     }
 
     /// Notes that this thread has ended, and that another one continues under its TID.
     fn is_taken_over(&mut self, telling: Telling, tid: i32) {
         if let Some(thread) = self.threads.get_mut(&tid) {
             // A poll since then may have seen the other one.
-            thread.books = thread.recorded.unwrap_or(thread.books);
+            thread.accounting = thread.recorded.unwrap_or(thread.accounting);
         }
         self.fold(telling, |other, _| other == tid, true);
         self.taken_over |= tid == self.pid;
@@ -142,10 +144,11 @@ impl Process {
         let executed = std::mem::take(&mut self.has_executed);
         let taken_over = std::mem::take(&mut self.taken_over);
         let (recorded, last_seen) = (self.first_recorded.take(), self.first.take());
-        let Some(now) = self.threads.get(&self.pid).map(|thread| thread.books.switches()) else { return };
+        let Some(now) = self.threads.get(&self.pid).map(|thread| thread.accounting.switches()) else { return };
         let over = |tid: i32, thread: &Thread| tid != self.pid && thread.last_round < round;
-        let earlier = self.threads.iter().filter(|(tid, thread)| over(**tid, thread) && thread.books.switches() <= now);
-        let earlier = earlier.max_by_key(|(_, thread)| thread.books.switches()).map(|(&tid, _)| tid);
+        let earlier =
+            self.threads.iter().filter(|(tid, thread)| over(**tid, thread) && thread.accounting.switches() <= now);
+        let earlier = earlier.max_by_key(|(_, thread)| thread.accounting.switches()).map(|(&tid, _)| tid);
         let earlier = earlier.filter(|_| executed || taken_over).and_then(|tid| self.threads.remove(&tid));
         let is_another = earlier.is_some();
         if let (Some(earlier), Some(first)) = (earlier, self.threads.get_mut(&self.pid)) {
@@ -154,7 +157,7 @@ impl Process {
         let was_another = is_another || last_seen.is_some();
         match (recorded, last_seen) {
             // Of the former owner.
-            (Some(first), _) if was_another || first.books.switches() < now => {
+            (Some(first), _) if was_another || first.accounting.switches() < now => {
                 self.tell(telling, self.pid, first, true)
             }
             (None, Some(first)) => self.tell(telling, self.pid, first, true),
@@ -168,13 +171,15 @@ impl Process {
 
     /// Gives its one thread what wait4 accounted after the last poll, where that can only be this thread's: its last switch,
     /// and what ends a process.
-    pub(super) fn was_booked(&mut self, booked: Books) {
+    pub(super) fn was_accounted(&mut self, accounted: Accounting) {
         /// With more, there were threads or children that were never seen.
         const AT_ITS_END: u64 = 2;
         let alone = !self.had_many_threads && self.children_faults == 0 && self.groups.is_empty();
         let only = self.threads.get_mut(&self.pid).filter(|_| alone);
-        if let Some(only) = only.filter(|only| booked.switches().saturating_sub(only.books.switches()) <= AT_ITS_END) {
-            only.books = only.books.with_booked(booked);
+        if let Some(only) =
+            only.filter(|only| accounted.switches().saturating_sub(only.accounting.switches()) <= AT_ITS_END)
+        {
+            only.accounting = only.accounting.with_accounted(accounted);
         }
     }
 
@@ -223,11 +228,11 @@ impl Process {
     }
 
     fn tell(&mut self, telling: Telling, tid: i32, thread: Thread, ended: bool) {
-        let books = thread.since();
-        self.ended_cpu_ns += books.on_cpu_ns;
+        let accounting = thread.since();
+        self.ended_cpu_ns += accounting.on_cpu_ns;
         let key = self.key(telling, tid, thread.name);
         let (ended, processes) = (u64::from(ended), u64::from(tid == self.pid));
-        self.groups.add(key, Entry { books, ended, processes });
+        self.groups.add(key, Entry { accounting, ended, processes });
     }
 
     /// Takes the exit record of a thread.
@@ -241,23 +246,24 @@ impl Process {
         let is_first = record.tid == self.pid;
         // Counts only grow: one seen alive with more is another thread, which has called exec.
         let switches = record.voluntary + record.involuntary;
-        let has_more = |seen: &Thread| !seen.ending && seen.books.switches() > switches;
+        let has_more = |seen: &Thread| !seen.ending && seen.accounting.switches() > switches;
         self.has_executed |= is_first && self.threads.get(&record.tid).is_some_and(has_more);
         // The first thread's entry stays: it may be that other thread's.
         let seen = match is_first && self.has_executed {
             true => self.threads.get(&record.tid).cloned(),
             false => self.threads.remove(&record.tid),
         };
-        let (before, last) = seen.map_or((Books::default(), None), |thread| (thread.before, Some(thread.books)));
+        let (before, last) =
+            seen.map_or((Accounting::default(), None), |thread| (thread.before, Some(thread.accounting)));
         self.had_many_threads |= !is_first;
-        let books = recorded_books(&record, last);
+        let accounting = recorded_accounting(&record, last);
         let ExitRecord { tid, name, .. } = record;
         let started = self.started.unwrap_or_default();
-        let recorded = Some(books);
+        let recorded = Some(accounting);
         self.take_record(
             telling,
             tid,
-            Thread { name, started, books, before, ending: true, recorded, last_round: round },
+            Thread { name, started, accounting, before, ending: true, recorded, last_round: round },
         );
     }
 
@@ -288,7 +294,7 @@ impl Process {
 }
 
 /// Returns the accounting by a thread's exit record, with what it lacks from the last poll.
-fn recorded_books(record: &ExitRecord, last: Option<Books>) -> Books {
+fn recorded_accounting(record: &ExitRecord, last: Option<Accounting>) -> Accounting {
     let migrations = last.filter(|last| last.migrations_unknown == 0).map(|last| last.migrations);
     // The record lacks the run time since the last tick or switch. A thread that never waited ran, or queued for a CPU, all
     // its life.
@@ -297,7 +303,7 @@ fn recorded_books(record: &ExitRecord, last: Option<Books>) -> Books {
         0 => record.on_cpu_ns.max(without_a_wait),
         _ => record.on_cpu_ns.max(last.map_or(0, |last| last.on_cpu_ns)),
     };
-    Books {
+    Accounting {
         voluntary: record.voluntary,
         involuntary: record.involuntary,
         on_cpu_ns,
@@ -313,9 +319,9 @@ fn recorded_books(record: &ExitRecord, last: Option<Books>) -> Books {
 }
 
 impl Thread {
-    pub(super) fn since(&self) -> Books {
-        let mut books = self.books;
-        books -= self.before;
-        books
+    pub(super) fn since(&self) -> Accounting {
+        let mut accounting = self.accounting;
+        accounting -= self.before;
+        accounting
     }
 }

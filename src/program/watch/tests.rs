@@ -145,7 +145,7 @@ proptest! {
             world.ends();
         }
         let (truth, closed) = world.close();
-        let rows: u64 = closed.groups.iter().map(|group| group.books.voluntary).sum();
+        let rows: u64 = closed.groups.iter().map(|group| group.accounting.voluntary).sum();
         let total = total(&closed);
         prop_assert!(rows <= total && total <= truth, "{} rows, {} in all, {} in truth: {:?}", rows, total, truth, closed);
     }

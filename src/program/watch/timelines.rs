@@ -21,7 +21,7 @@ fn a_thread_that_is_seen_and_recorded_counts_once() {
     world.round();
     world.end(PROGRAM);
     let closed = check(world);
-    let told: u64 = closed.groups.iter().map(|group| group.books.voluntary).sum();
+    let told: u64 = closed.groups.iter().map(|group| group.accounting.voluntary).sum();
     assert_eq!((told, closed.groups.iter().map(|group| group.ended).sum::<u64>()), (8, 2));
 }
 
@@ -82,8 +82,8 @@ fn children_share_their_parents_fate() {
         world.round();
         world.end(PROGRAM);
         let closed = check(world);
-        assert_eq!(closed.doubts.dropped_seen, 0);
-        assert_eq!(closed.waited_for.unwrap().booked.voluntary, 11);
+        assert_eq!(closed.caveats.dropped_seen, 0);
+        assert_eq!(closed.waited_for.unwrap().accounted.voluntary, 11);
     }
 }
 
@@ -101,8 +101,8 @@ fn children_that_the_kernel_drops_count_beside_what_wait4_tells() {
     (0..3).for_each(|_| world.round());
     world.end(PROGRAM);
     let closed = check(world);
-    assert_eq!((closed.doubts.dropped_seen, closed.waited_for.unwrap().booked.voluntary), (3, 32));
-    assert_eq!(closed.doubts.dropping_parents, ["x"]);
+    assert_eq!((closed.caveats.dropped_seen, closed.waited_for.unwrap().accounted.voluntary), (3, 32));
+    assert_eq!(closed.caveats.dropping_parents, ["x"]);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn orphans_are_waited_for_by_us_and_count() {
     world.round();
     world.switch(orphan, 1);
     world.end(orphan);
-    assert_eq!(check(world).doubts.left_running, [""; 0]);
+    assert_eq!(check(world).caveats.left_running, [""; 0]);
 }
 
 #[test]
@@ -128,11 +128,11 @@ fn what_lives_on_is_counted_up_to_the_end() {
     world.round();
     world.switch(daemon, 5);
     let closed = check(world);
-    assert_eq!(closed.doubts.left_running, ["x"]);
+    assert_eq!(closed.caveats.left_running, ["x"]);
 }
 
 #[test]
-fn a_stranger_counts_once_its_parent_turns_out_to_be_of_the_program_and_never_if_not() {
+fn a_unknown_process_counts_once_its_parent_turns_out_to_be_of_the_program_and_never_if_not() {
     let mut ledger = Ledger::new(PROGRAM, None, false);
     let parent = Process::new(US, PROGRAM, 50);
     ledger.look(look(PROGRAM, &parent));
@@ -195,7 +195,7 @@ fn a_child_without_page_faults_that_was_waited_for_counts_once() {
         world.switch(PROGRAM, 3);
         world.end(PROGRAM);
         let closed = check(world);
-        assert_eq!(closed.waited_for.unwrap().booked.voluntary, 1003);
+        assert_eq!(closed.waited_for.unwrap().accounted.voluntary, 1003);
     }
 }
 

@@ -16,19 +16,19 @@
 //! so.
 
 use crate::program::watch::groups::Groups;
-use crate::program::watched::{Books, WaitedFor};
+use crate::program::watched::{Accounting, WaitedFor};
 
 /// Everything that was waited for.
 #[derive(Debug, Default)]
 pub(super) struct Waited {
-    booked: Books,
+    accounted: Accounting,
     seen: Groups,
 }
 
 impl Waited {
     /// Adds the accounting by wait4 of one process.
-    pub(super) fn book(&mut self, booked: Books) {
-        self.booked += booked;
+    pub(super) fn account(&mut self, accounted: Accounting) {
+        self.accounted += accounted;
     }
 
     /// Adds what was seen of such a process, or of an ended descendant.
@@ -38,7 +38,7 @@ impl Waited {
 
     /// Returns the accounting by wait4, or what was seen if that is more; and how much of it was seen.
     pub(super) fn sum(&self) -> WaitedFor {
-        WaitedFor { booked: self.told(), seen: self.seen.sum() }
+        WaitedFor { accounted: self.told(), seen: self.seen.sum() }
     }
 
     /// Returns the threads that were seen.
@@ -48,26 +48,26 @@ impl Waited {
 
     /// Returns true if something was seen that was not waited for.
     pub(super) fn lacks_some(&self) -> bool {
-        let (booked, seen) = (self.booked, self.seen.sum());
-        seen.voluntary > booked.voluntary
-            || seen.involuntary > booked.involuntary
-            || seen.minor_faults > booked.minor_faults
-            || seen.major_faults > booked.major_faults
+        let (accounted, seen) = (self.accounted, self.seen.sum());
+        seen.voluntary > accounted.voluntary
+            || seen.involuntary > accounted.involuntary
+            || seen.minor_faults > accounted.minor_faults
+            || seen.major_faults > accounted.major_faults
     }
 
-    fn told(&self) -> Books {
+    fn told(&self) -> Accounting {
         if !self.lacks_some() {
             // CPU time too: a record's may be some microseconds off.
-            return self.booked;
+            return self.accounted;
         }
-        let (booked, seen) = (self.booked, self.seen.sum());
-        Books {
-            voluntary: booked.voluntary.max(seen.voluntary),
-            involuntary: booked.involuntary.max(seen.involuntary),
-            on_cpu_ns: booked.on_cpu_ns.max(seen.on_cpu_ns + self.seen.unseen_cpu_ns),
-            minor_faults: booked.minor_faults.max(seen.minor_faults),
-            major_faults: booked.major_faults.max(seen.major_faults),
-            ..booked
+        let (accounted, seen) = (self.accounted, self.seen.sum());
+        Accounting {
+            voluntary: accounted.voluntary.max(seen.voluntary),
+            involuntary: accounted.involuntary.max(seen.involuntary),
+            on_cpu_ns: accounted.on_cpu_ns.max(seen.on_cpu_ns + self.seen.unseen_cpu_ns),
+            minor_faults: accounted.minor_faults.max(seen.minor_faults),
+            major_faults: accounted.major_faults.max(seen.major_faults),
+            ..accounted
         }
     }
 }

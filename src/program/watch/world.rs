@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::program::watch::ledger::{Closed, Ledger};
 use crate::program::watch::look::{ProcessLook, ThreadLook};
-use crate::program::watched::{Books, WaitedFor};
+use crate::program::watched::{Accounting, WaitedFor};
 use crate::sys::reap::Usage;
 use crate::sys::taskstats::ExitRecord;
 
@@ -257,7 +257,7 @@ pub(super) fn look(pid: i32, process: &Process) -> ProcessLook {
         started: 7,
         ending: zombie,
         only_cpu: None,
-        books: Books { voluntary, threads: 1, ..Books::default() },
+        accounting: Accounting { voluntary, threads: 1, ..Accounting::default() },
     };
     ProcessLook {
         pid,
@@ -278,7 +278,7 @@ pub(super) fn look(pid: i32, process: &Process) -> ProcessLook {
 
 /// Returns the switches of a closed ledger, summed as in the report.
 pub(super) fn total(closed: &Closed) -> u64 {
-    let told: u64 = closed.groups.iter().map(|group| group.books.voluntary).sum();
-    let WaitedFor { booked, seen } = closed.waited_for.unwrap_or_default();
-    told - seen.voluntary + booked.voluntary
+    let told: u64 = closed.groups.iter().map(|group| group.accounting.voluntary).sum();
+    let WaitedFor { accounted, seen } = closed.waited_for.unwrap_or_default();
+    told - seen.voluntary + accounted.voluntary
 }

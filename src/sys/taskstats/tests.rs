@@ -17,17 +17,17 @@ const TASKSTATS_TYPE_AGGR_TGID: u16 = 5;
 const TASKSTATS_TYPE_NULL: u16 = 6;
 
 /// Returns the struct of version 16, each field at its offset according to offsetof(3) and <linux/taskstats.h>.
-fn books() -> Vec<u8> {
-    let mut books = vec![0; 560];
-    write(&mut books, 0, &16_u16.to_ne_bytes());
+fn accounting() -> Vec<u8> {
+    let mut accounting = vec![0; 560];
+    write(&mut accounting, 0, &16_u16.to_ne_bytes());
     for (at, value) in [(24, 5_000_u64), (72, 6_000), (144, 7), (168, 8), (176, 9), (272, 10), (280, 11)] {
-        write(&mut books, at, &value.to_ne_bytes());
+        write(&mut accounting, at, &value.to_ne_bytes());
     }
     for (at, value) in [(128, 1234_i32), (132, 1), (368, 1230)] {
-        write(&mut books, at, &value.to_ne_bytes());
+        write(&mut accounting, at, &value.to_ne_bytes());
     }
-    write(&mut books, 80, b"worker\xff\0rest");
-    books
+    write(&mut accounting, 80, b"worker\xff\0rest");
+    accounting
 }
 
 fn expected() -> ExitRecord {
@@ -57,9 +57,9 @@ fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn nest(books: &[u8]) -> Vec<u8> {
+fn nest(accounting: &[u8]) -> Vec<u8> {
     let pid = attribute(TASKSTATS_TYPE_PID, &1234_i32.to_ne_bytes());
-    attribute(TASKSTATS_TYPE_AGGR_PID, &[pid, attribute(TASKSTATS_TYPE_STATS, books)].concat())
+    attribute(TASKSTATS_TYPE_AGGR_PID, &[pid, attribute(TASKSTATS_TYPE_STATS, accounting)].concat())
 }
 
 fn datagram(attributes: &[u8]) -> Vec<u8> {
@@ -74,28 +74,38 @@ fn check(datagram: &[u8], expect: &[Option<ExitRecord>]) {
 
 #[test]
 fn every_field_is_read_from_its_place() {
-    check(&datagram(&nest(&books())), &[Some(expected())]);
-    let two = [datagram(&nest(&books())), datagram(&nest(&books()))].concat();
+    check(&datagram(&nest(&accounting())), &[Some(expected())]);
+    let two = [datagram(&nest(&accounting())), datagram(&nest(&accounting()))].concat();
     check(&two, &[Some(expected()), Some(expected())]);
 }
 
 #[test]
 fn older_and_newer_versions_are_read_as_far_as_they_go() {
-    let mut old = books();
+    let mut old = accounting();
     write(&mut old, 0, &8_u16.to_ne_bytes());
     check(&datagram(&nest(&old[..328])), &[Some(ExitRecord { pid: None, ..expected() })]);
-    let mut new = [books(), vec![1; 500]].concat();
+    let mut new = [accounting(), vec![1; 500]].concat();
     write(&mut new, 0, &99_u16.to_ne_bytes());
     check(&datagram(&nest(&new)), &[Some(expected())]);
 }
 
 #[test]
 fn version_15_has_its_fields_elsewhere() {
-    let books = books();
+    let accounting = accounting();
     // Two numbers behind each of three delays, and behind each of three more in front of the process.
-    let mut moved =
-        [&books[..32], &[7; 16], &books[32..48], &[7; 16], &books[48..64], &[7; 16], &books[64..328]].concat();
-    moved.extend([&[7; 16], &books[328..344], &[7; 16], &books[344..368], &[7; 16], &books[368..]].concat());
+    let mut moved = [
+        &accounting[..32],
+        &[7; 16],
+        &accounting[32..48],
+        &[7; 16],
+        &accounting[48..64],
+        &[7; 16],
+        &accounting[64..328],
+    ]
+    .concat();
+    moved.extend(
+        [&[7; 16], &accounting[328..344], &[7; 16], &accounting[344..368], &[7; 16], &accounting[368..]].concat(),
+    );
     write(&mut moved, 0, &15_u16.to_ne_bytes());
     check(&datagram(&nest(&moved)), &[Some(expected())]);
     // The same as version 16 would be of another thread.
@@ -106,16 +116,17 @@ fn version_15_has_its_fields_elsewhere() {
 #[test]
 fn the_sums_of_a_process_are_not_taken_for_a_thread() {
     let tgid = attribute(TASKSTATS_TYPE_TGID, &1234_i32.to_ne_bytes());
-    let sums = attribute(TASKSTATS_TYPE_AGGR_TGID, &[tgid, attribute(TASKSTATS_TYPE_STATS, &books())].concat());
+    let sums = attribute(TASKSTATS_TYPE_AGGR_TGID, &[tgid, attribute(TASKSTATS_TYPE_STATS, &accounting())].concat());
     check(&datagram(&sums), &[]);
-    check(&datagram(&[nest(&books()), sums].concat()), &[Some(expected())]);
+    check(&datagram(&[nest(&accounting()), sums].concat()), &[Some(expected())]);
 }
 
 #[test]
 fn what_is_unknown_is_passed_over() {
     let odd = attribute(777, b"odd");
     let pid = attribute(TASKSTATS_TYPE_PID | libc::NLA_F_NESTED as u16, &1234_i32.to_ne_bytes());
-    let inside = [odd.clone(), pid, attribute(TASKSTATS_TYPE_NULL, b""), attribute(TASKSTATS_TYPE_STATS, &books())];
+    let inside =
+        [odd.clone(), pid, attribute(TASKSTATS_TYPE_NULL, b""), attribute(TASKSTATS_TYPE_STATS, &accounting())];
     let outside = [odd, attribute(TASKSTATS_TYPE_AGGR_PID, &inside.concat())].concat();
     let good = datagram(&outside);
     check(&good, &[Some(expected())]);
@@ -127,14 +138,14 @@ fn what_is_unknown_is_passed_over() {
 
 #[test]
 fn what_is_cut_off_is_no_record() {
-    let whole = datagram(&nest(&books()));
+    let whole = datagram(&nest(&accounting()));
     for length in 0..whole.len() {
         check(&whole[..length], &[]);
     }
     for length in 0..372 {
-        check(&datagram(&nest(&books()[..length])), &[None]);
+        check(&datagram(&nest(&accounting()[..length])), &[None]);
     }
-    check(&datagram(&nest(&books()[..372])), &[Some(expected())]);
+    check(&datagram(&nest(&accounting()[..372])), &[Some(expected())]);
 }
 
 #[test]
@@ -168,7 +179,7 @@ proptest! {
 
     #[test]
     fn no_damage_panics(damage in prop::collection::vec((0..600_usize, any::<u8>()), 0..8)) {
-        let mut bytes = datagram(&nest(&books()));
+        let mut bytes = datagram(&nest(&accounting()));
         let length = bytes.len();
         damage.iter().for_each(|&(at, value)| bytes[at % length] = value);
         records(&bytes, FAMILY).for_each(drop);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::sys::{errand, ownership, signal};
+use crate::sys::{ownership, signal, subprocess};
 use crate::tool::go::{SETTINGS, Toolchain};
 use crate::tool::private;
 
@@ -108,7 +108,7 @@ impl Toolchain {
         let mut command = self.command(cache, folder.path());
         command.args(product.arguments()).arg("-o").arg(&built).arg(".").current_dir(&module);
         let name = format!("{} {}", self.go.display(), product.verb());
-        errand::run(&mut command, self.patience, signal::stop_requested)?.check(&name)?;
+        subprocess::run(&mut command, self.patience, signal::stop_requested)?.check(&name)?;
 
         // Independent of the umask: a program that others may write is not used.
         fs::set_permissions(&built, fs::Permissions::from_mode(0o700))

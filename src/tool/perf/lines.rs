@@ -2,14 +2,14 @@
 //! the output of `perf stat`.
 
 use crate::tool::Line;
-use crate::tool::perf::pipe::{Parties, PipeFigures, Read};
+use crate::tool::perf::pipe::{Participants, PipeFigures, Read};
 
 /// A run of the pipe benchmark.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Taken {
     /// Its first line, counted from 1.
     pub line: usize,
-    pub parties: Parties,
+    pub participants: Participants,
     pub ops: u64,
     pub usecs_per_op: f64,
 }
@@ -74,8 +74,8 @@ impl Lines {
     pub fn finish(&mut self) {
         let At::Pipe(line, read) = std::mem::take(&mut self.at) else { return };
         match (read.executed, read.usecs_per_op) {
-            (Some((ops, parties)), Some(usecs_per_op)) => {
-                self.results.push(Taken { line, parties, ops, usecs_per_op });
+            (Some((ops, participants)), Some(usecs_per_op)) => {
+                self.results.push(Taken { line, participants, ops, usecs_per_op });
             }
             _ => self.passed_over.push((line, "no usecs/op after it".to_string())),
         }
@@ -104,8 +104,8 @@ impl Lines {
             self.passed_over.push((line, error.to_string()));
             return Line::PassedOver(error.to_string());
         }
-        let PipeFigures { parties, ops, usecs_per_op, .. } = figures;
-        self.results.push(Taken { line, parties, ops, usecs_per_op });
+        let PipeFigures { participants, ops, usecs_per_op, .. } = figures;
+        self.results.push(Taken { line, participants, ops, usecs_per_op });
         Line::Known
     }
 }
@@ -120,7 +120,7 @@ mod tests {
 
     const PIPE: &str = "# Running 'sched/pipe' benchmark:\n# Executed 1000 pipe operations between two threads\n\n     Total time: 0.013 [sec]\n\n      13.949000 usecs/op\n          71689 ops/sec\n";
 
-    fn check(text: &str, results: &[(usize, Parties, u64, f64)], passed_over: &[(usize, &str)]) {
+    fn check(text: &str, results: &[(usize, Participants, u64, f64)], passed_over: &[(usize, &str)]) {
         let mut lines = Lines::default();
         let mut passed = Vec::new();
         for (at, line) in text.lines().enumerate() {
@@ -133,7 +133,7 @@ mod tests {
         lines.finish();
         passed.append(&mut lines.passed_over);
         let found: Vec<_> =
-            lines.results.iter().map(|taken| (taken.line, taken.parties, taken.ops, taken.usecs_per_op)).collect();
+            lines.results.iter().map(|taken| (taken.line, taken.participants, taken.ops, taken.usecs_per_op)).collect();
         assert_eq!(found, results, "{text}");
         let passed: Vec<(usize, &str)> = passed.iter().map(|(line, why)| (*line, why.as_str())).collect();
         assert_eq!(passed, passed_over, "{text}");
@@ -144,7 +144,7 @@ mod tests {
         let again = PIPE.replace("threads", "processes");
         check(
             &format!("{PIPE}\n{again}"),
-            &[(2, Parties::Threads, 1000, 13.949), (10, Parties::Processes, 1000, 13.949)],
+            &[(2, Participants::Threads, 1000, 13.949), (10, Participants::Processes, 1000, 13.949)],
             &[],
         );
     }
@@ -156,7 +156,7 @@ mod tests {
         let calls = "# Running syscall/basic benchmark...\n# Executed 10,000,000 getppid() calls\n     Total time: 1.500 [sec]\n\n       0.150000 usecs/op\n        6666666 ops/sec\n";
         check(
             &format!("{others}{PIPE}{calls}"),
-            &[(7, Parties::Threads, 1000, 13.949)],
+            &[(7, Participants::Threads, 1000, 13.949)],
             &[1, 2, 4, 13, 14, 15, 17, 18].map(|line| (line, OTHER)),
         );
     }
@@ -166,7 +166,7 @@ mod tests {
         let stat = "\n Performance counter stats for 'perf bench sched pipe -T':\n\n         2,000,123      context-switches\n\n       5.761234567 seconds time elapsed\n";
         check(
             &format!("{PIPE}{stat}"),
-            &[(2, Parties::Threads, 1000, 13.949)],
+            &[(2, Participants::Threads, 1000, 13.949)],
             &[(9, "perf stat's"), (11, ""), (13, "")],
         );
     }
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_run_with_figures_missing_is_taken_by_its_time_per_op_or_passed_over() {
         let cut = |lines: usize| PIPE.lines().take(lines).collect::<Vec<_>>().join("\n");
-        check(&cut(6), &[(2, Parties::Threads, 1000, 13.949)], &[]);
+        check(&cut(6), &[(2, Participants::Threads, 1000, 13.949)], &[]);
         check(&cut(5), &[], &[(2, "no usecs/op after it")]);
         check("       5.760123 usecs/op\n", &[], &[(1, "no line \"# Executed … pipe operations\" before it")]);
         let contradicting = PIPE.replace("71689", "72689");

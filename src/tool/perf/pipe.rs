@@ -13,7 +13,7 @@ const SLACK_S: f64 = 1e-6;
 
 /// Participants of perf's pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parties {
+pub enum Participants {
     Threads,
     Processes,
 }
@@ -21,7 +21,7 @@ pub enum Parties {
 /// Result of perf's pipe benchmark. One op is a round trip of a message.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PipeFigures {
-    pub parties: Parties,
+    pub participants: Participants,
     pub ops: u64,
     /// Truncated to milliseconds. Wall-clock time, spawn and join of the participants included.
     pub total_seconds: f64,
@@ -53,7 +53,7 @@ pub fn parse_pipe(output: &str) -> Result<PipeFigures> {
 
 #[derive(Clone, Default)]
 pub(super) struct Read {
-    pub(super) executed: Option<(u64, Parties)>,
+    pub(super) executed: Option<(u64, Participants)>,
     total_seconds: Option<f64>,
     pub(super) usecs_per_op: Option<f64>,
     ops_per_second: Option<u64>,
@@ -64,14 +64,14 @@ impl Read {
         let again = match line.split_whitespace().collect::<Vec<_>>()[..] {
             // "# Running 'sched/pipe' benchmark:", or "# Running sched/pipe benchmark..." among others.
             ["#", "Running", ..] => false,
-            ["#", "Executed", ops, "pipe", "operations", "between", "two", parties] => {
-                let parties = match parties {
-                    "threads" => Parties::Threads,
+            ["#", "Executed", ops, "pipe", "operations", "between", "two", participants] => {
+                let participants = match participants {
+                    "threads" => Participants::Threads,
                     // "tasks": perf until 3.9, which always forked.
-                    "processes" | "tasks" => Parties::Processes,
+                    "processes" | "tasks" => Participants::Processes,
                     _ => bail!("threads or processes were expected"),
                 };
-                self.executed.replace((figures::count(ops)?, parties)).is_some()
+                self.executed.replace((figures::count(ops)?, participants)).is_some()
             }
             // Less than a millisecond is printed as 0.
             ["Total", "time:", seconds, "[sec]"] => self.total_seconds.replace(figures::decimal(seconds)?).is_some(),
@@ -84,9 +84,9 @@ impl Read {
     }
 
     pub(super) fn figures(self) -> Result<PipeFigures> {
-        let (ops, parties) = self.executed.context("no line \"# Executed … pipe operations\" before it")?;
+        let (ops, participants) = self.executed.context("no line \"# Executed … pipe operations\" before it")?;
         Ok(PipeFigures {
-            parties,
+            participants,
             ops,
             total_seconds: self.total_seconds.context("no \"Total time\" before it")?,
             usecs_per_op: self.usecs_per_op.context("no \"usecs/op\" before it")?,
@@ -166,8 +166,15 @@ mod tests {
           99541 ops/sec
 ";
 
-    fn check(output: &str, parties: Parties, ops: u64, total_seconds: f64, usecs_per_op: f64, ops_per_second: u64) {
-        let expected = PipeFigures { parties, ops, total_seconds, usecs_per_op, ops_per_second };
+    fn check(
+        output: &str,
+        participants: Participants,
+        ops: u64,
+        total_seconds: f64,
+        usecs_per_op: f64,
+        ops_per_second: u64,
+    ) {
+        let expected = PipeFigures { participants, ops, total_seconds, usecs_per_op, ops_per_second };
         assert_eq!(parse_pipe(output).unwrap(), expected);
     }
 
@@ -180,13 +187,13 @@ mod tests {
 
     #[test]
     fn the_output_of_several_versions_is_understood() {
-        check(PERF_6_1, Parties::Threads, 1000, 0.013, 13.949, 71_689);
-        check(PERF_4, Parties::Threads, 1_000_000, 2.935, 2.935784, 340_624);
-        check(PERF_6_13, Parties::Processes, 1_000_000, 9.229, 9.229738, 108_345);
-        check(PERF_5_18, Parties::Processes, 1_000_000, 10.046, 10.046035, 99_541);
+        check(PERF_6_1, Participants::Threads, 1000, 0.013, 13.949, 71_689);
+        check(PERF_4, Participants::Threads, 1_000_000, 2.935, 2.935784, 340_624);
+        check(PERF_6_13, Participants::Processes, 1_000_000, 9.229, 9.229738, 108_345);
+        check(PERF_5_18, Participants::Processes, 1_000_000, 10.046, 10.046035, 99_541);
         // perf 3.7, and one in a locale with a decimal comma.
-        check(&PERF_6_1.replace("two threads", "two tasks"), Parties::Processes, 1000, 0.013, 13.949, 71_689);
-        check(&PERF_6_1.replace("13.949000", "13,949000"), Parties::Threads, 1000, 0.013, 13.949, 71_689);
+        check(&PERF_6_1.replace("two threads", "two tasks"), Participants::Processes, 1000, 0.013, 13.949, 71_689);
+        check(&PERF_6_1.replace("13.949000", "13,949000"), Participants::Threads, 1000, 0.013, 13.949, 71_689);
     }
 
     #[test]
@@ -244,7 +251,7 @@ mod tests {
         fn what_perf_writes_is_what_is_read(ops in 1u64..i32::MAX as u64, usecs in 1u64..100_000_000_000, threads: bool) {
             let usecs_per_op = usecs as f64 / ops as f64;
             let per_second = (ops as f64 / (usecs as f64 / 1e6)) as i32;
-            let (parties, name) = if threads { (Parties::Threads, "threads") } else { (Parties::Processes, "processes") };
+            let (participants, name) = if threads { (Participants::Threads, "threads") } else { (Participants::Processes, "processes") };
             let output = format!(
                 "# Running 'sched/pipe' benchmark:\n# Executed {ops} pipe operations between two {name}\n\n {:>14}: {}.{:03} [sec]\n\n \
                  {usecs_per_op:14.6} usecs/op\n {per_second:14} ops/sec\n",
@@ -254,7 +261,7 @@ mod tests {
             // Figures beyond an int, or less than 1, do not occur: nothing is that fast or that slow.
             prop_assume!(per_second > 0 && per_second < i32::MAX && usecs_per_op > 1e-6);
             let read = read.unwrap();
-            prop_assert_eq!((read.parties, read.ops, read.ops_per_second), (parties, ops, per_second as u64));
+            prop_assert_eq!((read.participants, read.ops, read.ops_per_second), (participants, ops, per_second as u64));
             prop_assert!((read.usecs_per_op - usecs_per_op).abs() <= ROUNDING_USECS);
         }
     }

@@ -25,9 +25,9 @@ use crate::sys::child::Child;
 use crate::sys::reap::Ended;
 use crate::tool::go;
 use crate::workload::kind::{Kind, SwitchSource};
-use crate::workload::session::{Laps, MOST_LAPS, Party, PlayTimes, Played, Session, Setting};
+use crate::workload::session::{Laps, MOST_LAPS, Participant, PlayTimes, Played, Session, Setting};
 use crate::workload::thread::yields::ONE_YIELD_EACH;
-use crate::workload::{Floor, ProbePoint, ROUND_TRIP, Say, Unavailable, Workload};
+use crate::workload::{NoSwitch, ProbePoint, ROUND_TRIP, Say, Unavailable, Workload};
 
 pub(crate) const CHANNEL: Workload = Workload {
     name: "goroutine-channel",
@@ -66,7 +66,7 @@ pub(crate) const PIPE: Workload = Workload {
     expected_switches_per_op: Some(2.0),
     default: true,
     prepare: |setting| Goroutines::prepare("pipe", setting),
-    floor: Some(Floor {
+    no_switch: Some(NoSwitch {
         summary: "one goroutine writes and reads the same two pipes by itself: two writes, two reads, no wait",
         prepare: |setting| Goroutines::prepare("pipe-floor", setting),
     }),
@@ -156,11 +156,11 @@ impl Goroutines {
 
 impl Session for Goroutines {
     /// All threads that it has by now: it has warmed up.
-    fn parties(&self) -> Vec<Party> {
+    fn participants(&self) -> Vec<Participant> {
         let process = self.program.pid();
         let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
         let ids = threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok());
-        ids.map(|id| Party { process, thread: Pid::from_raw(id) }).collect()
+        ids.map(|id| Participant { process, thread: Pid::from_raw(id) }).collect()
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {

@@ -9,7 +9,7 @@
 use crate::sys::cgroup::{self, Cgroups};
 use crate::workload::process::{ProcessPair, pipe};
 use crate::workload::session::Within;
-use crate::workload::thread::pipe::PipeHand;
+use crate::workload::thread::pipe::PipeHandoff;
 use crate::workload::{Unavailable, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -24,9 +24,9 @@ pub(crate) const WORKLOAD: Workload = Workload {
     provide: |_| Cgroups::enter().map(drop),
     prepare: |setting| {
         let cgroups = Cgroups::enter()?;
-        let session = ProcessPair::prepare(setting, PipeHand::pair)?;
-        for party in session.parties().iter().skip(1) {
-            cgroups.seat_follower(party.process)?;
+        let session = ProcessPair::prepare(setting, PipeHandoff::pair)?;
+        for participant in session.participants().iter().skip(1) {
+            cgroups.seat_follower(participant.process)?;
         }
         Ok(Box::new(Within { session, surroundings: cgroups }))
     },

@@ -8,8 +8,8 @@ use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::process::ProcessPair;
 use crate::workload::process::ring::{self, ProcessRing};
 use crate::workload::ring::RingOfOne;
-use crate::workload::thread::futex::{BETWEEN, FutexHand, SlotHand};
-use crate::workload::{Floor, ROUND_TRIP, Ring, Workload};
+use crate::workload::thread::futex::{BETWEEN, FutexHandoff, SlotHandoff};
+use crate::workload::{NoSwitch, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "process-futex",
@@ -19,14 +19,14 @@ pub(crate) const WORKLOAD: Workload = Workload {
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Kernel,
     apart: true,
-    prepare: |setting| ProcessPair::prepare(setting, || FutexHand::pair(Scope::Shared)),
-    floor: Some(Floor {
+    prepare: |setting| ProcessPair::prepare(setting, || FutexHandoff::pair(Scope::Shared)),
+    no_switch: Some(NoSwitch {
         summary: "one thread changes the word by itself: two wakes that find nobody, no switch",
-        prepare: |_| Alone::prepare(|| FutexHand::pair(Scope::Shared)),
+        prepare: |_| Alone::prepare(|| FutexHandoff::pair(Scope::Shared)),
     }),
     ring: Some(Ring {
-        prepare: ProcessRing::<SlotHand<BETWEEN>>::prepare,
-        floor: RingOfOne::<SlotHand<BETWEEN>>::prepare,
+        prepare: ProcessRing::<SlotHandoff<BETWEEN>>::prepare,
+        no_switch: RingOfOne::<SlotHandoff<BETWEEN>>::prepare,
         needs: ring::NEEDS,
     }),
     ..Workload::EMPTY

@@ -11,18 +11,18 @@ use anyhow::Result;
 use crate::sys::speculation::{self, Barriers};
 use crate::workload::process::{ProcessPair, pipe};
 use crate::workload::session::{Session, Setting, Within};
-use crate::workload::thread::pipe::{FLOOR, PipeHand};
-use crate::workload::{Floor, Unavailable, Workload};
+use crate::workload::thread::pipe::{NO_SWITCH, PipeHandoff};
+use crate::workload::{NoSwitch, Unavailable, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "process-pipe-ibpb",
     summary: "process-pipe, with the branch predictor flushed at every switch (both sides have PR_SPEC_INDIRECT_BRANCH disabled)",
     default: false,
     available: || speculation::may_choose().map_err(|error| Unavailable { reason: format!("{error:#}"), remedy: None }),
-    prepare: |setting| with_barriers(|| ProcessPair::prepare(setting, PipeHand::pair)),
-    floor: Some(Floor {
+    prepare: |setting| with_barriers(|| ProcessPair::prepare(setting, PipeHandoff::pair)),
+    no_switch: Some(NoSwitch {
         summary: "one thread writes and reads both pipes by itself, its indirect branch speculation off, too: no switch, no flush",
-        prepare: |setting: &Setting| with_barriers(|| (FLOOR.prepare)(setting)),
+        prepare: |setting: &Setting| with_barriers(|| (NO_SWITCH.prepare)(setting)),
     }),
     ring: None,
     ..pipe::WORKLOAD

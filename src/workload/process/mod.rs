@@ -17,8 +17,8 @@ use nix::unistd::Pid;
 
 use crate::sys::fork::Partner;
 use crate::sys::reap::Ended;
-use crate::workload::hand::{self, Hand};
-use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
+use crate::workload::hand::{self, Handoff};
+use crate::workload::session::{Laps, Pace, Participant, Played, Session, Setting, Unpaced};
 
 /// Forks a process that moves to its CPU and runs `life` without allocating; its exit code is the outcome.
 ///
@@ -68,12 +68,12 @@ fn wait_for(partner: Partner) -> Result<()> {
 }
 
 /// A ping-pong between this process and a forked one.
-struct ProcessPair<H: Hand> {
+struct ProcessPair<H: Handoff> {
     hand: H,
     follower: Partner,
 }
 
-impl<H: Hand + 'static> ProcessPair<H> {
+impl<H: Handoff + 'static> ProcessPair<H> {
     fn prepare(setting: &Setting, pair: impl FnOnce() -> io::Result<(H, H)>) -> Result<Box<dyn Session>> {
         let mut pair = Some(pair().context("making what the processes pass control through")?);
         let follower = fork_follower(setting, || {
@@ -92,9 +92,9 @@ impl<H: Hand + 'static> ProcessPair<H> {
     }
 }
 
-impl<H: Hand + 'static> Session for ProcessPair<H> {
-    fn parties(&self) -> Vec<Party> {
-        vec![Party::calling_thread(), Party::process(self.follower.pid())]
+impl<H: Handoff + 'static> Session for ProcessPair<H> {
+    fn participants(&self) -> Vec<Participant> {
+        vec![Participant::calling_thread(), Participant::process(self.follower.pid())]
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {

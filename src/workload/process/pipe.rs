@@ -6,7 +6,7 @@ use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::process::ProcessPair;
 use crate::workload::process::ring::{self, ProcessRing};
 use crate::workload::ring::RingOfOne;
-use crate::workload::thread::pipe::{FLOOR, PipeHand};
+use crate::workload::thread::pipe::{NO_SWITCH, PipeHandoff};
 use crate::workload::{ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
@@ -18,11 +18,11 @@ pub(crate) const WORKLOAD: Workload = Workload {
     switch_source: SwitchSource::Kernel,
     default: true,
     apart: true,
-    prepare: |setting| ProcessPair::prepare(setting, PipeHand::pair),
-    floor: Some(FLOOR),
+    prepare: |setting| ProcessPair::prepare(setting, PipeHandoff::pair),
+    no_switch: Some(NO_SWITCH),
     ring: Some(Ring {
-        prepare: ProcessRing::<PipeHand>::prepare,
-        floor: RingOfOne::<PipeHand>::prepare,
+        prepare: ProcessRing::<PipeHandoff>::prepare,
+        no_switch: RingOfOne::<PipeHandoff>::prepare,
         needs: ring::NEEDS,
     }),
     ..Workload::EMPTY

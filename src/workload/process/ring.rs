@@ -9,55 +9,55 @@ use crate::sys::shared::Shared;
 use crate::sys::signal;
 use crate::workload::Needs;
 use crate::workload::process::{explain, fork_follower, wait_for};
-use crate::workload::ring::{Baton, Leader, RingHand, WorkingSet, follow, no_laps};
-use crate::workload::session::{Laps, Party, Played, Session, Setting};
+use crate::workload::ring::{Leader, RingHandoff, RingToken, WorkingSet, follow, no_laps};
+use crate::workload::session::{Laps, Participant, Played, Session, Setting};
 use crate::workload::shape::RingShape;
 
 /// Resource need of a process, by `ctxprof memory`; its files are its own.
 pub(super) const NEEDS: Needs = Needs { threads: 1, files: 0, mappings: 0, bytes: 130_000 };
 
-pub(super) struct ProcessRing<H: RingHand> {
+pub(super) struct ProcessRing<H: RingHandoff> {
     leader: Leader<H>,
     followers: Vec<Partner>,
 }
 
-impl<H: RingHand + 'static> ProcessRing<H> {
+impl<H: RingHandoff + 'static> ProcessRing<H> {
     /// Starts the ring, with every other member on the follower's CPU.
     pub(super) fn prepare(setting: &Setting, shape: RingShape) -> Result<Box<dyn Session>> {
-        ensure!(shape.parties >= RingShape::FEWEST, "a ring has two parties or more");
-        let parties = shape.parties as usize;
+        ensure!(shape.participants >= RingShape::FEWEST, "a ring has two participants or more");
+        let participants = shape.participants as usize;
         let making = "making what the processes hand a token round with";
-        let baton = Arc::new(Shared::new(Baton::default()).context(making)?);
+        let ring_token = Arc::new(Shared::new(RingToken::default()).context(making)?);
         let (mine, theirs) = H::both().context(making)?;
         let (mut mine, mut theirs) = (Some(mine), Some(theirs));
-        let (leader, hands) = H::ring(parties).context(making)?;
+        let (leader, hands) = H::ring(participants).context(making)?;
         let (mut leader, mut hands) = (Some(leader), Some(hands));
-        let mut followers = Vec::with_capacity(parties - 1);
-        for member in 1..parties {
+        let mut followers = Vec::with_capacity(participants - 1);
+        for member in 1..participants {
             let mut hand = Some(hands.as_mut().and_then(Iterator::next).context(making)?.context(making)?);
             // Allocated before the fork; the child touches it, and so gets pages of its own.
             let mut memory = Some(WorkingSet::of(shape));
-            let is_last = member == parties - 1;
+            let is_last = member == participants - 1;
             let follower = fork_follower(&setting.of_member(member), || {
                 // Copies of the other members' ends: while one is open, nobody's exit is noticed.
                 drop((leader.take(), mine.take(), hands.take()));
                 let mut aside = theirs.take().ok_or(std::io::ErrorKind::NotFound)?;
                 let hand = hand.take().ok_or(std::io::ErrorKind::NotFound)?;
                 let memory = memory.take().ok_or(std::io::ErrorKind::NotFound)?;
-                follow(hand, |turn| turn(&mut aside), &baton, is_last, memory)
+                follow(hand, |turn| turn(&mut aside), &ring_token, is_last, memory)
             })?;
             followers.push(follower);
             signal::progress();
         }
-        let leader = Leader::new(leader.context(making)?, mine.context(making)?, baton, shape);
+        let leader = Leader::new(leader.context(making)?, mine.context(making)?, ring_token, shape);
         Ok(Box::new(ProcessRing { leader, followers }))
     }
 }
 
-impl<H: RingHand + 'static> Session for ProcessRing<H> {
-    fn parties(&self) -> Vec<Party> {
-        let followers = self.followers.iter().map(|follower| Party::process(follower.pid()));
-        std::iter::once(Party::calling_thread()).chain(followers).collect()
+impl<H: RingHandoff + 'static> Session for ProcessRing<H> {
+    fn participants(&self) -> Vec<Participant> {
+        let followers = self.followers.iter().map(|follower| Participant::process(follower.pid()));
+        std::iter::once(Participant::calling_thread()).chain(followers).collect()
     }
 
     fn fitting(&self, ops: u64) -> u64 {

@@ -12,8 +12,8 @@ use crate::sys::shared::Shared;
 use crate::workload::Workload;
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::process::{explain, fork_follower, wait_for};
-use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
-use crate::workload::thread::yields::{FLOOR, ONE_YIELD_EACH, Track, YIELDS_NS};
+use crate::workload::session::{Laps, Pace, Participant, Played, Session, Setting, Unpaced};
+use crate::workload::thread::yields::{NO_SWITCH, ONE_YIELD_EACH, Track, YIELDS_NS};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "process-yield",
@@ -24,7 +24,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
     apart: true,
     sample_ns: YIELDS_NS,
     prepare: |setting| ProcessYield::prepare(setting),
-    floor: Some(FLOOR),
+    no_switch: Some(NO_SWITCH),
     ..Workload::EMPTY
 };
 
@@ -46,8 +46,8 @@ impl ProcessYield {
 }
 
 impl Session for ProcessYield {
-    fn parties(&self) -> Vec<Party> {
-        vec![Party::calling_thread(), Party::process(self.follower.pid())]
+    fn participants(&self) -> Vec<Participant> {
+        vec![Participant::calling_thread(), Participant::process(self.follower.pid())]
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {

@@ -12,7 +12,7 @@ use tokio::task::unconstrained;
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::task::ring::{Inbox, TaskRing, needs};
 use crate::workload::task::{Counted, Orders, Switches, TOKEN, Tally, TaskSession, each_op};
-use crate::workload::{Floor, ROUND_TRIP, Ring, Workload};
+use crate::workload::{NoSwitch, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-channel",
@@ -23,13 +23,13 @@ pub(crate) const WORKLOAD: Workload = Workload {
     switch_source: SwitchSource::Polls,
     default: true,
     prepare: |_| TaskSession::prepare(ping_pong),
-    floor: Some(Floor {
+    no_switch: Some(NoSwitch {
         summary: "one task sends and receives through the same two channels by itself: two sends, two receives, no other task polled",
         prepare: |_| TaskSession::prepare(alone),
     }),
     ring: Some(Ring {
         prepare: TaskRing::prepare::<Receiver<u64>>,
-        floor: TaskRing::prepare_floor::<Receiver<u64>>,
+        no_switch: TaskRing::prepare_no_switch::<Receiver<u64>>,
         needs: needs(CHANNEL_BYTES),
     }),
     ..Workload::EMPTY

@@ -21,7 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::sys::clock::monotonic_ns;
-use crate::workload::session::{Laps, Party, Played, Session};
+use crate::workload::session::{Laps, Participant, Played, Session};
 
 const TOKEN: u64 = 1;
 
@@ -31,7 +31,7 @@ struct TaskSession {
     start: Sender<Order>,
     done: Receiver<(Played, Option<Laps>)>,
     /// The runtime's own threads, if any.
-    workers: Vec<Party>,
+    workers: Vec<Participant>,
 }
 
 /// Order to a leading task: the number of ops, and the laps to time each in, if wanted.
@@ -115,13 +115,17 @@ impl TaskSession {
     /// Tasks on a runtime built by the workload, with the threads that it has beside the calling one.
     fn on<S: Tally>(
         runtime: Runtime,
-        workers: Vec<Party>,
+        workers: Vec<Participant>,
         spawn: impl FnOnce(&Runtime, Orders<S>),
     ) -> Result<Box<dyn Session>> {
         Ok(Box::new(TaskSession::start(runtime, workers, spawn)))
     }
 
-    fn start<S: Tally>(runtime: Runtime, workers: Vec<Party>, spawn: impl FnOnce(&Runtime, Orders<S>)) -> TaskSession {
+    fn start<S: Tally>(
+        runtime: Runtime,
+        workers: Vec<Participant>,
+        spawn: impl FnOnce(&Runtime, Orders<S>),
+    ) -> TaskSession {
         let (start, orders) = channel(1);
         let (report, done) = channel(1);
         let orders =
@@ -147,8 +151,8 @@ impl TaskSession {
 }
 
 impl Session for TaskSession {
-    fn parties(&self) -> Vec<Party> {
-        self.workers.iter().copied().chain([Party::calling_thread()]).collect()
+    fn participants(&self) -> Vec<Participant> {
+        self.workers.iter().copied().chain([Participant::calling_thread()]).collect()
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
@@ -170,7 +174,7 @@ impl Session for TaskSession {
 trait Tally: Default + Send + Sync + 'static {
     fn count(&self) -> u64;
 
-    fn polled(&self, party: u64);
+    fn polled(&self, participant: u64);
 }
 
 /// Tally of tasks on one thread, in thread-local variables: reached without a pointer, since a poll takes some 30 ns and
@@ -189,33 +193,33 @@ impl Tally for Switches {
     }
 
     #[inline]
-    fn polled(&self, party: u64) {
+    fn polled(&self, participant: u64) {
         // Branchless: which task is polled next may be hard to predict.
-        let switched = u64::from(POLLED_LAST.replace(party) != party);
+        let switched = u64::from(POLLED_LAST.replace(participant) != participant);
         SWITCHES.set(SWITCHES.get() + switched);
     }
 }
 
 /// A task whose polls are counted under this number.
 #[repr(align(128))]
-struct Counted<const PARTY: u64, F, S> {
+struct Counted<const PARTICIPANT: u64, F, S> {
     switches: Arc<S>,
     // Boxed: within tokio's own cell the same loop took 5 to 12 % longer on the machine of the measurement.
     task: Pin<Box<F>>,
 }
 
-impl<const PARTY: u64, F: Future, S: Tally> Counted<PARTY, F, S> {
+impl<const PARTICIPANT: u64, F: Future, S: Tally> Counted<PARTICIPANT, F, S> {
     fn new(switches: &Arc<S>, task: F) -> Self {
         Counted { switches: Arc::clone(switches), task: Box::pin(task) }
     }
 }
 
-impl<const PARTY: u64, F: Future, S: Tally> Future for Counted<PARTY, F, S> {
+impl<const PARTICIPANT: u64, F: Future, S: Tally> Future for Counted<PARTICIPANT, F, S> {
     type Output = F::Output;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<F::Output> {
-        self.switches.polled(PARTY);
+        self.switches.polled(PARTICIPANT);
         self.task.as_mut().poll(context)
     }
 }

@@ -22,7 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::sys::signal;
 use crate::workload::kind::{Kind, SwitchSource};
-use crate::workload::session::{Party, Session, Setting};
+use crate::workload::session::{Participant, Session, Setting};
 use crate::workload::task::channel::ping_pong;
 use crate::workload::task::{Tally, TaskSession};
 use crate::workload::{ROUND_TRIP, Workload};
@@ -43,7 +43,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
 };
 
 fn prepare(setting: &Setting) -> Result<Box<dyn Session>> {
-    let workers = Arc::<Mutex<Vec<Party>>>::default();
+    let workers = Arc::<Mutex<Vec<Participant>>>::default();
     let (started, seats) = (Arc::clone(&workers), *setting);
     let turn = AtomicUsize::new(0);
     check_threads(setting.workers)?;
@@ -53,7 +53,7 @@ fn prepare(setting: &Setting) -> Result<Box<dyn Session>> {
         let odd = turn.fetch_add(1, Ordering::Relaxed) % 2 == 1;
         let seated = signal::block_all().and_then(|()| if odd { seats.seat_follower() } else { Ok(()) });
         if seated.is_ok() {
-            started.lock().unwrap_or_else(PoisonError::into_inner).push(Party::thread(gettid()));
+            started.lock().unwrap_or_else(PoisonError::into_inner).push(Participant::thread(gettid()));
         }
     });
     let runtime = build(&mut builder)?;
@@ -125,9 +125,9 @@ impl Tally for SharedSwitches {
     }
 
     #[inline]
-    fn polled(&self, party: u64) {
-        let switched = u64::from(self.polled_last.load(Ordering::Acquire) != party);
-        self.polled_last.store(party, Ordering::Release);
+    fn polled(&self, participant: u64) {
+        let switched = u64::from(self.polled_last.load(Ordering::Acquire) != participant);
+        self.polled_last.store(participant, Ordering::Release);
         self.switches.store(self.switches.load(Ordering::Acquire) + switched, Ordering::Release);
     }
 }

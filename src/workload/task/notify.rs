@@ -11,7 +11,7 @@ use tokio::task::unconstrained;
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::task::ring::{Inbox, TaskRing, needs};
 use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
-use crate::workload::{Floor, ROUND_TRIP, Ring, Workload};
+use crate::workload::{NoSwitch, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-notify",
@@ -21,13 +21,13 @@ pub(crate) const WORKLOAD: Workload = Workload {
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Polls,
     prepare: |_| TaskSession::prepare(ping_pong),
-    floor: Some(Floor {
+    no_switch: Some(NoSwitch {
         summary: "one task notifies itself and does not wait, twice: no other task polled",
         prepare: |_| TaskSession::prepare(alone),
     }),
     ring: Some(Ring {
         prepare: TaskRing::prepare::<Arc<Notify>>,
-        floor: TaskRing::prepare_floor::<Arc<Notify>>,
+        no_switch: TaskRing::prepare_no_switch::<Arc<Notify>>,
         needs: needs(NOTIFY_BYTES),
     }),
     ..Workload::EMPTY

@@ -13,7 +13,7 @@ use tokio::task::unconstrained;
 
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::task::{Counted, Orders, Switches, TOKEN, TaskSession, each_op};
-use crate::workload::{Floor, Workload};
+use crate::workload::{NoSwitch, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-oneway",
@@ -26,7 +26,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
         "its channel has a capacity of 1, since tokio has no unbuffered one: a message takes 2 polls, where Go's unbuffered channel (goroutine-oneway) takes 1 switch",
     ),
     prepare: |_| TaskSession::prepare(stream),
-    floor: Some(Floor {
+    no_switch: Some(NoSwitch {
         summary: "one task sends and receives by itself: one send, one receive, no other task polled",
         prepare: |_| TaskSession::prepare(alone),
     }),

@@ -17,7 +17,7 @@ use crate::sys::token::WORD;
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::session::Session;
 use crate::workload::task::{Counted, Orders, Switches, TaskSession, each_op};
-use crate::workload::{Floor, ROUND_TRIP, Workload};
+use crate::workload::{NoSwitch, ROUND_TRIP, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-pipe",
@@ -28,7 +28,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
     switch_source: SwitchSource::Polls,
     default: true,
     prepare: |_| on_reactor(ping_pong),
-    floor: Some(Floor {
+    no_switch: Some(NoSwitch {
         summary: "one task writes and reads the same two pipes by itself: two writes, two reads, no other task polled",
         prepare: |_| on_reactor(alone),
     }),

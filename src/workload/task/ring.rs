@@ -12,8 +12,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::unconstrained;
 
 use crate::workload::Needs;
-use crate::workload::ring::{Baton, Route, WorkingSet, fitting, no_laps};
-use crate::workload::session::{Laps, Party, Played, Session, Setting};
+use crate::workload::ring::{RingToken, Route, WorkingSet, fitting, no_laps};
+use crate::workload::session::{Laps, Participant, Played, Session, Setting};
 use crate::workload::shape::RingShape;
 use crate::workload::task::{Orders, Switches, Tally, TaskSession, each_op};
 
@@ -51,39 +51,39 @@ async fn counted<F: Future>(member: u64, task: F) -> F::Output {
 
 pub(super) struct TaskRing {
     session: TaskSession,
-    parties: u64,
+    participants: u64,
     /// Holder of the token, as [`Route::ends_at`].
     at: u64,
 }
 
 impl TaskRing {
     pub(super) fn prepare<I: Inbox>(_: &Setting, shape: RingShape) -> Result<Box<dyn Session>> {
-        ensure!(shape.parties >= RingShape::FEWEST, "a ring has two parties or more");
+        ensure!(shape.participants >= RingShape::FEWEST, "a ring has two participants or more");
         let runtime = Builder::new_current_thread().build().context("starting a tokio runtime")?;
         let mut session = TaskSession::start(runtime, Vec::new(), |runtime, orders| spawn::<I>(runtime, orders, shape));
         // Every task is to wait at its inbox, as it will between its turns.
         session.settle();
-        Ok(Box::new(TaskRing { session, parties: shape.parties, at: 0 }))
+        Ok(Box::new(TaskRing { session, participants: shape.participants, at: 0 }))
     }
 
     /// One task that passes the token to itself.
-    pub(super) fn prepare_floor<I: Inbox>(shape: RingShape) -> Result<Box<dyn Session>> {
+    pub(super) fn prepare_no_switch<I: Inbox>(shape: RingShape) -> Result<Box<dyn Session>> {
         let runtime = Builder::new_current_thread().build().context("starting a tokio runtime")?;
         TaskSession::on(runtime, Vec::new(), |runtime, orders| spawn_alone::<I>(runtime, orders, shape))
     }
 }
 
 impl Session for TaskRing {
-    fn parties(&self) -> Vec<Party> {
-        self.session.parties()
+    fn participants(&self) -> Vec<Participant> {
+        self.session.participants()
     }
 
     fn fitting(&self, ops: u64) -> u64 {
-        fitting(self.parties, self.at, ops)
+        fitting(self.participants, self.at, ops)
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
-        let route = Route::of(self.parties, self.at, ops);
+        let route = Route::of(self.participants, self.at, ops);
         let played = self.session.play(ops)?;
         self.at = route.ends_at;
         Ok(played)
@@ -101,16 +101,16 @@ impl Session for TaskRing {
 /// State that all tasks of a ring share.
 struct Table<I: Inbox> {
     doors: Vec<I::Door>,
-    baton: Baton,
+    ring_token: RingToken,
     shape: RingShape,
 }
 
 fn spawn<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches>, shape: RingShape) {
-    let (doors, mut inboxes): (Vec<I::Door>, Vec<I>) = (0..shape.parties).map(|_| I::make()).unzip();
-    let table = Arc::new(Table::<I> { doors, baton: Baton::default(), shape });
+    let (doors, mut inboxes): (Vec<I::Door>, Vec<I>) = (0..shape.participants).map(|_| I::make()).unzip();
+    let table = Arc::new(Table::<I> { doors, ring_token: RingToken::default(), shape });
     let mut memory = WorkingSet::of(shape);
     // From the last one down, so that the memory of their list shrinks as it empties.
-    for member in (1..shape.parties).rev() {
+    for member in (1..shape.participants).rev() {
         if let Some(inbox) = inboxes.pop() {
             let task = hand_on(Arc::clone(&table), member, inbox);
             runtime.spawn(counted(member, task));
@@ -120,13 +120,13 @@ fn spawn<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches>, shape: RingS
         let mut inbox = inboxes.pop()?;
         let mut at = 0;
         while let Some(hops) = orders.next().await {
-            let route = Route::of(table.shape.parties, at, hops);
-            table.baton.start(hops);
+            let route = Route::of(table.shape.participants, at, hops);
+            table.ring_token.start(hops);
             I::hand_in(&table.doors[route.first as usize]).await?;
             for _ in 0..route.comes_by {
                 inbox.take_out().await?;
                 memory.walk();
-                table.baton.passed();
+                table.ring_token.passed();
                 I::hand_in(&table.doors[1]).await?;
             }
             inbox.take_out().await?;
@@ -142,11 +142,11 @@ fn spawn<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches>, shape: RingS
 async fn hand_on<I: Inbox>(table: Arc<Table<I>>, member: u64, mut inbox: I) -> Option<()> {
     let mut memory = WorkingSet::of(table.shape);
     memory.walk();
-    let next = (member + 1) % table.shape.parties;
+    let next = (member + 1) % table.shape.participants;
     loop {
         inbox.take_out().await?;
         memory.walk();
-        let to = if table.baton.passed() == 1 { 0 } else { next };
+        let to = if table.ring_token.passed() == 1 { 0 } else { next };
         I::hand_in(&table.doors[to as usize]).await?;
     }
 }
@@ -154,15 +154,15 @@ async fn hand_on<I: Inbox>(table: Arc<Table<I>>, member: u64, mut inbox: I) -> O
 fn spawn_alone<I: Inbox>(runtime: &Runtime, mut orders: Orders<Switches>, shape: RingShape) {
     let task = async move {
         let (door, mut inbox) = I::make();
-        let (baton, mut memory) = (Baton::default(), WorkingSet::of(shape));
+        let (ring_token, mut memory) = (RingToken::default(), WorkingSet::of(shape));
         memory.walk();
         while let Some(hops) = orders.next().await {
-            baton.start(hops);
+            ring_token.start(hops);
             each_op!(orders, hops, _ => {
                 I::hand_in(&door).await?;
                 inbox.take_out().await?;
                 memory.walk();
-                baton.passed();
+                ring_token.passed();
             });
             orders.finish().await?;
         }

@@ -8,7 +8,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::workload::hand::Hand;
+use crate::workload::hand::Handoff;
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::thread::ThreadPair;
 use crate::workload::{ROUND_TRIP, Workload};
@@ -21,25 +21,25 @@ pub(crate) const WORKLOAD: Workload = Workload {
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Kernel,
     apart: true,
-    prepare: |setting| ThreadPair::prepare(setting, ChannelHand::pair),
+    prepare: |setting| ThreadPair::prepare(setting, ChannelHandoff::pair),
     ..Workload::EMPTY
 };
 
-struct ChannelHand {
+struct ChannelHandoff {
     to_other: SyncSender<u64>,
     from_other: Receiver<u64>,
 }
 
-impl ChannelHand {
-    fn pair() -> io::Result<(ChannelHand, ChannelHand)> {
+impl ChannelHandoff {
+    fn pair() -> io::Result<(ChannelHandoff, ChannelHandoff)> {
         let (to_follower, from_leader) = sync_channel(0);
         let (to_leader, from_follower) = sync_channel(0);
-        let leader = ChannelHand { to_other: to_follower, from_other: from_follower };
-        Ok((leader, ChannelHand { to_other: to_leader, from_other: from_leader }))
+        let leader = ChannelHandoff { to_other: to_follower, from_other: from_follower };
+        Ok((leader, ChannelHandoff { to_other: to_leader, from_other: from_leader }))
     }
 }
 
-impl Hand for ChannelHand {
+impl Handoff for ChannelHandoff {
     #[inline]
     fn give(&mut self) -> io::Result<()> {
         self.to_other.send(1).map_err(|_| io::ErrorKind::UnexpectedEof.into())

@@ -9,10 +9,10 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::workload::hand::{Alone, Hand};
+use crate::workload::hand::{Alone, Handoff};
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::thread::ThreadPair;
-use crate::workload::{Floor, ROUND_TRIP, Workload};
+use crate::workload::{NoSwitch, ROUND_TRIP, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-condvar",
@@ -22,10 +22,10 @@ pub(crate) const WORKLOAD: Workload = Workload {
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Kernel,
     apart: true,
-    prepare: |setting| ThreadPair::prepare(setting, CondvarHand::pair),
-    floor: Some(Floor {
+    prepare: |setting| ThreadPair::prepare(setting, CondvarHandoff::pair),
+    no_switch: Some(NoSwitch {
         summary: "one thread locks, notifies nobody and unlocks: atomics only, no switch",
-        prepare: |_| Alone::prepare(CondvarHand::pair),
+        prepare: |_| Alone::prepare(CondvarHandoff::pair),
     }),
     ..Workload::EMPTY
 };
@@ -36,15 +36,15 @@ enum Turn {
     Over,
 }
 
-struct CondvarHand {
+struct CondvarHandoff {
     table: Arc<(Mutex<Turn>, Condvar)>,
-    party: u8,
+    participant: u8,
 }
 
-impl CondvarHand {
-    fn pair() -> io::Result<(CondvarHand, CondvarHand)> {
+impl CondvarHandoff {
+    fn pair() -> io::Result<(CondvarHandoff, CondvarHandoff)> {
         let table = Arc::new((Mutex::new(Turn::Of(0)), Condvar::new()));
-        Ok((CondvarHand { table: Arc::clone(&table), party: 0 }, CondvarHand { table, party: 1 }))
+        Ok((CondvarHandoff { table: Arc::clone(&table), participant: 0 }, CondvarHandoff { table, participant: 1 }))
     }
 
     /// The turn is a plain value: a thread that panicked while holding the lock has not left it half changed.
@@ -59,10 +59,10 @@ impl CondvarHand {
     }
 }
 
-impl Hand for CondvarHand {
+impl Handoff for CondvarHandoff {
     #[inline]
     fn give(&mut self) -> io::Result<()> {
-        self.set(Turn::Of(1 - self.party));
+        self.set(Turn::Of(1 - self.participant));
         Ok(())
     }
 
@@ -71,7 +71,7 @@ impl Hand for CondvarHand {
         let mut whose = self.lock();
         loop {
             match *whose {
-                Turn::Of(party) if party == self.party => return Ok(()),
+                Turn::Of(participant) if participant == self.participant => return Ok(()),
                 Turn::Over => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Turn::Of(_) => whose = self.table.1.wait(whose).unwrap_or_else(PoisonError::into_inner),
             }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::sys::token::{self, INCREMENT};
-use crate::workload::hand::{Alone, Hand};
+use crate::workload::hand::{Alone, Handoff};
 use crate::workload::kind::{Kind, SwitchSource};
-use crate::workload::ring::{RingHand, RingOfOne, chain};
+use crate::workload::ring::{RingHandoff, RingOfOne, chain};
 use crate::workload::thread::ThreadPair;
 use crate::workload::thread::ring::{self, ThreadRing};
-use crate::workload::{Floor, Needs, ROUND_TRIP, Ring, Workload};
+use crate::workload::{Needs, NoSwitch, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-eventfd",
@@ -23,43 +23,43 @@ pub(crate) const WORKLOAD: Workload = Workload {
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Kernel,
     apart: true,
-    prepare: |setting| ThreadPair::prepare(setting, EventHand::pair),
-    floor: Some(Floor {
+    prepare: |setting| ThreadPair::prepare(setting, EventHandoff::pair),
+    no_switch: Some(NoSwitch {
         summary: "one thread adds to and reads both eventfds by itself: two writes, two reads, no switch",
-        prepare: |_| Alone::prepare(EventHand::pair),
+        prepare: |_| Alone::prepare(EventHandoff::pair),
     }),
     ring: Some(Ring {
-        prepare: ThreadRing::<EventHand>::prepare,
-        floor: RingOfOne::<EventHand>::prepare,
+        prepare: ThreadRing::<EventHandoff>::prepare,
+        no_switch: RingOfOne::<EventHandoff>::prepare,
         needs: Needs { files: 1, ..ring::NEEDS },
     }),
     ..Workload::EMPTY
 };
 
-struct EventHand {
+struct EventHandoff {
     to_other: Arc<OwnedFd>,
     from_other: Arc<OwnedFd>,
     /// A closed eventfd is not seen on the other side: this flag reports it.
     over: Arc<AtomicBool>,
 }
 
-impl EventHand {
-    fn pair() -> io::Result<(EventHand, EventHand)> {
-        EventHand::both()
+impl EventHandoff {
+    fn pair() -> io::Result<(EventHandoff, EventHandoff)> {
+        EventHandoff::both()
     }
 }
 
-impl RingHand for EventHand {
-    fn ring(parties: usize) -> io::Result<(EventHand, impl Iterator<Item = io::Result<EventHand>>)> {
+impl RingHandoff for EventHandoff {
+    fn ring(participants: usize) -> io::Result<(EventHandoff, impl Iterator<Item = io::Result<EventHandoff>>)> {
         let over = Arc::<AtomicBool>::default();
         let line = || token::eventfd().map(Arc::new).map(|event| (Arc::clone(&event), event));
-        let hand = move |(to_other, from_other)| EventHand { to_other, from_other, over: Arc::clone(&over) };
-        let (leader, followers) = chain(parties, line)?;
+        let hand = move |(to_other, from_other)| EventHandoff { to_other, from_other, over: Arc::clone(&over) };
+        let (leader, followers) = chain(participants, line)?;
         Ok((hand(leader), followers.map(move |ends| ends.map(&hand))))
     }
 }
 
-impl Hand for EventHand {
+impl Handoff for EventHandoff {
     #[inline]
     fn give(&mut self) -> io::Result<()> {
         token::send(&*self.to_other, INCREMENT)

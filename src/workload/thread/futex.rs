@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sys::futex::{self, Scope};
 use crate::sys::shared::{Shared, SharedSlice};
-use crate::workload::hand::{Alone, Hand};
+use crate::workload::hand::{Alone, Handoff};
 use crate::workload::kind::{Kind, SwitchSource};
-use crate::workload::ring::{RingHand, RingOfOne};
+use crate::workload::ring::{RingHandoff, RingOfOne};
 use crate::workload::thread::ThreadPair;
 use crate::workload::thread::ring::{self, ThreadRing};
-use crate::workload::{Floor, ROUND_TRIP, Ring, Workload};
+use crate::workload::{NoSwitch, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-futex",
@@ -25,14 +25,14 @@ pub(crate) const WORKLOAD: Workload = Workload {
     switch_source: SwitchSource::Kernel,
     default: true,
     apart: true,
-    prepare: |setting| ThreadPair::prepare(setting, || FutexHand::pair(Scope::Process)),
-    floor: Some(Floor {
+    prepare: |setting| ThreadPair::prepare(setting, || FutexHandoff::pair(Scope::Process)),
+    no_switch: Some(NoSwitch {
         summary: "one thread changes the word by itself: two wakes that find nobody, no switch",
-        prepare: |_| Alone::prepare(|| FutexHand::pair(Scope::Process)),
+        prepare: |_| Alone::prepare(|| FutexHandoff::pair(Scope::Process)),
     }),
     ring: Some(Ring {
-        prepare: ThreadRing::<SlotHand<WITHIN>>::prepare,
-        floor: RingOfOne::<SlotHand<WITHIN>>::prepare,
+        prepare: ThreadRing::<SlotHandoff<WITHIN>>::prepare,
+        no_switch: RingOfOne::<SlotHandoff<WITHIN>>::prepare,
         needs: ring::NEEDS,
     }),
     ..Workload::EMPTY
@@ -44,17 +44,20 @@ struct Turn(AtomicU32);
 
 const OVER: u32 = 2;
 
-pub(in crate::workload) struct FutexHand {
+pub(in crate::workload) struct FutexHandoff {
     turn: Arc<Shared<Turn>>,
     /// 0 for the leader, 1 for the follower.
-    party: u32,
+    participant: u32,
     scope: Scope,
 }
 
-impl FutexHand {
-    pub(in crate::workload) fn pair(scope: Scope) -> io::Result<(FutexHand, FutexHand)> {
+impl FutexHandoff {
+    pub(in crate::workload) fn pair(scope: Scope) -> io::Result<(FutexHandoff, FutexHandoff)> {
         let turn = Arc::new(Shared::new(Turn(AtomicU32::new(0)))?);
-        Ok((FutexHand { turn: Arc::clone(&turn), party: 0, scope }, FutexHand { turn, party: 1, scope }))
+        Ok((
+            FutexHandoff { turn: Arc::clone(&turn), participant: 0, scope },
+            FutexHandoff { turn, participant: 1, scope },
+        ))
     }
 
     fn set(&self, turn: u32) {
@@ -63,10 +66,10 @@ impl FutexHand {
     }
 }
 
-impl Hand for FutexHand {
+impl Handoff for FutexHandoff {
     #[inline]
     fn give(&mut self) -> io::Result<()> {
-        self.set(1 - self.party);
+        self.set(1 - self.participant);
         Ok(())
     }
 
@@ -74,7 +77,7 @@ impl Hand for FutexHand {
     fn take(&mut self) -> io::Result<()> {
         loop {
             match self.turn.0.load(Ordering::Acquire) {
-                turn if turn == self.party => return Ok(()),
+                turn if turn == self.participant => return Ok(()),
                 OVER => return Err(io::ErrorKind::UnexpectedEof.into()),
                 others => futex::wait(&self.turn.0, others, self.scope)?,
             }
@@ -99,12 +102,12 @@ pub(in crate::workload) const WITHIN: bool = false;
 pub(in crate::workload) const BETWEEN: bool = true;
 
 /// A member of a ring, which waits at its own slot and puts the token into the next.
-pub(in crate::workload) struct SlotHand<const SHARED: bool> {
+pub(in crate::workload) struct SlotHandoff<const SHARED: bool> {
     slots: Arc<SharedSlice<Slot>>,
     here: usize,
 }
 
-impl<const SHARED: bool> SlotHand<SHARED> {
+impl<const SHARED: bool> SlotHandoff<SHARED> {
     const SCOPE: Scope = if SHARED { Scope::Shared } else { Scope::Process };
 
     fn lay(&self, what: u32) {
@@ -114,15 +117,15 @@ impl<const SHARED: bool> SlotHand<SHARED> {
     }
 }
 
-impl<const SHARED: bool> RingHand for SlotHand<SHARED> {
-    fn ring(parties: usize) -> io::Result<(Self, impl Iterator<Item = io::Result<Self>>)> {
-        let slots = Arc::new(SharedSlice::new(parties)?);
-        let hand = move |member| SlotHand { slots: Arc::clone(&slots), here: member };
-        Ok((hand(0), (1..parties).map(move |member| Ok(hand(member)))))
+impl<const SHARED: bool> RingHandoff for SlotHandoff<SHARED> {
+    fn ring(participants: usize) -> io::Result<(Self, impl Iterator<Item = io::Result<Self>>)> {
+        let slots = Arc::new(SharedSlice::new(participants)?);
+        let hand = move |member| SlotHandoff { slots: Arc::clone(&slots), here: member };
+        Ok((hand(0), (1..participants).map(move |member| Ok(hand(member)))))
     }
 }
 
-impl<const SHARED: bool> Hand for SlotHand<SHARED> {
+impl<const SHARED: bool> Handoff for SlotHandoff<SHARED> {
     #[inline]
     fn give(&mut self) -> io::Result<()> {
         self.lay(TOKEN);

@@ -19,8 +19,8 @@ use anyhow::{Context, Result, anyhow};
 use nix::unistd::{Pid, gettid};
 
 use crate::sys::signal;
-use crate::workload::hand::{self, Hand};
-use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
+use crate::workload::hand::{self, Handoff};
+use crate::workload::session::{Laps, Pace, Participant, Played, Session, Setting, Unpaced};
 
 /// Address space of a follower's stack: small, as there may be thousands.
 const STACK_BYTES: usize = 256 << 10;
@@ -54,8 +54,8 @@ impl Follower {
         Ok(Follower { thread, handle })
     }
 
-    pub(super) fn party(&self) -> Party {
-        Party::thread(self.thread)
+    pub(super) fn participant(&self) -> Participant {
+        Participant::thread(self.thread)
     }
 
     /// Waits until it has ended, which it must have been asked to.
@@ -65,14 +65,14 @@ impl Follower {
 }
 
 /// A ping-pong between the calling thread and another.
-pub(super) struct ThreadPair<H: Hand> {
+pub(super) struct ThreadPair<H: Handoff> {
     /// `None` once closed.
     hand: Option<H>,
     /// `None` once joined.
     follower: Option<Follower>,
 }
 
-impl<H: Hand + Send + 'static> ThreadPair<H> {
+impl<H: Handoff + Send + 'static> ThreadPair<H> {
     pub(super) fn prepare(setting: &Setting, pair: impl FnOnce() -> io::Result<(H, H)>) -> Result<Box<dyn Session>> {
         let (mine, theirs) = pair().context("making what the threads pass control through")?;
         let follower = Follower::start(setting, || hand::follow(theirs))?;
@@ -85,9 +85,9 @@ impl<H: Hand + Send + 'static> ThreadPair<H> {
     }
 }
 
-impl<H: Hand + Send + 'static> Session for ThreadPair<H> {
-    fn parties(&self) -> Vec<Party> {
-        self.follower.iter().map(Follower::party).chain([Party::calling_thread()]).collect()
+impl<H: Handoff + Send + 'static> Session for ThreadPair<H> {
+    fn participants(&self) -> Vec<Participant> {
+        self.follower.iter().map(Follower::participant).chain([Participant::calling_thread()]).collect()
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
@@ -99,14 +99,14 @@ impl<H: Hand + Send + 'static> Session for ThreadPair<H> {
     }
 
     fn end(mut self: Box<Self>) -> Result<()> {
-        self.hand.take().into_iter().for_each(Hand::let_go);
+        self.hand.take().into_iter().for_each(Handoff::let_go);
         self.follower.take().map_or(Ok(()), Follower::join)
     }
 }
 
-impl<H: Hand> Drop for ThreadPair<H> {
+impl<H: Handoff> Drop for ThreadPair<H> {
     fn drop(&mut self) {
         // Not joined: a stuck follower would be waited for forever.
-        self.hand.take().into_iter().for_each(Hand::let_go);
+        self.hand.take().into_iter().for_each(Handoff::let_go);
     }
 }

@@ -8,10 +8,10 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::thread::Thread;
 
-use crate::workload::hand::{Alone, Hand};
+use crate::workload::hand::{Alone, Handoff};
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::thread::ThreadPair;
-use crate::workload::{Floor, ROUND_TRIP, Workload};
+use crate::workload::{NoSwitch, ROUND_TRIP, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-park",
@@ -21,10 +21,10 @@ pub(crate) const WORKLOAD: Workload = Workload {
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Kernel,
     apart: true,
-    prepare: |setting| ThreadPair::prepare(setting, ParkHand::pair),
-    floor: Some(Floor {
+    prepare: |setting| ThreadPair::prepare(setting, ParkHandoff::pair),
+    no_switch: Some(NoSwitch {
         summary: "one thread unparks itself and does not park: atomics only, no switch",
-        prepare: |_| Alone::prepare(ParkHand::pair),
+        prepare: |_| Alone::prepare(ParkHandoff::pair),
     }),
     ..Workload::EMPTY
 };
@@ -37,42 +37,42 @@ struct Table {
     /// Whose turn it is, or [`OVER`].
     turn: AtomicUsize,
     /// The threads to be unparked; each enters its own when it first waits.
-    parties: [OnceLock<Thread>; 2],
+    participants: [OnceLock<Thread>; 2],
 }
 
-struct ParkHand {
+struct ParkHandoff {
     table: Arc<Table>,
-    party: usize,
+    participant: usize,
 }
 
-impl ParkHand {
-    fn pair() -> io::Result<(ParkHand, ParkHand)> {
+impl ParkHandoff {
+    fn pair() -> io::Result<(ParkHandoff, ParkHandoff)> {
         let table = Arc::<Table>::default();
-        Ok((ParkHand { table: Arc::clone(&table), party: 0 }, ParkHand { table, party: 1 }))
+        Ok((ParkHandoff { table: Arc::clone(&table), participant: 0 }, ParkHandoff { table, participant: 1 }))
     }
 
     fn set(&self, turn: usize) {
         self.table.turn.store(turn, Ordering::SeqCst);
         // One that has not entered itself yet will check the turn before it parks.
-        if let Some(other) = self.table.parties[1 - self.party].get() {
+        if let Some(other) = self.table.participants[1 - self.participant].get() {
             other.unpark();
         }
     }
 }
 
-impl Hand for ParkHand {
+impl Handoff for ParkHandoff {
     #[inline]
     fn give(&mut self) -> io::Result<()> {
-        self.set(1 - self.party);
+        self.set(1 - self.participant);
         Ok(())
     }
 
     #[inline]
     fn take(&mut self) -> io::Result<()> {
-        self.table.parties[self.party].get_or_init(thread::current);
+        self.table.participants[self.participant].get_or_init(thread::current);
         loop {
             match self.table.turn.load(Ordering::SeqCst) {
-                turn if turn == self.party => return Ok(()),
+                turn if turn == self.participant => return Ok(()),
                 OVER => return Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => thread::park(),
             }

@@ -7,12 +7,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::sys::token::{self, Line, WORD};
-use crate::workload::hand::{Alone, Hand};
+use crate::workload::hand::{Alone, Handoff};
 use crate::workload::kind::{Kind, SwitchSource};
-use crate::workload::ring::{RingHand, RingOfOne, chain};
+use crate::workload::ring::{RingHandoff, RingOfOne, chain};
 use crate::workload::thread::ThreadPair;
 use crate::workload::thread::ring::{self, ThreadRing};
-use crate::workload::{Floor, Needs, ROUND_TRIP, Ring, Workload};
+use crate::workload::{Needs, NoSwitch, ROUND_TRIP, Ring, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-pipe",
@@ -23,44 +23,44 @@ pub(crate) const WORKLOAD: Workload = Workload {
     switch_source: SwitchSource::Kernel,
     default: true,
     apart: true,
-    prepare: |setting| ThreadPair::prepare(setting, PipeHand::pair),
-    floor: Some(FLOOR),
+    prepare: |setting| ThreadPair::prepare(setting, PipeHandoff::pair),
+    no_switch: Some(NO_SWITCH),
     ring: Some(Ring {
-        prepare: ThreadRing::<PipeHand>::prepare,
-        floor: RingOfOne::<PipeHand>::prepare,
+        prepare: ThreadRing::<PipeHandoff>::prepare,
+        no_switch: RingOfOne::<PipeHandoff>::prepare,
         needs: Needs { files: 2, ..ring::NEEDS },
     }),
     ..Workload::EMPTY
 };
 
 /// A pipe round trip without a switch.
-pub(in crate::workload) const FLOOR: Floor = Floor {
+pub(in crate::workload) const NO_SWITCH: NoSwitch = NoSwitch {
     summary: "one thread writes and reads the same two pipes by itself: two writes, two reads, no switch",
-    prepare: |_| Alone::prepare(PipeHand::pair),
+    prepare: |_| Alone::prepare(PipeHandoff::pair),
 };
 
 /// The writing end of one pipe and the reading end of the other.
-pub(in crate::workload) struct PipeHand {
+pub(in crate::workload) struct PipeHandoff {
     to_other: OwnedFd,
     from_other: OwnedFd,
 }
 
-impl PipeHand {
-    pub(in crate::workload) fn pair() -> io::Result<(PipeHand, PipeHand)> {
-        PipeHand::both()
+impl PipeHandoff {
+    pub(in crate::workload) fn pair() -> io::Result<(PipeHandoff, PipeHandoff)> {
+        PipeHandoff::both()
     }
 }
 
-impl RingHand for PipeHand {
-    fn ring(parties: usize) -> io::Result<(PipeHand, impl Iterator<Item = io::Result<PipeHand>>)> {
+impl RingHandoff for PipeHandoff {
+    fn ring(participants: usize) -> io::Result<(PipeHandoff, impl Iterator<Item = io::Result<PipeHandoff>>)> {
         let line = || Line::pipe().map(|line| (line.writer, line.reader));
-        let hand = |(to_other, from_other)| PipeHand { to_other, from_other };
-        let (leader, followers) = chain(parties, line)?;
+        let hand = |(to_other, from_other)| PipeHandoff { to_other, from_other };
+        let (leader, followers) = chain(participants, line)?;
         Ok((hand(leader), followers.map(move |ends| ends.map(hand))))
     }
 }
 
-impl Hand for PipeHand {
+impl Handoff for PipeHandoff {
     #[inline]
     fn give(&mut self) -> io::Result<()> {
         token::send(&self.to_other, WORD)

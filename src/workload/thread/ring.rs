@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use crate::sys::shared::Shared;
 use crate::sys::{rlimit, signal};
 use crate::workload::Needs;
-use crate::workload::ring::{Baton, Leader, RingHand, WorkingSet, follow, no_laps};
-use crate::workload::session::{Laps, Party, Played, Session, Setting};
+use crate::workload::ring::{Leader, RingHandoff, RingToken, WorkingSet, follow, no_laps};
+use crate::workload::session::{Laps, Participant, Played, Session, Setting};
 use crate::workload::shape::RingShape;
 use crate::workload::thread::Follower;
 
@@ -19,38 +19,44 @@ pub(super) const NEEDS: Needs = Needs { threads: 1, files: 0, mappings: 4, bytes
 /// Maximum of files of a member.
 const FILES_EACH: u64 = 2;
 
-pub(super) struct ThreadRing<H: RingHand> {
+pub(super) struct ThreadRing<H: RingHandoff> {
     /// `None` once closed.
     leader: Option<Leader<H>>,
     followers: Vec<Follower>,
 }
 
-impl<H: RingHand + Send + 'static> ThreadRing<H> {
+impl<H: RingHandoff + Send + 'static> ThreadRing<H> {
     /// Starts the ring, with every other member on the follower's CPU.
     pub(super) fn prepare(setting: &Setting, shape: RingShape) -> Result<Box<dyn Session>> {
-        ensure!(shape.parties >= RingShape::FEWEST, "a ring has two parties or more");
-        rlimit::allow_files(shape.parties.saturating_mul(FILES_EACH));
-        let parties = shape.parties as usize;
+        ensure!(shape.participants >= RingShape::FEWEST, "a ring has two participants or more");
+        rlimit::allow_files(shape.participants.saturating_mul(FILES_EACH));
+        let participants = shape.participants as usize;
         let making = "making what the threads hand a token round with";
-        let baton = Arc::new(Shared::new(Baton::default()).context(making)?);
+        let ring_token = Arc::new(Shared::new(RingToken::default()).context(making)?);
         let (aside, theirs) = H::both().context(making)?;
         let theirs = Arc::new(Mutex::new(theirs));
-        let (hand, mut hands) = H::ring(parties).context(making)?;
-        let mut ring =
-            ThreadRing { leader: Some(Leader::new(hand, aside, Arc::clone(&baton), shape)), followers: Vec::new() };
+        let (hand, mut hands) = H::ring(participants).context(making)?;
+        let mut ring = ThreadRing {
+            leader: Some(Leader::new(hand, aside, Arc::clone(&ring_token), shape)),
+            followers: Vec::new(),
+        };
         let follower = |member: usize| {
             let hand = hands.next().context(making)?.context(making)?;
-            let (theirs, baton, is_last) = (Arc::clone(&theirs), Arc::clone(&baton), member == parties - 1);
+            let (theirs, ring_token, is_last) =
+                (Arc::clone(&theirs), Arc::clone(&ring_token), member == participants - 1);
             let life = move || {
                 let aside = |turn: &mut dyn FnMut(&mut H) -> _| {
                     turn(&mut theirs.lock().unwrap_or_else(PoisonError::into_inner))
                 };
-                follow(hand, aside, &baton, is_last, WorkingSet::of(shape))
+                follow(hand, aside, &ring_token, is_last, WorkingSet::of(shape))
             };
             signal::progress();
             Follower::start(&setting.of_member(member), life)
         };
-        match (1..parties).map(follower).try_for_each(|started| started.map(|follower| ring.followers.push(follower))) {
+        match (1..participants)
+            .map(follower)
+            .try_for_each(|started| started.map(|follower| ring.followers.push(follower)))
+        {
             Ok(()) => Ok(Box::new(ring)),
             Err(error) => {
                 // The started members must not stay: the process may not fork beside them.
@@ -61,9 +67,9 @@ impl<H: RingHand + Send + 'static> ThreadRing<H> {
     }
 }
 
-impl<H: RingHand + Send + 'static> Session for ThreadRing<H> {
-    fn parties(&self) -> Vec<Party> {
-        std::iter::once(Party::calling_thread()).chain(self.followers.iter().map(Follower::party)).collect()
+impl<H: RingHandoff + Send + 'static> Session for ThreadRing<H> {
+    fn participants(&self) -> Vec<Participant> {
+        std::iter::once(Participant::calling_thread()).chain(self.followers.iter().map(Follower::participant)).collect()
     }
 
     fn fitting(&self, ops: u64) -> u64 {
@@ -92,7 +98,7 @@ impl<H: RingHand + Send + 'static> Session for ThreadRing<H> {
     }
 }
 
-impl<H: RingHand> Drop for ThreadRing<H> {
+impl<H: RingHandoff> Drop for ThreadRing<H> {
     fn drop(&mut self) {
         // Not joined: a stuck follower would be waited for forever.
         self.leader.take().into_iter().for_each(Leader::let_go);
@@ -102,8 +108,8 @@ impl<H: RingHand> Drop for ThreadRing<H> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::hand::Hand;
-    use crate::workload::thread::futex::{SlotHand, WITHIN};
+    use crate::workload::hand::Handoff;
+    use crate::workload::thread::futex::{SlotHandoff, WITHIN};
     use std::io;
 
     thread_local! {
@@ -112,9 +118,9 @@ mod tests {
     }
 
     /// A ring whose fifth member cannot be opened.
-    struct FourAtMost(SlotHand<WITHIN>, #[expect(dead_code, reason = "it is there to be counted")] Arc<()>);
+    struct FourAtMost(SlotHandoff<WITHIN>, #[expect(dead_code, reason = "it is there to be counted")] Arc<()>);
 
-    impl Hand for FourAtMost {
+    impl Handoff for FourAtMost {
         fn give(&mut self) -> io::Result<()> {
             self.0.give()
         }
@@ -128,10 +134,10 @@ mod tests {
         }
     }
 
-    impl RingHand for FourAtMost {
-        fn ring(parties: usize) -> io::Result<(Self, impl Iterator<Item = io::Result<Self>>)> {
+    impl RingHandoff for FourAtMost {
+        fn ring(participants: usize) -> io::Result<(Self, impl Iterator<Item = io::Result<Self>>)> {
             let shares = SHARES.with(Arc::clone);
-            let (leader, followers) = SlotHand::ring(parties)?;
+            let (leader, followers) = SlotHandoff::ring(participants)?;
             let leader = FourAtMost(leader, Arc::clone(&shares));
             let followers = followers.enumerate().map(move |(at, hand)| match at {
                 0..4 => hand.map(|hand| FourAtMost(hand, Arc::clone(&shares))),
@@ -143,10 +149,10 @@ mod tests {
 
     #[test]
     fn members_of_a_ring_that_cannot_be_completed_end() {
-        let shape = RingShape { parties: 10, working_set_bytes: 0 };
+        let shape = RingShape { participants: 10, working_set_bytes: 0 };
         assert!(ThreadRing::<FourAtMost>::prepare(&Setting::on(0), shape).is_err());
         assert_eq!(SHARES.with(Arc::strong_count), 1, "a member lives on with its hand");
-        let shape = RingShape { parties: 4, ..shape };
+        let shape = RingShape { participants: 4, ..shape };
         ThreadRing::<FourAtMost>::prepare(&Setting::on(0), shape).unwrap().end().unwrap();
     }
 }

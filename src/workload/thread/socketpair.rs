@@ -6,10 +6,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::sys::token::{self, WORD};
-use crate::workload::hand::{Alone, Hand};
+use crate::workload::hand::{Alone, Handoff};
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::thread::ThreadPair;
-use crate::workload::{Floor, ROUND_TRIP, Workload};
+use crate::workload::{NoSwitch, ROUND_TRIP, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-socketpair",
@@ -19,24 +19,24 @@ pub(crate) const WORKLOAD: Workload = Workload {
     expected_switches_per_op: Some(2.0),
     switch_source: SwitchSource::Kernel,
     apart: true,
-    prepare: |setting| ThreadPair::prepare(setting, SocketHand::pair),
-    floor: Some(Floor {
+    prepare: |setting| ThreadPair::prepare(setting, SocketHandoff::pair),
+    no_switch: Some(NoSwitch {
         summary: "one thread writes and reads both sockets by itself: two writes, two reads, no switch",
-        prepare: |_| Alone::prepare(SocketHand::pair),
+        prepare: |_| Alone::prepare(SocketHandoff::pair),
     }),
     ..Workload::EMPTY
 };
 
-struct SocketHand(OwnedFd);
+struct SocketHandoff(OwnedFd);
 
-impl SocketHand {
-    fn pair() -> io::Result<(SocketHand, SocketHand)> {
+impl SocketHandoff {
+    fn pair() -> io::Result<(SocketHandoff, SocketHandoff)> {
         let (here, there) = token::socket_pair()?;
-        Ok((SocketHand(here), SocketHand(there)))
+        Ok((SocketHandoff(here), SocketHandoff(there)))
     }
 }
 
-impl Hand for SocketHand {
+impl Handoff for SocketHandoff {
     #[inline]
     fn give(&mut self) -> io::Result<()> {
         token::send(&self.0, WORD)

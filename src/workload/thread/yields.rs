@@ -24,9 +24,9 @@ use crate::sys::futex::{self, Scope};
 use crate::sys::shared::Shared;
 use crate::sys::signal;
 use crate::workload::kind::{Kind, SwitchSource};
-use crate::workload::session::{Laps, Pace, Party, Played, Session, Setting, Unpaced};
+use crate::workload::session::{Laps, Pace, Participant, Played, Session, Setting, Unpaced};
 use crate::workload::thread::Follower;
-use crate::workload::{Floor, Workload};
+use crate::workload::{NoSwitch, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-yield",
@@ -37,7 +37,7 @@ pub(crate) const WORKLOAD: Workload = Workload {
     apart: true,
     sample_ns: YIELDS_NS,
     prepare: |setting| ThreadYield::prepare(setting),
-    floor: Some(FLOOR),
+    no_switch: Some(NO_SWITCH),
     ..Workload::EMPTY
 };
 
@@ -46,7 +46,7 @@ pub(in crate::workload) const YIELDS_NS: u32 = 1_000_000;
 
 pub(in crate::workload) const ONE_YIELD_EACH: &str = "one yield each";
 
-pub(in crate::workload) const FLOOR: Floor = Floor {
+pub(in crate::workload) const NO_SWITCH: NoSwitch = NoSwitch {
     summary: "one thread yields twice with nobody to give way to: two system calls, no switch",
     prepare: |_| Ok(Box::new(YieldAlone)),
 };
@@ -144,8 +144,8 @@ impl ThreadYield {
 }
 
 impl Session for ThreadYield {
-    fn parties(&self) -> Vec<Party> {
-        self.follower.iter().map(Follower::party).chain([Party::calling_thread()]).collect()
+    fn participants(&self) -> Vec<Participant> {
+        self.follower.iter().map(Follower::participant).chain([Participant::calling_thread()]).collect()
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {
@@ -182,8 +182,8 @@ fn yield_alone(ops: u64, pace: &mut impl Pace) -> Played {
 }
 
 impl Session for YieldAlone {
-    fn parties(&self) -> Vec<Party> {
-        vec![Party::calling_thread()]
+    fn participants(&self) -> Vec<Participant> {
+        vec![Participant::calling_thread()]
     }
 
     fn play(&mut self, ops: u64) -> Result<Played> {

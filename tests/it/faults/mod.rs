@@ -43,8 +43,8 @@ const CACHE: &str = "/var/cache/ctxprof/go";
 fn whatever_the_kernel_refuses_every_command_ends_in_order() {
     needs!(Root, Perf, Strace, Go);
     // Builds the Go programs: a cell tests the run, a build takes seconds.
-    run("ctxprof run goroutine-channel --time 0.01 --incarnations 1 --samples 1 --no-save --quiet").expect(0, &[]);
-    run("ctxprof memory goroutine --max 1 --incarnations 1 --quiet").expect(0, &[]);
+    run("ctxprof run goroutine-channel --time 0.01 --repetitions 1 --samples 1 --no-save --quiet").expect(0, &[]);
+    run("ctxprof memory goroutine --max 1 --repetitions 1 --quiet").expect(0, &[]);
     let begun = Instant::now();
     let kept_before = listing(CACHE);
     let cells = cells();

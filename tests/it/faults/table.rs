@@ -120,73 +120,73 @@ const fn subject(name: &'static str, line: &'static str, whose: Whose) -> Subjec
 pub const SUBJECTS: &[Subject] = &[
     subject(
         "run threads",
-        "run thread-pipe thread-eventfd thread-socketpair thread-futex thread-condvar thread-channel thread-yield --time 0.01 --incarnations 1 --samples 1 --no-save",
+        "run thread-pipe thread-eventfd thread-socketpair thread-futex thread-condvar thread-channel thread-yield --time 0.01 --repetitions 1 --samples 1 --no-save",
         Whose::Everyones,
     ),
     subject(
         "run processes",
-        "run process-pipe process-futex process-yield syscall --time 0.01 --incarnations 1 --samples 1 --no-save",
+        "run process-pipe process-futex process-yield syscall --time 0.01 --repetitions 1 --samples 1 --no-save",
         Whose::Everyones,
     ),
     subject(
         "run tasks",
-        "run task coroutine --time 0.01 --incarnations 1 --samples 1 --no-save --wide",
+        "run task coroutine --time 0.01 --repetitions 1 --samples 1 --no-save --wide",
         Whose::Everyones,
     ),
     Subject {
         usual_share: 4,
         ..subject(
             "run goroutines",
-            "run goroutine-channel --time 0.01 --incarnations 1 --samples 1 --no-save",
+            "run goroutine-channel --time 0.01 --repetitions 1 --samples 1 --no-save",
             Whose::MainThreads,
         )
     },
     subject(
         "run records",
-        "run thread-pipe --layers --timeline --latency --time 0.01 --incarnations 1 --samples 1 --no-save",
+        "run thread-pipe --breakdown --timeline --latency --time 0.01 --repetitions 1 --samples 1 --no-save",
         Whose::MainThreads,
     ),
     Subject {
         usual_share: 4,
         ..subject(
             "run policy",
-            "run thread-pipe process-pipe --policy fifo:1 --place all --counters thread --time 0.01 --incarnations 1 --samples 1 --no-save",
+            "run thread-pipe process-pipe --policy fifo:1 --place all --counters thread --time 0.01 --repetitions 1 --samples 1 --no-save",
             Whose::MainThreads,
         )
     },
     subject(
         "run kept",
-        "run task-channel --time 0.01 --incarnations 1 --samples 1 --samples-out FOLDER/samples.json",
+        "run task-channel --time 0.01 --repetitions 1 --samples 1 --samples-out FOLDER/samples.json",
         Whose::MainThreads,
     ),
     Subject {
         usual_share: 4,
         ..subject(
             "sweep",
-            "sweep parties 2..4 thread-pipe process-pipe task-channel --time 0.01 --incarnations 1",
+            "sweep ring 2..4 thread-pipe process-pipe task-channel --time 0.01 --repetitions 1",
             Whose::Everyones,
         )
     },
-    subject("memory", "memory thread process task coroutine --max 8 --incarnations 1", Whose::Everyones),
-    subject("memory goroutines", "memory goroutine --max 8 --incarnations 1", Whose::MainThreads),
+    subject("memory", "memory thread process task coroutine --max 8 --repetitions 1", Whose::Everyones),
+    subject("memory goroutines", "memory goroutine --max 8 --repetitions 1", Whose::MainThreads),
     Subject {
         failed: &[125, 126, 127],
-        ..subject("stat", "stat --price none --per-thread -- sh -c true;true", Whose::MainThreads)
+        ..subject("stat", "stat --cost none --per-thread -- sh -c true;true", Whose::MainThreads)
     },
     Subject {
         failed: &[125, 126, 127],
         ..subject(
             "stat counters",
-            "stat --price none --counters thread --interval 0.1 -- sleep 0.15",
+            "stat --cost none --counters thread --interval 0.1 -- sleep 0.15",
             Whose::MainThreads,
         )
     },
-    Subject { failed: &[125, 126, 127], ..subject("stat pid", "stat --price none --for 0.1 -p 1", Whose::MainThreads) },
+    Subject { failed: &[125, 126, 127], ..subject("stat pid", "stat --cost none --for 0.1 -p 1", Whose::MainThreads) },
     Subject { failed: &[125, 126, 127], ..subject("trace", "trace --no-cost -- sh -c true;true", Whose::MainThreads) },
     Subject { hides_go: true, usual_share: 8, ..subject("compare", "compare --rounds 1", Whose::MainThreads) },
     subject("list", "list", Whose::Everyones),
     // Without perf's and Go's own calls.
     subject("doctor", "doctor", Whose::MainThreads),
-    subject("report", "report tests/golden/run-1.json", Whose::Everyones),
-    subject("diff", "diff tests/golden/run-1.json tests/golden/run-1.json", Whose::Everyones),
+    subject("report", "report tests/golden/run-2.json", Whose::Everyones),
+    subject("diff", "diff tests/golden/run-2.json tests/golden/run-2.json", Whose::Everyones),
 ];

@@ -103,7 +103,7 @@ impl FromStr for Line {
 }
 
 /// Costs are between a thousandth of a nanosecond and a quarter of an hour.
-const PRICES: std::ops::RangeInclusive<f64> = 1e-3..=1e12;
+const COSTS: std::ops::RangeInclusive<f64> = 1e-3..=1e12;
 /// 9999-12-31, beyond which no timestamp can be written.
 const LAST_SECOND: u64 = 253_402_300_799;
 /// More runs than this are not of one session.
@@ -126,10 +126,10 @@ fn parse(text: &str) -> Option<Line> {
         machine: Machine { processor: processor.to_string(), tsc_khz: tsc_khz.parse().ok()? },
         row: row.to_string(),
         stratum: u64::from_str_radix(stratum, 16).ok()?,
-        median: number(median).filter(|median| PRICES.contains(median))?,
+        median: number(median).filter(|median| COSTS.contains(median))?,
         u: number(u).filter(|u| (0.0..=10.0).contains(u))?,
         undisturbed: number(undisturbed).filter(|share| (0.0..=1.0).contains(share))?,
-        core_ns: if *core == NONE { None } else { Some(number(core).filter(|core| PRICES.contains(core))?) },
+        core_ns: if *core == NONE { None } else { Some(number(core).filter(|core| COSTS.contains(core))?) },
         // A later version may add words after it.
         runs: rest.first().map_or(Some(1), |runs| runs.parse().ok().filter(|runs| MERGED.contains(runs)))?,
     };
@@ -142,7 +142,7 @@ pub fn of_run(run: &RunDocument) -> Vec<Line> {
     let word = |text: &Option<String>| text.clone().unwrap_or_else(|| NONE.to_string());
     let machine = Machine::of(&run.host);
     let of = |result: &RunResult| {
-        let (price, u) = (result.ns_per_op?, result.own_error()?);
+        let (cost, u) = (result.ns_per_op?, result.own_error()?);
         let samples = &result.samples;
         let line = Line {
             seconds,
@@ -150,13 +150,13 @@ pub fn of_run(run: &RunDocument) -> Vec<Line> {
             machine: machine.clone(),
             row: row(result),
             stratum: stratum(run, result),
-            median: price.median,
+            median: cost.median,
             u: u.variance.sqrt(),
             undisturbed: match result.is_of_disturbed_samples() {
                 true => 0.0,
-                false => samples.clean as f64 / samples.taken.max(1) as f64,
+                false => samples.undisturbed as f64 / samples.taken.max(1) as f64,
             },
-            core_ns: run.body.yardstick_ns,
+            core_ns: run.body.reference_loop_ns,
             runs: 1,
         };
         // Only what can be read again.
@@ -172,7 +172,7 @@ pub fn of_result<'l>(lines: &'l [Line], result: &RunResult) -> Option<&'l Line> 
 
 /// Returns the row's name, with its placement: costs across CPUs vary several times as much as those on one.
 fn row(result: &RunResult) -> String {
-    let ring = result.ring.map(|ring| format!("/{}x{}", ring.parties, ring.working_set_bytes)).unwrap_or_default();
+    let ring = result.ring.map(|ring| format!("/{}x{}", ring.participants, ring.working_set_bytes)).unwrap_or_default();
     format!("{}/{}{ring}", result.workload, result.placement.name())
 }
 
@@ -196,7 +196,7 @@ fn stratum(run: &RunDocument, result: &RunResult) -> u64 {
         text(&settings.policy),
         settings.nice.map(|nice| nice.to_string()).unwrap_or_default(),
         settings.workers.map(|workers| workers.to_string()).unwrap_or_default(),
-        text(&settings.handicap),
+        text(&settings.injected_slowdown),
         run.body.counting.mode.name().to_string(),
         text(&result.toolchain),
         result.op.clone(),

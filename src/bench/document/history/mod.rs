@@ -45,9 +45,7 @@ pub struct History {
 /// the history; an unreadable one leaves the assumed spread.
 pub fn foretell(run: &mut RunDocument, path: &Path) {
     let history = read(path).unwrap_or_else(|error| {
-        let message = format!(
-            "the history of earlier runs is not used, and ± is what is assumed of a host of which nothing is kept: {error:#}"
-        );
+        let message = format!("the history of earlier runs is not used, and ± is assumed: {error:#}");
         run.warnings.push(Warning::new("history-not-used", message));
         History::default()
     });

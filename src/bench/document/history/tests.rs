@@ -9,21 +9,21 @@ use crate::bench::document::history::*;
 
 /// The golden run on a known machine, started at this time, changed.
 fn run(started_at: &str, change: impl FnOnce(&mut Value)) -> RunDocument {
-    let mut document: Value = serde_json::from_str(include_str!("../../../../tests/golden/run-1.json")).unwrap();
+    let mut document: Value = serde_json::from_str(include_str!("../../../../tests/golden/run-2.json")).unwrap();
     document["started_at"] = json!(started_at);
     document["host"]["processor"] = json!({"family": 25, "model": 1, "stepping": 1, "tsc_khz": 2_595_124.3});
     document["host"]["boot"] = json!("1f2e3d4c");
-    document["yardstick_ns"] = json!(1683.0);
+    document["reference_loop_ns"] = json!(1683.0);
     document["results"][0]["ns_per_op"] = json!({"median": 5000.0, "low": 4990.0, "high": 5010.0});
     change(&mut document);
     serde_json::from_value(document).unwrap()
 }
 
 /// Multiplies the time of its first row.
-fn dearer(document: &mut Value, factor: f64) {
+fn higher(document: &mut Value, factor: f64) {
     for end in ["median", "low", "high"] {
-        let price = &mut document["results"][0]["ns_per_op"][end];
-        *price = json!(price.as_f64().unwrap() * factor);
+        let cost = &mut document["results"][0]["ns_per_op"][end];
+        *cost = json!(cost.as_f64().unwrap() * factor);
     }
 }
 
@@ -73,7 +73,7 @@ fn nothing_kept_is_what_is_assumed_and_kept_runs_are_known_by() {
 
 #[test]
 fn another_boot_or_an_hour_begins_a_session_and_another_kernel_is_no_spread() {
-    let earlier = |started_at: &str| run(started_at, |document| dearer(document, 1.0));
+    let earlier = |started_at: &str| run(started_at, |document| higher(document, 1.0));
     let of = |kept: &[RunDocument]| told_by(kept).sessions;
     assert_eq!(of(&[earlier("2026-11-28T00:10:00Z"), earlier("2026-11-28T00:20:00Z")]), 1);
     assert_eq!(of(&[earlier("2026-11-27T22:10:00Z"), earlier("2026-11-28T00:20:00Z")]), 2);
@@ -82,7 +82,7 @@ fn another_boot_or_an_hour_begins_a_session_and_another_kernel_is_no_spread() {
     let days = |kernel: &str| {
         let day = |day: u32, factor| {
             run(&format!("2026-11-{day}T00:00:00Z"), |document| {
-                dearer(document, factor);
+                higher(document, factor);
                 document["host"]["kernel"] = json!(if factor == 1.0 { "" } else { kernel });
             })
         };
@@ -109,13 +109,13 @@ fn other_machines_and_slow_runs_stay_out() {
     let mut with_slow: Vec<RunDocument> = minutes().map(|at| run(&at, |_| {})).collect();
     let without = told_by(&with_slow);
     with_slow.push(run(&at_minute(40), |document| {
-        dearer(document, 1.32);
-        document["yardstick_ns"] = json!(2200.0);
+        higher(document, 1.32);
+        document["reference_loop_ns"] = json!(2200.0);
     }));
     assert_eq!(told_by(&with_slow), without);
     // A row of disturbed samples predicts no others.
     let disturbed = run(&at_minute(40), |document| {
-        document["results"][0]["warnings"] = json!([{"code": "no-clean-samples", "message": ""}]);
+        document["results"][0]["warnings"] = json!([{"code": "no-undisturbed-samples", "message": ""}]);
     });
     assert!(told_by(&[disturbed]).assumed);
 }
@@ -128,7 +128,7 @@ fn what_is_no_history_is_left_alone_and_a_damaged_line_passed_over() {
     for (content, word) in [
         ("precious\n", "it is no history"),
         ("ctxprof.history/2\nwhatever\n", "another version"),
-        ("{\"schema\": \"ctxprof.run/1\"}", "it is no history"),
+        ("{\"schema\": \"ctxprof.run/2\"}", "it is no history"),
         ("\u{0}\u{1b}[31m\n", "it is no history"),
     ] {
         fs::write(&path, content).unwrap();

@@ -91,7 +91,7 @@ fn what_is_neither_is_shown_with_what_it_looks_like() {
     check_refused("BenchmarkContextSwitch 12 fast\n", &["line 1", "\"BenchmarkContextSwitch 12 fast\"", "has no unit"]);
     let json = "go: downloading x v1\n{\"Time\":\"2026-11-28T02:56:19Z\",\"Action\":\"output\",\"Package\":\"x\",\"Output\":\"BenchmarkPing-2 \\t 10\\t 8.000 ns/op\\n\"}\n";
     check_refused(json, &["this is `go test -json` output", "line 2", "\"Action\""]);
-    check_refused("{\n \"schema\": \"ctxprof.run/1\"\n}\n", &["ctxprof report", "line 2"]);
+    check_refused("{\n \"schema\": \"ctxprof.run/2\"\n}\n", &["ctxprof report", "line 2"]);
     check_refused("<!DOCTYPE html>\n", &["web page"]);
     check_refused("0.019\n", &["--format simple", "line 1, \"0.019\""]);
     check_refused(

@@ -6,10 +6,10 @@
 //!                             └ wait of B ─────┘
 //! ```
 
-pub mod layers;
+pub mod breakdown;
 mod replay;
 #[cfg(test)]
 mod tests;
 pub mod timeline;
 
-pub use layers::{Layer, LayerKind, Layers};
+pub use breakdown::{Breakdown, BreakdownPart, BreakdownPartKind};

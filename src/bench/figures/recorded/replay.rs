@@ -173,7 +173,7 @@ impl Player<'_> {
                 };
                 self.leaves(thread, cpu, at, left);
             }
-            What::Waking if self.recording.is_party(thread) => {
+            What::Waking if self.recording.is_participant(thread) => {
                 self.replay.wake_ups.push(WakeUp { at, by, whom: thread });
                 // One that is about to sleep and has not left its CPU yet does not wait for one.
                 if !self.runs(thread) {

@@ -20,7 +20,7 @@ type Line = (u64, u32, What, u32, u32);
 
 fn recording(plays: Vec<(Vec<u64>, &[Line])>) -> Recording {
     let play = |(ops_ns, lines): (Vec<u64>, &[Line])| RecordedPlay {
-        incarnation: 0,
+        repetition: 0,
         began_at_ns: 1_000_000,
         ops_ns,
         events: lines.iter().map(|&line| Event::from(line)).collect(),
@@ -31,26 +31,27 @@ fn recording(plays: Vec<(Vec<u64>, &[Line])>) -> Recording {
         source: RecordSource::Cpu,
         buffer_bytes: 4096,
         absent: Vec::new(),
-        parties: 2,
+        participants: 2,
         leader_cpu: 0,
         others: vec![other(0, "idle"), other(77, "hog")],
         plays: plays.into_iter().map(play).collect(),
-        floor_ns: Vec::new(),
+        no_switch_ns: Vec::new(),
     }
 }
 
 /// Returns the parts of the only op, which add up to it, without those that are 0.
-fn parts(recording: &Recording) -> Vec<(LayerKind, f64)> {
-    let layers = layers::layers(recording, None).unwrap();
-    let parts = layers.layers.iter().filter(|layer| LayerKind::PARTS.contains(&layer.kind) && layer.ns_per_op > 0.0);
-    let parts: Vec<(LayerKind, f64)> = parts.map(|layer| (layer.kind, layer.ns_per_op)).collect();
-    let whole = layers.layers.iter().find(|layer| layer.kind == LayerKind::Whole).unwrap();
+fn parts(recording: &Recording) -> Vec<(BreakdownPartKind, f64)> {
+    let breakdown = breakdown::breakdown(recording, None).unwrap();
+    let parts =
+        breakdown.parts.iter().filter(|part| BreakdownPartKind::PARTS.contains(&part.kind) && part.ns_per_op > 0.0);
+    let parts: Vec<(BreakdownPartKind, f64)> = parts.map(|part| (part.kind, part.ns_per_op)).collect();
+    let whole = breakdown.parts.iter().find(|part| part.kind == BreakdownPartKind::Whole).unwrap();
     assert_eq!(parts.iter().map(|(_, ns)| ns).sum::<f64>(), whole.ns_per_op);
     parts
 }
 
-fn layer(layers: &Layers, kind: LayerKind) -> &Layer {
-    layers.layers.iter().find(|layer| layer.kind == kind).unwrap()
+fn part(breakdown: &Breakdown, kind: BreakdownPartKind) -> &BreakdownPart {
+    breakdown.parts.iter().find(|part| part.kind == kind).unwrap()
 }
 
 /// ```text
@@ -100,8 +101,8 @@ const APART: &[Line] = &[
 
 #[test]
 fn an_op_is_parted_into_running_wake_ups_and_switches() {
-    use LayerKind::{Running, Switch, WakeUp};
-    let check = |whole: u64, lines: &[Line], expected: [(LayerKind, f64); 3]| {
+    use BreakdownPartKind::{Running, Switch, WakeUp};
+    let check = |whole: u64, lines: &[Line], expected: [(BreakdownPartKind, f64); 3]| {
         assert_eq!(parts(&recording(vec![(vec![whole], lines)])), expected);
     };
     check(1000, SLEEPING, [(Running, 700.0), (WakeUp, 200.0), (Switch, 100.0)]);
@@ -113,22 +114,22 @@ fn an_op_is_parted_into_running_wake_ups_and_switches() {
 
 #[test]
 fn events_are_measured_by_themselves_whatever_overlaps_them() {
-    let layers = layers::layers(&recording(vec![(vec![1000], SLEEPING)]), Some(500.0)).unwrap();
-    let wake_up = layer(&layers, LayerKind::WakeUp);
+    let breakdown = breakdown::breakdown(&recording(vec![(vec![1000], SLEEPING)]), Some(500.0)).unwrap();
+    let wake_up = part(&breakdown, BreakdownPartKind::WakeUp);
     assert_eq!((wake_up.per_op, wake_up.p50_ns, wake_up.p99_ns), (2.0, Some(150.0), Some(150.0)));
-    let switch = layer(&layers, LayerKind::Switch);
+    let switch = part(&breakdown, BreakdownPartKind::Switch);
     assert_eq!((switch.per_op, switch.p50_ns), (2.0, Some(50.0)));
-    assert_eq!((layers.recording_cost, layers.ops, layers.ops_left_out), (Some(2.0), 1, 0));
-    assert_eq!(layers.switches_per_op, 2.0);
+    assert_eq!((breakdown.recording_cost, breakdown.ops, breakdown.ops_left_out), (Some(2.0), 1, 0));
+    assert_eq!(breakdown.switches_per_op, 2.0);
     // Across CPUs those to and from idle are switches, too, and the op waits for two of the four.
-    let apart = layers::layers(&recording(vec![(vec![1000], APART)]), None).unwrap();
-    assert_eq!((layer(&apart, LayerKind::Switch).per_op, apart.switches_per_op), (4.0, 2.0));
+    let apart = breakdown::breakdown(&recording(vec![(vec![1000], APART)]), None).unwrap();
+    assert_eq!((part(&apart, BreakdownPartKind::Switch).per_op, apart.switches_per_op), (4.0, 2.0));
 }
 
 #[test]
 fn ops_that_switch_otherwise_when_they_are_recorded_are_warned_of() {
-    let layers = layers::layers(&recording(vec![(vec![1000], SLEEPING)]), None).unwrap();
-    let code = |counted| of_recorded_switches(&layers, counted, "w").map(|warning| warning.code);
+    let breakdown = breakdown::breakdown(&recording(vec![(vec![1000], SLEEPING)]), None).unwrap();
+    let code = |counted| of_recorded_switches(&breakdown, counted, "w").map(|warning| warning.code);
     assert_eq!((code(Some(2.05)), code(None)), (None, None));
     assert_eq!(code(Some(2.5)).as_deref(), Some("recording-differs"));
 }
@@ -136,15 +137,15 @@ fn ops_that_switch_otherwise_when_they_are_recorded_are_warned_of() {
 #[test]
 fn what_was_measured_by_itself_is_added_up_and_what_was_not_is_no_sum() {
     let mut recorded = recording(vec![(vec![1000], SLEEPING)]);
-    assert_eq!(layers::layers(&recorded, None).unwrap().accounted_ns_per_op, None);
-    recorded.floor_ns = vec![400, 380, 9000];
-    assert_eq!(layers::layers(&recorded, None).unwrap().accounted_ns_per_op, Some(400.0 + 200.0 + 100.0));
+    assert_eq!(breakdown::breakdown(&recorded, None).unwrap().accounted_ns_per_op, None);
+    recorded.no_switch_ns = vec![400, 380, 9000];
+    assert_eq!(breakdown::breakdown(&recorded, None).unwrap().accounted_ns_per_op, Some(400.0 + 200.0 + 100.0));
     recorded.absent = vec![AbsentCounter { name: WAKE_UPS.to_string(), reason: String::new() }];
     recorded.plays[0].events.retain(|event| event.what != Waking);
-    let layers = layers::layers(&recorded, None).unwrap();
-    assert_eq!(layers.accounted_ns_per_op, None);
-    assert!(layers.layers.iter().all(|layer| layer.kind != LayerKind::WakeUp), "what was not recorded is no 0");
-    assert_eq!(layer(&layers, LayerKind::Running).ns_per_op, 900.0);
+    let breakdown = breakdown::breakdown(&recorded, None).unwrap();
+    assert_eq!(breakdown.accounted_ns_per_op, None);
+    assert!(breakdown.parts.iter().all(|part| part.kind != BreakdownPartKind::WakeUp), "what was not recorded is no 0");
+    assert_eq!(part(&breakdown, BreakdownPartKind::Running).ns_per_op, 900.0);
 }
 
 /// ```text
@@ -166,25 +167,25 @@ const WITH_HOG: &[Line] = &[
 
 #[test]
 fn ops_in_which_others_ran_are_left_out_unless_all_are_such() {
-    let some = layers::layers(&recording(vec![(vec![1000, 1000], WITH_HOG)]), None).unwrap();
+    let some = breakdown::breakdown(&recording(vec![(vec![1000, 1000], WITH_HOG)]), None).unwrap();
     assert_eq!((some.ops, some.ops_left_out, some.disturbed), (1, 1, false));
-    assert_eq!(layer(&some, LayerKind::Running).ns_per_op, 1000.0);
+    assert_eq!(part(&some, BreakdownPartKind::Running).ns_per_op, 1000.0);
     let all = recording(vec![(vec![1000], WITH_HOG)]);
-    assert!(layers::layers(&all, None).unwrap().disturbed);
+    assert!(breakdown::breakdown(&all, None).unwrap().disturbed);
     // The hog is in the way of the follower, which was woken and would have come; going to the hog is in its time.
-    let other = parts(&all).into_iter().find(|(kind, _)| *kind == LayerKind::Other);
-    assert_eq!(other, Some((LayerKind::Other, 50.0)));
+    let other = parts(&all).into_iter().find(|(kind, _)| *kind == BreakdownPartKind::Other);
+    assert_eq!(other, Some((BreakdownPartKind::Other, 50.0)));
 }
 
 #[test]
 fn ops_after_lost_records_are_left_out() {
     let mut recorded = recording(vec![(vec![1000, 1000], SLEEPING)]);
-    assert_eq!(layers::layers(&recorded, None).unwrap().ops, 2);
+    assert_eq!(breakdown::breakdown(&recorded, None).unwrap().ops, 2);
     recorded.plays[0].lost = 3;
-    assert_eq!(layers::layers(&recorded, None), None, "the last record is in the first op");
+    assert_eq!(breakdown::breakdown(&recorded, None), None, "the last record is in the first op");
     recorded.plays[0].events.push(Event::from((1500, 0, Waking, FOLLOWER, LEADER)));
-    let layers = layers::layers(&recorded, None).unwrap();
-    assert_eq!((layers.ops, layers.ops_left_out, layers.lost_records), (1, 1, 3));
+    let breakdown = breakdown::breakdown(&recorded, None).unwrap();
+    assert_eq!((breakdown.ops, breakdown.ops_left_out, breakdown.lost_records), (1, 1, 3));
 }
 
 #[test]
@@ -192,7 +193,11 @@ fn ops_of_which_a_record_is_missing_are_left_out() {
     for missing in [1, 2, 4, 5] {
         let mut lines = SLEEPING.to_vec();
         lines.remove(missing);
-        assert_eq!(layers::layers(&recording(vec![(vec![1000], &lines)]), None), None, "without record {missing}");
+        assert_eq!(
+            breakdown::breakdown(&recording(vec![(vec![1000], &lines)]), None),
+            None,
+            "without record {missing}"
+        );
     }
 }
 
@@ -244,16 +249,16 @@ fn a_yield_is_told_from_a_preemption_only_where_yields_are_recorded() {
 #[test]
 fn an_idle_cpu_and_other_threads_are_in_the_timeline_by_their_names() {
     let apart = &timeline::timelines(&recording(vec![(vec![1000], APART)]))[0];
-    assert_eq!(apart.switches, 2, "to idle and back is no switch of a party's");
+    assert_eq!(apart.switches, 2, "to idle and back is no switch of a participant's");
     let idle = apart.stretches.iter().filter(|run| run.who == "idle").map(|run| (run.cpu, run.from_ns, run.to_ns));
     assert_eq!(idle.collect::<Vec<_>>(), [(1, 0, 400), (0, 250, 800), (1, 750, 1000)]);
     let hog = &timeline::timelines(&recording(vec![(vec![1000], WITH_HOG)]))[0];
-    assert!(hog.stretches.iter().any(|run| run.who == "hog (77)" && !run.party));
+    assert!(hog.stretches.iter().any(|run| run.who == "hog (77)" && !run.participant));
 }
 
 #[test]
 fn nothing_recorded_is_nothing_to_show() {
-    assert_eq!(layers::layers(&recording(vec![]), None), None);
+    assert_eq!(breakdown::breakdown(&recording(vec![]), None), None);
     assert_eq!(timeline::timelines(&recording(vec![(vec![], &[])])), []);
     assert_eq!(timeline::timelines(&recording(vec![(vec![0], SLEEPING)])), []);
 }
@@ -269,17 +274,17 @@ proptest! {
         lines in prop::collection::vec(any_line(), 0..60),
         ops in prop::collection::vec(prop_oneof![0..800_u64, any::<u64>()], 0..8),
         lost in prop_oneof![Just(0), any::<u64>()],
-        parties in 0..4_u32,
+        participants in 0..4_u32,
     ) {
         let mut recorded = recording(vec![(ops.clone(), &lines), (ops, &lines)]);
-        (recorded.plays[0].lost, recorded.plays[1].lost, recorded.parties) = (lost, lost, parties);
+        (recorded.plays[0].lost, recorded.plays[1].lost, recorded.participants) = (lost, lost, participants);
         let timelines = timeline::timelines(&recorded);
         prop_assert!(timelines.iter().flat_map(|timeline| &timeline.stretches).all(|run| run.from_ns <= run.to_ns));
-        if let Some(layers) = layers::layers(&recorded, Some(100.0)) {
-            prop_assert_eq!(layers.lost_records, lost.saturating_mul(2));
-            let of = |kind: LayerKind| layers.layers.iter().find(|layer| layer.kind == kind).map(|layer| layer.ns_per_op);
-            let whole = of(LayerKind::Whole).unwrap();
-            let sum: f64 = LayerKind::PARTS.into_iter().filter_map(of).sum();
+        if let Some(breakdown) = breakdown::breakdown(&recorded, Some(100.0)) {
+            prop_assert_eq!(breakdown.lost_records, lost.saturating_mul(2));
+            let of = |kind: BreakdownPartKind| breakdown.parts.iter().find(|part| part.kind == kind).map(|part| part.ns_per_op);
+            let whole = of(BreakdownPartKind::Whole).unwrap();
+            let sum: f64 = BreakdownPartKind::PARTS.into_iter().filter_map(of).sum();
             prop_assert!((sum - whole).abs() <= whole * 1e-9, "{} of {}", sum, whole);
         }
     }

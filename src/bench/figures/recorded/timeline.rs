@@ -53,7 +53,7 @@ pub fn timelines(recording: &Recording) -> Vec<Timeline> {
 
 /// Returns how often a participant left its CPU.
 fn switches(recording: &Recording, way: &Way) -> usize {
-    way.iter().filter(|&&(_, thread, left)| recording.is_party(thread) && left != Left::Stays).count()
+    way.iter().filter(|&&(_, thread, left)| recording.is_participant(thread) && left != Left::Stays).count()
 }
 
 /// Returns how many ops made how many switches.
@@ -90,7 +90,7 @@ fn way(recording: &Recording, replay: &Replay, op: Op) -> Way {
         let stretch = &replay.stretches[at];
         // Whichever other thread it was.
         let thread = match () {
-            () if recording.is_party(stretch.thread) => stretch.thread,
+            () if recording.is_participant(stretch.thread) => stretch.thread,
             () if recording.is_idle(stretch.thread) => u32::MAX,
             () => u32::MAX - 1,
         };
@@ -108,7 +108,7 @@ fn runs(recording: &Recording, replay: &Replay, op: Op) -> Vec<Run> {
         Run {
             cpu: stretch.cpu,
             who: recording.name(stretch.thread),
-            party: recording.is_party(stretch.thread),
+            participant: recording.is_participant(stretch.thread),
             from_ns: stretch.from.saturating_sub(op.from),
             to_ns: stretch.to.min(op.to) - op.from,
             left: left_within(replay, at, op),

@@ -1,9 +1,9 @@
 //! The tables and the picture of a program's switches and their cost.
 
-use crate::bench::price_list::SwitchPrice;
+use crate::bench::cost_list::SwitchCost;
 use crate::output::metrics::Quantity;
 use crate::output::view::{Align, Cell, Column, Picture, Stack, Stacks, Table};
-use crate::program::stat::bill::{Bill, BillLine, Range, Sort};
+use crate::program::stat::cost_estimate::{CostEstimate, CostLine, Range, Sort};
 use crate::program::stat::document::StatBody;
 use crate::program::stat::figures::Figures;
 use crate::unit::{Count, Nanoseconds, Share, Span};
@@ -117,11 +117,11 @@ pub(super) fn stacks(body: &StatBody) -> Option<Picture> {
 /// Position of a yield's cost in the table.
 const YIELDS_AT: usize = 4;
 
-pub(super) fn bill_table(bill: &Bill) -> Table {
+pub(super) fn cost_estimate_table(cost_estimate: &CostEstimate) -> Table {
     // Older documents have none.
-    let has_yields = bill.lines.iter().any(|line| line.prices.yielding.is_some());
+    let has_yields = cost_estimate.lines.iter().any(|line| line.costs.yielding.is_some());
     let mut columns = vec![
-        column("switches_of", &["the bill:", "processes"], 0),
+        column("switches_of", &["estimated switch cost:", "processes"], 0),
         column("switches", &["switches"], 0),
         column("cpu_ns_same", &["CPU ns each", "same CPU"], 0),
         column("cpu_ns_across", &["across", "CPUs"], 0),
@@ -131,15 +131,14 @@ pub(super) fn bill_table(bill: &Bill) -> Table {
         column("wall_ns_across", &["across", "CPUs"], 1),
     ];
     let nanoseconds = |ns: f64| Nanoseconds(ns).to_string();
-    let cpu = |price: &Option<SwitchPrice>| Cell::estimate(price.as_ref().map(|price| price.cpu_ns), true, nanoseconds);
-    let wall = |price: &Option<SwitchPrice>| {
-        Cell::estimate(price.as_ref().and_then(|price| price.wall_ns), false, nanoseconds)
-    };
+    let cpu = |cost: &Option<SwitchCost>| Cell::estimate(cost.as_ref().map(|cost| cost.cpu_ns), true, nanoseconds);
+    let wall =
+        |cost: &Option<SwitchCost>| Cell::estimate(cost.as_ref().and_then(|cost| cost.wall_ns), false, nanoseconds);
     let spread = |value: Option<Range>, show: fn(f64) -> String| match value {
         Some(value) => Cell::Estimate { value: value.as_estimate(), text: range(value, show) },
         None => Cell::Absent,
     };
-    let row = |line: &BillLine| {
+    let row = |line: &CostLine| {
         let what = match line.sort {
             Sort::Within => "multi-threaded",
             Sort::Between => "single-threaded",
@@ -147,22 +146,22 @@ pub(super) fn bill_table(bill: &Bill) -> Table {
         let mut cells = vec![
             Cell::text(what),
             Cell::Number { value: line.switches as f64, text: line.switches.to_string() },
-            cpu(&line.prices.same),
-            cpu(&line.prices.across),
+            cpu(&line.costs.same),
+            cpu(&line.costs.across),
             spread(Some(line.cpu_ns), |ns| Span(ns).to_string()),
             spread(line.share_of_cpu, |share| Share(share).to_string()),
-            wall(&line.prices.same),
-            wall(&line.prices.across),
+            wall(&line.costs.same),
+            wall(&line.costs.across),
         ];
         if has_yields {
-            cells.insert(YIELDS_AT, cpu(&line.prices.yielding));
+            cells.insert(YIELDS_AT, cpu(&line.costs.yielding));
         }
         cells
     };
     if has_yields {
         columns.insert(YIELDS_AT, column("cpu_ns_yield", &["nobody", "woken"], 3));
     }
-    Table { title: "The bill", columns, rows: bill.lines.iter().map(row).collect() }
+    Table { title: "Estimated switch cost", columns, rows: cost_estimate.lines.iter().map(row).collect() }
 }
 
 fn column(key: &'static str, heading: &[&str], expendable: u8) -> Column {

@@ -1,0 +1,267 @@
+//! Columns of the cost table.
+
+use crate::bench::document::run::{RunBody, RunResult, SwitchesRange, When};
+use crate::bench::figures::CountSource;
+use crate::estimate::Estimate;
+use crate::host::placement::Placement;
+use crate::output::metrics::Quantity;
+use crate::output::view::{Align, Cell, Column, Level, Levels, Picture, Table};
+use crate::perf::counting::{TO_IDLE, WAKE_UPS};
+use crate::unit::{Bytes, Count, Nanoseconds, Share};
+
+/// Content of the cycles column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CycleSource {
+    Cycles,
+    /// Of user mode only: the kernel may not be observed.
+    UserCycles,
+    TscTicks,
+}
+
+impl CycleSource {
+    fn counter(self) -> &'static str {
+        match self {
+            CycleSource::Cycles => "cycles",
+            CycleSource::UserCycles => "cycles:u",
+            CycleSource::TscTicks => "msr/tsc/",
+        }
+    }
+}
+
+pub(super) fn cycle_source(body: &RunBody) -> Option<CycleSource> {
+    let has =
+        |source: &CycleSource| body.results.iter().any(|result| counter_per_op(result, source.counter()).is_some());
+    [CycleSource::Cycles, CycleSource::UserCycles, CycleSource::TscTicks].into_iter().find(has)
+}
+
+fn counter_per_op(result: &RunResult, name: &str) -> Option<f64> {
+    result.counters.iter().find(|counter| counter.name == name).map(|counter| counter.per_op)
+}
+
+/// One column of the cost table: its heading, and the cell of a result.
+pub(super) struct CostColumn {
+    pub(super) column: Column,
+    cell: Box<dyn Fn(&RunResult) -> Cell>,
+}
+
+pub(super) fn cost_column(
+    key: &'static str,
+    heading: &[&str],
+    expendable: u8,
+    cell: impl Fn(&RunResult) -> Cell + 'static,
+) -> CostColumn {
+    let align = if matches!(key, "workload" | "placement") { Align::Left } else { Align::Right };
+    CostColumn {
+        column: Column {
+            key,
+            heading: heading.iter().map(|line| line.to_string()).collect(),
+            align,
+            expendable,
+            wraps: false,
+        },
+        cell: Box::new(cell),
+    }
+}
+
+pub(super) fn cost_table(body: &RunBody, wide: bool) -> Table {
+    let mut columns = vec![
+        cost_column("workload", &["workload"], 0, |result| Cell::text(&result.workload)),
+        cost_column("placement", &["placement"], 0, |result| Cell::text(result.placement.name())),
+        cost_column("cpus", &["CPUs"], 8, cpus_cell),
+        cost_column("participants", &["ring"], 0, |result| {
+            Cell::number(result.ring.map(|ring| ring.participants as f64), |participants| format!("{participants:.0}"))
+        }),
+        cost_column("working_set_bytes", &["working", "set"], 0, |result| {
+            Cell::number(result.ring.map(|ring| ring.working_set_bytes as f64), |bytes| Bytes(bytes).to_string())
+        }),
+        cost_column("ns_per_op", &["ns/op"], 0, |result| foretold(result, result.ns_per_op, true)),
+        cost_column("switches_per_op", &["switches", "per op"], 0, switches_cell),
+        cost_column("kernel_switches_per_op", &["kernel switches", "per op, v + i"], 3, kernel_switches_cell),
+        cost_column("ns_per_switch", &["ns per", "switch"], 0, |result| foretold(result, result.ns_per_switch, false)),
+        cost_column("no_switch_ns_per_op", &["no-switch", "ns/op"], 4, |result| {
+            Cell::estimate(result.no_switch_ns_per_op, false, nanoseconds)
+        }),
+        cost_column("net_ns_per_switch", &["net ns", "per switch"], 0, |result| {
+            foretold(result, result.net_ns_per_switch, true)
+        }),
+    ];
+    // Wall time times a constant adds nothing to ns/op.
+    if let Some(source) = cycle_source(body).filter(|source| wide || *source != CycleSource::TscTicks) {
+        let (key, heading) = match source {
+            CycleSource::Cycles => ("cycles_per_op", "cycles"),
+            CycleSource::UserCycles => ("user_cycles_per_op", "user cycles"),
+            CycleSource::TscTicks => ("tsc_ticks_per_op", "TSC ticks"),
+        };
+        columns.push(cost_column(key, &[heading, "per op"], 5, move |result| cycles_cell(result, source)));
+    }
+    columns.push(cost_column("undisturbed_share", &["samples", "undist."], 2, undisturbed_cell));
+    let is_apart = |result: &RunResult| result.placement != Placement::Same;
+    let some_apart = body.results.iter().any(is_apart);
+    if some_apart {
+        columns.push(cost_column("cpu_ns_per_op", &["CPU", "ns/op"], 6, |result| {
+            Cell::estimate(result.cpu_ns_per_op, false, nanoseconds)
+        }));
+    } else {
+        columns.retain(|column| !["placement", "cpus"].contains(&column.column.key));
+    }
+    if body.results.iter().all(|result| result.ring.is_none()) {
+        columns.retain(|column| column.column.key != "participants");
+    }
+    if body.results.iter().all(|result| result.ring.is_none_or(|ring| ring.working_set_bytes == 0)) {
+        columns.retain(|column| column.column.key != "working_set_bytes");
+    }
+    if wide {
+        if body.results.iter().any(|result| result.reproducibility.is_some()) {
+            columns.extend(widths());
+        }
+        columns.extend(wide_columns(some_apart));
+    }
+    // An optional column without a value takes no room.
+    let is_optional = |column: &CostColumn| column.column.expendable > OPTIONAL;
+    let says_something = |cell: &Cell| match cell {
+        Cell::Absent => false,
+        Cell::Number { value, .. } => *value >= SELDOM,
+        Cell::Text(_) | Cell::Name(_) | Cell::Estimate { .. } => true,
+    };
+    columns.retain(|column| {
+        !is_optional(column) || body.results.iter().any(|result| says_something(&(column.cell)(result)))
+    });
+    table_of("Prices", columns, &body.results.iter().collect::<Vec<_>>())
+}
+
+pub(super) fn table_of(title: &'static str, columns: Vec<CostColumn>, results: &[&RunResult]) -> Table {
+    let row = |result: &&RunResult| columns.iter().map(|column| (column.cell)(result)).collect();
+    let rows = results.iter().map(row).collect();
+    Table { title, columns: columns.into_iter().map(|column| column.column).collect(), rows }
+}
+
+/// Returns the cost of a switch in each workload that makes any; `None` of nothing.
+pub(super) fn levels(body: &RunBody) -> Option<Picture> {
+    let level = |result: &RunResult| {
+        let cell = foretold(result, result.ns_per_switch, true);
+        Some(Level {
+            label: result.title(),
+            series: result.kind.name().to_string(),
+            value: result.foretold(result.ns_per_switch, When::ThisSession)?,
+            text: cell.shown().to_string(),
+        })
+    };
+    let levels: Vec<Level> = body.results.iter().filter_map(level).collect();
+    let is_foretold = body.results.iter().any(|result| result.reproducibility.is_some());
+    let interval = if is_foretold { "what another run of this session will say" } else { "the interval of the median" };
+    let title = format!("ns per switch, with {interval}");
+    (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Nanoseconds, levels }))
+}
+
+/// A column above this is shown only if it has a value, and the narrowest terminal does without.
+const OPTIONAL: u8 = 8;
+
+/// Counts below one in a thousand ops take no column; the JSON has them.
+const SELDOM: f64 = 0.001;
+
+/// Returns a figure with the interval for another run of this session, marked where that is assumed.
+fn foretold(result: &RunResult, figure: Option<Estimate>, interval: bool) -> Cell {
+    let cell = Cell::estimate(result.foretold(figure, When::ThisSession), interval, nanoseconds);
+    let is_assumed = result.reproducibility.is_some_and(|reproducibility| reproducibility.assumed);
+    if interval && is_assumed && figure.is_some_and(|figure| figure.low.is_some()) {
+        cell.marked(ASSUMED)
+    } else {
+        cell
+    }
+}
+
+/// Mark of a ± that rests on no earlier run.
+pub(super) const ASSUMED: &str = "*";
+
+/// Returns the width of the cost's interval in this run, for another of this session, and of any day.
+fn widths() -> [CostColumn; 3] {
+    let width = |key, heading: [&str; 2], of: fn(&RunResult) -> Option<Estimate>| {
+        cost_column(key, &heading, 1, move |result| {
+            let known = result.reproducibility.and_then(|_| of(result)?.relative_half_width());
+            Cell::number(known, |share| format!("{:.1}%", share * 100.0))
+        })
+    };
+    [
+        width("run_half_width", ["± this", "run"], |result| result.ns_per_op),
+        width("session_half_width", ["± this", "session"], |result| {
+            result.foretold(result.ns_per_op, When::ThisSession)
+        }),
+        width("any_day_half_width", ["± any", "day"], |result| result.foretold(result.ns_per_op, When::AnyDay)),
+    ]
+}
+
+/// Returns the columns that `--wide` adds.
+fn wide_columns(some_apart: bool) -> Vec<CostColumn> {
+    let mut columns = vec![
+        cost_column("ops_per_second", &["ops/s"], 6, |result| {
+            Cell::number(result.ns_per_op.map(|ns| 1e9 / ns.median), |ops| format!("{ops:.0}"))
+        }),
+        cost_column("mean_ns_per_op", &["mean of all", "ns/op"], 7, |result| {
+            Cell::number(result.mean_ns_per_op, nanoseconds)
+        }),
+    ];
+    if !some_apart {
+        columns.push(cost_column("cpu_ns_per_op", &["CPU", "ns/op"], 9, |result| {
+            Cell::estimate(result.cpu_ns_per_op, false, nanoseconds)
+        }));
+    }
+    let counted = |key, heading: &[&str], name: &'static str| {
+        cost_column(key, heading, 9, move |result| {
+            Cell::number(counter_per_op(result, name), |per_op| Count(per_op).to_string())
+        })
+    };
+    let range_end = |key, heading: &[&str], of: fn(SwitchesRange) -> f64| {
+        cost_column(key, heading, 9, move |result| {
+            let range = result.switches_per_op_range.map(of);
+            Cell::number(range, |per_op| format!("{per_op:.3}"))
+        })
+    };
+    columns.extend([
+        range_end("switches_per_op_lowest", &["fewest", "per op"], |range| range.lowest),
+        range_end("switches_per_op_highest", &["most", "per op"], |range| range.highest),
+    ]);
+    columns.extend([
+        counted("wake_ups_per_op", &["wake-ups", "per op"], WAKE_UPS),
+        counted("to_idle_per_op", &["to idle", "per op"], TO_IDLE),
+        counted("migrations_per_op", &["migrations", "per op"], "cpu-migrations"),
+        counted("page_faults_per_op", &["page faults", "per op"], "page-faults"),
+        counted("instructions_per_op", &["instructions", "per op"], "instructions"),
+        counted("user_instructions_per_op", &["user instr.", "per op"], "instructions:u"),
+        counted("user_cycles_per_op", &["user cycles", "per op"], "cycles:u"),
+        counted("kernel_cycles_per_op", &["kernel cycles", "per op"], "cycles:k"),
+    ]);
+    columns
+}
+
+fn cpus_cell(result: &RunResult) -> Cell {
+    let cpus: Vec<String> = result.cpus.iter().map(usize::to_string).collect();
+    if cpus.is_empty() { Cell::Absent } else { Cell::text(cpus.join(",")) }
+}
+
+pub(super) fn nanoseconds(value: f64) -> String {
+    Nanoseconds(value).to_string()
+}
+
+fn switches_cell(result: &RunResult) -> Cell {
+    match result.switches_source {
+        CountSource::Expected => Cell::number(result.expected_switches_per_op, |per_op| format!("~{per_op}")),
+        CountSource::Kernel | CountSource::Polls | CountSource::Resumes | CountSource::Uprobe => {
+            Cell::number(result.switches_per_op, |per_op| format!("{per_op:.3}"))
+        }
+    }
+}
+
+fn kernel_switches_cell(result: &RunResult) -> Cell {
+    let split =
+        result.kernel_switches.map(|switches| format!("{:.2} + {:.2}", switches.voluntary, switches.involuntary));
+    Cell::number(result.kernel_switches_per_op, |per_op| split.unwrap_or_else(|| format!("{per_op:.2}")))
+}
+
+fn cycles_cell(result: &RunResult, source: CycleSource) -> Cell {
+    Cell::number(counter_per_op(result, source.counter()), |per_op| Count(per_op).to_string())
+}
+
+fn undisturbed_cell(result: &RunResult) -> Cell {
+    let share = (result.samples.taken > 0).then(|| result.samples.undisturbed as f64 / result.samples.taken as f64);
+    Cell::number(share, |share| Share(share).to_string())
+}
