@@ -11,7 +11,7 @@ use crate::cli::OutputArgs;
 
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// The earlier run and the later one [default: the last two that were kept]
+    /// The earlier run and the later one [default: the last two that were saved]
     #[arg(value_name = "FILE", num_args = 0..=2, conflicts_with_all = ["old", "new"])]
     pub files: Vec<PathBuf>,
 

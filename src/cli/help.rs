@@ -9,77 +9,77 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
 ];
 
 pub(super) const EXAMPLES: &str = "Examples:
-  sudo ctxprof run                         what a switch costs on this machine
-  sudo ctxprof run all --sort cost        the whole cost list
-  sudo ctxprof run thread-pipe --cpu 1     one workload, on CPU 1
-  sudo ctxprof run -o costs.json          the table, and a file for later
-  sudo ctxprof sweep ring 2..4096       the cost by the number of participants; where it knees
-  sudo ctxprof compare                     beside perf bench and go test, their switches counted
-  sudo ctxprof stat -- make -j4            what a program's switches cost it
-  sudo ctxprof trace -- ./server           why its threads leave the CPU, and what wakes them
-  ctxprof memory                           what one more thread, task or goroutine takes in memory
-  ctxprof report costs.json --wide        show it again, with more columns
-  ctxprof diff costs.json later.json      what has changed since
-  sudo ctxprof doctor                      what makes the numbers worse on this host, and what to do about it
-  ctxprof list                             what can be measured here, and why the rest cannot
+  sudo ctxprof run                      what a switch costs on this host
+  sudo ctxprof run all --sort cost      all workloads, the least expensive first
+  sudo ctxprof run thread-pipe --cpu 1  one workload, on CPU 1
+  sudo ctxprof run -o costs.json        the table, and a file for later
+  sudo ctxprof sweep ring 2..4096       the cost by the size of a ring, with its knees
+  sudo ctxprof compare                  beside perf bench and go test, their switches counted
+  sudo ctxprof stat -- make -j4         what a program's switches cost it
+  sudo ctxprof trace -- ./server        why its threads leave the CPU, and what wakes them
+  ctxprof memory                        what one more thread, task or goroutine takes in memory
+  ctxprof report costs.json --wide      show it again, with more columns
+  ctxprof diff costs.json later.json    what has changed since
+  sudo ctxprof doctor                   what makes the numbers worse on this host, and what to do about it
+  ctxprof list                          what can be measured on this host, and why the rest cannot
 
-Without sudo ctxprof counts what the system lets it count, and says so.
+Without sudo ctxprof counts what the system allows, and says so.
 Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a regression was found, 130 interrupted (143 by SIGTERM) after printing what there is.";
 
 pub(super) const RUN_EXAMPLES: &str = "Examples:
-  sudo ctxprof run                                  the default workloads, 10 repetitions each
-  sudo ctxprof run all --sort cost                 every way to switch, the cheapest first
-  sudo ctxprof run thread 'task-*'                  a kind, and a glob
-  sudo ctxprof run thread-pipe --place all          the cost by distance
-  sudo ctxprof run thread-pipe --policy fifo:50     under another scheduling policy
-  sudo ctxprof run thread-channel --timeline        why it switches so often: one round trip, drawn
-  sudo ctxprof run thread process --breakdown          what of a round trip is calls, wake-ups and switches
-  sudo ctxprof run task-channel --time 5            one workload, for 5 s
-  sudo ctxprof run thread-pipe --latency            p50 to p99.9 of its ops, and the longest
-  taskset -c 3 ctxprof run                          on a CPU that the mask allows
-  sudo ctxprof run --format json --quiet            JSON on stdout and nothing else
-  sudo ctxprof run -o run.json -o run.md            two files, and the table on stdout
-  sudo ctxprof run all --latency -o run.html        a page with pictures, in one file
-  sudo ctxprof run -o ctxprof.prom                  for Prometheus, also through node_exporter
-  sudo ctxprof run --samples-out raw.json           raw samples too, for `ctxprof report raw.json`
+  sudo ctxprof run                               the default workloads, 10 repetitions each
+  sudo ctxprof run all --sort cost               every way to switch, the least expensive first
+  sudo ctxprof run thread 'task-*'               a kind, and a glob
+  sudo ctxprof run thread-pipe --place all       the cost by distance
+  sudo ctxprof run thread-pipe --policy fifo:50  under another scheduling policy
+  sudo ctxprof run thread-channel --timeline     why it switches so often: one round trip, drawn
+  sudo ctxprof run thread process --breakdown    what of a round trip is calls, wake-ups and switches
+  sudo ctxprof run task-channel --time 5         one workload, for 5 s
+  sudo ctxprof run thread-pipe --latency         p50 to p99.9 of its ops, and the longest
+  taskset -c 3 ctxprof run                       on a CPU that the mask allows
+  sudo ctxprof run --format json --quiet         JSON on stdout and nothing else
+  sudo ctxprof run -o run.json -o run.md         two files, and the table on stdout
+  sudo ctxprof run all --latency -o run.html     a page with pictures, in one file
+  sudo ctxprof run -o ctxprof.prom               for Prometheus, also through node_exporter
+  sudo ctxprof run --samples-out raw.json        raw samples too, for `ctxprof report raw.json`
 
-One op is one round trip, unless `ctxprof list` says otherwise. Every run is kept (`ctxprof report` shows the last one) unless --no-save.";
+One op is one round trip, unless `ctxprof list` says otherwise. Every run is saved (`ctxprof report` shows the last one) unless --no-save.";
 
 pub(super) const SWEEP_EXAMPLES: &str = "Examples:
-  sudo ctxprof sweep ring 2..4096                    2, 4, 8 … 4096 participants in a ring
-  sudo ctxprof sweep working-set 0..8M                  two, each walking 0, 4 KiB … 8 MiB
+  sudo ctxprof sweep ring 2..4096                    rings of 2, 4, 8 … 4096
+  sudo ctxprof sweep working-set 0..8M               two, each walking 0, 4 KiB … 8 MiB
   sudo ctxprof sweep working-set 0..8M --ring 8      the caches are full at a quarter of that
   sudo ctxprof sweep ring 2..1024 --working-set 16K  both
   sudo ctxprof sweep ring 2..4096 task thread-pipe   kinds and names, as for `run`
   sudo ctxprof sweep ring 2..64 -o sweep.html        a page with the curves, which `ctxprof report` reads too
 
-One op is one hop of the token. A step that limits do not allow is left out, with the limit and how to raise it. Interrupted, it shows the rows so far. Nothing is kept unless -o says where.";
+One op is one hop of the token. A step that limits do not allow is left out, with the limit and how to raise it. Interrupted, it shows the rows so far. Nothing is saved without -o.";
 
 pub(super) const COMPARE_EXAMPLES: &str = "Examples:
-  sudo ctxprof compare                              the tools that are here, ten rounds
+  sudo ctxprof compare                 the tools that are here, ten rounds
   sudo ctxprof compare --rounds 3 --cpu 1
-  sudo ctxprof compare --with mac.txt               beside a saved output of go test -bench or perf bench sched pipe
+  sudo ctxprof compare --with mac.txt  beside a saved output of go test -bench or perf bench sched pipe
   sudo ctxprof compare --format markdown -o compare.json
 
 To compare two saved runs of ctxprof: ctxprof diff OLD.json NEW.json";
 
 pub(super) const STAT_EXAMPLES: &str = "Examples:
-  ctxprof stat -- make -j4                          a program, its threads and its children
-  sudo ctxprof stat --user -- ./server              run as the one who called sudo
-  ctxprof stat --ops 2000000 -- ./bench             per op: check another benchmark's claim
-  sudo ctxprof stat -p 4711 --for 10                a process that runs, for 10 s
-  sudo ctxprof stat -p 4711 --interval 1s           the same, looked at every second
-  ctxprof stat -o bill.json -- ./app                the report into a file, not onto stderr
-  sudo ctxprof stat --counters thread -- ./app      perf's counters on its threads, too
+  ctxprof stat -- make -j4                      a program, its threads and its children
+  sudo ctxprof stat --user -- ./server          run as the one who called sudo
+  ctxprof stat --ops 2000000 -- ./bench         per op: check another benchmark's claim
+  sudo ctxprof stat -p 4711 --for 10            a process that runs, for 10 s
+  sudo ctxprof stat -p 4711 --interval 1s       the same, looked at every second
+  ctxprof stat -o bill.json -- ./app            the report into a file, not onto stderr
+  sudo ctxprof stat --counters thread -- ./app  perf's counters on its threads, too
 
 The program has stdin and stdout, and the report goes to stderr. It is waited for with all that it starts, daemons too (--leave-running). The first Ctrl-C is the program's, wherever it is; a second ends the watching with a report, and the program goes on. If ctxprof is killed, the program goes on.
 Exit codes: the program's own, its signal too; 125 ctxprof failed, 126 CMD cannot be executed, 127 CMD is not there; with --pid, 0; 130 (SIGTERM: 143) where a second signal ended the watching.";
 
 pub(super) const TRACE_EXAMPLES: &str = "Examples:
-  sudo ctxprof trace -- ./server --bench            every switch of a program by its reason
-  sudo ctxprof trace --wide -- make -j4             and by thread
-  sudo ctxprof trace --user -- ./server             run as the one who called sudo
-  sudo ctxprof trace -o trace.json -- ./app         the report into a file, not onto stderr
+  sudo ctxprof trace -- ./server --bench     every switch of a program by its reason
+  sudo ctxprof trace --wide -- make -j4      and by thread
+  sudo ctxprof trace --user -- ./server      run as the one who called sudo
+  sudo ctxprof trace -o trace.json -- ./app  the report into a file, not onto stderr
   sudo ctxprof trace --format json -q -- ./app 2> trace.json
 
 The program has stdin and stdout, and the report goes to stderr. It is traced with all that it starts, and waited for, daemons too (--leave-running). The first Ctrl-C is the program's; a second ends the tracing with a report, and the program goes on. If ctxprof is killed, the program goes on, and nothing of the tracer stays.
@@ -87,12 +87,12 @@ Takes Linux 5.15 or later with BTF, and CAP_BPF and CAP_PERFMON, as root has (`c
 Exit codes: the program's own, its signal too; 125 ctxprof failed or was refused, 126 CMD cannot be executed, 127 CMD is not there; 130 (SIGTERM: 143) where a second signal ended the tracing.";
 
 pub(super) const MEMORY_EXAMPLES: &str = "Examples:
-  ctxprof memory                                    every kind that can be had here
-  ctxprof memory task --max 1000000                 a million tasks
-  ctxprof memory thread --stack-use 16KiB           threads that touched their stacks
-  ctxprof memory task --future-size 4KiB            tasks that hold state
-  ctxprof memory --wide                             kernel stacks, slab and page tables apart
-  ctxprof memory -o memory.json -o memory.prom      files, and the table on stdout
+  ctxprof memory                                every kind that is available here
+  ctxprof memory task --max 1000000             a million tasks
+  ctxprof memory thread --stack-use 16KiB       threads that touched their stacks
+  ctxprof memory task --future-size 4KiB        tasks that hold state
+  ctxprof memory --wide                         kernel stacks, slab and page tables apart
+  ctxprof memory -o memory.json -o memory.prom  files, and the table on stdout
 
 Participants are held by a process of their own, which is told to end afterwards. A fifth of the free memory stays free. What stops it at fewer than --max is named, with its value and how to raise it. No root is needed.
 Exit codes: 0 done, also where a limit stopped it at fewer; 1 failed, or nothing could be parked; 2 wrong usage; 130 interrupted.";
@@ -110,11 +110,11 @@ States: ok; info, to be known when figures are set beside another host's; unknow
 Exit codes: 0 done, whatever was found; 1 failed, or with --strict something serious was found; 2 wrong usage.";
 
 pub(super) const DIFF_EXAMPLES: &str = "Examples:
-  ctxprof diff                                      the last two runs that were kept
+  ctxprof diff                                                         the last two saved runs
   ctxprof diff monday.json today.json
-  ctxprof diff before.json after.json --fail-above 5       exit code 3 if a row is surely slower by more than 5 %
-  ctxprof diff before.json after.json --fail-above 1 --fail-undecided   also if that cannot be told
-  ctxprof diff --old a*.json --new b*.json          several runs a side: their own spread counts
+  ctxprof diff before.json after.json --fail-above 5                   exit code 3 if a row is surely slower by more than 5 %
+  ctxprof diff before.json after.json --fail-above 1 --fail-undecided  also if that cannot be told
+  ctxprof diff --old a*.json --new b*.json                             several runs a side: their own spread counts
   ctxprof diff host1.json host2.json --require-same kernel,policy
 
 Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a row is slower than --fail-above allows.";

@@ -58,7 +58,7 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u32>,
 
-    /// Wait up to this many seconds for the CPU to reach the full speed that runs kept before have seen; not part of --time
+    /// Seconds to wait at most for the CPU to reach its full speed, as known from saved runs; not part of --time
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = patience)]
     pub patience: Duration,
 

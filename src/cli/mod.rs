@@ -131,7 +131,7 @@ const OF_PROGRAMS: [&str; 2] = ["stat", "trace"];
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// A file that ctxprof wrote [default: the last run that was kept]
+    /// A file that ctxprof wrote [default: the last saved run]
     pub file: Option<PathBuf>,
 
     #[command(flatten)]
@@ -147,7 +147,7 @@ pub struct ReportArgs {
 pub enum SortKey {
     /// As `ctxprof list` has them
     List,
-    /// The cheapest switch first; then what makes none
+    /// By the cost of a switch, the lowest first; then what makes none
     Cost,
 }
 
@@ -189,7 +189,7 @@ fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> R
     let cli = parsed.map_err(|error| with_suggestion(error, &command, &words))?;
     match &cli.command {
         Command::Diff(arguments) if arguments.files.len() == 1 => {
-            let message = "name two files, or none for the last two runs that were kept";
+            let message = "name two files, or none for the last two saved runs";
             Err(command.error(ErrorKind::WrongNumberOfValues, message))
         }
         Command::Compare(arguments) if !arguments.documents.is_empty() => {

@@ -60,15 +60,15 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub samples_out: Option<PathBuf>,
 
-    /// Do not keep this run, nor add it to the history
+    /// Do not save this run, nor add it to the history
     #[arg(long)]
     pub no_save: bool,
 
-    /// Take from this file what earlier runs said, by which ± is known, and add this one [default: beside the kept runs]
+    /// History of earlier runs, from which ± is computed and to which this one is added [default: beside the saved runs]
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
 
-    /// Print the report only: no progress, no word about where it was kept
+    /// Print the report only: no progress, no line about where it was saved
     #[arg(long, short)]
     pub quiet: bool,
 

@@ -40,7 +40,7 @@ pub struct StatArgs {
     #[arg(long)]
     pub per_thread: bool,
 
-    /// auto: what the kernel books anyway, at no cost; thread: perf's counters too, which slow every switch
+    /// auto: kernel accounting, at no cost; thread: perf's counters too, which slow every switch
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = PossibleValuesParser::new(["auto", "thread"]))]
     pub counters: String,
 

@@ -116,14 +116,14 @@ impl NamedCosts {
         let mut caveats = Vec::new();
         if !cost::is_like(&self.run.host, host) {
             let message = format!("the switch costs of {} are of another kernel or processor", self.file);
-            caveats.push(Warning::new("prices-of-another-host", message));
+            caveats.push(Warning::new("costs-of-another-host", message));
         }
         if !cost::is_sound(&self.run) {
             let message = format!(
                 "the switch costs of {} are of a run that was interrupted, disturbed, traced, or counted on its threads: they may be too high",
                 self.file
             );
-            caveats.push(Warning::new("prices-unsound", message));
+            caveats.push(Warning::new("costs-unsound", message));
         }
         caveats
     }

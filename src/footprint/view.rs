@@ -164,7 +164,7 @@ impl MemoryDocument {
     /// Returns what a runtime's own accounting shows beside the kernel's.
     fn own_sentences(&self) -> Vec<String> {
         let whole = if self.settings.stack_use_bytes > 0 {
-            " Books count a stack whole, also what of it has not been touched."
+            " It counts stacks whole, also what of them has not been touched."
         } else {
             ""
         };

@@ -144,3 +144,70 @@ ctxprof 0.1.0 on Linux --here
         [Some("there is no command walk"), Some("stat has no --prices"), Some("run has no --cpus"), None, None];
     assert_eq!(faults, expected.map(|fault| fault.map(str::to_string)));
 }
+
+/// Words of early versions that nobody else in the field uses so.
+const OWN_WORDS: [&str; 20] = [
+    "party",
+    "parties",
+    "incarnation",
+    "incarnations",
+    "made anew",
+    "dear",
+    "dearer",
+    "dearest",
+    "the bill",
+    "books",
+    "booked",
+    "to be had",
+    "yardstick",
+    "errand",
+    "switch proper",
+    "whole op",
+    "price",
+    "prices",
+    "people divide by",
+    "true ns",
+];
+
+/// Returns those of them that stand in a text as words.
+fn own_words(text: &str) -> Vec<&'static str> {
+    let words: Vec<String> = text
+        .split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    let text = format!(" {} ", words.join(" "));
+    OWN_WORDS.into_iter().filter(|word| text.contains(&format!(" {word} "))).collect()
+}
+
+#[test]
+fn help_pages_and_reports_use_the_fields_words() {
+    let mut found = Vec::new();
+    let mut check = |name: &str, text: &str| {
+        let words = own_words(text);
+        if !words.is_empty() {
+            found.push(format!("{name}: {}", words.join(", ")));
+        }
+    };
+    for Page { name, text } in pages() {
+        check(&name, &text);
+    }
+    let help = run("ctxprof --help").expect(0, &[]).stdout;
+    let commands = help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    let is_command = |word: &&str| {
+        word.starts_with(|letter: char| letter.is_ascii_lowercase())
+            && run(&format!("ctxprof {word} --help")).code == Some(0)
+    };
+    let commands: BTreeSet<&str> = commands.filter(is_command).collect();
+    assert!(commands.len() >= 11, "{commands:?}");
+    for command in commands {
+        check(&format!("{command} --help"), &run(&format!("ctxprof {command} --help")).expect(0, &[]).stdout);
+        check(&format!("man {command}"), &run(&format!("ctxprof man {command}")).expect(0, &[]).stdout);
+    }
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).unwrap() {
+        let path = entry.unwrap().path();
+        check(&path.display().to_string(), &fs::read_to_string(&path).unwrap());
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert_eq!(own_words("A Party, and the whole\n  op: `price`; the billing"), ["party", "whole op", "price"]);
+}

@@ -168,7 +168,7 @@ pub struct Round {
     pub net_cpu_ns_per_switch: Option<f64>,
 }
 
-/// Computes a workload's row; the yardstick is the whole run's.
+/// Computes a workload's row; the reference loop is the whole run's.
 pub fn summarize(samples: &WorkloadSamples, counting: &Counting, reference_loop: ReferenceLoop) -> Row {
     let judge = Judge::of(samples, counting, reference_loop);
     let chosen = Chosen::of_repetitions(&samples.repetitions, judge);

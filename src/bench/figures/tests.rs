@@ -164,7 +164,11 @@ fn without_undisturbed_samples_all_are_used_and_said_to_be() {
     assert!(!row.undisturbed_only);
     assert_eq!(row.samples_undisturbed, 0);
     assert_eq!(row.ns_per_op.unwrap().median, 61_000.0);
-    assert_eq!(row.kernel_switches_per_op, Some(2.0), "from the participants' books, which have no neighbours in them");
+    assert_eq!(
+        row.kernel_switches_per_op,
+        Some(2.0),
+        "from kernel accounting of the participants, which has no neighbours in it"
+    );
 }
 
 #[test]

@@ -147,15 +147,13 @@ fn of_samples(row: &Row) -> Vec<Remark> {
             1 => "; one repetition was repeated for that".to_string(),
             repeated => format!("; {repeated} repetitions were repeated for that"),
         };
-        let bound = if row.ns_per_op.is_some_and(|ns| ns.is_at_most()) {
-            "; its figures are of these, for want of others: at most so much"
+        let share = Share(slowed);
+        let what = if row.ns_per_op.is_some_and(|ns| ns.is_at_most()) {
+            format!("CPU below full speed in {share} of samples, too many to exclude: costs are upper bounds")
         } else {
-            "; those are excluded"
+            format!("{share} of samples excluded: CPU below full speed")
         };
-        let message = format!(
-            "during {} of the samples the core itself ran slower than it can, as beside a busy hardware thread (of this machine or of another guest on its host) or at a lower frequency{bound}{again}",
-            Share(slowed)
-        );
+        let message = format!("{what} (busy SMT sibling, noisy neighbour or lower frequency){again}");
         remarks.push((CORE_SLOWED, message));
     }
     remarks

@@ -126,7 +126,7 @@ pub(super) fn cost_table(body: &RunBody, wide: bool) -> Table {
     columns.retain(|column| {
         !is_optional(column) || body.results.iter().any(|result| says_something(&(column.cell)(result)))
     });
-    table_of("Prices", columns, &body.results.iter().collect::<Vec<_>>())
+    table_of("Costs", columns, &body.results.iter().collect::<Vec<_>>())
 }
 
 pub(super) fn table_of(title: &'static str, columns: Vec<CostColumn>, results: &[&RunResult]) -> Table {

@@ -6,7 +6,7 @@ use crate::host::facts::Facts;
 
 pub(super) const REALTIME: Check = Check {
     id: "rt-throttling",
-    why: "participants under --policy fifo or rr are stopped when they have had it; samples that it falls into are not undisturbed",
+    why: "participants under --policy fifo or rr are stopped when they have used it up; samples that it falls into are excluded",
     source: "/proc/sys/kernel/sched_rt_runtime_us",
     look: realtime,
     feeds: Some(Feed { code: "rt-throttling", when: When::RealTime, judge }),

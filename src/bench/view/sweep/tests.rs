@@ -74,7 +74,7 @@ fn what_participants_touch_is_a_guess_and_said_to_be_one() {
         "what a participant touches is not measured: L2 ends there if each touches 2.00 KiB to 4.00 KiB.",
     );
     check_says(&document, "a knee is not the run queue's length");
-    check_says(&document, "those are not clean (3 other rows have this warning too)");
+    check_says(&document, "noisy neighbour or lower frequency) (3 other rows have this warning too)");
 }
 
 #[test]
