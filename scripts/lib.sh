@@ -215,6 +215,39 @@ median_interval() {
     }'
 }
 
+# Programs that `stat` and `trace` are held to, a line each; switcher is the tests'.
+watched_programs() {
+  cat << 'END'
+switcher pipe 20000
+switcher --pin 0 pipe 20000
+switcher processes 20000
+switcher --pin 0 processes 20000
+switcher futex 20000
+switcher yield 20000
+switcher sleeps 5000
+switcher threads 500
+switcher threads 20 1000
+switcher many-threads 200
+switcher children 300
+switcher children 20 1000
+switcher nested 20
+switcher double-fork 1000
+switcher setsid 1000
+switcher ignore-sigchld 300
+switcher nocldwait 300
+switcher unreaped 300
+switcher exec 20 100
+switcher kill SIGTERM
+switcher kill SIGSEGV
+switcher exit 3
+switcher stop
+switcher spin 1
+perf bench sched messaging -t -g 2 -l 50
+perf bench sched messaging -g 2 -l 50
+go version
+END
+}
+
 # A field of a row of ctxprof's CSV on stdin: csv_field ROW COLUMN
 csv_field() {
   awk -F, -v row="$1" -v column="$2" 'NR==1 {for (i=1; i<=NF; i++) if ($i==column) at=i} $1==row {print $at}'

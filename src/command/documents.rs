@@ -73,11 +73,8 @@ pub fn read(path: &Path) -> Result<Saved> {
 pub fn parse(text: &str) -> Result<Saved> {
     let (header, text) = Header::of(text)?;
     let Some((_, reader)) = DOCUMENTS.iter().find(|(schema, _)| *schema == header.schema) else {
-        let is_of_this = |(schema, _): &&(&str, Reader)| schema.split('/').next() == header.schema.split('/').next();
-        if header.schema.ends_with("/1") && DOCUMENTS.iter().any(|document| is_of_this(&document)) {
-            bail!("it was written by an unreleased ctxprof 0.1 ({}); measure again", header.schema)
-        }
         let known: Vec<&str> = DOCUMENTS.iter().map(|(schema, _)| *schema).collect();
+        header.check_age(known.iter().copied())?;
         bail!("the schema is {:?}; this version shows {}", header.schema, known.join(", "))
     };
     reader(text).with_context(|| format!("a damaged {} document", header.schema))

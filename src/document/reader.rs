@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::output::html::PAGE_DOCUMENT;
@@ -45,5 +45,17 @@ impl Header {
         let text = document_in(text);
         let header = serde_json::from_str(text).context("this is not a document that ctxprof wrote")?;
         Ok((header, text))
+    }
+
+    /// Checks that it is no document of these schemas' first version, which no release wrote.
+    ///
+    /// # Errors
+    /// It is one.
+    pub fn check_age<'s>(&self, known: impl IntoIterator<Item = &'s str>) -> Result<()> {
+        let name = self.schema.strip_suffix("/1");
+        if name.is_some_and(|name| known.into_iter().any(|known| known.split('/').next() == Some(name))) {
+            bail!("it was written by an unreleased ctxprof 0.1 ({}); measure again", self.schema)
+        }
+        Ok(())
     }
 }

@@ -148,6 +148,8 @@ fn another_op_or_schema_is_refused_and_so_is_what_is_no_document() {
     diff(golden, &named, "").expect(0, &[]);
     let schema = documents.with("schema.json", |document| document["schema"] = json!("ctxprof.run/3"));
     diff(golden, &schema, "").expect(1, &["ctxprof.run/3"]);
+    let old = documents.with("old.json", |document| document["schema"] = json!("ctxprof.run/1"));
+    diff(golden, &old, "").expect(1, &["written by an unreleased ctxprof 0.1", "measure again"]);
     let text = fs::read_to_string(GOLDEN).unwrap();
     for (name, content, words) in [
         ("truncated", &text[..text.len() / 2], "line"),

@@ -48,6 +48,7 @@ pub fn read_run(path: &Path) -> Result<RunDocument> {
             run::SCHEMA => of_document(text),
             samples::SCHEMA => of_samples(text),
             other => {
+                header.check_age([run::SCHEMA, samples::SCHEMA])?;
                 bail!(
                     "it is no run: its schema is {other:?}, and a run ({} or {}) is needed here",
                     run::SCHEMA,
