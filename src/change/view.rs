@@ -1,7 +1,5 @@
 //! Report of a diff: screen and metrics.
 
-use anyhow::{Context, Result};
-
 use crate::bench::left_out::row_title;
 use crate::bench::view::labels::row_labels;
 use crate::change::diff::{DiffDocument, Difference};
@@ -9,16 +7,12 @@ use crate::change::rows::{DiffRow, DiffSettings, RowChange};
 use crate::document::conditions;
 use crate::estimate::{Decision, MOST_RUNS, Verdict};
 use crate::host::placement::Placement;
-use crate::output::Report;
+use crate::output::Shown;
 use crate::output::metrics::{Metrics, Quantity};
 use crate::output::view::{Align, Cell, ChangeBar, Changes, Column, Picture, Table, View};
 use crate::unit::{Nanoseconds, Share};
 
-impl Report for DiffDocument {
-    fn json(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
-    }
-
+impl Shown for DiffDocument {
     fn view(&self, _wide: bool) -> View {
         let body = &self.body;
         let differs = match body.differences.as_slice() {
@@ -177,13 +171,7 @@ fn table(rows: &[DiffRow], settings: &DiffSettings) -> Table {
             }),
         ]
     };
-    let column = |key, heading: &[&str], align, expendable| Column {
-        key,
-        heading: heading.iter().map(|line| line.to_string()).collect(),
-        align,
-        expendable,
-        wraps: false,
-    };
+    let column = |key, heading: &[&str], align, expendable| Column::new(key, heading, align, expendable);
     let columns = vec![
         column("workload", &["workload"], Align::Left, 0),
         column("placement", &["placement"], Align::Left, 0),

@@ -11,16 +11,12 @@ use crate::bench::document::run::{self, RunDocument};
 use crate::bench::document::sweep::{self, SweepDocument};
 use crate::bench::document::{samples, saved_runs};
 use crate::change::diff::{self, DiffDocument};
-use crate::doctor::document as doctor;
-use crate::doctor::document::DoctorDocument;
+use crate::doctor::document::{self as doctor, DoctorDocument};
 use crate::document::reader::{Header, read_as};
-use crate::footprint::document as memory;
-use crate::footprint::document::MemoryDocument;
+use crate::footprint::document::{self as memory, MemoryDocument};
 use crate::output::Report;
-use crate::program::stat::document as stat;
-use crate::program::stat::document::StatDocument;
-use crate::program::trace::document as trace;
-use crate::program::trace::document::TraceDocument;
+use crate::program::stat::document::{self as stat, StatDocument};
+use crate::program::trace::document::{self as trace, TraceDocument};
 
 #[derive(Debug)]
 pub enum Saved {

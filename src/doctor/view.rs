@@ -1,18 +1,12 @@
 //! Report of measurement problems: screen and metrics.
 
-use anyhow::{Context, Result};
-
 use crate::doctor::document::{DoctorDocument, FindingEntry, Severity};
 use crate::document::conditions;
-use crate::output::Report;
+use crate::output::Shown;
 use crate::output::metrics::{Metrics, Quantity};
 use crate::output::view::{Align, Cell, Column, Table, View};
 
-impl Report for DoctorDocument {
-    fn json(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
-    }
-
+impl Shown for DoctorDocument {
     fn view(&self, wide: bool) -> View {
         let mut findings: Vec<&FindingEntry> = self.body.findings.iter().collect();
         // Stable: within a severity the order is the registry's.
@@ -79,7 +73,7 @@ fn table(findings: &[&FindingEntry], wide: bool) -> Table {
 }
 
 fn column(key: &'static str, heading: &str, expendable: u8) -> Column {
-    Column { key, heading: vec![heading.to_string()], align: Align::Left, expendable, wraps: false }
+    Column::new(key, &[heading], Align::Left, expendable)
 }
 
 /// Returns why each finding matters that is not as it should be, with the command that changes it. An unknown one that no

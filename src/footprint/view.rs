@@ -2,13 +2,11 @@
 
 use std::slice;
 
-use anyhow::{Context, Result};
-
 use crate::document::{Ending, conditions, metrics};
 use crate::estimate::Estimate;
 use crate::footprint::document::{KindLeftOut, MemoryDocument};
 use crate::footprint::figures::{FootprintRow, Held, KernelSource, held};
-use crate::output::Report;
+use crate::output::Shown;
 use crate::output::metrics::{Labels, Metrics, Quantity};
 use crate::output::view::{Align, Cell, Column, Level, Levels, Picture, Table, View};
 use crate::unit::{Bytes, Nanoseconds, Roughly};
@@ -53,11 +51,7 @@ const FIGURES: [Figure; 13] = [
     ("memory_join", Quantity::Nanoseconds, "Time per participant until it has ended", |row| row.join_ns),
 ];
 
-impl Report for MemoryDocument {
-    fn json(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
-    }
-
+impl Shown for MemoryDocument {
     fn metrics(&self) -> Metrics {
         let mut metrics = Metrics::of(self);
         metrics.rows(slice::from_ref(self), metrics::command).figure(
@@ -282,5 +276,5 @@ fn bytes(estimate: Option<Estimate>) -> Cell {
 
 fn column(key: &'static str, heading: &[&str], expendable: u8) -> Column {
     let align = if ["kind", "kernel_source"].contains(&key) { Align::Left } else { Align::Right };
-    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
+    Column::new(key, heading, align, expendable)
 }

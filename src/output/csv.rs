@@ -46,8 +46,7 @@ mod tests {
 
     #[test]
     fn intervals_get_columns_and_absent_values_empty_fields() {
-        let column =
-            |key| Column { key, heading: vec![key.to_string()], align: Align::Left, expendable: 0, wraps: false };
+        let column = |key| Column::new(key, &[key], Align::Left, 0);
         let estimate = Estimate { median: 2.5, low: Some(2.0), high: None };
         let rows = vec![
             vec![

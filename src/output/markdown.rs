@@ -64,13 +64,7 @@ mod tests {
 
     #[test]
     fn a_table_is_aligned_and_escaped() {
-        let column = |heading: &str, align| Column {
-            key: "k",
-            heading: vec![heading.to_string()],
-            align,
-            expendable: 0,
-            wraps: false,
-        };
+        let column = |heading: &str, align| Column::new("k", &[heading], align, 0);
         let columns = vec![column("a|b", Align::Left), column("n", Align::Right)];
         let rows = vec![vec![Cell::text("x"), Cell::Absent], vec![Cell::text("<b>\\|&"), Cell::Absent]];
         let table = Table { title: "t", columns, rows };
@@ -96,7 +90,7 @@ mod tests {
         ] {
             assert_eq!(literal(name), written);
         }
-        let column = Column { key: "k", heading: vec!["k".into()], align: Align::Left, expendable: 0, wraps: false };
+        let column = Column::new("k", &["k"], Align::Left, 0);
         let table = Table { title: "t", columns: vec![column], rows: vec![vec![Cell::name("*a*|\\")]] };
         let view = View { heading: vec!["*p*: exited".into()], tables: vec![table], ..View::default() };
         assert_eq!(draw(&view), "\\*p\\*: exited\n\n| k |\n| --- |\n| \\*a\\*\\|\\\\ |\n");

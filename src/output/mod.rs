@@ -15,12 +15,22 @@ pub mod view;
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
 
 use crate::output::metrics::Metrics;
 use crate::output::view::View;
 
-/// Something that can be shown in every format.
+/// A document that can be shown in every format.
+pub trait Shown: Serialize + std::fmt::Debug {
+    /// Returns the document as people see it; `wide` asks for more columns.
+    fn view(&self, wide: bool) -> View;
+
+    /// Returns its metrics, drawn from the document and not from the view: names and units are a promise.
+    fn metrics(&self) -> Metrics;
+}
+
+/// A shown document of any type.
 pub trait Report: std::fmt::Debug {
     /// The document, as it is saved.
     ///
@@ -28,11 +38,25 @@ pub trait Report: std::fmt::Debug {
     /// It cannot be serialized.
     fn json(&self) -> Result<String>;
 
-    /// Returns the report as people see it; `wide` asks for more columns.
+    /// As [`Shown::view`].
     fn view(&self, wide: bool) -> View;
 
-    /// Returns the report's metrics, drawn from the document and not from the view: names and units are a promise.
+    /// As [`Shown::metrics`].
     fn metrics(&self) -> Metrics;
+}
+
+impl<D: Shown> Report for D {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
+    }
+
+    fn view(&self, wide: bool) -> View {
+        Shown::view(self, wide)
+    }
+
+    fn metrics(&self) -> Metrics {
+        Shown::metrics(self)
+    }
 }
 
 /// Width and character set of the output.

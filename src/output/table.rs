@@ -10,10 +10,11 @@ use crate::output::{Look, picture};
 /// Draws heading, tables, pictures, notes and warnings, tables and pictures narrowed to the look's width.
 pub(crate) fn draw(view: &View, look: &Look) -> String {
     let mut parts = Vec::new();
-    // Before it is wrapped: `+-` is wider than ±.
-    let written = |text: &str| if look.ascii { to_ascii(text) } else { text.to_string() };
     let wrapped = |text: &str| {
-        textwrap::fill(&written(text), textwrap::Options::new(look.width).subsequent_indent("  ").break_words(false))
+        textwrap::fill(
+            &written(text, look),
+            textwrap::Options::new(look.width).subsequent_indent("  ").break_words(false),
+        )
     };
     let paragraph = |lines: &[String]| lines.iter().map(|line| wrapped(line)).collect::<Vec<_>>().join("\n");
     if !view.heading.is_empty() {
@@ -37,7 +38,7 @@ pub(crate) fn draw(view: &View, look: &Look) -> String {
         parts.push(lines.join("\n"));
     }
     let text = parts.join("\n\n") + "\n";
-    if look.ascii { to_ascii(&text) } else { text }
+    written(&text, look)
 }
 
 /// Draws a table, leaving out the most expendable columns until it fits, and at last breaking texts into very short lines.
@@ -72,21 +73,22 @@ fn heading_height(table: &Table, kept: &[usize]) -> usize {
 }
 
 fn columns_drawn(table: &Table, kept: &[usize], look: &Look, least_room: usize) -> String {
-    // Before it is measured: `+-` is wider than ±.
-    let written = |text: &str| if look.ascii { to_ascii(text) } else { text.to_string() };
     let mut drawn = PrettyTable::new();
     drawn.set_format(plain());
     for line in 0..heading_height(table, kept) {
         let cell = |&at: &usize| {
-            aligned(&written(heading_line(&table.columns[at], line, heading_height(table, kept))), &table.columns[at])
+            aligned(
+                &written(heading_line(&table.columns[at], line, heading_height(table, kept)), look),
+                &table.columns[at],
+            )
         };
         drawn.add_row(PrettyRow::new(kept.iter().map(cell).collect()));
     }
     let room = room_for_wrapping(table, kept, look.width).filter(|&room| room >= least_room);
     for row in &table.rows {
         let cell = |&at: &usize| match room.filter(|_| table.columns[at].wraps) {
-            Some(room) => aligned(&textwrap::fill(&written(row[at].shown()), room), &table.columns[at]),
-            None => aligned(&written(row[at].shown()), &table.columns[at]),
+            Some(room) => aligned(&textwrap::fill(&written(row[at].shown(), look), room), &table.columns[at]),
+            None => aligned(&written(row[at].shown(), look), &table.columns[at]),
         };
         drawn.add_row(PrettyRow::new(kept.iter().map(cell).collect()));
     }
@@ -133,6 +135,11 @@ fn plain() -> TableFormat {
     FormatBuilder::new().column_separator(' ').padding(0, 1).build()
 }
 
+/// Returns a text in the look's characters. What is measured or wrapped goes through it before: `+-` is wider than ±.
+fn written(text: &str, look: &Look) -> String {
+    if look.ascii { to_ascii(text) } else { text.to_string() }
+}
+
 fn to_ascii(text: &str) -> String {
     let replaced = [
         ("±", "+-"),
@@ -155,12 +162,8 @@ mod tests {
     use crate::output::view::Cell;
 
     fn view() -> View {
-        let column = |key, heading: &[&str], expendable| Column {
-            key,
-            heading: heading.iter().map(|line| line.to_string()).collect(),
-            align: if expendable == 0 { Align::Left } else { Align::Right },
-            expendable,
-            wraps: false,
+        let column = |key, heading: &[&str], expendable| {
+            Column::new(key, heading, if expendable == 0 { Align::Left } else { Align::Right }, expendable)
         };
         View {
             heading: vec!["a machine".to_string()],

@@ -184,6 +184,12 @@ pub struct Column {
 }
 
 impl Column {
+    /// Returns a column whose text stays on one line.
+    pub fn new(key: &'static str, heading: &[&str], align: Align, expendable: u8) -> Column {
+        let heading = heading.iter().map(|line| line.to_string()).collect();
+        Column { key, heading, align, expendable, wraps: false }
+    }
+
     /// Its heading on one line: a word that was parted is whole again.
     pub fn name(&self) -> String {
         let mut name = String::new();

@@ -87,7 +87,7 @@ fn of_kind(alike: &Alike, kind: Kind) -> Option<&HandOver> {
 }
 
 fn column(key: &'static str, heading: &[&str], align: Align) -> Column {
-    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable: 0, wraps: false }
+    Column::new(key, heading, align, 0)
 }
 
 /// Returns sentences on the ratios of a run, the headline ratio first.

@@ -10,12 +10,13 @@ use crate::workload::kind::Kind;
 
 /// Returns one row for each part of each workload's breakdown; `None` without one.
 pub(super) fn table(results: &[RunResult]) -> Option<Table> {
-    let column = |key, heading: &[&str], expendable| Column {
-        key,
-        heading: heading.iter().map(|line| line.to_string()).collect(),
-        align: if matches!(key, "workload" | "part") { Align::Left } else { Align::Right },
-        expendable,
-        wraps: false,
+    let column = |key, heading: &[&str], expendable| {
+        Column::new(
+            key,
+            heading,
+            if matches!(key, "workload" | "part") { Align::Left } else { Align::Right },
+            expendable,
+        )
     };
     let columns = vec![
         column("workload", &["workload"], 0),

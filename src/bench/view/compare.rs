@@ -2,22 +2,16 @@
 
 use std::slice;
 
-use anyhow::{Context, Result};
-
 use crate::bench::document::compare::{CompareDocument, CompareRow, PassedOverRow, SavedRow};
 use crate::bench::left_out::LeftOut;
 use crate::document::{Ending, conditions, metrics};
 use crate::estimate::{Estimate, median};
-use crate::output::Report;
+use crate::output::Shown;
 use crate::output::metrics::{Metrics, Quantity};
 use crate::output::view::{Align, Cell, Column, Level, Levels, Picture, Table, View};
 use crate::unit::{Nanoseconds, Share};
 
-impl Report for CompareDocument {
-    fn json(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
-    }
-
+impl Shown for CompareDocument {
     fn view(&self, _wide: bool) -> View {
         let body = &self.body;
         let host = &self.host;
@@ -193,7 +187,7 @@ fn agreement(ratio: Estimate) -> String {
 }
 
 fn column(key: &'static str, heading: &[&str], align: Align, expendable: u8) -> Column {
-    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
+    Column::new(key, heading, align, expendable)
 }
 
 fn nanoseconds(value: Option<f64>) -> Cell {

@@ -51,16 +51,7 @@ pub(super) fn cost_column(
     cell: impl Fn(&RunResult) -> Cell + 'static,
 ) -> CostColumn {
     let align = if matches!(key, "workload" | "placement") { Align::Left } else { Align::Right };
-    CostColumn {
-        column: Column {
-            key,
-            heading: heading.iter().map(|line| line.to_string()).collect(),
-            align,
-            expendable,
-            wraps: false,
-        },
-        cell: Box::new(cell),
-    }
+    CostColumn { column: Column::new(key, heading, align, expendable), cell: Box::new(cell) }
 }
 
 pub(super) fn cost_table(body: &RunBody, wide: bool) -> Table {

@@ -2,19 +2,13 @@
 
 use std::slice;
 
-use anyhow::{Context, Result};
-
 use crate::bench::document::list::{CounterEntry, ListDocument, WorkloadEntry};
 use crate::document::{conditions, metrics};
-use crate::output::Report;
+use crate::output::Shown;
 use crate::output::metrics::{Metrics, Quantity};
 use crate::output::view::{Align, Cell, Column, Table, View};
 
-impl Report for ListDocument {
-    fn json(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
-    }
-
+impl Shown for ListDocument {
     fn view(&self, _wide: bool) -> View {
         View {
             heading: vec![format!("kernel switches would be counted with: {}", self.body.counting.name())],
@@ -96,7 +90,7 @@ fn counter_table(counters: &[CounterEntry]) -> Table {
 }
 
 fn column(key: &'static str, heading: &str, expendable: u8) -> Column {
-    Column { key, heading: vec![heading.to_string()], align: Align::Left, expendable, wraps: key == "description" }
+    Column { wraps: key == "description", ..Column::new(key, &[heading], Align::Left, expendable) }
 }
 
 fn availability(available: bool, source: Option<&str>) -> Cell {

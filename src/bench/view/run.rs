@@ -2,8 +2,6 @@
 
 use std::slice;
 
-use anyhow::{Context, Result};
-
 use crate::bench::document::run::{CounterRecord, RunDocument, RunResult, When};
 use crate::bench::figures::{Ratio, warning};
 use crate::bench::left_out::{LeftOut, row_title};
@@ -13,7 +11,7 @@ use crate::bench::view::{alike, breakdown, latency};
 use crate::document::{conditions, metrics, warnings};
 use crate::estimate::Reproducibility;
 use crate::host::placement::Placement;
-use crate::output::Report;
+use crate::output::Shown;
 use crate::output::metrics::{Labels, Metrics, Quantity};
 use crate::output::view::View;
 use crate::perf::counting::CountingMode;
@@ -22,11 +20,7 @@ use crate::unit::Share;
 /// The op of most workloads, and of all in documents that do not say.
 const ROUND_TRIP: &str = "round trip";
 
-impl Report for RunDocument {
-    fn json(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
-    }
-
+impl Shown for RunDocument {
     fn view(&self, wide: bool) -> View {
         let cost = self.counting_cost_sentence();
         let latency = Some(latency::latency_table(&self.body)).filter(|table| !table.rows.is_empty());

@@ -4,8 +4,6 @@ mod knees;
 
 use std::slice;
 
-use anyhow::{Context, Result};
-
 use crate::bench::document::run::{RunBody, RunDocument};
 use crate::bench::document::sweep::{Cache, CurveFigure, SweepDocument, all_working_sets, curves};
 use crate::bench::left_out::{LeftOut, row_title};
@@ -14,17 +12,13 @@ use crate::bench::view::labels::row_labels;
 use crate::bench::view::run::{add_circumstances, add_costs};
 use crate::document::{conditions, metrics, warnings};
 use crate::host::placement::Placement;
-use crate::output::Report;
+use crate::output::Shown;
 use crate::output::metrics::{Metrics, Quantity};
 use crate::output::view::{Curve, Mark, Picture, Plot, Table, View};
 use crate::unit::Bytes;
 use crate::workload::shape::{RingSteps, RingVariable};
 
-impl Report for SweepDocument {
-    fn json(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
-    }
-
+impl Shown for SweepDocument {
     fn view(&self, wide: bool) -> View {
         let run = self.as_run();
         View {

@@ -4,12 +4,10 @@ mod tables;
 
 use std::slice;
 
-use anyhow::{Context, Result};
-
 use crate::bench::cost_list::CostSource;
 use crate::bench::document::cost;
 use crate::document::{conditions, metrics};
-use crate::output::Report;
+use crate::output::Shown;
 use crate::output::metrics::{Labels, Metrics, Quantity};
 use crate::output::view::View;
 use crate::program::stat::document::StatDocument;
@@ -19,11 +17,7 @@ use crate::program::watched::ProgramEnd;
 use crate::sys::signal::SignalNumber;
 use crate::unit::{Count, Share, Span};
 
-impl Report for StatDocument {
-    fn json(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
-    }
-
+impl Shown for StatDocument {
     fn metrics(&self) -> Metrics {
         let mut metrics = Metrics::of(self);
         metrics

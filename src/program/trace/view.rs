@@ -2,11 +2,9 @@
 
 use std::slice;
 
-use anyhow::{Context, Result};
-
 use crate::document::{conditions, metrics};
 use crate::estimate::Estimate;
-use crate::output::Report;
+use crate::output::Shown;
 use crate::output::metrics::{Labels, Metrics, Quantity};
 use crate::output::view::{Align, Cell, Column, Table, View};
 use crate::program::trace::document::{ReasonRow, ThreadRow, TraceDocument};
@@ -14,11 +12,7 @@ use crate::program::watched::ProgramEnd;
 use crate::sys::signal::SignalNumber;
 use crate::unit::{Count, Share, Span};
 
-impl Report for TraceDocument {
-    fn json(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self).context("writing JSON")? + "\n")
-    }
-
+impl Shown for TraceDocument {
     fn metrics(&self) -> Metrics {
         let mut metrics = Metrics::of(self);
         metrics
@@ -209,5 +203,5 @@ fn thread_table(rows: &[ThreadRow]) -> Table {
 fn column(key: &'static str, heading: &[&str], expendable: u8) -> Column {
     let align =
         if matches!(key, "reason" | "top_waker" | "thread" | "top_reason") { Align::Left } else { Align::Right };
-    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
+    Column::new(key, heading, align, expendable)
 }

@@ -166,7 +166,7 @@ pub(super) fn cost_estimate_table(cost_estimate: &CostEstimate) -> Table {
 
 fn column(key: &'static str, heading: &[&str], expendable: u8) -> Column {
     let align = if matches!(key, "thread" | "switches_of") { Align::Left } else { Align::Right };
-    Column { key, heading: heading.iter().map(|line| line.to_string()).collect(), align, expendable, wraps: false }
+    Column::new(key, heading, align, expendable)
 }
 
 /// Returns both ends of a range, with the unit once if it is the same; one figure if both read the same.
