@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_knees_once_where_it_begins() {
+    fn a_step_is_one_knee_where_it_begins() {
         check(&[1000.0, 1000.0, 1000.0, 2000.0, 2000.0, 2000.0], &[(2, 3)]);
         // Where a cache ends, the first misses come before the last hits go.
         check(&[1000.0, 1000.0, 1200.0, 1900.0, 2000.0, 2000.0], &[(1, 3)]);
@@ -165,18 +165,18 @@ mod tests {
     }
 
     #[test]
-    fn a_curve_that_goes_on_rising_knees_where_it_began() {
+    fn a_curve_that_goes_on_rising_has_its_knee_where_it_began() {
         check(&[1000.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0], &[(1, 2)]);
     }
 
     #[test]
-    fn a_curve_that_falls_no_more_does_not_knee_upwards() {
+    fn a_curve_that_falls_no_more_has_no_knee() {
         check(&[1000.0, 1000.0, 4000.0, 2000.0, 1000.0, 1000.0, 1000.0, 1000.0], &[(1, 2)]);
         check(&[1000.0, 500.0, 500.0, 500.0, 1500.0], &[(3, 4)]);
     }
 
     #[test]
-    fn two_steps_knee_twice() {
+    fn two_steps_are_two_knees() {
         check(&[1000.0, 1000.0, 2000.0, 2000.0, 2000.0, 6000.0, 6000.0], &[(1, 2), (4, 5)]);
         // Straight on, and then steeper still.
         check(&[1000.0, 1000.0, 1500.0, 2250.0, 3375.0, 9000.0, 27_000.0], &[(1, 2), (4, 5)]);

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::rules::ROOMS;
+use crate::support::files_below;
 
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 const DECISIONS: &str = "docs/decisions";
@@ -22,20 +23,9 @@ fn read(path: &Path) -> String {
 
 /// Returns every page under test, from the project's root.
 fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<PathBuf> =
-        [ARCHITECTURE, "README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();
-    let mut folders = vec![PathBuf::from("docs")];
-    while let Some(folder) = folders.pop() {
-        for name in names_in(&folder) {
-            let path = folder.join(name);
-            if root().join(&path).is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|suffix| suffix == "md") {
-                pages.push(path);
-            }
-        }
-    }
-    pages
+    let pages = [ARCHITECTURE, "README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from);
+    let below = files_below("docs", "md").into_iter().map(|path| path.strip_prefix(root()).unwrap().to_path_buf());
+    pages.into_iter().chain(below).collect()
 }
 
 fn names_in(folder: &Path) -> Vec<String> {

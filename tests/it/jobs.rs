@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::odd_programs::{Case, document, done, shell};
-use crate::support::{CTXPROF, Done, command, runs, wait_until};
+use crate::support::{CTXPROF, Done, command, runs, start_until_ready, wait_until};
 
 const JSON: &str = "--cost none --quiet --format json";
 
@@ -60,14 +60,10 @@ fn a_program_that_keeps_the_terminal_for_itself_keeps_no_report_back() {
 
 #[test]
 fn another_signal_is_passed_on_although_one_was_before() {
-    let mut stat = command("ctxprof stat --cost none -- sh -c")
-        .arg("trap '' INT; trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut ready = [0; 6];
-    stat.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+    let mut stat = start_until_ready(
+        command("ctxprof stat --cost none -- sh -c")
+            .arg("trap '' INT; trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"),
+    );
     let pid = Pid::from_raw(stat.id() as i32);
     kill(pid, Signal::SIGINT).unwrap();
     let mut stderr = BufReader::new(stat.stderr.take().unwrap());
@@ -116,13 +112,9 @@ fn with_children_of_before_signals_and_codes_pass_through_all_the_same() {
     done(&mut shell(&stand_in("sh -c 'exit 42'"))).expect(42, &["exited with 42"]);
     let killed = shell(&stand_in("sh -c 'kill -34 $$'")).output().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed.status), Some(34), "{killed:?}");
-    let mut stat = shell(&stand_in("sh -c 'trap \"exit 5\" TERM; echo ready; while :; do sleep 0.05; done'"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut ready = [0; 6];
-    stat.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+    let stat = start_until_ready(&mut shell(&stand_in(
+        "sh -c 'trap \"exit 5\" TERM; echo ready; while :; do sleep 0.05; done'",
+    )));
     kill(Pid::from_raw(stat.id() as i32), Signal::SIGTERM).unwrap();
     Done::from(stat.wait_with_output().unwrap()).expect(5, &["exited with 5"]);
     let own = done(&mut shell("sleep 1 > /dev/null 2>&1 & exec $C stat -p $$"));

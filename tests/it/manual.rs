@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::run;
+use crate::support::{files_below, run};
 
 /// Limits of the front page: longer ones are not read to their end.
 const README_LINES: usize = 250;
@@ -19,9 +19,9 @@ struct Page {
 /// Returns README and each chapter of the manual.
 fn pages() -> Vec<Page> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let chapters = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> =
-        chapters.filter(|path| path.extension().is_some_and(|suffix| suffix == "md")).collect();
+    // Not the decisions below.
+    let is_chapter = |path: &PathBuf| path.parent().is_some_and(|folder| folder.ends_with("docs"));
+    let mut paths: Vec<PathBuf> = files_below("docs", "md").into_iter().filter(is_chapter).collect();
     paths.push(root.join("README.md"));
     paths.sort();
     let page = |path: PathBuf| Page {
@@ -193,15 +193,17 @@ fn help_pages_and_reports_use_the_fields_words() {
         check(&name, &text);
     }
     let help = run("ctxprof --help").expect(0, &[]).stdout;
-    let commands = help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
-    let is_command = |word: &&str| {
-        word.starts_with(|letter: char| letter.is_ascii_lowercase())
-            && run(&format!("ctxprof {word} --help")).code == Some(0)
-    };
-    let commands: BTreeSet<&str> = commands.filter(is_command).collect();
-    assert!(commands.len() >= 11, "{commands:?}");
-    for command in commands {
-        check(&format!("{command} --help"), &run(&format!("ctxprof {command} --help")).expect(0, &[]).stdout);
+    let words = help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    let words: BTreeSet<&str> =
+        words.filter(|word| word.starts_with(|letter: char| letter.is_ascii_lowercase())).collect();
+    let helps: Vec<(&str, String)> = words
+        .into_iter()
+        .map(|word| (word, run(&format!("ctxprof {word} --help"))))
+        .filter_map(|(word, done)| (done.code == Some(0)).then_some((word, done.stdout)))
+        .collect();
+    assert!(helps.len() >= 11, "{helps:?}");
+    for (command, help) in helps {
+        check(&format!("{command} --help"), &help);
         check(&format!("man {command}"), &run(&format!("ctxprof man {command}")).expect(0, &[]).stdout);
     }
     for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).unwrap() {

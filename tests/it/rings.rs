@@ -173,7 +173,7 @@ mod measuring {
     }
 
     #[test]
-    fn a_working_set_is_in_the_no_switch_as_well() {
+    fn a_working_set_is_in_the_no_switch_cost_as_well() {
         let no_switch = |arguments: &str| {
             let document = short(arguments);
             let result = result(&document, "thread-futex");

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::files_below;
+
 /// Each room, lowest first, with the rooms that it may use. An unused entry fails as well.
 pub const ROOMS: &[(&str, &[&str])] = &[
     ("unit", &[]),
@@ -172,30 +174,22 @@ fn expand(tree: &str, before: &[String], paths: &mut Vec<Vec<String>>) {
 
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let (mut folders, mut sources) = (vec![root.clone()], Vec::new());
-    while let Some(folder) = folders.pop() {
-        let parent = fs::read_to_string(folder.join("mod.rs")).unwrap_or_default();
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let is_for_tests = |name: &str| parent.contains(&format!("#[cfg(test)]\nmod {name};"));
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|suffix| suffix == "rs")
-                && !is_for_tests(path.file_stem().unwrap().to_str().unwrap())
-                && path.file_stem().unwrap() != "tests"
-            {
-                let uses = Uses::of(&fs::read_to_string(&path).unwrap());
-                let path = path.strip_prefix(&root).unwrap().to_path_buf();
-                let module = path.with_extension("");
-                let mut module: Vec<String> = module.iter().map(|name| name.to_str().unwrap().to_string()).collect();
-                if module.last().is_some_and(|last| last == "mod") {
-                    module.pop();
-                }
-                sources.push(Source { path, module, uses });
-            }
+    let source = |path: PathBuf| {
+        let parent = fs::read_to_string(path.with_file_name("mod.rs")).unwrap_or_default();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if name == "tests" || parent.contains(&format!("#[cfg(test)]\nmod {name};")) {
+            return None;
         }
-    }
-    sources
+        let uses = Uses::of(&fs::read_to_string(&path).unwrap());
+        let path = path.strip_prefix(&root).unwrap().to_path_buf();
+        let module = path.with_extension("");
+        let mut module: Vec<String> = module.iter().map(|name| name.to_str().unwrap().to_string()).collect();
+        if module.last().is_some_and(|last| last == "mod") {
+            module.pop();
+        }
+        Some(Source { path, module, uses })
+    };
+    files_below("src", "rs").into_iter().filter_map(source).collect()
 }
 
 impl Source {
@@ -330,24 +324,10 @@ fn engines_and_arithmetic_print_nothing() {
     assert!(found.is_empty(), "{found:?}");
 }
 
-/// Every file of Rust below these folders.
+/// Returns every file of Rust in the project, but for the fuzz targets.
 fn rust_files() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders: Vec<PathBuf> = ["src", "tests/it", "tests/programs", "tests/support", "benches", "examples"]
-        .map(|folder| root.join(folder))
-        .into();
-    let mut files = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|suffix| suffix == "rs") {
-                files.push(path);
-            }
-        }
-    }
-    files
+    let folders = ["src", "tests/it", "tests/programs", "tests/support", "benches", "examples"];
+    folders.iter().flat_map(|folder| files_below(folder, "rs")).collect()
 }
 
 #[test]

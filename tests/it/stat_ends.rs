@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use crate::isolation::Nobody;
 use crate::machine::needs;
 use crate::stats::{spawn, stat};
-use crate::support::{CTXPROF, Done, children_of, command, pid_of, run, runs, switcher, wait_until};
+use crate::support::{CTXPROF, Done, children_of, command, pid_of, run, runs, start_until_ready, switcher, wait_until};
 
 fn name_of(pid: Pid) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_string()
@@ -87,14 +87,10 @@ fn nothing_runs_if_the_report_could_not_be_written() {
 #[test]
 fn a_wish_to_stop_is_passed_on_and_the_report_is_printed_all_the_same() {
     for (signal, trap) in [(Signal::SIGINT, "INT"), (Signal::SIGTERM, "TERM"), (Signal::SIGHUP, "HUP")] {
-        let mut stat = command("ctxprof stat --cost none -- sh -c")
-            .arg(format!("trap 'exit 5' {trap}; echo ready; while :; do sleep 0.05; done"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut ready = [0; 6];
-        stat.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+        let stat = start_until_ready(
+            command("ctxprof stat --cost none -- sh -c")
+                .arg(format!("trap 'exit 5' {trap}; echo ready; while :; do sleep 0.05; done")),
+        );
         kill(pid_of(&stat), signal).unwrap();
         let done: Done = stat.wait_with_output().unwrap().into();
         done.expect(5, &["exited with 5", "total"]);

@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
+use std::io::Read;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -328,4 +329,30 @@ pub fn in_every_format(line: &str, words: [(&str, &str); 4]) -> (String, tempfil
     let again = run(&format!("ctxprof report {} --format json", path("html"))).expect(0, &[]).stdout;
     assert_eq!(again, fs::read_to_string(&document).unwrap());
     (table, folder, document)
+}
+
+/// Returns the files with this suffix in a folder of the project and in all folders below it, sorted.
+pub fn files_below(folder: &str, suffix: &str) -> Vec<PathBuf> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|its| its == suffix) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Starts a command whose program prints `ready` first, and waits for that.
+pub fn start_until_ready(command: &mut Command) -> Child {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut ready = [0; 6];
+    child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+    child
 }

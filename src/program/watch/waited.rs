@@ -7,8 +7,8 @@
 //! for; where more was seen, something was not waited for, and what was seen is a lower bound:
 //!
 //! ```text
-//! booked ≥ seen   all were waited for, or nearly all: the rest is of threads that were never seen, and last switches
-//! booked < seen   some were dropped: what was seen counts, each once
+//! the sum ≥ seen   all were waited for, or nearly all: the rest is of threads that were never seen, and last switches
+//! the sum < seen   some were dropped: what was seen counts, each once
 //! ```
 //!
 //! So nothing counts twice and no total is below the sum of its rows. With an exit record of every thread, what was seen lacks

@@ -54,7 +54,7 @@ fn a_knee_is_put_down_to_the_cache_that_all_working_sets_outgrow() {
 }
 
 #[test]
-fn rows_that_neighbours_have_spoiled_knee_nothing_and_are_counted() {
+fn rows_that_neighbours_have_spoiled_have_no_knee_and_are_counted() {
     let mut run = of_working_sets().as_run();
     let RingSteps { variable, steps, fixed } = of_working_sets().settings.steps;
     for spoiled in &mut run.body.results[4..] {
@@ -78,7 +78,7 @@ fn what_participants_touch_is_a_guess_and_said_to_be_one() {
 }
 
 #[test]
-fn where_nothing_knees_or_nothing_is_known_of_caches_it_says_so() {
+fn where_there_is_no_knee_or_nothing_is_known_of_caches_it_says_so() {
     let flat = [(2, 1000.0), (4, 1010.0), (8, 1000.0), (16, 1020.0)];
     check_says(&sweep(RingVariable::Participants, pair(), &flat), "No knee:");
     let mut unknown = of_working_sets();
