@@ -10,7 +10,7 @@ use crate::cli::stat::StatArgs;
 use crate::command::program;
 use crate::output::{self, safe};
 use crate::program::stat::document::IntervalRecord;
-use crate::program::watch::Told;
+use crate::program::watch::Progress;
 use crate::program::watched::{Accounting, ThreadGroup};
 use crate::unit::{Share, Span};
 
@@ -44,10 +44,10 @@ impl Live {
         }
     }
 
-    pub(super) fn show(&mut self, told: Told) {
+    pub(super) fn show(&mut self, told: Progress) {
         match told {
-            Told::WaitingFor(_) | Told::StopPassedOn(_) => program::show(&told, self.quiet),
-            Told::Interval { elapsed, accounting, groups, threads, processes } => {
+            Progress::WaitingFor(_) | Progress::StopPassedOn(_) => program::show(&told, self.quiet),
+            Progress::Interval { elapsed, accounting, groups, threads, processes } => {
                 let mut grown = accounting;
                 grown -= self.before;
                 let interval = IntervalRecord {

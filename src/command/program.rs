@@ -8,7 +8,7 @@ use nix::unistd::{Uid, User, geteuid};
 use crate::command::Outcome;
 use crate::command::output::say_unless;
 use crate::output::safe;
-use crate::program::watch::Told;
+use crate::program::watch::Progress;
 use crate::program::watched::{ProgramEnd, Watched};
 use crate::sys::signal::SignalNumber;
 
@@ -33,9 +33,9 @@ pub(super) fn user(asked: Option<&Option<String>>) -> Result<Option<User>> {
 }
 
 /// Prints events that need an explanation while a program is watched; intervals are shown elsewhere.
-pub(super) fn show(told: &Told, quiet: bool) {
+pub(super) fn show(told: &Progress, quiet: bool) {
     match told {
-        Told::WaitingFor(names) => {
+        Progress::WaitingFor(names) => {
             let named: Vec<String> =
                 names.iter().take(5).map(|(pid, name)| format!("{} ({pid})", safe::line(name))).collect();
             say_unless(
@@ -46,11 +46,11 @@ pub(super) fn show(told: &Told, quiet: bool) {
                 ),
             );
         }
-        Told::StopPassedOn(signal) => say_unless(
+        Progress::StopPassedOn(signal) => say_unless(
             quiet,
             &format!("{signal} has been passed on to the program, which goes on; the same again for the report now"),
         ),
-        Told::Interval { .. } => {}
+        Progress::Interval { .. } => {}
     }
 }
 

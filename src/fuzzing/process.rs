@@ -4,15 +4,15 @@ use procfs::FromRead;
 use procfs::process::Schedstat;
 
 use crate::host::{ceilings, memory};
-use crate::program::watch::look;
+use crate::program::process::poll;
 use crate::sys::{taskstats, usage};
 
 /// No text of /proc makes a reader panic, and no other text is read as a number.
 pub(super) fn text(bytes: &[u8]) {
     let _ = usage::parse_status(bytes);
-    let _ = (look::migrations(bytes), look::ignores_children(bytes));
+    let _ = (poll::migrations(bytes), poll::ignores_children(bytes));
     let _ = Schedstat::from_read(bytes);
-    let _ = look::parse_stat(bytes).map(|stat| look::lifetime_ns(&stat));
+    let _ = poll::parse_stat(bytes).map(|stat| poll::lifetime_ns(&stat));
     let text = String::from_utf8_lossy(bytes);
     let _ = ceilings::may_exceed_nproc(&text);
     if let Some(family) = memory::family(&text, &text) {

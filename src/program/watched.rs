@@ -202,7 +202,7 @@ pub struct Caveats {
     /// Tracer of the program, or else of this process.
     pub tracer: Option<Tracer>,
     /// Reason why a process could not be polled.
-    pub cannot_look: Option<String>,
+    pub cannot_poll: Option<String>,
     /// Other switches of the whole machine meanwhile: nothing missing can exceed them.
     pub other_switches: Option<u64>,
     /// Processes that still run, whose ended threads and children are not accounted.

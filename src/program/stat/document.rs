@@ -264,7 +264,7 @@ fn warnings(watched: &Watched, totals: &Figures) -> Vec<Warning> {
         );
         warnings.push(Warning::new("traced", message));
     }
-    if let Some(reason) = &caveats.cannot_look {
+    if let Some(reason) = &caveats.cannot_poll {
         let message = format!("a process could not be looked at ({reason}): its threads are not told by name");
         warnings.push(Warning::new("cannot-look", message));
     }

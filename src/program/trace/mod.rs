@@ -20,7 +20,7 @@ use anyhow::Result;
 
 use crate::bpf::tracer::{Programs, Tracer};
 use crate::program::trace::collect::Collected;
-use crate::program::watch::{self, Follower, Told, WatchPlan};
+use crate::program::watch::{self, Follower, Progress, WatchPlan};
 use crate::program::watched::{ProgramEnd, Watched};
 
 /// Everything seen of a program.
@@ -55,7 +55,12 @@ pub fn load(programs: Programs) -> Result<Tracer> {
 ///
 /// # Errors
 /// Those of [`watch::run`]; the tracer cannot be attached.
-pub fn run(tracer: &mut Tracer, plan: &WatchPlan<'_>, each_thread: bool, tell: &mut dyn FnMut(Told)) -> Result<Traced> {
+pub fn run(
+    tracer: &mut Tracer,
+    plan: &WatchPlan<'_>,
+    each_thread: bool,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Traced> {
     let mut following = Following { tracer, collected: Collected::new(each_thread) };
     let watched = watch::run_with(plan, Some(&mut following), tell);
     let all_has_ended = watched

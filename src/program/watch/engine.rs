@@ -1,20 +1,22 @@
 //! The watch itself: polls, exit records, ended children and signals, until the end.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::{Pid, getpgid, getpgrp, getpid, gettid};
+use nix::unistd::{Pid, User, getpgid, getpgrp, getpid, gettid};
 
 use crate::perf::threads::ThreadCounters;
-use crate::program::watch::due::{Due, Orphans};
-use crate::program::watch::ledger::Ledger;
-use crate::program::watch::look::{Depth, Poller, Unseen};
-use crate::program::watch::plan::{Follower, Told, WatchPlan, What};
-use crate::program::watch::start::{Start, attach, launch};
-use crate::program::watch::stops::{Stops, Wish};
+use crate::program::accounting::ledger::Ledger;
+use crate::program::process;
+use crate::program::process::poll::{Depth, Poller, ProcessPoll, Unseen};
+use crate::program::process::start::Start;
+use crate::program::process::stops::{Stops, Wish};
+use crate::program::watch::plan::{Follower, Progress, WatchPlan, What};
+use crate::program::watch::schedule::{Due, Orphans};
 use crate::program::watched::{Program, ProgramEnd, Tracer};
 use crate::sys::clock::thread_cpu_ns;
 use crate::sys::inbox::{Inbox, StopAsked};
@@ -60,14 +62,70 @@ impl<'a> Watch<'a> {
         plan: &'a WatchPlan<'a>,
         inbox: Inbox,
         records: Records,
+        follower: Option<&'a mut (dyn Follower + 'a)>,
+    ) -> Result<Watch<'a>> {
+        match plan.what {
+            What::Command { words, user } => Watch::launch(words, user, plan, inbox, records, follower),
+            What::Process(pid) => Watch::attach(pid, plan, inbox, records, follower),
+        }
+    }
+
+    /// Runs a command, with ledger, counters and follower in place before its first instruction.
+    fn launch(
+        words: &[OsString],
+        user: Option<&User>,
+        plan: &'a WatchPlan<'a>,
+        inbox: Inbox,
+        records: Records,
         mut follower: Option<&'a mut (dyn Follower + 'a)>,
     ) -> Result<Watch<'a>> {
-        let start = match plan.what {
-            What::Command { words, user } => launch(words, user, plan, &inbox, follower.as_deref_mut())?,
-            What::Process(pid) => attach(pid, plan)?,
-        };
-        let Start { program, end, poller, ledger, counters, began } = start;
-        let mut watch = Watch {
+        reap::adopt_orphans()?;
+        if let Some(follower) = &mut follower {
+            follower.before_fork()?;
+        }
+        let (suspended, start) = process::start::launch(words, user, &inbox)?;
+        let (mut watch, first) = Watch::of(start, Some(getpid().as_raw()), plan, inbox, records, follower);
+        watch.ledger.polled(first);
+        watch.ledger.end_round();
+        watch.counters = plan.count_on_threads.then(|| ThreadCounters::of_program(suspended.pid())).transpose()?;
+        if let Some(follower) = &mut watch.follower {
+            follower.before_exec()?;
+        }
+        watch.began = Instant::now();
+        suspended.release()?;
+        watch.find_tracers();
+        Ok(watch)
+    }
+
+    /// Attaches to a process that runs already.
+    fn attach(
+        pid: i32,
+        plan: &'a WatchPlan<'a>,
+        inbox: Inbox,
+        records: Records,
+        follower: Option<&'a mut (dyn Follower + 'a)>,
+    ) -> Result<Watch<'a>> {
+        let start = process::start::attach(pid)?;
+        let (mut watch, first) = Watch::of(start, None, plan, inbox, records, follower);
+        let threads: Vec<Pid> = first.threads.iter().map(|thread| Pid::from_raw(thread.tid)).collect();
+        watch.counters = plan.count_on_threads.then(|| ThreadCounters::of_threads(&threads)).transpose()?;
+        watch.began = Instant::now();
+        watch.round(Depth::AllThreads);
+        Ok(watch)
+    }
+
+    /// Returns a watch that has begun, and the program as it was first seen.
+    fn of(
+        start: Start,
+        adopter: Option<i32>,
+        plan: &'a WatchPlan<'a>,
+        inbox: Inbox,
+        records: Records,
+        follower: Option<&'a mut (dyn Follower + 'a)>,
+    ) -> (Watch<'a>, ProcessPoll) {
+        let Start { program, end, poller, first } = start;
+        let ledger = Ledger::new(program.pid, adopter, plan.per_thread);
+        let watch = Watch {
             plan,
             follower,
             inbox,
@@ -77,23 +135,18 @@ impl<'a> Watch<'a> {
             program,
             end,
             ledger,
-            counters,
+            counters: None,
             tracer: None,
             stops: Stops::default(),
             interrupted_by: None,
-            began,
+            began: Instant::now(),
             polls: 0,
         };
-        if watch.is_attached() {
-            watch.round(Depth::AllThreads);
-        } else {
-            watch.look_for_tracers();
-        }
-        Ok(watch)
+        (watch, first)
     }
 
     /// Notes the tracer of the program, whenever it attaches, or else of this process.
-    fn look_for_tracers(&mut self) {
+    fn find_tracers(&mut self) {
         if self.tracer.as_ref().is_none_or(|tracer| !tracer.of_program) {
             let of = |poller: &mut Poller, pid: i32, of_program: bool| {
                 poller.tracer_of(pid).map(|(pid, name)| Tracer { name, pid, of_program })
@@ -105,7 +158,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Watches to the end. Returns how the program ended, and true if all its descendants have ended too.
-    pub(super) fn watch_to_the_end(&mut self, tell: &mut dyn FnMut(Told)) -> Result<(ProgramEnd, bool)> {
+    pub(super) fn watch_to_the_end(&mut self, report: &mut dyn FnMut(Progress)) -> Result<(ProgramEnd, bool)> {
         let mut ended = ProgramEnd::GoesOn;
         let mut orphans = Orphans::default();
         let mut due = Due::of(self.plan, self.began, self.follower.is_some());
@@ -127,26 +180,26 @@ impl<'a> Watch<'a> {
             }
             let interval_over = due.interval_is_over();
             if let Some(signal) = self.stops.overdue() {
-                tell(Told::StopPassedOn(signal));
+                report(Progress::StopPassedOn(signal));
             }
-            if interval_over || Instant::now() >= due.look {
+            if interval_over || Instant::now() >= due.poll {
                 // Without exit records, and for interval reports, every thread is polled each time.
-                let close = self.records.is_err() || interval_over || due.close_look_is_due(self.began);
+                let close = self.records.is_err() || interval_over || due.close_poll_is_due(self.began);
                 let close = close && self.plan.every_thread;
-                let looking = self.round(if close { Depth::AllThreads } else { Depth::FirstThread });
-                due.looked(looking, self.began);
+                let polling = self.round(if close { Depth::AllThreads } else { Depth::FirstThread });
+                due.polled(polling, self.began);
             }
             if interval_over {
                 let (threads, processes) = self.ledger.alive();
                 let (elapsed, accounting) = (self.began.elapsed(), self.ledger.so_far());
-                tell(Told::Interval { elapsed, accounting, groups: self.ledger.groups(), threads, processes });
+                report(Progress::Interval { elapsed, accounting, groups: self.ledger.groups(), threads, processes });
             }
             if !self.is_attached() && ended != ProgramEnd::GoesOn {
                 if self.plan.leave_orphans {
                     break;
                 }
-                if orphans.are_to_be_told_of() {
-                    tell(Told::WaitingFor(self.ledger.names()));
+                if orphans.are_due_for_report() {
+                    report(Progress::WaitingFor(self.ledger.names()));
                 }
             }
         }
@@ -182,8 +235,8 @@ impl<'a> Watch<'a> {
                 Children::AllAlive => return Ok(Turn::GoOn),
                 Children::None => return Ok(Turn::Done),
             };
-            if let Ok(look) = self.poller.process(pid.as_raw(), Depth::FirstThread) {
-                self.ledger.look(look);
+            if let Ok(poll) = self.poller.process(pid.as_raw(), Depth::FirstThread) {
+                self.ledger.polled(poll);
             }
             self.take_records();
             // A thread that has made us its tracer ends as a child of ours, too: its accounting is its process's.
@@ -232,28 +285,28 @@ impl<'a> Watch<'a> {
                 continue;
             }
             match self.poller.process(pid, depth) {
-                Ok(look) => {
-                    waiting.extend(&look.children);
-                    self.ledger.look(look);
+                Ok(poll) => {
+                    waiting.extend(&poll.children);
+                    self.ledger.polled(poll);
                 }
                 Err(Unseen::Gone) => {}
                 // wait4 counts a program that cannot be polled, too.
-                Err(Unseen::Failed(error)) => self.ledger.cannot_look(pid, &error),
+                Err(Unseen::Failed(error)) => self.ledger.cannot_poll(pid, &error),
             }
         }
         // Those with a new parent by now, unless their PID has been reused.
         for (pid, started) in self.ledger.known() {
             if !seen.contains(&pid) {
-                let look = self.poller.process(pid, depth).ok().filter(|look| look.started == started);
-                look.into_iter().for_each(|look| self.ledger.look(look));
+                let poll = self.poller.process(pid, depth).ok().filter(|poll| poll.started == started);
+                poll.into_iter().for_each(|poll| self.ledger.polled(poll));
             }
         }
-        let looking = Duration::from_nanos(cpu_ns().saturating_sub(cpu_ns_before));
-        self.look_for_tracers();
+        let polling = Duration::from_nanos(cpu_ns().saturating_sub(cpu_ns_before));
+        self.find_tracers();
         self.take_records();
         self.ledger.end_round();
         self.polls += 1;
-        looking
+        polling
     }
 
     fn take_records(&mut self) {

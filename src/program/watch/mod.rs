@@ -7,24 +7,9 @@
 //!
 //! The engine prints nothing and computes nothing: it returns what was seen. It starts no thread.
 
-mod confined;
-mod due;
 mod engine;
-mod groups;
-mod ledger;
-pub(crate) mod look;
 mod plan;
-mod process;
-mod start;
-mod stops;
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-mod timelines;
-mod unknown_processes;
-mod waited;
-#[cfg(test)]
-mod world;
+mod schedule;
 
 use std::time::Duration;
 
@@ -39,15 +24,15 @@ use crate::sys::clock::process_cpu_ns;
 use crate::sys::inbox::Inbox;
 use crate::sys::taskstats::ExitRecords;
 
-pub use plan::{Follower, Told, WatchPlan, What};
+pub use plan::{Follower, Progress, WatchPlan, What};
 
 /// Watches a program.
 ///
 /// # Errors
 /// It cannot be started ([`crate::sys::launch::NotStarted`]), or there is no such process, or /proc hides it, or the
 /// counters are refused. Once it runs, nothing it does causes an error.
-pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> {
-    run_with(plan, None, tell)
+pub fn run(plan: &WatchPlan<'_>, report: &mut dyn FnMut(Progress)) -> Result<Watched> {
+    run_with(plan, None, report)
 }
 
 /// Does the same as [`run`], with a follower of the program that is started.
@@ -57,7 +42,7 @@ pub fn run(plan: &WatchPlan<'_>, tell: &mut dyn FnMut(Told)) -> Result<Watched> 
 pub fn run_with<'a>(
     plan: &'a WatchPlan<'a>,
     follower: Option<&'a mut (dyn Follower + 'a)>,
-    tell: &mut dyn FnMut(Told),
+    report: &mut dyn FnMut(Progress),
 ) -> Result<Watched> {
     let inbox = Inbox::open()?;
     let switches_before = machine_switches();
@@ -67,7 +52,7 @@ pub fn run_with<'a>(
         None => Err("not asked for".to_string()),
     };
     let mut watch = Watch::start(plan, inbox, records, follower)?;
-    let (ended, all_has_ended) = watch.watch_to_the_end(tell)?;
+    let (ended, all_has_ended) = watch.watch_to_the_end(report)?;
     let elapsed = watch.began.elapsed();
     let counting = watch.counters.map(ThreadCounters::read).transpose()?;
     let mut closed = watch.ledger.close(all_has_ended);
@@ -75,9 +60,9 @@ pub fn run_with<'a>(
         // That it still runs is expected, and what is unknown of it is reported elsewhere.
         closed.caveats.left_running.clear();
     }
-    let told: u64 = closed.groups.iter().map(|group| group.accounting.switches()).sum();
+    let reported: u64 = closed.groups.iter().map(|group| group.accounting.switches()).sum();
     let WaitedFor { accounted, seen } = closed.waited_for.unwrap_or_default();
-    let own = (told + accounted.switches()).saturating_sub(seen.switches());
+    let own = (reported + accounted.switches()).saturating_sub(seen.switches());
     closed.caveats.tracer = watch.tracer;
     closed.caveats.other_switches =
         machine_switches().zip(switches_before).map(|(after, before)| after.saturating_sub(before).saturating_sub(own));

@@ -51,7 +51,7 @@ pub enum What<'a> {
 
 /// Progress of a watch.
 #[derive(Debug, Clone)]
-pub enum Told {
+pub enum Progress {
     /// An interval is over; the figures are since the beginning.
     Interval { elapsed: Duration, accounting: Accounting, groups: Vec<ThreadGroup>, threads: u64, processes: u64 },
     /// The program has ended, and these processes still run: PID and name.

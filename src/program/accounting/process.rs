@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::program::watch::groups::{Entry, Groups};
-use crate::program::watch::look::ThreadLook;
+use crate::program::accounting::groups::{Entry, Groups};
+use crate::program::process::poll::ThreadPoll;
 use crate::program::watched::{Accounting, ThreadKey};
 use crate::sys::taskstats::ExitRecord;
 
 /// Reporting of threads: PID of the program itself, and true if each thread is reported by itself.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Telling {
+pub(super) struct Grouping {
     pub(super) program: i32,
     pub(super) per_thread: bool,
 }
@@ -64,8 +64,8 @@ pub(super) struct Thread {
 }
 
 impl Process {
-    pub(super) fn look(&mut self, look: ThreadLook, round: u64, telling: Telling) {
-        let ThreadLook { tid, name, started, ending, accounting, .. } = look;
+    pub(super) fn polled(&mut self, poll: ThreadPoll, round: u64, grouping: Grouping) {
+        let ThreadPoll { tid, name, started, ending, accounting, .. } = poll;
         if self.recorded.contains(&tid) {
             match self.threads.get_mut(&tid) {
                 // The first thread, now a zombie whose last switch is accounted.
@@ -77,7 +77,7 @@ impl Process {
                 // Another thread of the process has called exec, and taken over the first TID.
                 _ => {
                     self.recorded.remove(&tid);
-                    self.is_taken_over(telling, tid);
+                    self.is_taken_over(grouping, tid);
                 }
             }
         }
@@ -104,7 +104,7 @@ impl Process {
         }
         if self.threads.get(&tid).is_some_and(|thread| thread.started != started) {
             // The TID has been reused.
-            self.fold(telling, |other, _| other == tid, true);
+            self.fold(grouping, |other, _| other == tid, true);
         }
         // In the first round, what it had done before.
         let before = if round == 0 { accounting } else { Accounting::default() };
@@ -121,12 +121,12 @@ impl Process {
     }
 
     /// Notes that this thread has ended, and that another one continues under its TID.
-    fn is_taken_over(&mut self, telling: Telling, tid: i32) {
+    fn is_taken_over(&mut self, grouping: Grouping, tid: i32) {
         if let Some(thread) = self.threads.get_mut(&tid) {
             // A poll since then may have seen the other one.
             thread.accounting = thread.recorded.unwrap_or(thread.accounting);
         }
-        self.fold(telling, |other, _| other == tid, true);
+        self.fold(grouping, |other, _| other == tid, true);
         self.taken_over |= tid == self.pid;
     }
 
@@ -140,7 +140,7 @@ impl Process {
 
     /// Settles, once all records have come, whose accounting is under the first TID after an exec: if another thread called it,
     /// that one was not seen again under its own TID, and has no record. That TID is then unused.
-    pub(super) fn settle_exec(&mut self, telling: Telling, round: u64) {
+    pub(super) fn settle_exec(&mut self, grouping: Grouping, round: u64) {
         let executed = std::mem::take(&mut self.has_executed);
         let taken_over = std::mem::take(&mut self.taken_over);
         let (recorded, last_seen) = (self.first_recorded.take(), self.first.take());
@@ -158,9 +158,9 @@ impl Process {
         match (recorded, last_seen) {
             // Of the former owner.
             (Some(first), _) if was_another || first.accounting.switches() < now => {
-                self.tell(telling, self.pid, first, true)
+                self.report(grouping, self.pid, first, true)
             }
-            (None, Some(first)) => self.tell(telling, self.pid, first, true),
+            (None, Some(first)) => self.report(grouping, self.pid, first, true),
             (Some(same), _) => {
                 self.recorded.insert(self.pid);
                 self.threads.insert(self.pid, same);
@@ -193,55 +193,55 @@ impl Process {
         self.recorded.contains(&self.pid) && self.threads.keys().all(|tid| *tid == self.pid)
     }
 
-    pub(super) fn key(&self, telling: Telling, tid: i32, thread: String) -> ThreadKey {
+    pub(super) fn key(&self, grouping: Grouping, tid: i32, thread: String) -> ThreadKey {
         ThreadKey {
             process: self.name.clone(),
             thread,
-            ids: telling.per_thread.then_some((self.pid, tid)),
-            of_program: self.pid == telling.program,
+            ids: grouping.per_thread.then_some((self.pid, tid)),
+            of_program: self.pid == grouping.program,
             alone: !self.had_many_threads,
         }
     }
 
     /// Ends all threads, with the accounting they were last seen with.
-    pub(super) fn all_ended(&mut self, telling: Telling) {
-        self.settle_exec(telling, u64::MAX);
-        self.fold(telling, |_, _| true, true);
+    pub(super) fn all_ended(&mut self, grouping: Grouping) {
+        self.settle_exec(grouping, u64::MAX);
+        self.fold(grouping, |_, _| true, true);
         self.groups.unseen_cpu_ns += self.unseen_cpu_ns(0);
     }
 
     /// Adds the threads as they are now.
-    pub(super) fn still_there(&mut self, telling: Telling) {
-        self.fold(telling, |_, _| true, false);
+    pub(super) fn still_there(&mut self, grouping: Grouping) {
+        self.fold(grouping, |_, _| true, false);
         self.groups.unseen_cpu_ns += self.unseen_cpu_ns(0);
     }
 
     /// Moves the accounting of these threads into the groups: they have ended, or are reported as they are.
-    pub(super) fn fold(&mut self, telling: Telling, which: impl Fn(i32, &Thread) -> bool, ended: bool) {
+    pub(super) fn fold(&mut self, grouping: Grouping, which: impl Fn(i32, &Thread) -> bool, ended: bool) {
         let chosen = self.threads.iter().filter(|(tid, thread)| which(**tid, thread));
         let tids: Vec<i32> = chosen.map(|(&tid, _)| tid).collect();
         for tid in tids {
             if let Some(thread) = self.threads.remove(&tid) {
-                self.tell(telling, tid, thread, ended);
+                self.report(grouping, tid, thread, ended);
             }
         }
     }
 
-    fn tell(&mut self, telling: Telling, tid: i32, thread: Thread, ended: bool) {
+    fn report(&mut self, grouping: Grouping, tid: i32, thread: Thread, ended: bool) {
         let accounting = thread.since();
         self.ended_cpu_ns += accounting.on_cpu_ns;
-        let key = self.key(telling, tid, thread.name);
+        let key = self.key(grouping, tid, thread.name);
         let (ended, processes) = (u64::from(ended), u64::from(tid == self.pid));
         self.groups.add(key, Entry { accounting, ended, processes });
     }
 
     /// Takes the exit record of a thread.
-    pub(super) fn record(&mut self, record: ExitRecord, round: u64, telling: Telling) {
+    pub(super) fn record(&mut self, record: ExitRecord, round: u64, grouping: Grouping) {
         // Newer than any poll: its parent may have ended, and another process adopted it.
         self.parent = record.parent;
         if self.recorded.contains(&record.tid) {
             // Of the first thread; another had called exec and taken over its TID.
-            self.is_taken_over(telling, record.tid);
+            self.is_taken_over(grouping, record.tid);
         }
         let is_first = record.tid == self.pid;
         // Counts only grow: one seen alive with more is another thread, which has called exec.
@@ -261,7 +261,7 @@ impl Process {
         let started = self.started.unwrap_or_default();
         let recorded = Some(accounting);
         self.take_record(
-            telling,
+            grouping,
             tid,
             Thread { name, started, accounting, before, ending: true, recorded, last_round: round },
         );
@@ -269,7 +269,7 @@ impl Process {
 
     /// Takes a recorded thread. Of the first TID, just after an exec, it may be the former owner's: that is settled
     /// later.
-    fn take_record(&mut self, telling: Telling, tid: i32, mut thread: Thread) {
+    fn take_record(&mut self, grouping: Grouping, tid: i32, mut thread: Thread) {
         if tid == self.pid && self.has_executed {
             match self.first_recorded.take() {
                 None => {
@@ -280,7 +280,7 @@ impl Process {
                     return;
                 }
                 Some(first) => {
-                    self.tell(telling, tid, first, true);
+                    self.report(grouping, tid, first, true);
                     self.taken_over = true;
                 }
             }
@@ -288,7 +288,7 @@ impl Process {
         self.recorded.insert(tid);
         self.threads.insert(tid, thread);
         if tid != self.pid {
-            self.fold(telling, |other, _| other == tid, true);
+            self.fold(grouping, |other, _| other == tid, true);
         }
     }
 }

@@ -11,14 +11,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Signals that have asked to stop, each with the time of the first.
 #[derive(Debug, Default)]
-pub(super) struct Stops {
+pub(crate) struct Stops {
     heard: Vec<(Signal, Instant)>,
-    told: usize,
+    reported: usize,
 }
 
 /// Meaning of a signal that asks to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(crate) enum Wish {
     First,
     /// The one before, sent twice.
     Same,
@@ -26,7 +26,7 @@ pub(super) enum Wish {
 }
 
 impl Stops {
-    pub(super) fn heard(&mut self, signal: Signal) -> Wish {
+    pub(crate) fn heard(&mut self, signal: Signal) -> Wish {
         match self.heard.iter().find(|(other, _)| *other == signal) {
             None => {
                 self.heard.push((signal, Instant::now()));
@@ -38,10 +38,10 @@ impl Stops {
     }
 
     /// Returns each signal once, when the program has had it for long enough without ending.
-    pub(super) fn overdue(&mut self) -> Option<Signal> {
-        let (signal, at) = *self.heard.get(self.told)?;
+    pub(crate) fn overdue(&mut self) -> Option<Signal> {
+        let (signal, at) = *self.heard.get(self.reported)?;
         (at.elapsed() > PATIENCE).then(|| {
-            self.told += 1;
+            self.reported += 1;
             signal
         })
     }
@@ -59,7 +59,7 @@ mod tests {
         let earlier = Instant::now().checked_sub(2 * PATIENCE).unwrap();
         stops.heard.iter_mut().for_each(|(_, at)| *at = earlier);
         assert_eq!([Signal::SIGINT, Signal::SIGTERM].map(|signal| stops.heard(signal)), [Wish::Again; 2]);
-        let told: Vec<Signal> = std::iter::from_fn(|| stops.overdue()).collect();
-        assert_eq!(told, [Signal::SIGINT, Signal::SIGTERM]);
+        let reported: Vec<Signal> = std::iter::from_fn(|| stops.overdue()).collect();
+        assert_eq!(reported, [Signal::SIGINT, Signal::SIGTERM]);
     }
 }

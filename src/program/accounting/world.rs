@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::program::watch::ledger::{Closed, Ledger};
-use crate::program::watch::look::{ProcessLook, ThreadLook};
+use crate::program::accounting::ledger::{Closed, Ledger};
+use crate::program::process::poll::{ProcessPoll, ThreadPoll};
 use crate::program::watched::{Accounting, WaitedFor};
 use crate::sys::reap::Usage;
 use crate::sys::taskstats::ExitRecord;
@@ -49,7 +49,7 @@ pub(super) struct Process {
     /// True if it has ended and has yet to be waited for.
     pub(super) zombie: bool,
     pub(super) image: u64,
-    /// Image in the last round: two execs between two polls cannot be told apart.
+    /// Image in the last round: two execs between two polls cannot be reported apart.
     pub(super) image_seen: u64,
     pub(super) threads: BTreeMap<i32, u64>,
     /// Of threads that have ended, and of waited-for children.
@@ -191,7 +191,7 @@ impl World {
         let all = zombie.ended + zombie.of_children;
         if zombie.parent == US {
             // The engine polls it, takes the records, and waits for it.
-            self.ledger.look(look(pid, &zombie));
+            self.ledger.polled(poll(pid, &zombie));
             self.take_records();
             let minor_faults = zombie.faults + zombie.children_faults;
             self.ledger.waited_for(pid, Usage { voluntary: all, minor_faults, ..Usage::default() });
@@ -204,7 +204,7 @@ impl World {
 
     pub(super) fn round(&mut self) {
         for (&pid, process) in &self.processes {
-            self.ledger.look(look(pid, process));
+            self.ledger.polled(poll(pid, process));
         }
         self.processes.values_mut().for_each(|process| process.image_seen = process.image);
         self.take_records();
@@ -249,9 +249,9 @@ pub(super) fn record(pid: i32, tid: i32, parent: i32, voluntary: u64, minor_faul
     }
 }
 
-pub(super) fn look(pid: i32, process: &Process) -> ProcessLook {
+pub(super) fn poll(pid: i32, process: &Process) -> ProcessPoll {
     let zombie = process.zombie;
-    let thread = |(&tid, &voluntary): (&i32, &u64)| ThreadLook {
+    let thread = |(&tid, &voluntary): (&i32, &u64)| ThreadPoll {
         tid,
         name: "x".to_string(),
         started: 7,
@@ -259,7 +259,7 @@ pub(super) fn look(pid: i32, process: &Process) -> ProcessLook {
         only_cpu: None,
         accounting: Accounting { voluntary, threads: 1, ..Accounting::default() },
     };
-    ProcessLook {
+    ProcessPoll {
         pid,
         parent: process.parent,
         name: "x".to_string(),
@@ -278,7 +278,7 @@ pub(super) fn look(pid: i32, process: &Process) -> ProcessLook {
 
 /// Returns the switches of a closed ledger, summed as in the report.
 pub(super) fn total(closed: &Closed) -> u64 {
-    let told: u64 = closed.groups.iter().map(|group| group.accounting.voluntary).sum();
+    let reported: u64 = closed.groups.iter().map(|group| group.accounting.voluntary).sum();
     let WaitedFor { accounted, seen } = closed.waited_for.unwrap_or_default();
-    told - seen.voluntary + accounted.voluntary
+    reported - seen.voluntary + accounted.voluntary
 }

@@ -15,12 +15,12 @@
 use std::collections::HashMap;
 use std::io;
 
-use crate::program::watch::confined::Confined;
-use crate::program::watch::groups::{Entry, Groups};
-use crate::program::watch::look::ProcessLook;
-use crate::program::watch::process::{Process, Telling, Thread};
-use crate::program::watch::unknown_processes::UnknownProcesses;
-use crate::program::watch::waited::Waited;
+use crate::program::accounting::confined::Confined;
+use crate::program::accounting::groups::{Entry, Groups};
+use crate::program::accounting::process::{Grouping, Process, Thread};
+use crate::program::accounting::unknown_processes::UnknownProcesses;
+use crate::program::accounting::waited::Waited;
+use crate::program::process::poll::ProcessPoll;
 use crate::program::watched::{Accounting, Caveats, ThreadGroup, WaitedFor};
 use crate::sys::reap::Usage;
 use crate::sys::taskstats::ExitRecord;
@@ -32,8 +32,8 @@ const ROUNDS_UNTIL_ENDED: u64 = 2;
 const ROUNDS_TO_REMEMBER: u64 = 3;
 
 #[derive(Debug)]
-pub(super) struct Ledger {
-    telling: Telling,
+pub(crate) struct Ledger {
+    grouping: Grouping,
     /// Parent of the program's processes: this one, where it started the program and adopts its orphans.
     adopter: Option<i32>,
     round: u64,
@@ -70,19 +70,19 @@ struct Gone {
 
 /// Final result of a ledger.
 #[derive(Debug)]
-pub(super) struct Closed {
-    pub(super) groups: Vec<ThreadGroup>,
-    pub(super) waited_for: Option<WaitedFor>,
-    pub(super) unseen_cpu_ns: u64,
-    pub(super) only_cpu: Option<usize>,
-    pub(super) caveats: Caveats,
+pub(crate) struct Closed {
+    pub(crate) groups: Vec<ThreadGroup>,
+    pub(crate) waited_for: Option<WaitedFor>,
+    pub(crate) unseen_cpu_ns: u64,
+    pub(crate) only_cpu: Option<usize>,
+    pub(crate) caveats: Caveats,
 }
 
 impl Ledger {
     /// Returns a ledger of a program and its descendants; `adopter` is the process that started it and adopts its orphans.
-    pub(super) fn new(program: i32, adopter: Option<i32>, per_thread: bool) -> Ledger {
+    pub(crate) fn new(program: i32, adopter: Option<i32>, per_thread: bool) -> Ledger {
         Ledger {
-            telling: Telling { program, per_thread },
+            grouping: Grouping { program, per_thread },
             adopter,
             round: 0,
             processes: HashMap::new(),
@@ -97,62 +97,62 @@ impl Ledger {
     }
 
     /// Notes the state of a process of the program; in the first round, what it had done before.
-    pub(super) fn look(&mut self, look: ProcessLook) {
-        let pid = look.pid;
-        self.look_at(look);
+    pub(crate) fn polled(&mut self, poll: ProcessPoll) {
+        let pid = poll.pid;
+        self.note(poll);
         // No stranger any more: its records can be taken.
         self.unknown_processes.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));
     }
 
-    fn look_at(&mut self, look: ProcessLook) {
-        let known = self.processes.get(&look.pid).and_then(|process| process.started);
-        if known.is_some_and(|started| started != look.started) {
+    fn note(&mut self, poll: ProcessPoll) {
+        let known = self.processes.get(&poll.pid).and_then(|process| process.started);
+        if known.is_some_and(|started| started != poll.started) {
             // The PID has been reused.
-            self.process_ended_unseen(look.pid);
+            self.process_ended_unseen(poll.pid);
         }
         let waited_for_more =
-            |process: &Process| process.started.is_some() && look.children_faults > process.children_faults;
-        self.caveats.some_have_ended |= self.processes.get(&look.pid).is_some_and(waited_for_more);
-        let (round, telling) = (self.round, self.telling);
-        let process = self.processes.entry(look.pid).or_default();
-        process.pid = look.pid;
-        let is_zombie = look.threads.iter().any(|thread| thread.tid == look.pid && thread.ending);
+            |process: &Process| process.started.is_some() && poll.children_faults > process.children_faults;
+        self.caveats.some_have_ended |= self.processes.get(&poll.pid).is_some_and(waited_for_more);
+        let (round, grouping) = (self.round, self.grouping);
+        let process = self.processes.entry(poll.pid).or_default();
+        process.pid = poll.pid;
+        let is_zombie = poll.threads.iter().any(|thread| thread.tid == poll.pid && thread.ending);
         if !is_zombie {
             // A zombie has no signal handling any more, and appears to ignore nothing.
-            process.ignores_children = look.ignores_children;
+            process.ignores_children = poll.ignores_children;
         }
-        process.executes(look.image);
-        process.parent = look.parent;
-        process.name = look.name;
-        process.started = Some(look.started);
-        process.children_faults = look.children_faults;
-        process.had_many_threads |= look.thread_count > 1;
-        process.all_seen |= look.all_threads;
+        process.executes(poll.image);
+        process.parent = poll.parent;
+        process.name = poll.name;
+        process.started = Some(poll.started);
+        process.children_faults = poll.children_faults;
+        process.had_many_threads |= poll.thread_count > 1;
+        process.all_seen |= poll.all_threads;
         process.last_round = round;
-        for thread in look.threads {
+        for thread in poll.threads {
             // In the first round, before exec, the affinity may be about to change.
             if round > 0 {
                 self.confined.by(thread.only_cpu);
             }
-            process.look(thread, round, telling);
+            process.polled(thread, round, grouping);
         }
         if round == 0 {
-            process.cpu_ns_before = look.cpu_ns;
+            process.cpu_ns_before = poll.cpu_ns;
         }
-        process.cpu_ns = process.cpu_ns.max(look.cpu_ns);
-        if round == 0 && look.pid == telling.program {
-            let first = process.threads.get(&look.pid);
+        process.cpu_ns = process.cpu_ns.max(poll.cpu_ns);
+        if round == 0 && poll.pid == grouping.program {
+            let first = process.threads.get(&poll.pid);
             self.before_program = first.map_or(Accounting::default(), |thread| thread.before);
         }
     }
 
     /// Notes that a process cannot be polled.
-    pub(super) fn cannot_look(&mut self, pid: i32, error: &io::Error) {
-        self.caveats.cannot_look.get_or_insert_with(|| format!("/proc/{pid}: {error}"));
+    pub(crate) fn cannot_poll(&mut self, pid: i32, error: &io::Error) {
+        self.caveats.cannot_poll.get_or_insert_with(|| format!("/proc/{pid}: {error}"));
     }
 
     /// Notes the exit record of a thread, whatever process it is of.
-    pub(super) fn record(&mut self, record: ExitRecord) {
+    pub(crate) fn record(&mut self, record: ExitRecord) {
         let Some(pid) = record.pid else { return };
         if !self.processes.contains_key(&pid) && !self.is_known(record.parent) {
             return self.unknown_processes.hold(pid, record, self.round);
@@ -161,18 +161,18 @@ impl Ledger {
     }
 
     fn thread_recorded(&mut self, pid: i32, record: ExitRecord) {
-        let (round, telling) = (self.round, self.telling);
+        let (round, grouping) = (self.round, self.grouping);
         let process = self.processes.entry(pid).or_insert_with(|| Process {
             pid,
             name: record.name.clone(),
             last_round: round,
             ..Process::default()
         });
-        process.record(record, round, telling);
+        process.record(record, round, grouping);
     }
 
     /// Notes that a process of the program was waited for; `usage` includes its threads and its waited-for children.
-    pub(super) fn waited_for(&mut self, pid: i32, usage: Usage) {
+    pub(crate) fn waited_for(&mut self, pid: i32, usage: Usage) {
         let mut accounted = Accounting {
             voluntary: usage.voluntary,
             involuntary: usage.involuntary,
@@ -186,12 +186,12 @@ impl Ledger {
         self.unknown_processes.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));
         let process = self.processes.remove(&pid);
         let all = accounted;
-        if pid == self.telling.program {
+        if pid == self.grouping.program {
             accounted -= self.before_program;
         }
         if let Some(mut process) = process {
             process.was_accounted(all);
-            process.all_ended(self.telling);
+            process.all_ended(self.grouping);
             self.note_gone(pid, &process, ChargedAncestor::Waited);
             self.waited.see(process.groups);
         }
@@ -199,16 +199,16 @@ impl Ledger {
     }
 
     /// Ends a round of polls and records.
-    pub(super) fn end_round(&mut self) {
+    pub(crate) fn end_round(&mut self) {
         self.settle_unknown_processes();
         let round = self.round;
-        let telling = self.telling;
+        let grouping = self.grouping;
         for (&pid, process) in &mut self.processes {
-            process.settle_exec(telling, round);
+            process.settle_exec(grouping, round);
             if process.last_round == round && std::mem::take(&mut process.all_seen) {
                 // The first thread stays as long as its process: its last switch is accounted when it is a zombie.
                 let over = |tid, thread: &Thread| thread.last_round < round && tid != pid;
-                process.fold(telling, over, true);
+                process.fold(grouping, over, true);
                 let threads = &process.threads;
                 process.recorded.retain(|tid| threads.contains_key(tid) || *tid == pid);
             }
@@ -232,7 +232,7 @@ impl Ledger {
     /// Notes the end of a process that this one did not wait for: its parent did, or nothing.
     fn process_ended_unseen(&mut self, pid: i32) {
         let Some(mut process) = self.processes.remove(&pid) else { return };
-        process.all_ended(self.telling);
+        process.all_ended(self.grouping);
         let parent = process.parent;
         let ignored = match (self.processes.get(&parent), self.gone.get(&parent)) {
             (Some(living), _) => living.ignores_children,
@@ -263,7 +263,7 @@ impl Ledger {
         ChargedAncestor::Process(pid)
     }
 
-    pub(super) fn so_far(&self) -> Accounting {
+    pub(crate) fn so_far(&self) -> Accounting {
         let mut sum = self.settled.sum();
         sum.on_cpu_ns += self.settled.unseen_cpu_ns;
         let WaitedFor { accounted, seen } = self.waited.sum();
@@ -278,13 +278,13 @@ impl Ledger {
     }
 
     /// Returns every thread seen so far, living or ended.
-    pub(super) fn groups(&self) -> Vec<ThreadGroup> {
+    pub(crate) fn groups(&self) -> Vec<ThreadGroup> {
         let mut all = self.settled.clone();
         all.merge(self.waited.groups().clone());
         for (&pid, process) in &self.processes {
             all.merge(process.groups.clone());
             for (&tid, thread) in &process.threads {
-                let key = process.key(self.telling, tid, thread.name.clone());
+                let key = process.key(self.grouping, tid, thread.name.clone());
                 all.add(key, Entry { accounting: thread.since(), ended: 0, processes: u64::from(tid == pid) });
             }
         }
@@ -292,23 +292,23 @@ impl Ledger {
     }
 
     /// Returns true if a process was seen in the last round.
-    pub(super) fn was_seen(&self, pid: i32) -> bool {
+    pub(crate) fn was_seen(&self, pid: i32) -> bool {
         self.processes.get(&pid).is_some_and(|process| process.last_round + 1 == self.round)
     }
 
     /// Returns the numbers of threads and processes in the last round.
-    pub(super) fn alive(&self) -> (u64, u64) {
+    pub(crate) fn alive(&self) -> (u64, u64) {
         let now = || self.processes.values().filter(|process| process.last_round + 1 == self.round);
         (now().map(|process| process.threads.len() as u64).sum(), now().count() as u64)
     }
 
     /// Returns the processes to poll in any case, whatever their parent is by now, with their start times.
-    pub(super) fn known(&self) -> Vec<(i32, u64)> {
+    pub(crate) fn known(&self) -> Vec<(i32, u64)> {
         self.processes.iter().filter_map(|(&pid, process)| Some((pid, process.started?))).collect()
     }
 
     /// Returns the living processes, by PID and name.
-    pub(super) fn names(&self) -> Vec<(i32, String)> {
+    pub(crate) fn names(&self) -> Vec<(i32, String)> {
         let mut names: Vec<(i32, String)> =
             self.processes.iter().map(|(&pid, process)| (pid, process.name.clone())).collect();
         names.sort_unstable();
@@ -316,7 +316,7 @@ impl Ledger {
     }
 
     /// Closes the ledger: what has not ended is still running, unless all is known to have ended.
-    pub(super) fn close(mut self, all_has_ended: bool) -> Closed {
+    pub(crate) fn close(mut self, all_has_ended: bool) -> Closed {
         if all_has_ended {
             self.settle_unknown_processes();
             self.end_unseen(|_| true);
@@ -324,7 +324,7 @@ impl Ledger {
         // Those that the last round did not see, or whose last record it took.
         let round = self.round;
         self.end_unseen(|process| process.last_round + 1 < round || process.is_recorded());
-        let telling = self.telling;
+        let grouping = self.grouping;
         let mut alive: Vec<(i32, Process)> = self.processes.drain().collect();
         alive.sort_by_key(|(pid, _)| *pid);
         for (_, mut process) in alive {
@@ -332,7 +332,7 @@ impl Ledger {
                 self.caveats.dropping_parents.push(process.name.clone());
             }
             self.caveats.left_running.push(process.name.clone());
-            process.still_there(telling);
+            process.still_there(grouping);
             self.settled.merge(process.groups);
         }
         let waited_for = self.adopter.map(|_| self.waited.sum());

@@ -17,29 +17,29 @@ use crate::sys::{clock, usage};
 
 /// State of a process.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct ProcessLook {
-    pub(super) pid: i32,
+pub(crate) struct ProcessPoll {
+    pub(crate) pid: i32,
     /// The process that is notified of its end.
-    pub(super) parent: i32,
-    pub(super) name: String,
+    pub(crate) parent: i32,
+    pub(crate) name: String,
     /// Clock ticks after boot; distinguishes it from others with the same PID.
-    pub(super) started: u64,
+    pub(crate) started: u64,
     /// True if the accounting of its ended children is dropped, as far as visible: `SA_NOCLDWAIT` is not.
-    pub(super) ignores_children: bool,
+    pub(crate) ignores_children: bool,
     /// Page faults of children that it has waited for: grows with each.
-    pub(super) children_faults: u64,
-    pub(super) kernel_thread: bool,
+    pub(crate) children_faults: u64,
+    pub(crate) kernel_thread: bool,
     /// Location of its program in memory, different after every exec; 0 if it may not be read.
-    pub(super) image: u64,
+    pub(crate) image: u64,
     /// CPU time of all its threads, ended ones included; 0 of a zombie that has been waited for.
-    pub(super) cpu_ns: u64,
-    pub(super) threads: Vec<ThreadLook>,
+    pub(crate) cpu_ns: u64,
+    pub(crate) threads: Vec<ThreadPoll>,
     /// Number of its threads, polled or not.
-    pub(super) thread_count: u64,
+    pub(crate) thread_count: u64,
     /// True if all of them were polled.
-    pub(super) all_threads: bool,
+    pub(crate) all_threads: bool,
     /// Of the threads that were polled.
-    pub(super) children: Vec<i32>,
+    pub(crate) children: Vec<i32>,
 }
 
 /// Threads to poll.
@@ -47,7 +47,7 @@ pub(super) struct ProcessLook {
 /// A thread that was polled in /proc takes longer to end: the kernel has to drop its directory after it has closed its
 /// accounting, and in one case of two another switch falls into that time and is not accounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Depth {
+pub(crate) enum Depth {
     /// A process's first thread only, whose end is the process's.
     FirstThread,
     AllThreads,
@@ -55,20 +55,20 @@ pub(super) enum Depth {
 
 /// State of a thread.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct ThreadLook {
-    pub(super) tid: i32,
-    pub(super) name: String,
-    pub(super) started: u64,
+pub(crate) struct ThreadPoll {
+    pub(crate) tid: i32,
+    pub(crate) name: String,
+    pub(crate) started: u64,
     /// Exiting or a zombie: at most a switch or two are still to come.
-    pub(super) ending: bool,
+    pub(crate) ending: bool,
     /// The CPU that it may run on, if it is one.
-    pub(super) only_cpu: Option<usize>,
-    pub(super) accounting: Accounting,
+    pub(crate) only_cpu: Option<usize>,
+    pub(crate) accounting: Accounting,
 }
 
 /// Reason why a process cannot be polled.
 #[derive(Debug)]
-pub(super) enum Unseen {
+pub(crate) enum Unseen {
     /// There is no such process, or /proc hides it.
     Gone,
     Failed(io::Error),
@@ -86,7 +86,7 @@ impl From<io::Error> for Unseen {
 
 /// Reads files of /proc into one buffer, each in one call if possible: a poll uses CPU time that the program could have used.
 #[derive(Debug)]
-pub(super) struct Poller {
+pub(crate) struct Poller {
     text: Vec<u8>,
 }
 
@@ -94,7 +94,7 @@ pub(super) struct Poller {
 const USUAL_LENGTH: usize = 8192;
 
 impl Poller {
-    pub(super) fn new() -> Poller {
+    pub(crate) fn new() -> Poller {
         Poller { text: Vec::with_capacity(USUAL_LENGTH) }
     }
 
@@ -102,10 +102,10 @@ impl Poller {
     ///
     /// # Errors
     /// There is no such process, or /proc hides it or cannot be read.
-    pub(super) fn process(&mut self, pid: i32, depth: Depth) -> Result<ProcessLook, Unseen> {
+    pub(crate) fn process(&mut self, pid: i32, depth: Depth) -> Result<ProcessPoll, Unseen> {
         let folder = format!("/proc/{pid}");
         let stat = self.stat(&folder)?;
-        let mut look = ProcessLook {
+        let mut poll = ProcessPoll {
             pid,
             parent: stat.ppid,
             name: stat.comm,
@@ -137,25 +137,25 @@ impl Poller {
             let folder = format!("{folder}/task/{tid}");
             match self.thread(&folder, tid) {
                 Ok((thread, ignores_children)) => {
-                    look.threads.push(thread);
-                    look.ignores_children = ignores_children;
+                    poll.threads.push(thread);
+                    poll.ignores_children = ignores_children;
                 }
                 Err(Unseen::Gone) => continue,
                 Err(failed) => return Err(failed),
             }
-            look.children.extend(self.children(&folder));
+            poll.children.extend(self.children(&folder));
         }
-        Ok(look)
+        Ok(poll)
     }
 
     /// Returns the process that a PID or TID belongs to.
-    pub(super) fn process_of(&mut self, id: i32) -> Option<i32> {
+    pub(crate) fn process_of(&mut self, id: i32) -> Option<i32> {
         let status = self.read(&format!("/proc/{id}"), "status").ok()?;
         number_of(status, b"Tgid", 10)?.try_into().ok()
     }
 
     /// Returns PID and name of a process's tracer; not this process, whose children may have asked it to trace them.
-    pub(super) fn tracer_of(&mut self, pid: i32) -> Option<(i32, String)> {
+    pub(crate) fn tracer_of(&mut self, pid: i32) -> Option<(i32, String)> {
         let status = self.read(&format!("/proc/{pid}"), "status").ok()?;
         let tracer = number_of(status, b"TracerPid", 10)?.try_into().ok().filter(|&tracer: &i32| tracer > 0)?;
         let name = self.read(&format!("/proc/{tracer}"), "comm").map(|name| String::from_utf8_lossy(name).into_owned());
@@ -164,18 +164,18 @@ impl Poller {
     }
 
     /// Returns the children of this process, which has one thread.
-    pub(super) fn own_children(&mut self) -> Vec<i32> {
+    pub(crate) fn own_children(&mut self) -> Vec<i32> {
         let pid = getpid();
         self.children(&format!("/proc/{pid}/task/{pid}"))
     }
 
     /// Returns true if a process sleeps, so that its switches up to now are accounted.
-    pub(super) fn is_asleep(&mut self, pid: i32) -> bool {
+    pub(crate) fn is_asleep(&mut self, pid: i32) -> bool {
         self.stat(&format!("/proc/{pid}")).is_ok_and(|stat| stat.state == 'S')
     }
 
     /// Returns a thread, and true if its process ignores SIGCHLD.
-    fn thread(&mut self, folder: &str, tid: i32) -> Result<(ThreadLook, bool), Unseen> {
+    fn thread(&mut self, folder: &str, tid: i32) -> Result<(ThreadPoll, bool), Unseen> {
         let status = self.read(folder, "status")?;
         let switches = usage::parse_status(status).map_err(|error| Unseen::Failed(io::Error::other(error)))?;
         let ignores_children = ignores_children(status);
@@ -208,7 +208,7 @@ impl Poller {
         }
         let ending = matches!(stat.state, 'Z' | 'X') || stat.flags & EXITING != 0;
         let (name, started) = (stat.comm, stat.starttime);
-        Ok((ThreadLook { tid, name, started, ending, only_cpu, accounting }, ignores_children))
+        Ok((ThreadPoll { tid, name, started, ending, only_cpu, accounting }, ignores_children))
     }
 
     fn stat(&mut self, folder: &str) -> Result<Stat, Unseen> {
@@ -314,8 +314,8 @@ mod tests {
     #[test]
     fn a_kernel_thread_is_known() {
         // kthreadd, present in every kernel; in a PID namespace 2 may be anything.
-        if let Ok(look) = Poller::new().process(2, Depth::FirstThread) {
-            assert_eq!(look.kernel_thread, look.name == "kthreadd", "{look:?}");
+        if let Ok(poll) = Poller::new().process(2, Depth::FirstThread) {
+            assert_eq!(poll.kernel_thread, poll.name == "kthreadd", "{poll:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::program::watch::world::{Drops, PROGRAM, World, total};
+use crate::program::accounting::world::{Drops, PROGRAM, World, total};
 
 /// An event, with a number that chooses the process.
 #[derive(Debug, Clone, Copy)]

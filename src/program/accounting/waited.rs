@@ -15,7 +15,7 @@
 //! only last switches, and the total is right either way. Without, dropped processes may hide in the rest; a warning then says
 //! so.
 
-use crate::program::watch::groups::Groups;
+use crate::program::accounting::groups::Groups;
 use crate::program::watched::{Accounting, WaitedFor};
 
 /// Everything that was waited for.
@@ -38,7 +38,7 @@ impl Waited {
 
     /// Returns the accounting by wait4, or what was seen if that is more; and how much of it was seen.
     pub(super) fn sum(&self) -> WaitedFor {
-        WaitedFor { accounted: self.told(), seen: self.seen.sum() }
+        WaitedFor { accounted: self.reported(), seen: self.seen.sum() }
     }
 
     /// Returns the threads that were seen.
@@ -55,7 +55,7 @@ impl Waited {
             || seen.major_faults > accounted.major_faults
     }
 
-    fn told(&self) -> Accounting {
+    fn reported(&self) -> Accounting {
         if !self.lacks_some() {
             // CPU time too: a record's may be some microseconds off.
             return self.accounted;

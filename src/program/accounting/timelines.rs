@@ -1,7 +1,7 @@
 //! The ledger against single timelines: which processes are of the program, and that nothing is dropped or counted twice.
 
-use crate::program::watch::ledger::{Closed, Ledger};
-use crate::program::watch::world::{Drops, PROGRAM, Process, US, World, look, record, total};
+use crate::program::accounting::ledger::{Closed, Ledger};
+use crate::program::accounting::world::{Drops, PROGRAM, Process, US, World, poll, record, total};
 
 #[track_caller]
 fn check(world: World) -> Closed {
@@ -21,21 +21,21 @@ fn a_thread_that_is_seen_and_recorded_counts_once() {
     world.round();
     world.end(PROGRAM);
     let closed = check(world);
-    let told: u64 = closed.groups.iter().map(|group| group.accounting.voluntary).sum();
-    assert_eq!((told, closed.groups.iter().map(|group| group.ended).sum::<u64>()), (8, 2));
+    let reported: u64 = closed.groups.iter().map(|group| group.accounting.voluntary).sum();
+    assert_eq!((reported, closed.groups.iter().map(|group| group.ended).sum::<u64>()), (8, 2));
 }
 
 #[test]
-fn threads_that_nobody_looks_at_for_a_while_have_not_ended() {
+fn threads_that_are_not_polled_for_a_while_have_not_ended() {
     let mut world = World::new(true);
     let tid = world.thread(PROGRAM);
     world.switch(PROGRAM, 5);
     world.round();
     for _ in 0..3 {
-        let mut only_first = look(PROGRAM, &world.processes[&PROGRAM]);
+        let mut only_first = poll(PROGRAM, &world.processes[&PROGRAM]);
         only_first.threads.retain(|thread| thread.tid == PROGRAM);
         only_first.all_threads = false;
-        world.ledger.look(only_first);
+        world.ledger.polled(only_first);
         world.ledger.end_round();
     }
     world.switch(PROGRAM, 3);
@@ -135,7 +135,7 @@ fn what_lives_on_is_counted_up_to_the_end() {
 fn a_unknown_process_counts_once_its_parent_turns_out_to_be_of_the_program_and_never_if_not() {
     let mut ledger = Ledger::new(PROGRAM, None, false);
     let parent = Process::new(US, PROGRAM, 50);
-    ledger.look(look(PROGRAM, &parent));
+    ledger.polled(poll(PROGRAM, &parent));
     ledger.end_round();
     // Neither the grandchild nor its parent was ever seen; the grandchild's record comes first.
     ledger.record(record(301, 301, 300, 3, 1));
@@ -143,7 +143,7 @@ fn a_unknown_process_counts_once_its_parent_turns_out_to_be_of_the_program_and_n
     ledger.record(record(300, 300, PROGRAM, 4, 1));
     ledger.end_round();
     for _ in 0..4 {
-        ledger.look(look(PROGRAM, &parent));
+        ledger.polled(poll(PROGRAM, &parent));
         ledger.end_round();
     }
     let closed = ledger.close(false);
@@ -169,14 +169,14 @@ fn a_thread_that_calls_exec_takes_over_the_first_ones_number() {
 fn another_process_with_the_same_number_is_another() {
     let mut ledger = Ledger::new(PROGRAM, None, false);
     let process = |voluntary| Process::new(US, PROGRAM, voluntary);
-    ledger.look(look(PROGRAM, &process(50)));
+    ledger.polled(poll(PROGRAM, &process(50)));
     ledger.end_round();
-    ledger.look(look(PROGRAM, &process(60)));
+    ledger.polled(poll(PROGRAM, &process(60)));
     ledger.end_round();
-    let mut other = look(PROGRAM, &process(5));
+    let mut other = poll(PROGRAM, &process(5));
     other.started = 8;
     other.threads[0].started = 8;
-    ledger.look(other);
+    ledger.polled(other);
     ledger.end_round();
     assert_eq!(total(&ledger.close(false)), 15);
 }
