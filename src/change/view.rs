@@ -5,6 +5,7 @@ use crate::bench::view::labels::row_labels;
 use crate::change::diff::{DiffDocument, Difference};
 use crate::change::rows::{DiffRow, DiffSettings, RowChange};
 use crate::document::conditions;
+use crate::document::invocation::Invocation;
 use crate::estimate::{Decision, MOST_RUNS, Verdict};
 use crate::host::placement::Placement;
 use crate::output::Shown;
@@ -30,11 +31,14 @@ impl Shown for DiffDocument {
         );
         View {
             heading: std::iter::once(sides).chain(differs).collect(),
+            answer: vec![self.answer()],
+            command: Some(self.command()),
             conditions: conditions::of(self),
             tables: vec![table(&body.rows, &self.settings)],
             pictures: changes(&body.rows).into_iter().collect(),
             notes: self.notes(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
+            ..View::default()
         }
     }
 
@@ -107,23 +111,46 @@ impl DiffDocument {
                 notes.push(format!("Only in {side}: {}.", rows.join(", ")));
             }
         }
-        if let Some(allowed) = self.settings.fail_above {
-            let regressions: Vec<&str> =
-                self.body.rows.iter().filter(|row| row.regression).map(|row| row.workload.as_str()).collect();
-            let passed = self.body.rows.iter().filter(|row| row.gate == Some(Decision::Passed)).count();
-            notes.push(match regressions.as_slice() {
-                [] if self.settings.margin.is_some() => {
-                    format!(
-                        "Surely not slower by more than {}: {passed} of {} rows.",
-                        Share(allowed),
-                        self.body.rows.len()
-                    )
-                }
-                [] => format!("No row is surely slower by more than {}.", Share(allowed)),
-                rows => format!("REGRESSION: surely slower by more than {}: {}.", Share(allowed), rows.join(", ")),
-            });
-        }
         notes
+    }
+
+    /// Returns whether the gate found a regression; without one, how many rows have each verdict.
+    fn answer(&self) -> String {
+        let rows = &self.body.rows;
+        let Some(allowed) = self.settings.fail_above else {
+            let of = |verdict: &Verdict| {
+                rows.iter().filter(|row| row.change.is_some_and(|change| change.verdict == *verdict)).count()
+            };
+            let counts = Verdict::ALL.iter().filter(|verdict| of(verdict) > 0);
+            let counts = counts.map(|verdict| format!("{} {}", of(verdict), verdict.name())).collect::<Vec<_>>();
+            return format!("{} rows: {}.", rows.len(), counts.join(", "));
+        };
+        let regressions: Vec<&str> =
+            self.body.rows.iter().filter(|row| row.regression).map(|row| row.workload.as_str()).collect();
+        let passed = self.body.rows.iter().filter(|row| row.gate == Some(Decision::Passed)).count();
+        match regressions.as_slice() {
+            [] if self.settings.margin.is_some() => {
+                format!("Surely not slower by more than {}: {passed} of {} rows.", Share(allowed), self.body.rows.len())
+            }
+            [] => format!("No row is surely slower by more than {}.", Share(allowed)),
+            rows => format!("REGRESSION: surely slower by more than {}: {}.", Share(allowed), rows.join(", ")),
+        }
+    }
+
+    fn command(&self) -> String {
+        let settings = &self.settings;
+        let percent = |share: f64| (share * 1e6).round() / 1e4;
+        Invocation::of(&self.host, "diff")
+            .words(["--old"])
+            .words(&settings.old)
+            .words(["--new"])
+            .words(&settings.new)
+            .option("--fail-above", settings.fail_above.map(percent))
+            .option("--margin", settings.margin.filter(|&margin| margin != DiffSettings::MARGIN).map(percent))
+            .flag("--fail-undecided", settings.fail_undecided)
+            .flag("--allow-missing", settings.allow_missing)
+            .option("--require-same", Some(settings.require_same.join(",")).filter(|keys| !keys.is_empty()))
+            .line()
     }
 
     /// Returns a sentence on what is missing to decide a row.

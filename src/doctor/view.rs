@@ -2,6 +2,7 @@
 
 use crate::doctor::document::{DoctorDocument, FindingEntry, Severity};
 use crate::document::conditions;
+use crate::document::invocation::Invocation;
 use crate::output::Shown;
 use crate::output::metrics::{Metrics, Quantity};
 use crate::output::view::{Align, Cell, Column, Table, View};
@@ -20,6 +21,8 @@ impl Shown for DoctorDocument {
                 self.host.architecture,
                 self.host.pinned_to()
             )],
+            answer: vec![summary(&findings)],
+            command: Some(Invocation::of(&self.host, "doctor").option("--cpu", self.host.pinned_cpu).line()),
             conditions: conditions::of(self),
             tables: vec![table(&findings, wide)],
             notes: notes(&findings),
@@ -50,6 +53,14 @@ fn rank(severity: Severity) -> Option<f64> {
         Severity::Serious => Some(3.0),
         Severity::Unknown => None,
     }
+}
+
+/// Returns how many checks have each state, the worst first.
+fn summary(findings: &[&FindingEntry]) -> String {
+    let states = [Severity::Serious, Severity::Warning, Severity::Unknown, Severity::Info, Severity::Ok];
+    let of = |state: &Severity| findings.iter().filter(|finding| finding.severity == *state).count();
+    let counts = states.iter().filter(|state| of(state) > 0).map(|state| format!("{} {}", of(state), state.name()));
+    format!("{} checks: {}.", findings.len(), counts.collect::<Vec<_>>().join(", "))
 }
 
 fn table(findings: &[&FindingEntry], wide: bool) -> Table {

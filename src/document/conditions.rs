@@ -16,7 +16,7 @@ pub(crate) fn of<S, B>(document: &Document<S, B>) -> Vec<Condition> {
     let build = if document.tool.debug_build { " (debug build)" } else { "" };
     let kernel = [&host.kernel, &host.kernel_build].map(String::as_str).join(" ");
     let all = [
-        ("measured", Some(document.started_at.clone())),
+        (Condition::MEASURED, Some(document.started_at.clone())),
         ("by", Some(format!("{} {}{build}", document.tool.name, document.tool.version))),
         ("kernel", Some(kernel.trim().to_string())),
         ("CPU", host.cpu_model.clone()),

@@ -2,6 +2,7 @@
 
 use std::slice;
 
+use crate::document::invocation::Invocation;
 use crate::document::{Ending, conditions, metrics};
 use crate::estimate::Estimate;
 use crate::footprint::document::{KindLeftOut, MemoryDocument};
@@ -79,24 +80,33 @@ impl Shown for MemoryDocument {
 
     fn view(&self, wide: bool) -> View {
         let sources = wide.then(|| source_table(&self.body.rows));
-        let notes = self
-            .capacity_sentence()
-            .into_iter()
-            .chain(self.randomized_sentences())
-            .chain(self.own_sentences())
-            .chain([self.explanation()]);
+        let notes = self.randomized_sentences().into_iter().chain(self.own_sentences()).chain([self.explanation()]);
         View {
             heading: self.heading(),
+            answer: self.capacity_sentence().into_iter().collect(),
+            command: Some(self.command()),
             conditions: conditions::of(self),
             tables: std::iter::once(cost_table(&self.body.rows)).chain(sources).collect(),
             pictures: levels(&self.body.rows).into_iter().collect(),
             notes: notes.chain(self.body.left_out.iter().map(|left_out| format!("Not measured: {left_out}"))).collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
+            ..View::default()
         }
     }
 }
 
 impl MemoryDocument {
+    fn command(&self) -> String {
+        let settings = &self.settings;
+        Invocation::of(&self.host, "memory")
+            .words(&settings.kinds)
+            .option("--max", settings.max)
+            .option("--repetitions", Some(settings.repetitions))
+            .option("--stack-use", Some(settings.stack_use_bytes).filter(|&bytes| bytes > 0))
+            .option("--future-size", Some(settings.future_size_bytes).filter(|&bytes| bytes > 0))
+            .line()
+    }
+
     fn heading(&self) -> Vec<String> {
         let host = &self.host;
         let model = host.cpu_model.as_ref().map_or(String::new(), |model| format!(", {model}"));

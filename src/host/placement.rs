@@ -69,6 +69,9 @@ impl Processors {
     }
 }
 
+/// The reason of a CPU that the user named.
+pub const ASKED_FOR: &str = "asked for";
+
 /// The chosen CPU and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -231,7 +234,7 @@ pub fn asked_for(cpu: usize, processors: &Processors) -> Result<Place> {
     if !allowed.contains(cpu) {
         bail!("CPU {cpu} is not allowed to this process, only {allowed}: taskset, a cpuset or a container says so");
     }
-    Ok(Place { cpu, because: "asked for".to_string() })
+    Ok(Place { cpu, because: ASKED_FOR.to_string() })
 }
 
 #[cfg(test)]

@@ -45,8 +45,8 @@ pub(super) fn draw(report: &dyn Report, wide: bool) -> Result<String> {
                     (first_pictures(&view, &pictures))
                     @for table in view.tables.iter().filter(|table| !table.rows.is_empty()) { (table_of(table)) }
                     (other_pictures(&view, &pictures))
-                    @if !view.notes.is_empty() {
-                        section { h2 { "Notes" } @for note in &view.notes { p { (note) } } }
+                    @if !view.notes.is_empty() || !view.answer.is_empty() {
+                        section { h2 { "Notes" } @for note in view.answer.iter().chain(&view.notes) { p { (note) } } }
                     }
                     footer { p { "This page holds its document: " code { "ctxprof report --format json PAGE" } " prints it." } }
                 }

@@ -14,7 +14,7 @@ pub(super) fn draw(view: &View) -> String {
     parts.extend(view.tables.iter().map(draw_table));
     let fenced = |picture| Some(format!("```text\n{}\n```", picture::draw(picture, PAGE, false)?));
     parts.extend(view.pictures.iter().filter_map(fenced));
-    parts.extend(view.notes.iter().map(|note| without_markup(note)));
+    parts.extend(view.answer.iter().chain(&view.notes).map(|note| without_markup(note)));
     parts.extend(view.warnings.iter().map(|warning| format!("> **warning:** {}", without_markup(warning))));
     parts.join("\n\n") + "\n"
 }

@@ -42,7 +42,7 @@ pub(super) fn label(text: &str) -> Cow<'_, str> {
 /// Returns the view with all its text as it may be shown.
 pub(super) fn view(mut view: View) -> View {
     let on_a_line = |text: &mut String| make(text, line);
-    view.heading.iter_mut().for_each(on_a_line);
+    view.heading.iter_mut().chain(&mut view.quality).chain(&mut view.command).for_each(on_a_line);
     view.conditions.iter_mut().for_each(|condition| on_a_line(&mut condition.value));
     for cell in view.tables.iter_mut().flat_map(|table| &mut table.rows).flatten() {
         match cell {
@@ -53,7 +53,7 @@ pub(super) fn view(mut view: View) -> View {
         }
     }
     view.pictures.iter_mut().for_each(picture);
-    view.notes.iter_mut().chain(&mut view.warnings).for_each(|text| make(text, lines));
+    view.answer.iter_mut().chain(&mut view.notes).chain(&mut view.warnings).for_each(|text| make(text, lines));
     view
 }
 

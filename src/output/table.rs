@@ -25,8 +25,9 @@ pub(crate) fn draw(view: &View, look: &Look) -> String {
         parts.push(draw_table(table, look, &bold));
     }
     parts.extend(view.pictures.iter().filter_map(|picture| picture::draw(picture, look.width, look.ascii)));
-    if !view.notes.is_empty() {
-        parts.push(paragraph(&view.notes));
+    let below: Vec<String> = view.answer.iter().chain(&view.notes).cloned().collect();
+    if !below.is_empty() {
+        parts.push(paragraph(&below));
     }
     if !view.warnings.is_empty() {
         let label = Style::new().yellow().bold().force_styling(look.color).apply_to("warning:").to_string();

@@ -8,6 +8,12 @@ use crate::sched::timeline::Timeline;
 pub struct View {
     /// Above everything: the host and how it was measured.
     pub heading: Vec<String>,
+    /// The answer with its interval, in a line or a few, of which the first is understood by itself: pages begin with it.
+    pub answer: Vec<String>,
+    /// How far to trust the answer, in one line.
+    pub quality: Option<String>,
+    /// The command that measures this again.
+    pub command: Option<String>,
     /// Other facts of the host and the moment; for pages, which are read elsewhere and later.
     pub conditions: Vec<Condition>,
     pub tables: Vec<Table>,
@@ -23,6 +29,11 @@ pub struct View {
 pub struct Condition {
     pub name: &'static str,
     pub value: String,
+}
+
+impl Condition {
+    /// Name of the moment at which the document began.
+    pub const MEASURED: &'static str = "measured";
 }
 
 /// Figures that have a shape.

@@ -2,6 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::document::invocation::Invocation;
+use crate::host::facts::Facts;
+use crate::host::placement::{ASKED_FOR, Placement};
+use crate::perf::fallback_chain::CounterChoice;
+use crate::workload::WORKLOADS;
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunSettings {
     pub workloads: Vec<String>,
@@ -39,6 +45,29 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
+    /// Returns the command line with these settings, `words` before its workloads.
+    pub(crate) fn invocation(&self, host: &Facts, command: &str, words: &[String]) -> Invocation {
+        let is_all = self.workloads.iter().map(String::as_str).eq(WORKLOADS.iter().map(|workload| workload.name));
+        let workloads = if is_all { vec!["all".to_string()] } else { self.workloads.clone() };
+        let cpu = host.pinned_cpu.filter(|_| host.pinned_because == ASKED_FOR);
+        Invocation::of(host, command)
+            .words(words)
+            .words(workloads)
+            .option("--cpu", cpu)
+            .option("--place", self.place.as_ref().filter(|place| *place != Placement::Same.name()))
+            .option("--policy", self.policy.as_ref())
+            .option("--nice", self.nice)
+            .option("--repetitions", Some(self.repetitions))
+            .option("--time", self.time_s)
+            .option("--samples", self.samples)
+            .option("--ops-per-sample", self.ops_per_sample)
+            .option("--counters", Some(&self.counters).filter(|counters| *counters != CounterChoice::Auto.name()))
+            .option("--seed", self.seed)
+            .flag("--latency", self.latency)
+            .flag("--breakdown", self.breakdown)
+            .flag("--timeline", self.timeline)
+    }
+
     pub fn is_realtime(&self) -> bool {
         self.policy.as_deref().is_some_and(|policy| policy.starts_with("fifo:") || policy.starts_with("rr:"))
     }

@@ -91,12 +91,20 @@ fn column(key: &'static str, heading: &[&str], align: Align) -> Column {
 }
 
 /// Returns sentences on the ratios of a run, the headline ratio first.
+pub(super) fn answer(body: &RunBody) -> Vec<String> {
+    ratios(body).map(sentence).collect()
+}
+
+fn ratios(body: &RunBody) -> impl Iterator<Item = &Ratio> {
+    body.ratio.iter().chain(&body.ratios)
+}
+
+/// Returns what to know before those ratios are believed.
 pub(super) fn notes(body: &RunBody) -> Vec<String> {
-    let ratios = || body.ratio.iter().chain(&body.ratios);
-    let usual = ratios().find(|ratio| ratio.lower_kind == Kind::Goroutine && !body.alike.is_empty());
+    let usual = ratios(body).find(|ratio| ratio.lower_kind == Kind::Goroutine && !body.alike.is_empty());
     let usual = usual.filter(|ratio| ratio.higher == "thread-pipe" && ratio.lower == "goroutine-channel");
     let elsewhere = body.results.iter().filter_map(elsewhere);
-    ratios().map(sentence).chain(usual.map(|_| USUAL.to_string())).chain(elsewhere).collect()
+    usual.map(|_| USUAL.to_string()).into_iter().chain(elsewhere).collect()
 }
 
 /// Returns a sentence on an op's time with the participants' memory elsewhere than in its row.

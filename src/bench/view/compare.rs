@@ -4,6 +4,7 @@ use std::slice;
 
 use crate::bench::document::compare::{CompareDocument, CompareRow, PassedOverRow, SavedRow};
 use crate::bench::left_out::LeftOut;
+use crate::document::invocation::Invocation;
 use crate::document::{Ending, conditions, metrics};
 use crate::estimate::{Estimate, median};
 use crate::output::Shown;
@@ -37,11 +38,19 @@ impl Shown for CompareDocument {
         };
         View {
             heading: vec![heading],
+            answer: verdicts.collect(),
+            command: Some(
+                Invocation::of(host, "compare")
+                    .option("--rounds", Some(self.settings.rounds))
+                    .words(self.settings.with.iter().flat_map(|file| ["--with", file]))
+                    .line(),
+            ),
             conditions: conditions::of(self),
             tables: vec![table(&body.rows, &body.left_out), saved_table(&body.saved)],
             pictures: levels(&body.rows).into_iter().collect(),
-            notes: verdicts.chain(left_out).chain(passed_over).chain(programs).chain([meaning.to_string()]).collect(),
+            notes: left_out.chain(passed_over).chain(programs).chain([meaning.to_string()]).collect(),
             warnings: partial.into_iter().chain(self.warnings.iter().map(|warning| warning.message.clone())).collect(),
+            ..View::default()
         }
     }
 

@@ -144,6 +144,14 @@ pub(super) fn levels(body: &RunBody) -> Option<Picture> {
     (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Nanoseconds, levels }))
 }
 
+/// Returns the cost of a row in a sentence; `None` where none was measured.
+pub(super) fn sentence(result: &RunResult) -> Option<String> {
+    let op = Cell::interval(result.foretold(result.ns_per_op, When::ThisSession), nanoseconds);
+    let switch = Cell::interval(result.foretold(result.ns_per_switch, When::ThisSession), nanoseconds);
+    let of_switch = if switch == Cell::Absent { String::new() } else { format!(", {} ns/switch", switch.shown()) };
+    (op != Cell::Absent).then(|| format!("{}: {} ns/op{of_switch}.", result.title(), op.shown()))
+}
+
 /// A column above this is shown only if it has a value, and the narrowest terminal does without.
 const OPTIONAL: u8 = 8;
 

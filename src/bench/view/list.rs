@@ -3,6 +3,7 @@
 use std::slice;
 
 use crate::bench::document::list::{CounterEntry, ListDocument, WorkloadEntry};
+use crate::document::invocation::Invocation;
 use crate::document::{conditions, metrics};
 use crate::output::Shown;
 use crate::output::metrics::{Metrics, Quantity};
@@ -13,6 +14,8 @@ impl Shown for ListDocument {
         View {
             heading: vec![format!("kernel switches would be counted with: {}", self.body.counting.name())],
             tables: vec![workload_table(&self.body.workloads), counter_table(&self.body.counters)],
+            answer: vec![self.available_sentence()],
+            command: Some(Invocation::of(&self.host, "list").line()),
             conditions: conditions::of(self),
             notes: vec![
                 "* measured by `ctxprof run` when it is not told what; `ctxprof run WORKLOAD…` measures others."
@@ -49,6 +52,13 @@ impl Shown for ListDocument {
             |entry| yes(entry.available),
         );
         metrics
+    }
+}
+
+impl ListDocument {
+    fn available_sentence(&self) -> String {
+        let available = self.body.workloads.iter().filter(|entry| entry.available).count();
+        format!("{available} of {} workloads can be measured on this host.", self.body.workloads.len())
     }
 }
 

@@ -23,18 +23,20 @@ impl Shown for SweepDocument {
         let run = self.as_run();
         View {
             heading: vec![run.machine_line(), run.counting_line(wide), self.steps_line()],
+            answer: self.knee_sentences(),
+            command: Some(self.command()),
             conditions: conditions::of(self),
             tables: vec![self.table(&run.body, wide)],
             pictures: vec![Picture::Plot(self.plot())],
             notes: self
-                .knee_sentences()
+                .left_out_sentences()
                 .into_iter()
-                .chain(self.left_out_sentences())
                 .chain(run.remarks())
                 .chain([run.explanation()])
                 .chain(self.no_switch_sentence())
                 .collect(),
             warnings: self.warning_sentences(),
+            ..View::default()
         }
     }
 
@@ -92,6 +94,22 @@ impl SweepDocument {
             body,
             warnings: self.warnings.clone(),
         }
+    }
+
+    fn command(&self) -> String {
+        let RingSteps { variable, steps, fixed } = &self.settings.steps;
+        let ends = steps.first().zip(steps.last()).map(|(from, to)| format!("{from}..{to}"));
+        let words = [Some(variable.name().to_string()), ends].into_iter().flatten().collect::<Vec<_>>();
+        let is = |of: RingVariable| *variable == of;
+        self.settings
+            .run
+            .invocation(&self.host, "sweep", &words)
+            .option("--ring", Some(fixed.participants).filter(|_| is(RingVariable::WorkingSet)))
+            .option(
+                "--working-set",
+                Some(fixed.working_set_bytes).filter(|&size| size > 0 && is(RingVariable::Participants)),
+            )
+            .line()
     }
 
     fn steps_line(&self) -> String {

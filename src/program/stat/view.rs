@@ -6,6 +6,7 @@ use std::slice;
 
 use crate::bench::cost_list::CostSource;
 use crate::bench::document::cost;
+use crate::document::invocation::Invocation;
 use crate::document::{conditions, metrics};
 use crate::output::Shown;
 use crate::output::metrics::{Labels, Metrics, Quantity};
@@ -84,19 +85,36 @@ impl Shown for StatDocument {
     fn view(&self, wide: bool) -> View {
         let body = &self.body;
         let cost_estimate = body.cost_estimate.iter().map(cost_estimate_table);
-        let notes = self.per_op_sentence().into_iter().chain(self.counting_sentence()).chain([self.verdict()]);
+        let notes = self.per_op_sentence().into_iter().chain(self.counting_sentence());
         View {
             heading: vec![self.heading()],
+            answer: vec![self.verdict()],
+            command: Some(self.command()),
             conditions: conditions::of(self),
             tables: std::iter::once(thread_table(body, wide)).chain(cost_estimate).collect(),
             pictures: stacks(body).into_iter().collect(),
             notes: notes.chain(cost_sentences(self)).chain([self.explanation()]).collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
+            ..View::default()
         }
     }
 }
 
 impl StatDocument {
+    fn command(&self) -> String {
+        let settings = &self.settings;
+        Invocation::of(&self.host, "stat")
+            .option("--pid", settings.pid)
+            .option("--for", settings.for_s)
+            .option("--interval", settings.interval_s)
+            .option("--ops", settings.ops)
+            .words(settings.user.iter().map(|user| format!("--user={user}")))
+            .option("--counters", Some(&settings.counters).filter(|counters| *counters != "auto"))
+            .flag("--per-thread", settings.per_thread)
+            .words(settings.command.iter().flat_map(|words| ["--"].into_iter().chain(words.iter().map(String::as_str))))
+            .line()
+    }
+
     fn heading(&self) -> String {
         let body = &self.body;
         let program = match &self.settings.command {

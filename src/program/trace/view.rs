@@ -2,6 +2,7 @@
 
 use std::slice;
 
+use crate::document::invocation::Invocation;
 use crate::document::{conditions, metrics};
 use crate::estimate::Estimate;
 use crate::output::Shown;
@@ -72,11 +73,14 @@ impl Shown for TraceDocument {
         let threads = wide.then(|| thread_table(&self.body.threads));
         View {
             heading: vec![self.heading()],
+            answer: self.top_reason().into_iter().collect(),
+            command: Some(self.command()),
             conditions: conditions::of(self),
             tables: std::iter::once(reason_table(&self.body.reasons)).chain(threads).collect(),
             pictures: Vec::new(),
             notes: notes.into_iter().flatten().collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
+            ..View::default()
         }
     }
 }
@@ -84,6 +88,23 @@ impl Shown for TraceDocument {
 const EXPLANATION: &str = "off CPU: from leaving the CPU until running again. wake-up: from the waking until on a run queue, of threads woken onto an idle CPU; run queue: from there until running; of preempted threads, all of it.";
 
 impl TraceDocument {
+    /// Returns the reason of the most switches.
+    fn top_reason(&self) -> Option<String> {
+        let top = self.body.reasons.first()?;
+        let switches = self.body.totals.switches;
+        Some(format!("{} of {switches} context switches: {}.", Share(top.share), top.reason))
+    }
+
+    fn command(&self) -> String {
+        let settings = &self.settings;
+        Invocation::of(&self.host, "trace")
+            .words(settings.user.iter().map(|user| format!("--user={user}")))
+            .flag("--per-thread", settings.per_thread)
+            .words(["--"])
+            .words(&settings.command)
+            .line()
+    }
+
     fn heading(&self) -> String {
         let body = &self.body;
         let ended = match body.ended {
