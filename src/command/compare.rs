@@ -9,7 +9,7 @@ use crate::bench::document::compare::{
     CompareBody, CompareDocument, CompareSettings, PassedOverRow, SCHEMA, SavedRow, row,
 };
 use crate::bench::engine::plan::Effort;
-use crate::bench::external::cross_check::{self, VersusPlan};
+use crate::bench::external::cross_check::{self, CrossCheckPlan};
 use crate::bench::external::{EXTERNAL_BENCHMARKS, ExternalBenchmark, saved};
 use crate::bench::left_out::LeftOut;
 use crate::cli::ColorChoice;
@@ -48,7 +48,7 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
         bail!("none of the tools is here to compare with: {}", reasons.join("; "));
     }
     let effort = Effort { time: Some(OWN_TIME), samples: None };
-    let plan = VersusPlan { benchmarks, rounds: arguments.rounds, setting, repetitions: OWN_REPETITIONS, effort };
+    let plan = CrossCheckPlan { benchmarks, rounds: arguments.rounds, setting, repetitions: OWN_REPETITIONS, effort };
     let mut bar = Bar::new(!arguments.quiet);
     let mut fallback_chain = FallbackChain::new(CounterChoice::Auto);
     let seen = cross_check::run(&plan, &mut fallback_chain, &mut |progress| bar.show(progress))?;

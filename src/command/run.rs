@@ -92,7 +92,7 @@ fn keep(document: &mut RunDocument, samples: &mut SamplesDocument, arguments: &R
     let beside = || folder.as_ref().ok().map(|folder| folder.join(history::NAME));
     let history = arguments.history.clone().or_else(beside);
     if let Some(history) = &history {
-        history::foretell(document, history);
+        history::apply(document, history);
         samples.body.reproducibility = document.body.results.iter().map(|result| result.reproducibility).collect();
     }
     if arguments.no_save {

@@ -36,13 +36,13 @@ const LEAST_CHANGE: f64 = 0.2;
 /// Returns the knees of a curve, in the order of x. The points are in the order of x, which is positive: a point at 0 has no
 /// place on a logarithmic axis and is skipped, as are costs that are not above 0, or have no interval.
 ///
-/// A step is a knee if the cost grows, and its growth exceeds that of the stretch before it by a fifth of a doubling, and by
+/// A step is a knee if the cost grows, and its growth exceeds that of the segment before it by a fifth of a doubling, and by
 /// more than the points' intervals leave open: the least possible growth of the step is then above the greatest possible one of
-/// the stretch. Adjacent steps, each steeper than the one before, are one knee.
+/// the segment. Adjacent steps, each steeper than the one before, are one knee.
 pub fn knees(points: &[(u64, Option<Estimate>)]) -> Vec<Knee> {
     let points: Vec<Point> = points.iter().filter_map(|&(x, cost)| Point::of(x, cost?)).collect();
     let mut knees: Vec<(usize, Knee)> = Vec::new();
-    // Start of the stretch that the next step is compared with.
+    // Start of the segment that the next step is compared with.
     let mut since = 0;
     for at in 1..points.len().saturating_sub(1) {
         let (before, step) =

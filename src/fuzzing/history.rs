@@ -10,7 +10,7 @@ pub(super) fn history(bytes: &[u8]) {
         assert!(again.as_ref() == Ok(line), "written again it says something else: {line}");
     }
     for line in &read.lines {
-        let told = read.foretold(line);
+        let told = read.reproducible(line);
         let widths = [told.session, told.any_day, told.run_sd, told.day_sd];
         assert!(widths.iter().all(|width| width.is_finite() && *width >= 0.0), "{told:?}");
     }

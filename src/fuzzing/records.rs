@@ -28,7 +28,7 @@ pub(super) fn recording(bytes: &[u8]) {
     }
     for timeline in timelines(&recording) {
         let within = |run: &Run| run.from_ns <= run.to_ns && run.to_ns <= timeline.duration_ns;
-        assert!(timeline.stretches.iter().all(within), "{timeline:?}");
+        assert!(timeline.run_slices.iter().all(within), "{timeline:?}");
     }
 }
 

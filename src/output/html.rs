@@ -111,7 +111,7 @@ fn figure(picture: &Picture) -> Result<Markup> {
             @for (paper, svg) in drawings { div class=(paper.name()) role="img" aria-label=(title) { (PreEscaped(svg)) } }
             @if let Picture::Plot(plot) = picture { @if !plot.places.is_empty() { p.places { "Dashed: " (plot.places_are) } } }
             @if let Picture::Timeline { op, .. } = picture {
-                ol { @for at in lanes::numbered(op) { @let run = &op.stretches[at]; li { (run.who) ": " (lanes::span(run)) ", " (lanes::what_happened(op, run)) } } }
+                ol { @for at in lanes::numbered(op) { @let run = &op.run_slices[at]; li { (run.who) ": " (lanes::span(run)) ", " (lanes::what_happened(op, run)) } } }
             }
         }
     })

@@ -8,7 +8,7 @@ pub(super) fn names(timeline: &Timeline) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let waking = timeline.wake_ups.iter().map(|wake_up| &wake_up.whom);
     let runs = |participant: bool| {
-        timeline.stretches.iter().filter(move |run| run.participant == participant).map(|run| &run.who)
+        timeline.run_slices.iter().filter(move |run| run.participant == participant).map(|run| &run.who)
     };
     for name in runs(true).chain(waking).chain(runs(false)) {
         if !names.contains(name) {
@@ -18,26 +18,26 @@ pub(super) fn names(timeline: &Timeline) -> Vec<String> {
     names
 }
 
-/// Returns the indexes of the numbered run slices: those of participants, by start time.
+/// Returns the indexes of the numbered run_slices: those of participants, by start time.
 pub(super) fn numbered(timeline: &Timeline) -> impl Iterator<Item = usize> + '_ {
-    timeline.stretches.iter().enumerate().filter(|(_, run)| run.participant).map(|(at, _)| at)
+    timeline.run_slices.iter().enumerate().filter(|(_, run)| run.participant).map(|(at, _)| at)
 }
 
 /// Returns the spans, from and to, in which a CPU was being switched to this thread.
 pub(super) fn switches_to(timeline: &Timeline, name: &str) -> Vec<(u64, u64)> {
-    let own = timeline.stretches.iter().filter(|run| run.who == name);
+    let own = timeline.run_slices.iter().filter(|run| run.who == name);
     own.filter_map(|run| Some((left_before(timeline, run)?, run.from_ns))).collect()
 }
 
 /// Returns the time at which the thread before this one left the CPU; `None` for the first of the op.
 fn left_before(timeline: &Timeline, run: &Run) -> Option<u64> {
-    let before = timeline.stretches.iter().filter(|other| other.cpu == run.cpu && other.to_ns <= run.from_ns);
+    let before = timeline.run_slices.iter().filter(|other| other.cpu == run.cpu && other.to_ns <= run.from_ns);
     before.map(|other| other.to_ns).max().filter(|_| run.from_ns > 0)
 }
 
 /// Returns the spans in which a participant was runnable and did not run: from its wake-up, or since it left still runnable.
 pub(super) fn waits(timeline: &Timeline, name: &str) -> Vec<(u64, u64)> {
-    let own = || timeline.stretches.iter().filter(|run| run.participant && run.who == name);
+    let own = || timeline.run_slices.iter().filter(|run| run.participant && run.who == name);
     let next = |at: u64| own().map(|run| run.from_ns).filter(|&from| from >= at).min().unwrap_or(timeline.duration_ns);
     let runs_at = |at: u64| own().any(|run| (run.from_ns..run.to_ns).contains(&at));
     let woken = timeline.wake_ups.iter().filter(|wake_up| wake_up.whom == name && !runs_at(wake_up.at_ns));
@@ -73,7 +73,7 @@ pub(super) fn what_happened(timeline: &Timeline, run: &Run) -> String {
         Left::Unknown => "leaves, unrecorded",
     };
     let mut next: Vec<&Run> = timeline
-        .stretches
+        .run_slices
         .iter()
         .filter(|other| other.cpu == run.cpu && other.from_ns >= run.to_ns && run.left != Left::Stays)
         .collect();

@@ -1,4 +1,4 @@
-//! Assembled scheduler events: run slices, absences and wake-ups of any number of threads on any number of CPUs.
+//! Assembled scheduler events: run_slices, absences and wake-ups of any number of threads on any number of CPUs.
 //!
 //! ```text
 //! thread  ██run slice██ left ················ woken ░░░░░░░░░ entered ██run slice██ left … ended

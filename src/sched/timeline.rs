@@ -25,7 +25,7 @@ pub struct Timeline {
     /// Number of times that a participant left a CPU.
     pub switches: usize,
     /// By start time.
-    pub stretches: Vec<Run>,
+    pub run_slices: Vec<Run>,
     pub wake_ups: Vec<Wake>,
 }
 

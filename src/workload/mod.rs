@@ -5,7 +5,7 @@
 
 mod coroutine;
 pub mod goroutine;
-mod hand;
+mod handoff;
 pub mod kind;
 mod process;
 mod reference;

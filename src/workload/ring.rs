@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail};
 use crate::sys::clock::monotonic_ns;
 use crate::sys::heap;
 use crate::sys::shared::Shared;
-use crate::workload::hand::Handoff;
+use crate::workload::handoff::Handoff;
 use crate::workload::session::{Laps, Pace, Participant, Played, Session, Unpaced};
 use crate::workload::shape::RingShape;
 
@@ -179,7 +179,7 @@ pub(super) fn fitting(participants: u64, at: u64, hops: u64) -> u64 {
 /// The calling thread's part of a ring.
 #[derive(Debug)]
 pub(super) struct Leader<H> {
-    hand: H,
+    handoff: H,
     aside: H,
     ring_token: Arc<Shared<RingToken>>,
     memory: WorkingSet,
@@ -191,10 +191,10 @@ pub(super) struct Leader<H> {
 }
 
 impl<H: Handoff> Leader<H> {
-    pub(super) fn new(hand: H, aside: H, ring_token: Arc<Shared<RingToken>>, shape: RingShape) -> Leader<H> {
+    pub(super) fn new(handoff: H, aside: H, ring_token: Arc<Shared<RingToken>>, shape: RingShape) -> Leader<H> {
         let mut memory = WorkingSet::of(shape);
         memory.walk();
-        Leader { hand, aside, ring_token, memory, participants: shape.participants, at: 0, visited: None }
+        Leader { handoff, aside, ring_token, memory, participants: shape.participants, at: 0, visited: None }
     }
 
     pub(super) fn fitting(&self, hops: u64) -> u64 {
@@ -211,14 +211,14 @@ impl<H: Handoff> Leader<H> {
         let ring_token = &**self.ring_token;
         ring_token.start(hops);
         let started_ns = monotonic_ns();
-        if self.at == 0 { self.hand.give() } else { self.aside.give() }?;
+        if self.at == 0 { self.handoff.signal() } else { self.aside.signal() }?;
         for _ in 0..route.comes_by {
-            self.hand.take()?;
+            self.handoff.wait()?;
             self.memory.walk();
             ring_token.passed();
-            self.hand.give()?;
+            self.handoff.signal()?;
         }
-        if route.ends_at == 0 { self.hand.take() } else { self.aside.take() }?;
+        if route.ends_at == 0 { self.handoff.wait() } else { self.aside.wait() }?;
         self.memory.walk();
         let elapsed_ns = monotonic_ns() - started_ns;
         self.at = route.ends_at;
@@ -227,15 +227,15 @@ impl<H: Handoff> Leader<H> {
     }
 
     /// Closes the ends to both neighbours and to the member that may hold the token aside: one after the other follows.
-    pub(super) fn let_go(self) {
-        self.hand.let_go();
-        self.aside.let_go();
+    pub(super) fn close(self) {
+        self.handoff.close();
+        self.aside.close();
     }
 }
 
 /// Passes the token on whenever it comes, until the member before closes its end. `aside` is for one member at a time.
 pub(super) fn follow<H: Handoff>(
-    mut hand: H,
+    mut handoff: H,
     mut aside: impl FnMut(&mut dyn FnMut(&mut H) -> io::Result<()>) -> io::Result<()>,
     ring_token: &RingToken,
     is_last: bool,
@@ -243,17 +243,17 @@ pub(super) fn follow<H: Handoff>(
 ) -> io::Result<()> {
     memory.walk();
     let mut turn = || -> io::Result<()> {
-        hand.take()?;
+        handoff.wait()?;
         memory.walk();
         // The last hop is the calling thread's, also of a play that begins here.
         while ring_token.passed() == 1 && !is_last {
             aside(&mut |aside| {
-                aside.give()?;
-                aside.take()
+                aside.signal()?;
+                aside.wait()
             })?;
             memory.walk();
         }
-        hand.give()
+        handoff.signal()
     };
     let outcome = loop {
         match turn() {
@@ -262,13 +262,13 @@ pub(super) fn follow<H: Handoff>(
             Err(error) => break Err(error),
         }
     };
-    hand.let_go();
+    handoff.close();
     outcome
 }
 
 /// A ring of one: the calling thread passes the token to itself, and nothing switches.
 pub(super) struct RingOfOne<H> {
-    hand: H,
+    handoff: H,
     ring_token: Shared<RingToken>,
     memory: WorkingSet,
 }
@@ -276,9 +276,9 @@ pub(super) struct RingOfOne<H> {
 impl<H: RingHandoff + 'static> RingOfOne<H> {
     pub(super) fn prepare(shape: RingShape) -> Result<Box<dyn Session>> {
         let making = "making what the no-switch cost is played on";
-        let (hand, _nobody) = H::ring(1).context(making)?;
+        let (handoff, _nobody) = H::ring(1).context(making)?;
         let ring_token = Shared::new(RingToken::default()).context(making)?;
-        Ok(Box::new(RingOfOne { hand, ring_token, memory: WorkingSet::of(shape) }))
+        Ok(Box::new(RingOfOne { handoff, ring_token, memory: WorkingSet::of(shape) }))
     }
 
     fn hops(&mut self, hops: u64, pace: &mut impl Pace) -> io::Result<Played> {
@@ -286,8 +286,8 @@ impl<H: RingHandoff + 'static> RingOfOne<H> {
         let started_ns = monotonic_ns();
         pace.begin();
         for _ in 0..hops {
-            self.hand.give()?;
-            self.hand.take()?;
+            self.handoff.signal()?;
+            self.handoff.wait()?;
             self.memory.walk();
             self.ring_token.passed();
             pace.lap();

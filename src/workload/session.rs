@@ -136,7 +136,7 @@ impl Laps {
     }
 
     /// Replaces them by those of ops timed in another process, from their durations, ns.
-    pub fn retell(&mut self, durations: impl Iterator<Item = u64>) {
+    pub fn replay(&mut self, durations: impl Iterator<Item = u64>) {
         self.moments.clear();
         self.moments.push(0);
         self.moments.extend(durations.scan(0, |now, duration| {
@@ -146,7 +146,7 @@ impl Laps {
     }
 
     /// Makes each op longer by this share of it.
-    pub fn stretch(&mut self, share: f64) {
+    pub fn lengthen(&mut self, share: f64) {
         let Some(&first) = self.moments.first() else { return };
         self.moments.iter_mut().for_each(|moment| *moment += ((*moment - first) as f64 * share) as u64);
     }

@@ -153,7 +153,7 @@ mod measuring {
                 // A channel's op can go several ways, and on a busy machine different ones in both passes.
                 assert!((2.0..=12.0).contains(&recorded) && (2.0..=12.0).contains(&typical), "{recorded}, {timeline}");
             }
-            assert_eq!(timeline["stretches"].as_array().unwrap().last().unwrap()["left"], "stays");
+            assert_eq!(timeline["run_slices"].as_array().unwrap().last().unwrap()["left"], "stays");
         }
         assert!(part(result(&document, "thread-channel"), "no_switch").is_none(), "it has no no-switch cost");
         assert!(result(&document, "process-pipe")["breakdown"]["accounted_ns_per_op"].is_f64());
@@ -183,8 +183,8 @@ mod measuring {
         needs!(Root, Perf);
         let left = |workload: &str| {
             let document = traced(&format!("run {workload} --timeline --format json {SHORT}")).expect(0, &[]).json();
-            let stretches = result(&document, workload)["timelines"][0]["stretches"].clone();
-            let left = stretches.as_array().unwrap().iter().map(|run| run["left"].as_str().unwrap().to_string());
+            let run_slices = result(&document, workload)["timelines"][0]["run_slices"].clone();
+            let left = run_slices.as_array().unwrap().iter().map(|run| run["left"].as_str().unwrap().to_string());
             left.collect::<Vec<_>>()
         };
         let of_yields = left("thread-yield");
@@ -205,7 +205,7 @@ mod measuring {
         let timeline = &result["timelines"][0];
         assert_eq!(timeline["switches"], 2, "of the participants: {timeline}");
         let mut cpus: Vec<u64> =
-            timeline["stretches"].as_array().unwrap().iter().map(|run| run["cpu"].as_u64().unwrap()).collect();
+            timeline["run_slices"].as_array().unwrap().iter().map(|run| run["cpu"].as_u64().unwrap()).collect();
         cpus.sort_unstable();
         cpus.dedup();
         assert_eq!(cpus, [0, 1]);

@@ -164,7 +164,7 @@ impl RunResult {
 
     /// Returns a figure with the interval that another run will fall into: one of this session, or of any day. Its own
     /// interval where nothing is known of that.
-    pub fn foretold(&self, figure: Option<Estimate>, when: When) -> Option<Estimate> {
+    pub fn reproducible(&self, figure: Option<Estimate>, when: When) -> Option<Estimate> {
         let figure = figure?;
         let told = self.reproducibility.zip(self.error_of(figure)).zip(self.ns_per_op);
         let Some(((reproducibility, u), cost)) = told else { return Some(figure) };

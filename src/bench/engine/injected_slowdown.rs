@@ -30,12 +30,12 @@ impl FromStr for InjectedSlowdown {
 }
 
 /// A session that spins for a share of its time after each play.
-pub(super) struct Handicapped {
+pub(super) struct Slowed {
     pub(super) session: Box<dyn Session>,
     pub(super) share: f64,
 }
 
-impl Handicapped {
+impl Slowed {
     fn hold_back(&self, played: Played) -> Played {
         let extra_ns = (played.elapsed_ns as f64 * self.share) as u64;
         let until = monotonic_ns() + extra_ns;
@@ -44,7 +44,7 @@ impl Handicapped {
     }
 }
 
-impl Session for Handicapped {
+impl Session for Slowed {
     fn participants(&self) -> Vec<Participant> {
         self.session.participants()
     }
@@ -64,7 +64,7 @@ impl Session for Handicapped {
 
     fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
         let played = self.session.play_each(ops, laps)?;
-        laps.stretch(self.share);
+        laps.lengthen(self.share);
         Ok(self.hold_back(played))
     }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Error, Result, anyhow};
 
-use crate::bench::engine::injected_slowdown::Handicapped;
+use crate::bench::engine::injected_slowdown::Slowed;
 use crate::bench::engine::passes::Pass;
 use crate::bench::engine::plan::{Entry, Quota};
 use crate::bench::engine::sampler::{Length, Sampler};
@@ -55,7 +55,7 @@ impl Engine<'_> {
         if let Some(injected_slowdown) =
             self.plan.injected_slowdown.as_ref().filter(|injected_slowdown| injected_slowdown.workload == workload.name)
         {
-            session = Box::new(Handicapped { session, share: injected_slowdown.share });
+            session = Box::new(Slowed { session, share: injected_slowdown.share });
         }
         let mut sampler = Sampler::new(session.as_mut(), &mut self.attached, self.watchdog);
         self.first_op_at_ns.get_or_insert_with(monotonic_ns);

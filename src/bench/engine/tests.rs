@@ -54,7 +54,7 @@ impl Session for Fake {
 
     fn play_each(&mut self, ops: u64, laps: &mut Laps) -> Result<Played> {
         note("each");
-        laps.retell((0..ops).map(|op| 1000 + op));
+        laps.replay((0..ops).map(|op| 1000 + op));
         Ok(Played::counted(ops * 1000, 2 * ops))
     }
 

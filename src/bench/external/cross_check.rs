@@ -25,7 +25,7 @@ use crate::workload;
 use crate::workload::session::Setting;
 
 #[derive(Debug)]
-pub struct VersusPlan {
+pub struct CrossCheckPlan {
     pub benchmarks: Vec<&'static ExternalBenchmark>,
     pub rounds: u32,
     pub setting: Setting,
@@ -35,7 +35,7 @@ pub struct VersusPlan {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct VersusSamples {
+pub struct CrossCheckSamples {
     pub benchmarks: Vec<ExternalSamples>,
     pub ending: Ending,
 }
@@ -45,17 +45,21 @@ pub struct VersusSamples {
 /// # Errors
 /// None: a CPU that cannot be pinned to, refused counters, a benchmark that fails and a signal end it early, and what
 /// was seen until then is returned.
-pub fn run(plan: &VersusPlan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Progress)) -> Result<VersusSamples> {
+pub fn run(
+    plan: &CrossCheckPlan,
+    attach: &mut dyn Attach,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<CrossCheckSamples> {
     let mut benchmarks: Vec<ExternalSamples> = plan.benchmarks.iter().map(|benchmark| nothing_yet(benchmark)).collect();
     let ending = match all_rounds(plan, &mut benchmarks, attach, on_progress) {
         Ok(ending) => ending,
         Err(error) => Ending::Failed(format!("{error:#}")),
     };
-    Ok(VersusSamples { benchmarks, ending })
+    Ok(CrossCheckSamples { benchmarks, ending })
 }
 
 fn all_rounds(
-    plan: &VersusPlan,
+    plan: &CrossCheckPlan,
     benchmarks: &mut [ExternalSamples],
     attach: &mut dyn Attach,
     on_progress: &mut dyn FnMut(Progress),
@@ -100,7 +104,7 @@ fn all_rounds(
 }
 
 /// Runs our own workload, for as long as a round takes.
-fn own_run(plan: &VersusPlan, benchmark: &ExternalBenchmark, attach: &mut dyn Attach) -> Result<RunSamples> {
+fn own_run(plan: &CrossCheckPlan, benchmark: &ExternalBenchmark, attach: &mut dyn Attach) -> Result<RunSamples> {
     let (entries, left_out) = lay_out(&workload::meant_by(benchmark.own_workload), &[(Placement::Same, plan.setting)]);
     let own = Plan::of_costs(entries, left_out, plan.repetitions, plan.effort);
     engine::run(&own, attach, &mut |_| ())
@@ -111,7 +115,7 @@ const PROBED_FEW: u32 = 20_000;
 const PROBED_MANY: u32 = 60_000;
 
 /// Counts calls of the function by which the benchmark's runtime switches.
-fn probe(plan: &VersusPlan, probed: &Probed, attach: &mut dyn Attach) -> Result<ExternalSwitches> {
+fn probe(plan: &CrossCheckPlan, probed: &Probed, attach: &mut dyn Attach) -> Result<ExternalSwitches> {
     let point = (probed.point)()?;
     let extra = Extra::Probe { program: &point.program, function: point.function };
     let mut attached = match attach.attach_extra(&extra, &[plan.setting.leader_cpu]) {

@@ -14,10 +14,10 @@ const MOST: f64 = 0.5;
 
 /// Returns the loop's time in the fastest of these samples, ns; `None` if it was not timed.
 pub fn quickest_ns<'s>(samples: impl Iterator<Item = &'s Sample>) -> Option<f64> {
-    let mut stretches: Vec<u64> = samples.map(|sample| sample.reference_loop_ns).filter(|&ns| ns > 0).collect();
-    stretches.sort_unstable();
-    let at = (stretches.len() as f64 * QUICKEST) as usize;
-    stretches.get(at).map(|&ns| ns as f64)
+    let mut times: Vec<u64> = samples.map(|sample| sample.reference_loop_ns).filter(|&ns| ns > 0).collect();
+    times.sort_unstable();
+    let at = (times.len() as f64 * QUICKEST) as usize;
+    times.get(at).map(|&ns| ns as f64)
 }
 
 /// Returns the loop's time at full speed, ns: as in earlier runs, or less where this one was faster still.

@@ -65,15 +65,17 @@ pub(super) fn cost_table(body: &RunBody, wide: bool) -> Table {
         cost_column("working_set_bytes", &["working", "set"], 0, |result| {
             Cell::number(result.ring.map(|ring| ring.working_set_bytes as f64), |bytes| Bytes(bytes).to_string())
         }),
-        cost_column("ns_per_op", &["ns/op"], 0, |result| foretold(result, result.ns_per_op, true)),
+        cost_column("ns_per_op", &["ns/op"], 0, |result| reproducible(result, result.ns_per_op, true)),
         cost_column("switches_per_op", &["switches", "per op"], 0, switches_cell),
         cost_column("kernel_switches_per_op", &["kernel switches", "per op, v + i"], 3, kernel_switches_cell),
-        cost_column("ns_per_switch", &["ns per", "switch"], 0, |result| foretold(result, result.ns_per_switch, false)),
+        cost_column("ns_per_switch", &["ns per", "switch"], 0, |result| {
+            reproducible(result, result.ns_per_switch, false)
+        }),
         cost_column("no_switch_ns_per_op", &["no-switch", "ns/op"], 4, |result| {
             Cell::estimate(result.no_switch_ns_per_op, false, nanoseconds)
         }),
         cost_column("net_ns_per_switch", &["net ns", "per switch"], 0, |result| {
-            foretold(result, result.net_ns_per_switch, true)
+            reproducible(result, result.net_ns_per_switch, true)
         }),
     ];
     // Wall time times a constant adds nothing to ns/op.
@@ -129,17 +131,17 @@ pub(super) fn table_of(title: &'static str, columns: Vec<CostColumn>, results: &
 /// Returns the cost of a switch in each workload that makes any; `None` of nothing.
 pub(super) fn levels(body: &RunBody) -> Option<Picture> {
     let level = |result: &RunResult| {
-        let cell = foretold(result, result.ns_per_switch, true);
+        let cell = reproducible(result, result.ns_per_switch, true);
         Some(Level {
             label: result.title(),
             series: result.kind.name().to_string(),
-            value: result.foretold(result.ns_per_switch, When::ThisSession)?,
+            value: result.reproducible(result.ns_per_switch, When::ThisSession)?,
             text: cell.shown().to_string(),
         })
     };
     let levels: Vec<Level> = body.results.iter().filter_map(level).collect();
-    let is_foretold = body.results.iter().any(|result| result.reproducibility.is_some());
-    let interval = if is_foretold { "what another run of this session will say" } else { "the interval of the median" };
+    let has_history = body.results.iter().any(|result| result.reproducibility.is_some());
+    let interval = if has_history { "what another run of this session will say" } else { "the interval of the median" };
     let title = format!("ns per switch, with {interval}");
     (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Nanoseconds, levels }))
 }
@@ -159,8 +161,8 @@ const OPTIONAL: u8 = 8;
 const SELDOM: f64 = 0.001;
 
 /// Returns a figure with the interval for another run of this session, marked where that is assumed.
-fn foretold(result: &RunResult, figure: Option<Estimate>, interval: bool) -> Cell {
-    let cell = Cell::estimate(result.foretold(figure, When::ThisSession), interval, nanoseconds);
+fn reproducible(result: &RunResult, figure: Option<Estimate>, interval: bool) -> Cell {
+    let cell = Cell::estimate(result.reproducible(figure, When::ThisSession), interval, nanoseconds);
     let is_assumed = result.reproducibility.is_some_and(|reproducibility| reproducibility.assumed);
     if interval && is_assumed && figure.is_some_and(|figure| figure.low.is_some()) {
         cell.marked(ASSUMED)
@@ -183,9 +185,9 @@ fn widths() -> [CostColumn; 3] {
     [
         width("run_half_width", ["± this", "run"], |result| result.ns_per_op),
         width("session_half_width", ["± this", "session"], |result| {
-            result.foretold(result.ns_per_op, When::ThisSession)
+            result.reproducible(result.ns_per_op, When::ThisSession)
         }),
-        width("any_day_half_width", ["± any", "day"], |result| result.foretold(result.ns_per_op, When::AnyDay)),
+        width("any_day_half_width", ["± any", "day"], |result| result.reproducible(result.ns_per_op, When::AnyDay)),
     ]
 }
 

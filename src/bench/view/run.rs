@@ -112,10 +112,10 @@ pub(super) fn add_costs(metrics: &mut Metrics, results: &[RunResult]) {
     metrics
         .rows(results, result_labels)
         .estimate("op", Quantity::Nanoseconds, "What an op takes, the median of undisturbed samples", |result| {
-            result.foretold(result.ns_per_op, When::AnyDay)
+            result.reproducible(result.ns_per_op, When::AnyDay)
         })
         .estimate("op_cpu", Quantity::Nanoseconds, "CPU time of all participants per op", |result| {
-            result.foretold(result.cpu_ns_per_op, When::AnyDay)
+            result.reproducible(result.cpu_ns_per_op, When::AnyDay)
         })
         .figure("op_mean", Quantity::Nanoseconds, "What an op takes, the mean of all samples", |result| {
             result.mean_ns_per_op
@@ -151,10 +151,10 @@ pub(super) fn add_costs(metrics: &mut Metrics, results: &[RunResult]) {
             "switch",
             Quantity::Nanoseconds,
             "What a switch takes: an op by its switches (expected ones where workload_info says so)",
-            |result| result.foretold(result.ns_per_switch, When::AnyDay),
+            |result| result.reproducible(result.ns_per_switch, When::AnyDay),
         )
         .estimate("net_switch", Quantity::Nanoseconds, "What a switch takes without the no-switch cost", |result| {
-            result.foretold(result.net_ns_per_switch, When::AnyDay)
+            result.reproducible(result.net_ns_per_switch, When::AnyDay)
         });
 }
 
@@ -347,15 +347,15 @@ impl RunDocument {
 
     /// Returns the meaning of ±: another run's interval, or this one's where nothing is known of others.
     fn interval_sentence(&self) -> String {
-        let foretold: Vec<Reproducibility> =
+        let reproducible: Vec<Reproducibility> =
             self.body.results.iter().filter_map(|result| result.reproducibility).collect();
-        if let Some(best) = foretold.iter().max_by_key(|reproducibility| reproducibility.runs) {
+        if let Some(best) = reproducible.iter().max_by_key(|reproducibility| reproducibility.runs) {
             let by = match best.runs {
                 0 => String::new(),
                 1 => ", from 1 saved run".to_string(),
                 runs => format!(", from {runs} saved runs"),
             };
-            let some = foretold.iter().any(|reproducibility| reproducibility.assumed);
+            let some = reproducible.iter().any(|reproducibility| reproducibility.assumed);
             let assumed =
                 if some { format!(" {ASSUMED} assumed: no earlier run of this host is saved.") } else { String::new() };
             return format!(" ±: another run in this session, 95 %{by}.{assumed}");

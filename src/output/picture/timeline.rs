@@ -133,7 +133,7 @@ fn lane(timeline: &Timeline, name: &str, scale: Scale) -> Vec<Cell> {
     for (from, to) in lanes::switches_to(timeline, name) {
         paint(from, to, Cell::Switches);
     }
-    let own = || timeline.stretches.iter().enumerate().filter(|(_, run)| run.who == name);
+    let own = || timeline.run_slices.iter().enumerate().filter(|(_, run)| run.who == name);
     for (_, run) in own() {
         paint(run.from_ns, run.to_ns, Cell::Runs);
     }
@@ -160,12 +160,12 @@ fn legend(timeline: &Timeline, ascii: bool, width: usize) -> String {
 
 /// A line for each run slice of a participant: its length, whom it woke, why it left, and what came before the next.
 fn in_words(timeline: &Timeline, labels: usize, width: usize) -> Vec<String> {
-    let several_cpus = timeline.stretches.iter().any(|run| run.cpu != timeline.stretches[0].cpu);
+    let several_cpus = timeline.run_slices.iter().any(|run| run.cpu != timeline.run_slices[0].cpu);
     let spans: Vec<String> =
-        lanes::numbered(timeline).map(|at| lanes::span(&timeline.stretches[at]).to_string()).collect();
+        lanes::numbered(timeline).map(|at| lanes::span(&timeline.run_slices[at]).to_string()).collect();
     let widest = spans.iter().map(|span| measure_text_width(span)).max().unwrap_or_default();
     let line = |((number, at), span): ((usize, usize), &String)| {
-        let run = &timeline.stretches[at];
+        let run = &timeline.run_slices[at];
         let cpu = if several_cpus { format!("  CPU {}", run.cpu) } else { String::new() };
         let pad = |text: &str, to: usize| " ".repeat(to.saturating_sub(measure_text_width(text)));
         let head =
@@ -195,7 +195,7 @@ mod tests {
             by_switches: Vec::new(),
             duration_ns: 4000,
             switches: 2,
-            stretches: vec![
+            run_slices: vec![
                 run(0, "leader", 0, 1000, Left::Preempted),
                 run(0, "follower", 1400, 2600, Left::Sleeps),
                 run(0, "leader", 3000, 4000, Left::Stays),
@@ -234,8 +234,8 @@ follower        ░░░░▒▒▒▒█████2██████
     #[test]
     fn what_was_idle_and_who_else_ran_is_told_and_long_names_do_not_take_the_room() {
         let mut timeline = preempted();
-        timeline.stretches[1] = run(0, "idle", 1400, 2000, Left::Runnable);
-        timeline.stretches.insert(2, run(0, "a-very-long-name (4711)", 2100, 2600, Left::Sleeps));
+        timeline.run_slices[1] = run(0, "idle", 1400, 2000, Left::Runnable);
+        timeline.run_slices.insert(2, run(0, "a-very-long-name (4711)", 2100, 2600, Left::Sleeps));
         let text = draw(&timeline, 80, false);
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.contains("idle for 600 ns, a-very-long-name (4711)"), "{text}");
@@ -245,14 +245,14 @@ follower        ░░░░▒▒▒▒█████2██████
     #[test]
     fn a_damaged_document_is_drawn_somehow() {
         let mut timeline = preempted();
-        timeline.stretches[0] = run(7, "leader", u64::MAX, 5, Left::Unknown);
+        timeline.run_slices[0] = run(7, "leader", u64::MAX, 5, Left::Unknown);
         timeline.duration_ns = 1;
         for width in [0, 1, 30, 80] {
             draw(&timeline, width, false);
         }
         timeline.duration_ns = u64::MAX;
         draw(&timeline, 80, false);
-        (timeline.stretches, timeline.duration_ns) = (Vec::new(), 0);
+        (timeline.run_slices, timeline.duration_ns) = (Vec::new(), 0);
         assert_eq!(draw(&timeline, 80, true).lines().count(), 0);
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn draw(op: &Timeline, paper: Paper) -> Result<String> {
             chart.draw_series(waits).map_err(refused)?;
             let switches = lanes::switches_to(op, name).into_iter().map(|(from, to)| box_of(lane, from, to, SWITCHES));
             chart.draw_series(switches).map_err(refused)?;
-            let runs = op.stretches.iter().filter(|run| run.who == *name);
+            let runs = op.run_slices.iter().filter(|run| run.who == *name);
             chart.draw_series(runs.map(|run| box_of(lane, run.from_ns, run.to_ns, RUNS))).map_err(refused)?;
         }
         let lane_of = |who: &String| names.iter().position(|name| name == who);

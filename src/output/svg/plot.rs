@@ -68,7 +68,7 @@ where
             .draw()
             .map_err(refused)?;
         for (at, curve) in plot.curves.iter().enumerate() {
-            stretches(curve).iter().try_for_each(|stretch| draw_stretch(&mut chart, stretch, color(at), within))?;
+            segments(curve).iter().try_for_each(|segment| draw_segment(&mut chart, segment, color(at), within))?;
         }
         let (columns, lines) = chart.plotting_area().get_pixel_range();
         let column = |at: f64| {
@@ -88,14 +88,14 @@ where
 }
 
 /// Steps without a gap, with their intervals.
-fn draw_stretch<Y: Ranged<ValueType = f64>>(
+fn draw_segment<Y: Ranged<ValueType = f64>>(
     chart: &mut Chart<'_, '_, RangedCoordf64, Y>,
-    stretch: &[(usize, Estimate)],
+    segment: &[(usize, Estimate)],
     color: RGBColor,
     within: &dyn Fn(f64) -> f64,
 ) -> Result<()> {
-    let points = || stretch.iter().map(|(step, value)| (*step as f64, within(value.median)));
-    let intervals = stretch.iter().filter_map(|(step, value)| {
+    let points = || segment.iter().map(|(step, value)| (*step as f64, within(value.median)));
+    let intervals = segment.iter().filter_map(|(step, value)| {
         let step = *step as f64;
         Some(vec![(step, within(value.low?)), (step, within(value.high?))])
     });
@@ -115,14 +115,14 @@ fn draw_place(area: &Area, place: &Mark, x: i32, lines: &Range<i32>) -> Result<(
 }
 
 /// Runs of values over consecutive steps: a missing step breaks the line.
-fn stretches(curve: &Curve) -> Vec<Vec<(usize, Estimate)>> {
-    let mut stretches: Vec<Vec<(usize, Estimate)>> = vec![Vec::new()];
+fn segments(curve: &Curve) -> Vec<Vec<(usize, Estimate)>> {
+    let mut segments: Vec<Vec<(usize, Estimate)>> = vec![Vec::new()];
     for (step, value) in curve.values.iter().enumerate() {
         match value.filter(|value| value.median.is_finite()) {
-            Some(value) => stretches.last_mut().expect("there is always one").push((step, value)),
-            None => stretches.push(Vec::new()),
+            Some(value) => segments.last_mut().expect("there is always one").push((step, value)),
+            None => segments.push(Vec::new()),
         }
     }
-    stretches.retain(|stretch| !stretch.is_empty());
-    stretches
+    segments.retain(|segment| !segment.is_empty());
+    segments
 }

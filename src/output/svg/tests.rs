@@ -44,7 +44,7 @@ fn timeline(duration_ns: u64, from_ns: u64) -> Picture {
         by_switches: Vec::new(),
         duration_ns,
         switches: 2,
-        stretches: vec![run("leader", from_ns, 1000, Left::Preempted), run("follower", 1400, 2600, Left::Sleeps)],
+        run_slices: vec![run("leader", from_ns, 1000, Left::Preempted), run("follower", 1400, 2600, Left::Sleeps)],
         wake_ups: vec![Wake { at_ns: 600, by: "leader".to_string(), whom: "follower".to_string() }],
     };
     Picture::Timeline { title: "t".to_string(), op }
@@ -96,9 +96,9 @@ fn a_lane_of_a_long_name_has_as_much_of_it_as_there_is_room_for() {
     let Picture::Timeline { title, op } = timeline(4000, 0) else { unreachable!() };
     for (name, narrow) in [("ctxprof (3798)", "ctxprof (3798)"), ("kworker/u8:2-ev (1234567)", "kworker/u8:2-ev (12…")]
     {
-        let unknown_process = Run { who: name.to_string(), participant: false, ..op.stretches[0].clone() };
-        let stretches = op.stretches.iter().cloned().chain([unknown_process]).collect();
-        let picture = Picture::Timeline { title: title.clone(), op: Timeline { stretches, ..op.clone() } };
+        let unknown_process = Run { who: name.to_string(), participant: false, ..op.run_slices[0].clone() };
+        let run_slices = op.run_slices.iter().cloned().chain([unknown_process]).collect();
+        let picture = Picture::Timeline { title: title.clone(), op: Timeline { run_slices, ..op.clone() } };
         for (paper, shown) in [(Paper::Wide, name), (Paper::Narrow, narrow)] {
             let svg = draw(&picture, paper).unwrap();
             let label = texts(&svg).into_iter().find(|text| text.words == shown);

@@ -28,7 +28,7 @@ use crate::sys::taskstats::ExitRecord;
 /// Rounds until a process that is not seen counts as ended: its parent, which waited for it, may have been polled just before,
 /// and shows that only the next time.
 const ROUNDS_UNTIL_ENDED: u64 = 2;
-/// Rounds within which a stranger's parent is seen or recorded, if it is of the program.
+/// Rounds within which an unknown process's parent is seen or recorded, if it is of the program.
 const ROUNDS_TO_REMEMBER: u64 = 3;
 
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl Ledger {
     pub(crate) fn polled(&mut self, poll: ProcessPoll) {
         let pid = poll.pid;
         self.note(poll);
-        // No stranger any more: its records can be taken.
+        // No longer unknown: its records can be taken.
         self.unknown_processes.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));
     }
 
@@ -370,7 +370,7 @@ impl Ledger {
         self.gone.insert(pid, Gone { charged_ancestor, ignores_children, round: self.round });
     }
 
-    /// Takes in the strangers whose parent has turned out to be of the program.
+    /// Takes in the unknown processes whose parent has turned out to be of the program.
     fn settle_unknown_processes(&mut self) {
         while let Some(pid) = self.unknown_processes.find(|parent| self.is_known(parent)) {
             self.unknown_processes.take(pid).into_iter().for_each(|record| self.thread_recorded(pid, record));

@@ -222,7 +222,7 @@ pub(crate) fn parse_each(answer: &str, ops: u64, laps: &mut Laps) -> Result<Play
     ensure!(durations.len() as u64 == ops, "{} durations were found", durations.len());
     let sum = durations.iter().try_fold(0_u64, |sum, &duration| sum.checked_add(duration));
     ensure!(sum.is_some_and(|sum| sum <= played.elapsed_ns), "the ops took longer than the play");
-    laps.retell(durations.into_iter());
+    laps.replay(durations.into_iter());
     Ok(played)
 }
 

@@ -3,7 +3,7 @@
 //! The no-switch cost: one thread changes the word and wakes nobody, twice.
 
 use crate::sys::futex::Scope;
-use crate::workload::hand::Alone;
+use crate::workload::handoff::Alone;
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::process::ProcessPair;
 use crate::workload::process::ring::{self, ProcessRing};

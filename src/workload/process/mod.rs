@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 
 use crate::sys::fork::Partner;
 use crate::sys::reap::Ended;
-use crate::workload::hand::{self, Handoff};
+use crate::workload::handoff::{self, Handoff};
 use crate::workload::session::{Laps, Pace, Participant, Played, Session, Setting, Unpaced};
 
 /// Forks a process that moves to its CPU and runs `life` without allocating; its exit code is the outcome.
@@ -69,7 +69,7 @@ fn wait_for(partner: Partner) -> Result<()> {
 
 /// A ping-pong between this process and a forked one.
 struct ProcessPair<H: Handoff> {
-    hand: H,
+    handoff: H,
     follower: Partner,
 }
 
@@ -80,15 +80,15 @@ impl<H: Handoff + 'static> ProcessPair<H> {
             let (mine, theirs) = pair.take().ok_or(io::ErrorKind::NotFound)?;
             // The leader's end, of which this process has a copy: while one is open, the leader's exit goes unnoticed.
             drop(mine);
-            hand::follow(theirs)
+            handoff::follow(theirs)
         })?;
         let (mine, theirs) = pair.take().context("the partner's hand was taken here")?;
         drop(theirs);
-        Ok(Box::new(ProcessPair { hand: mine, follower }))
+        Ok(Box::new(ProcessPair { handoff: mine, follower }))
     }
 
     fn lead(&mut self, ops: u64, pace: &mut impl Pace) -> Result<Played> {
-        hand::lead(&mut self.hand, ops, pace).map_err(|error| explain(slice::from_mut(&mut self.follower), error))
+        handoff::lead(&mut self.handoff, ops, pace).map_err(|error| explain(slice::from_mut(&mut self.follower), error))
     }
 }
 
@@ -106,8 +106,8 @@ impl<H: Handoff + 'static> Session for ProcessPair<H> {
     }
 
     fn end(self: Box<Self>) -> Result<()> {
-        let ProcessPair { hand, follower } = *self;
-        hand.let_go();
+        let ProcessPair { handoff, follower } = *self;
+        handoff.close();
         wait_for(follower)
     }
 }

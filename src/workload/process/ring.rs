@@ -30,21 +30,21 @@ impl<H: RingHandoff + 'static> ProcessRing<H> {
         let ring_token = Arc::new(Shared::new(RingToken::default()).context(making)?);
         let (mine, theirs) = H::both().context(making)?;
         let (mut mine, mut theirs) = (Some(mine), Some(theirs));
-        let (leader, hands) = H::ring(participants).context(making)?;
-        let (mut leader, mut hands) = (Some(leader), Some(hands));
+        let (leader, handoffs) = H::ring(participants).context(making)?;
+        let (mut leader, mut handoffs) = (Some(leader), Some(handoffs));
         let mut followers = Vec::with_capacity(participants - 1);
         for member in 1..participants {
-            let mut hand = Some(hands.as_mut().and_then(Iterator::next).context(making)?.context(making)?);
+            let mut handoff = Some(handoffs.as_mut().and_then(Iterator::next).context(making)?.context(making)?);
             // Allocated before the fork; the child touches it, and so gets pages of its own.
             let mut memory = Some(WorkingSet::of(shape));
             let is_last = member == participants - 1;
             let follower = fork_follower(&setting.of_member(member), || {
                 // Copies of the other members' ends: while one is open, nobody's exit is noticed.
-                drop((leader.take(), mine.take(), hands.take()));
+                drop((leader.take(), mine.take(), handoffs.take()));
                 let mut aside = theirs.take().ok_or(std::io::ErrorKind::NotFound)?;
-                let hand = hand.take().ok_or(std::io::ErrorKind::NotFound)?;
+                let handoff = handoff.take().ok_or(std::io::ErrorKind::NotFound)?;
                 let memory = memory.take().ok_or(std::io::ErrorKind::NotFound)?;
-                follow(hand, |turn| turn(&mut aside), &ring_token, is_last, memory)
+                follow(handoff, |turn| turn(&mut aside), &ring_token, is_last, memory)
             })?;
             followers.push(follower);
             signal::progress();
@@ -78,7 +78,7 @@ impl<H: RingHandoff + 'static> Session for ProcessRing<H> {
 
     fn end(self: Box<Self>) -> Result<()> {
         let ProcessRing { leader, followers } = *self;
-        leader.let_go();
+        leader.close();
         followers.into_iter().try_for_each(|follower| {
             signal::progress();
             wait_for(follower)

@@ -8,7 +8,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::workload::hand::Handoff;
+use crate::workload::handoff::Handoff;
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::thread::ThreadPair;
 use crate::workload::{ROUND_TRIP, Workload};
@@ -41,15 +41,15 @@ impl ChannelHandoff {
 
 impl Handoff for ChannelHandoff {
     #[inline]
-    fn give(&mut self) -> io::Result<()> {
+    fn signal(&mut self) -> io::Result<()> {
         self.to_other.send(1).map_err(|_| io::ErrorKind::UnexpectedEof.into())
     }
 
     #[inline]
-    fn take(&mut self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         self.from_other.recv().map(drop).map_err(|_| io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Drops both ends, which disconnects them.
-    fn let_go(self) {}
+    fn close(self) {}
 }

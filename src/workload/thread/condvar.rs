@@ -9,7 +9,7 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::workload::hand::{Alone, Handoff};
+use crate::workload::handoff::{Alone, Handoff};
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::thread::ThreadPair;
 use crate::workload::{NoSwitch, ROUND_TRIP, Workload};
@@ -61,13 +61,13 @@ impl CondvarHandoff {
 
 impl Handoff for CondvarHandoff {
     #[inline]
-    fn give(&mut self) -> io::Result<()> {
+    fn signal(&mut self) -> io::Result<()> {
         self.set(Turn::Of(1 - self.participant));
         Ok(())
     }
 
     #[inline]
-    fn take(&mut self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         let mut whose = self.lock();
         loop {
             match *whose {
@@ -78,7 +78,7 @@ impl Handoff for CondvarHandoff {
         }
     }
 
-    fn let_go(self) {
+    fn close(self) {
         self.set(Turn::Over);
     }
 }

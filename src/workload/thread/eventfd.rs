@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::sys::token::{self, INCREMENT};
-use crate::workload::hand::{Alone, Handoff};
+use crate::workload::handoff::{Alone, Handoff};
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::ring::{RingHandoff, RingOfOne, chain};
 use crate::workload::thread::ThreadPair;
@@ -53,27 +53,27 @@ impl RingHandoff for EventHandoff {
     fn ring(participants: usize) -> io::Result<(EventHandoff, impl Iterator<Item = io::Result<EventHandoff>>)> {
         let over = Arc::<AtomicBool>::default();
         let line = || token::eventfd().map(Arc::new).map(|event| (Arc::clone(&event), event));
-        let hand = move |(to_other, from_other)| EventHandoff { to_other, from_other, over: Arc::clone(&over) };
+        let handoff = move |(to_other, from_other)| EventHandoff { to_other, from_other, over: Arc::clone(&over) };
         let (leader, followers) = chain(participants, line)?;
-        Ok((hand(leader), followers.map(move |ends| ends.map(&hand))))
+        Ok((handoff(leader), followers.map(move |ends| ends.map(&handoff))))
     }
 }
 
 impl Handoff for EventHandoff {
     #[inline]
-    fn give(&mut self) -> io::Result<()> {
+    fn signal(&mut self) -> io::Result<()> {
         token::send(&*self.to_other, INCREMENT)
     }
 
     #[inline]
-    fn take(&mut self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         token::receive::<{ INCREMENT.len() }>(&*self.from_other)?;
         if self.over.load(Ordering::Acquire) { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
-    fn let_go(mut self) {
+    fn close(mut self) {
         self.over.store(true, Ordering::Release);
         // It cannot fail for lack of a reader: this process holds both sides.
-        let _ = self.give();
+        let _ = self.signal();
     }
 }

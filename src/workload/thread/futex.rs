@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sys::futex::{self, Scope};
 use crate::sys::shared::{Shared, SharedSlice};
-use crate::workload::hand::{Alone, Handoff};
+use crate::workload::handoff::{Alone, Handoff};
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::ring::{RingHandoff, RingOfOne};
 use crate::workload::thread::ThreadPair;
@@ -68,13 +68,13 @@ impl FutexHandoff {
 
 impl Handoff for FutexHandoff {
     #[inline]
-    fn give(&mut self) -> io::Result<()> {
+    fn signal(&mut self) -> io::Result<()> {
         self.set(1 - self.participant);
         Ok(())
     }
 
     #[inline]
-    fn take(&mut self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         loop {
             match self.turn.0.load(Ordering::Acquire) {
                 turn if turn == self.participant => return Ok(()),
@@ -84,7 +84,7 @@ impl Handoff for FutexHandoff {
         }
     }
 
-    fn let_go(self) {
+    fn close(self) {
         self.set(OVER);
     }
 }
@@ -120,20 +120,20 @@ impl<const SHARED: bool> SlotHandoff<SHARED> {
 impl<const SHARED: bool> RingHandoff for SlotHandoff<SHARED> {
     fn ring(participants: usize) -> io::Result<(Self, impl Iterator<Item = io::Result<Self>>)> {
         let slots = Arc::new(SharedSlice::new(participants)?);
-        let hand = move |member| SlotHandoff { slots: Arc::clone(&slots), here: member };
-        Ok((hand(0), (1..participants).map(move |member| Ok(hand(member)))))
+        let handoff = move |member| SlotHandoff { slots: Arc::clone(&slots), here: member };
+        Ok((handoff(0), (1..participants).map(move |member| Ok(handoff(member)))))
     }
 }
 
 impl<const SHARED: bool> Handoff for SlotHandoff<SHARED> {
     #[inline]
-    fn give(&mut self) -> io::Result<()> {
+    fn signal(&mut self) -> io::Result<()> {
         self.lay(TOKEN);
         Ok(())
     }
 
     #[inline]
-    fn take(&mut self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         let here = &self.slots[self.here].0;
         loop {
             match here.load(Ordering::Acquire) {
@@ -147,7 +147,7 @@ impl<const SHARED: bool> Handoff for SlotHandoff<SHARED> {
         }
     }
 
-    fn let_go(self) {
+    fn close(self) {
         self.lay(OVER);
     }
 }

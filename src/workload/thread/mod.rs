@@ -19,7 +19,7 @@ use anyhow::{Context, Result, anyhow};
 use nix::unistd::{Pid, gettid};
 
 use crate::sys::signal;
-use crate::workload::hand::{self, Handoff};
+use crate::workload::handoff::{self, Handoff};
 use crate::workload::session::{Laps, Pace, Participant, Played, Session, Setting, Unpaced};
 
 /// Address space of a follower's stack: small, as there may be thousands.
@@ -67,7 +67,7 @@ impl Follower {
 /// A ping-pong between the calling thread and another.
 pub(super) struct ThreadPair<H: Handoff> {
     /// `None` once closed.
-    hand: Option<H>,
+    handoff: Option<H>,
     /// `None` once joined.
     follower: Option<Follower>,
 }
@@ -75,13 +75,13 @@ pub(super) struct ThreadPair<H: Handoff> {
 impl<H: Handoff + Send + 'static> ThreadPair<H> {
     pub(super) fn prepare(setting: &Setting, pair: impl FnOnce() -> io::Result<(H, H)>) -> Result<Box<dyn Session>> {
         let (mine, theirs) = pair().context("making what the threads pass control through")?;
-        let follower = Follower::start(setting, || hand::follow(theirs))?;
-        Ok(Box::new(ThreadPair { hand: Some(mine), follower: Some(follower) }))
+        let follower = Follower::start(setting, || handoff::follow(theirs))?;
+        Ok(Box::new(ThreadPair { handoff: Some(mine), follower: Some(follower) }))
     }
 
     fn lead(&mut self, ops: u64, pace: &mut impl Pace) -> Result<Played> {
-        let hand = self.hand.as_mut().context("the session has ended")?;
-        hand::lead(hand, ops, pace).context("passing control to the partner thread and back")
+        let handoff = self.handoff.as_mut().context("the session has ended")?;
+        handoff::lead(handoff, ops, pace).context("passing control to the partner thread and back")
     }
 }
 
@@ -99,7 +99,7 @@ impl<H: Handoff + Send + 'static> Session for ThreadPair<H> {
     }
 
     fn end(mut self: Box<Self>) -> Result<()> {
-        self.hand.take().into_iter().for_each(Handoff::let_go);
+        self.handoff.take().into_iter().for_each(Handoff::close);
         self.follower.take().map_or(Ok(()), Follower::join)
     }
 }
@@ -107,6 +107,6 @@ impl<H: Handoff + Send + 'static> Session for ThreadPair<H> {
 impl<H: Handoff> Drop for ThreadPair<H> {
     fn drop(&mut self) {
         // Not joined: a stuck follower would be waited for forever.
-        self.hand.take().into_iter().for_each(Handoff::let_go);
+        self.handoff.take().into_iter().for_each(Handoff::close);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::thread::Thread;
 
-use crate::workload::hand::{Alone, Handoff};
+use crate::workload::handoff::{Alone, Handoff};
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::thread::ThreadPair;
 use crate::workload::{NoSwitch, ROUND_TRIP, Workload};
@@ -62,13 +62,13 @@ impl ParkHandoff {
 
 impl Handoff for ParkHandoff {
     #[inline]
-    fn give(&mut self) -> io::Result<()> {
+    fn signal(&mut self) -> io::Result<()> {
         self.set(1 - self.participant);
         Ok(())
     }
 
     #[inline]
-    fn take(&mut self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         self.table.participants[self.participant].get_or_init(thread::current);
         loop {
             match self.table.turn.load(Ordering::SeqCst) {
@@ -79,7 +79,7 @@ impl Handoff for ParkHandoff {
         }
     }
 
-    fn let_go(self) {
+    fn close(self) {
         self.set(OVER);
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::sys::token::{self, Line, WORD};
-use crate::workload::hand::{Alone, Handoff};
+use crate::workload::handoff::{Alone, Handoff};
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::ring::{RingHandoff, RingOfOne, chain};
 use crate::workload::thread::ThreadPair;
@@ -54,23 +54,23 @@ impl PipeHandoff {
 impl RingHandoff for PipeHandoff {
     fn ring(participants: usize) -> io::Result<(PipeHandoff, impl Iterator<Item = io::Result<PipeHandoff>>)> {
         let line = || Line::pipe().map(|line| (line.writer, line.reader));
-        let hand = |(to_other, from_other)| PipeHandoff { to_other, from_other };
+        let handoff = |(to_other, from_other)| PipeHandoff { to_other, from_other };
         let (leader, followers) = chain(participants, line)?;
-        Ok((hand(leader), followers.map(move |ends| ends.map(hand))))
+        Ok((handoff(leader), followers.map(move |ends| ends.map(handoff))))
     }
 }
 
 impl Handoff for PipeHandoff {
     #[inline]
-    fn give(&mut self) -> io::Result<()> {
+    fn signal(&mut self) -> io::Result<()> {
         token::send(&self.to_other, WORD)
     }
 
     #[inline]
-    fn take(&mut self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         token::receive::<{ WORD.len() }>(&self.from_other)
     }
 
     /// Closes both ends, which the other thread sees as the end of its pipe.
-    fn let_go(self) {}
+    fn close(self) {}
 }

@@ -35,20 +35,20 @@ impl<H: RingHandoff + Send + 'static> ThreadRing<H> {
         let ring_token = Arc::new(Shared::new(RingToken::default()).context(making)?);
         let (aside, theirs) = H::both().context(making)?;
         let theirs = Arc::new(Mutex::new(theirs));
-        let (hand, mut hands) = H::ring(participants).context(making)?;
+        let (handoff, mut handoffs) = H::ring(participants).context(making)?;
         let mut ring = ThreadRing {
-            leader: Some(Leader::new(hand, aside, Arc::clone(&ring_token), shape)),
+            leader: Some(Leader::new(handoff, aside, Arc::clone(&ring_token), shape)),
             followers: Vec::new(),
         };
         let follower = |member: usize| {
-            let hand = hands.next().context(making)?.context(making)?;
+            let handoff = handoffs.next().context(making)?.context(making)?;
             let (theirs, ring_token, is_last) =
                 (Arc::clone(&theirs), Arc::clone(&ring_token), member == participants - 1);
             let life = move || {
                 let aside = |turn: &mut dyn FnMut(&mut H) -> _| {
                     turn(&mut theirs.lock().unwrap_or_else(PoisonError::into_inner))
                 };
-                follow(hand, aside, &ring_token, is_last, WorkingSet::of(shape))
+                follow(handoff, aside, &ring_token, is_last, WorkingSet::of(shape))
             };
             signal::progress();
             Follower::start(&setting.of_member(member), life)
@@ -90,7 +90,7 @@ impl<H: RingHandoff + Send + 'static> Session for ThreadRing<H> {
     }
 
     fn end(mut self: Box<Self>) -> Result<()> {
-        self.leader.take().into_iter().for_each(Leader::let_go);
+        self.leader.take().into_iter().for_each(Leader::close);
         self.followers.drain(..).try_for_each(|follower| {
             signal::progress();
             follower.join()
@@ -101,14 +101,14 @@ impl<H: RingHandoff + Send + 'static> Session for ThreadRing<H> {
 impl<H: RingHandoff> Drop for ThreadRing<H> {
     fn drop(&mut self) {
         // Not joined: a stuck follower would be waited for forever.
-        self.leader.take().into_iter().for_each(Leader::let_go);
+        self.leader.take().into_iter().for_each(Leader::close);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::hand::Handoff;
+    use crate::workload::handoff::Handoff;
     use crate::workload::thread::futex::{SlotHandoff, WITHIN};
     use std::io;
 
@@ -121,16 +121,16 @@ mod tests {
     struct FourAtMost(SlotHandoff<WITHIN>, #[expect(dead_code, reason = "it is there to be counted")] Arc<()>);
 
     impl Handoff for FourAtMost {
-        fn give(&mut self) -> io::Result<()> {
-            self.0.give()
+        fn signal(&mut self) -> io::Result<()> {
+            self.0.signal()
         }
 
-        fn take(&mut self) -> io::Result<()> {
-            self.0.take()
+        fn wait(&mut self) -> io::Result<()> {
+            self.0.wait()
         }
 
-        fn let_go(self) {
-            self.0.let_go();
+        fn close(self) {
+            self.0.close();
         }
     }
 
@@ -139,8 +139,8 @@ mod tests {
             let shares = SHARES.with(Arc::clone);
             let (leader, followers) = SlotHandoff::ring(participants)?;
             let leader = FourAtMost(leader, Arc::clone(&shares));
-            let followers = followers.enumerate().map(move |(at, hand)| match at {
-                0..4 => hand.map(|hand| FourAtMost(hand, Arc::clone(&shares))),
+            let followers = followers.enumerate().map(move |(at, handoff)| match at {
+                0..4 => handoff.map(|handoff| FourAtMost(handoff, Arc::clone(&shares))),
                 _ => Err(io::ErrorKind::OutOfMemory.into()),
             });
             Ok((leader, followers))

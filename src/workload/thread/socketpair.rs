@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::sys::token::{self, WORD};
-use crate::workload::hand::{Alone, Handoff};
+use crate::workload::handoff::{Alone, Handoff};
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::thread::ThreadPair;
 use crate::workload::{NoSwitch, ROUND_TRIP, Workload};
@@ -38,15 +38,15 @@ impl SocketHandoff {
 
 impl Handoff for SocketHandoff {
     #[inline]
-    fn give(&mut self) -> io::Result<()> {
+    fn signal(&mut self) -> io::Result<()> {
         token::send(&self.0, WORD)
     }
 
     #[inline]
-    fn take(&mut self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         token::receive::<{ WORD.len() }>(&self.0)
     }
 
     /// Closes the socket, which the other thread sees.
-    fn let_go(self) {}
+    fn close(self) {}
 }

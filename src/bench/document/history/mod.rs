@@ -43,7 +43,7 @@ pub struct History {
 
 /// Sets the spread between runs into a run's rows, from this run and earlier ones, with a warning of what is odd about
 /// the history; an unreadable one leaves the assumed spread.
-pub fn foretell(run: &mut RunDocument, path: &Path) {
+pub fn apply(run: &mut RunDocument, path: &Path) {
     let history = read(path).unwrap_or_else(|error| {
         let message = format!("the history of earlier runs is not used, and ± is assumed: {error:#}");
         run.warnings.push(Warning::new("history-not-used", message));
@@ -102,7 +102,7 @@ impl History {
     }
 
     /// Returns the history's prediction for another run of this line's row, as of the line itself.
-    pub fn foretold(&self, line: &Line) -> Reproducibility {
+    pub fn reproducible(&self, line: &Line) -> Reproducibility {
         let u = Component { variance: line.u * line.u, freedom: 9.0 };
         self.with(std::slice::from_ref(line)).of_row(line, u, Priors::VIRTUAL)
     }

@@ -38,7 +38,7 @@ fn told_by(kept: &[RunDocument]) -> Reproducibility {
     let path = folder.path().join(NAME);
     kept.iter().for_each(|run| remember(run, &path, false).unwrap());
     let mut run = run(&at_minute(50), |_| {});
-    foretell(&mut run, &path);
+    apply(&mut run, &path);
     assert!(run.warnings.iter().all(|warning| !warning.code.starts_with("history")), "{:?}", run.warnings);
     run.body.results[0].reproducibility.unwrap()
 }
@@ -136,7 +136,7 @@ fn what_is_no_history_is_left_alone_and_a_damaged_line_passed_over() {
         assert!(error.contains(word) && error.contains("is left as it is") && !error.contains('\u{1b}'), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), content);
         let mut run = run(&at_minute(50), |_| {});
-        foretell(&mut run, &path);
+        apply(&mut run, &path);
         assert!(run.warnings.iter().any(|warning| warning.code == "history-not-used"), "{:?}", run.warnings);
         assert!(run.body.results[0].reproducibility.unwrap().assumed);
     }
@@ -149,7 +149,7 @@ fn what_is_no_history_is_left_alone_and_a_damaged_line_passed_over() {
     let read = crate::bench::document::history::read(&path).unwrap();
     assert_eq!((read.lines.len(), read.damaged), (5, 1));
     let mut told = run(&at_minute(50), |_| {});
-    foretell(&mut told, &path);
+    apply(&mut told, &path);
     assert!(
         told.warnings.iter().any(|warning| warning.code == "history-damaged" && warning.message.starts_with("a line"))
     );
@@ -196,7 +196,7 @@ fn runs_of_a_time_to_come_are_told_of_and_count() {
     remember(&run("2099-01-01T00:00:00Z", |_| {}), &path, false).unwrap();
     remember(&run(&at_minute(40), |_| {}), &path, false).unwrap();
     let mut told = run(&at_minute(50), |_| {});
-    foretell(&mut told, &path);
+    apply(&mut told, &path);
     let warning = told.warnings.iter().find(|warning| warning.code == "history-clock").unwrap();
     assert!(warning.message.contains("2099-01-01T00:00:00Z"), "{}", warning.message);
     let reproducibility = told.body.results[0].reproducibility.unwrap();

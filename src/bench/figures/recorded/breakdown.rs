@@ -102,9 +102,9 @@ pub fn breakdown(recording: &Recording, plain_ns_per_op: Option<f64>) -> Option<
     let all: usize = replays.iter().map(|replay| replay.ops.len() + replay.incomplete).sum();
     let is_quiet = |replay: &Replay, op: Op| {
         !replay
-            .stretches
+            .run_slices
             .iter()
-            .any(|stretch| is_other(recording, stretch.thread) && op.overlaps(stretch.from, stretch.to))
+            .any(|run_slice| is_other(recording, run_slice.thread) && op.overlaps(run_slice.from, run_slice.to))
     };
     let quiet: usize = replays.iter().map(|replay| replay.ops.iter().filter(|&&op| is_quiet(replay, op)).count()).sum();
     let disturbed = (quiet as f64) < FEWEST_QUIET * all as f64;
@@ -137,8 +137,10 @@ pub fn breakdown(recording: &Recording, plain_ns_per_op: Option<f64>) -> Option<
 }
 
 fn switches(recording: &Recording, Looked { replay, ops }: &Looked) -> usize {
-    let of_participants = replay.stretches.iter().filter(|stretch| recording.is_participant(stretch.thread));
-    of_participants.filter(|stretch| stretch.left != Left::Stays && ops.iter().any(|op| op.has(stretch.to))).count()
+    let of_participants = replay.run_slices.iter().filter(|run_slice| recording.is_participant(run_slice.thread));
+    of_participants
+        .filter(|run_slice| run_slice.left != Left::Stays && ops.iter().any(|op| op.has(run_slice.to)))
+        .count()
 }
 
 fn is_other(recording: &Recording, thread: u32) -> bool {
@@ -184,14 +186,14 @@ fn all_parts(recording: &Recording, looked: &[Looked], ops: usize) -> Vec<Breakd
 /// Returns the time of each event of a kind that ended within these ops, by itself.
 fn events_of(recording: &Recording, replay: &Replay, ops: &[Op], kind: BreakdownPartKind) -> Vec<u64> {
     let within = |to: u64| ops.iter().any(|op| op.has(to));
-    let stretches = |wanted: &dyn Fn(u32) -> bool| -> Vec<u64> {
-        let ended = replay.stretches.iter().filter(|stretch| wanted(stretch.thread) && within(stretch.to));
-        ended.map(|stretch| stretch.to.saturating_sub(stretch.from)).collect()
+    let run_slices = |wanted: &dyn Fn(u32) -> bool| -> Vec<u64> {
+        let ended = replay.run_slices.iter().filter(|run_slice| wanted(run_slice.thread) && within(run_slice.to));
+        ended.map(|run_slice| run_slice.to.saturating_sub(run_slice.from)).collect()
     };
     match kind {
-        BreakdownPartKind::Running => stretches(&|thread| recording.is_participant(thread)),
-        BreakdownPartKind::Idle => stretches(&|thread| recording.is_idle(thread)),
-        BreakdownPartKind::Other => stretches(&|thread| is_other(recording, thread)),
+        BreakdownPartKind::Running => run_slices(&|thread| recording.is_participant(thread)),
+        BreakdownPartKind::Idle => run_slices(&|thread| recording.is_idle(thread)),
+        BreakdownPartKind::Other => run_slices(&|thread| is_other(recording, thread)),
         BreakdownPartKind::WakeUp => {
             replay.waits.iter().filter(|wait| within(wait.to)).map(|wait| wait.to.saturating_sub(wait.from)).collect()
         }
@@ -206,7 +208,7 @@ fn events_of(recording: &Recording, replay: &Replay, ops: &[Op], kind: Breakdown
 
 /// Divides an op's moments, each into one sum.
 fn add_parts(recording: &Recording, replay: &Replay, op: Op, sums: &mut [u128; BreakdownPartKind::PARTS.len()]) {
-    let spans = replay.stretches.iter().map(|stretch| (stretch.from, stretch.to));
+    let spans = replay.run_slices.iter().map(|run_slice| (run_slice.from, run_slice.to));
     let spans = spans.chain(replay.gaps.iter().map(|gap| (gap.from, gap.to)));
     let spans = spans.chain(replay.waits.iter().map(|wait| (wait.from, wait.to)));
     let inside = spans.filter(|&(from, to)| op.overlaps(from, to)).flat_map(|(from, to)| [from, to]);
@@ -226,7 +228,10 @@ fn add_parts(recording: &Recording, replay: &Replay, op: Op, sums: &mut [u128; B
 fn part_at(recording: &Recording, replay: &Replay, at: u64) -> BreakdownPartKind {
     let covers = |from: u64, to: u64| (from..to).contains(&at);
     let runs = |wanted: &dyn Fn(u32, u32) -> bool| {
-        replay.stretches.iter().any(|stretch| covers(stretch.from, stretch.to) && wanted(stretch.thread, stretch.cpu))
+        replay
+            .run_slices
+            .iter()
+            .any(|run_slice| covers(run_slice.from, run_slice.to) && wanted(run_slice.thread, run_slice.cpu))
     };
     let switches =
         |into: &dyn Fn(Option<u32>) -> bool| replay.gaps.iter().any(|gap| covers(gap.from, gap.to) && into(gap.into));

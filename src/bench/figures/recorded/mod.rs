@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! events   in ────────────── waking ──── out   in ─────── out   in          of one CPU
-//! replay   stretch of A ─────┼───────────┤ gap ├ stretch of B ┤ gap ├ A …
+//! replay   run slice of A ─────┼───────────┤ gap ├ run slice of B ┤ gap ├ A …
 //!                             └ wait of B ─────┘
 //! ```
 

@@ -8,7 +8,7 @@ use crate::sched::timeline::Left;
 
 /// A run slice: a thread on a CPU, from when it came to when it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stretch {
+pub(super) struct RunSlice {
     pub(super) cpu: u32,
     pub(super) thread: u32,
     pub(super) from: u64,
@@ -68,7 +68,7 @@ impl Op {
 /// A play put together. All lists are in the order of their ends, wake-ups of their times.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Replay {
-    pub(super) stretches: Vec<Stretch>,
+    pub(super) run_slices: Vec<RunSlice>,
     pub(super) gaps: Vec<Gap>,
     pub(super) waits: Vec<Wait>,
     pub(super) wake_ups: Vec<WakeUp>,
@@ -123,8 +123,8 @@ impl Replay {
         player.finish(end);
         let Player { mut replay, misfits, .. } = player;
         let leader_runs = |at: u64| {
-            let mut own = replay.stretches.iter().filter(|stretch| stretch.thread == LEADER);
-            own.any(|stretch| (stretch.from..=stretch.to).contains(&at))
+            let mut own = replay.run_slices.iter().filter(|run_slice| run_slice.thread == LEADER);
+            own.any(|run_slice| (run_slice.from..=run_slice.to).contains(&at))
         };
         let known_until = if play.lost > 0 { last_of_each_cpu(&events) } else { end };
         // The leader read the clock at both ends of an op.
@@ -140,7 +140,12 @@ impl Replay {
     /// Returns all that overlaps an op.
     pub(super) fn around(&self, op: Op) -> Replay {
         Replay {
-            stretches: self.stretches.iter().copied().filter(|stretch| op.overlaps(stretch.from, stretch.to)).collect(),
+            run_slices: self
+                .run_slices
+                .iter()
+                .copied()
+                .filter(|run_slice| op.overlaps(run_slice.from, run_slice.to))
+                .collect(),
             gaps: self.gaps.iter().copied().filter(|gap| op.overlaps(gap.from, gap.to)).collect(),
             waits: self.waits.iter().copied().filter(|wait| op.overlaps(wait.from, wait.to)).collect(),
             wake_ups: self.wake_ups.iter().copied().filter(|wake_up| op.has(wake_up.at)).collect(),
@@ -197,7 +202,7 @@ impl Player<'_> {
             // It came before the first thing that was recorded there, or a record is missing.
             Some(Cpu::Runs { thread: before, since }) => {
                 self.misfits.push(at);
-                self.replay.stretches.push(Stretch { cpu, thread: before, from: since, to: at, left: Left::Unknown });
+                self.replay.run_slices.push(RunSlice { cpu, thread: before, from: since, to: at, left: Left::Unknown });
             }
             None => self.misfits.push(at),
         }
@@ -217,7 +222,7 @@ impl Player<'_> {
                 at
             }
         };
-        self.replay.stretches.push(Stretch { cpu, thread, from: since, to: at, left });
+        self.replay.run_slices.push(RunSlice { cpu, thread, from: since, to: at, left });
     }
 
     /// Ends the play: a thread that runs then goes on.
@@ -228,7 +233,7 @@ impl Player<'_> {
         for (&cpu, state) in &self.cpus {
             match *state {
                 Cpu::Runs { thread, since } => {
-                    self.replay.stretches.push(Stretch { cpu, thread, from: since, to: end, left: Left::Stays });
+                    self.replay.run_slices.push(RunSlice { cpu, thread, from: since, to: end, left: Left::Stays });
                 }
                 Cpu::Switches { out_of, since } => {
                     self.replay.gaps.push(Gap { from: since, to: end, out_of, into: None });

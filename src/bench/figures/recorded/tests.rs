@@ -203,7 +203,7 @@ fn ops_of_which_a_record_is_missing_are_left_out() {
 
 /// Leader, follower and so on: who ran, how long, and why it left.
 fn story(timeline: &Timeline) -> Vec<(&str, u64, Left)> {
-    timeline.stretches.iter().map(|run| (run.who.as_str(), run.to_ns - run.from_ns, run.left)).collect()
+    timeline.run_slices.iter().map(|run| (run.who.as_str(), run.to_ns - run.from_ns, run.left)).collect()
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_second_number_of_switches_is_drawn_if_a_quarter_of_the_ops_makes_it() {
 #[test]
 fn a_yield_is_told_from_a_preemption_only_where_yields_are_recorded() {
     let mut lines = PREEMPTED.to_vec();
-    let left = |recorded: &Recording| timeline::timelines(recorded)[0].stretches[0].left;
+    let left = |recorded: &Recording| timeline::timelines(recorded)[0].run_slices[0].left;
     assert_eq!(left(&recording(vec![(vec![800], &lines)])), Left::Preempted);
     lines.insert(1, (120, 0, Yield, LEADER, LEADER));
     let mut recorded = recording(vec![(vec![800], &lines)]);
@@ -250,10 +250,10 @@ fn a_yield_is_told_from_a_preemption_only_where_yields_are_recorded() {
 fn an_idle_cpu_and_other_threads_are_in_the_timeline_by_their_names() {
     let apart = &timeline::timelines(&recording(vec![(vec![1000], APART)]))[0];
     assert_eq!(apart.switches, 2, "to idle and back is no switch of a participant's");
-    let idle = apart.stretches.iter().filter(|run| run.who == "idle").map(|run| (run.cpu, run.from_ns, run.to_ns));
+    let idle = apart.run_slices.iter().filter(|run| run.who == "idle").map(|run| (run.cpu, run.from_ns, run.to_ns));
     assert_eq!(idle.collect::<Vec<_>>(), [(1, 0, 400), (0, 250, 800), (1, 750, 1000)]);
     let hog = &timeline::timelines(&recording(vec![(vec![1000], WITH_HOG)]))[0];
-    assert!(hog.stretches.iter().any(|run| run.who == "hog (77)" && !run.participant));
+    assert!(hog.run_slices.iter().any(|run| run.who == "hog (77)" && !run.participant));
 }
 
 #[test]
@@ -279,7 +279,7 @@ proptest! {
         let mut recorded = recording(vec![(ops.clone(), &lines), (ops, &lines)]);
         (recorded.plays[0].lost, recorded.plays[1].lost, recorded.participants) = (lost, lost, participants);
         let timelines = timeline::timelines(&recorded);
-        prop_assert!(timelines.iter().flat_map(|timeline| &timeline.stretches).all(|run| run.from_ns <= run.to_ns));
+        prop_assert!(timelines.iter().flat_map(|timeline| &timeline.run_slices).all(|run| run.from_ns <= run.to_ns));
         if let Some(breakdown) = breakdown::breakdown(&recorded, Some(100.0)) {
             prop_assert_eq!(breakdown.lost_records, lost.saturating_mul(2));
             let of = |kind: BreakdownPartKind| breakdown.parts.iter().find(|part| part.kind == kind).map(|part| part.ns_per_op);

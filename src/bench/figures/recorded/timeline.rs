@@ -44,7 +44,7 @@ pub fn timelines(recording: &Recording) -> Vec<Timeline> {
             by_switches: by_switches.clone(),
             duration_ns: op.duration(),
             switches: by.switches,
-            stretches: runs(recording, &replays[at], op),
+            run_slices: runs(recording, &replays[at], op),
             wake_ups: wake_ups.collect(),
         })
     };
@@ -72,29 +72,29 @@ fn by_switches(recording: &Recording, ways: &BTreeMap<Way, Vec<(usize, Op)>>) ->
 
 /// Returns the run slices that an op has a part of, in the order of their starts, by their indexes.
 fn within(replay: &Replay, op: Op) -> Vec<usize> {
-    let stretches = replay.stretches.iter().enumerate();
-    let parts = stretches.filter(|(_, stretch)| op.overlaps(stretch.from, stretch.to));
+    let run_slices = replay.run_slices.iter().enumerate();
+    let parts = run_slices.filter(|(_, run_slice)| op.overlaps(run_slice.from, run_slice.to));
     let mut parts: Vec<usize> = parts.map(|(at, _)| at).collect();
-    parts.sort_by_key(|&at| (replay.stretches[at].from, replay.stretches[at].to));
+    parts.sort_by_key(|&at| (replay.run_slices[at].from, replay.run_slices[at].to));
     parts
 }
 
 /// Returns how it left within the op.
 fn left_within(replay: &Replay, at: usize, op: Op) -> Left {
-    let stretch = &replay.stretches[at];
-    if stretch.to >= op.to { Left::Stays } else { stretch.left }
+    let run_slice = &replay.run_slices[at];
+    if run_slice.to >= op.to { Left::Stays } else { run_slice.left }
 }
 
 fn way(recording: &Recording, replay: &Replay, op: Op) -> Way {
     let step = |at: usize| {
-        let stretch = &replay.stretches[at];
+        let run_slice = &replay.run_slices[at];
         // Whichever other thread it was.
         let thread = match () {
-            () if recording.is_participant(stretch.thread) => stretch.thread,
-            () if recording.is_idle(stretch.thread) => u32::MAX,
+            () if recording.is_participant(run_slice.thread) => run_slice.thread,
+            () if recording.is_idle(run_slice.thread) => u32::MAX,
             () => u32::MAX - 1,
         };
-        (stretch.cpu, thread, left_within(replay, at, op))
+        (run_slice.cpu, thread, left_within(replay, at, op))
     };
     let mut way: Way = within(replay, op).into_iter().map(step).collect();
     // Two CPUs go their own ways: which of them was first by some ns does not make another path.
@@ -104,13 +104,13 @@ fn way(recording: &Recording, replay: &Replay, op: Op) -> Way {
 
 fn runs(recording: &Recording, replay: &Replay, op: Op) -> Vec<Run> {
     let run = |at: usize| {
-        let stretch = &replay.stretches[at];
+        let run_slice = &replay.run_slices[at];
         Run {
-            cpu: stretch.cpu,
-            who: recording.name(stretch.thread),
-            participant: recording.is_participant(stretch.thread),
-            from_ns: stretch.from.saturating_sub(op.from),
-            to_ns: stretch.to.min(op.to) - op.from,
+            cpu: run_slice.cpu,
+            who: recording.name(run_slice.thread),
+            participant: recording.is_participant(run_slice.thread),
+            from_ns: run_slice.from.saturating_sub(op.from),
+            to_ns: run_slice.to.min(op.to) - op.from,
             left: left_within(replay, at, op),
         }
     };

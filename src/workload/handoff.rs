@@ -13,41 +13,41 @@ pub(super) trait Handoff: Sized {
     ///
     /// # Errors
     /// The other participant is gone.
-    fn give(&mut self) -> io::Result<()>;
+    fn signal(&mut self) -> io::Result<()>;
 
     /// Waits until the other participant passes control.
     ///
     /// # Errors
     /// `UnexpectedEof` when the other participant has closed its end, `BrokenPipe` when it has died, `TimedOut` when the
     /// watchdog has given up the measurement.
-    fn take(&mut self) -> io::Result<()>;
+    fn wait(&mut self) -> io::Result<()>;
 
     /// Closes this end, so that the other participant stops waiting.
-    fn let_go(self);
+    fn close(self);
 }
 
 /// Plays the leader of a ping-pong and times it; one op is a round trip.
-pub(super) fn lead<H: Handoff>(hand: &mut H, ops: u64, pace: &mut impl Pace) -> io::Result<Played> {
+pub(super) fn lead<H: Handoff>(handoff: &mut H, ops: u64, pace: &mut impl Pace) -> io::Result<Played> {
     let started = monotonic_ns();
     pace.begin();
     for _ in 0..ops {
-        hand.give()?;
-        hand.take()?;
+        handoff.signal()?;
+        handoff.wait()?;
         pace.lap();
     }
     Ok(Played::timed(monotonic_ns() - started))
 }
 
 /// Passes control back whenever it comes, until the leader closes its end.
-pub(super) fn follow<H: Handoff>(mut hand: H) -> io::Result<()> {
+pub(super) fn follow<H: Handoff>(mut handoff: H) -> io::Result<()> {
     let outcome = loop {
-        match hand.take().and_then(|()| hand.give()) {
+        match handoff.wait().and_then(|()| handoff.signal()) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break Ok(()),
             Err(error) => break Err(error),
         }
     };
-    hand.let_go();
+    handoff.close();
     outcome
 }
 
@@ -67,10 +67,10 @@ impl<H: Handoff + 'static> Alone<H> {
         let started = monotonic_ns();
         pace.begin();
         for _ in 0..ops {
-            self.here.give()?;
-            self.there.take()?;
-            self.there.give()?;
-            self.here.take()?;
+            self.here.signal()?;
+            self.there.wait()?;
+            self.there.signal()?;
+            self.here.wait()?;
             pace.lap();
         }
         Ok(Played::timed(monotonic_ns() - started))
