@@ -148,8 +148,8 @@ pub(super) fn levels(body: &RunBody) -> Option<Picture> {
 
 /// Returns the cost of a row in a sentence; `None` where none was measured.
 pub(super) fn sentence(result: &RunResult) -> Option<String> {
-    let op = Cell::interval(result.foretold(result.ns_per_op, When::ThisSession), nanoseconds);
-    let switch = Cell::interval(result.foretold(result.ns_per_switch, When::ThisSession), nanoseconds);
+    let op = Cell::interval(result.reproducible(result.ns_per_op, When::ThisSession), nanoseconds);
+    let switch = Cell::interval(result.reproducible(result.ns_per_switch, When::ThisSession), nanoseconds);
     let of_switch = if switch == Cell::Absent { String::new() } else { format!(", {} ns/switch", switch.shown()) };
     (op != Cell::Absent).then(|| format!("{}: {} ns/op{of_switch}.", result.title(), op.shown()))
 }
