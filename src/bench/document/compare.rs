@@ -130,7 +130,7 @@ fn own_figure(pair: &Pair, figure: OwnFigure) -> Option<f64> {
         ReferenceLoop::of(timed).with_clock(pair.own.clock_read_ns).with_reference(pair.own.reference_ns);
     let row = figures::summarize(workload, &pair.own.counting, reference_loop);
     match figure {
-        OwnFigure::Mean => row.mean_ns_per_op,
-        OwnFigure::Median => row.ns_per_op.map(|cost| cost.median),
+        OwnFigure::Mean => row.result.mean_ns_per_op,
+        OwnFigure::Median => row.result.ns_per_op.map(|cost| cost.median),
     }
 }

@@ -17,11 +17,8 @@ pub(super) fn of_run(document: &SamplesDocument, rows: &[Row]) -> Vec<Warning> {
             "this is a debug build, whose loops are slow by themselves; build with --release",
         ));
     }
-    warnings.extend(settings.injected_slowdown.as_ref().map(|injected_slowdown| {
-        Warning::new(
-            "injected_slowdown",
-            format!("CTXPROF_TEST_SLOWDOWN={injected_slowdown} made a workload slower on purpose"),
-        )
+    warnings.extend(settings.injected_slowdown.as_ref().map(|slowdown| {
+        Warning::new("injected-slowdown", format!("CTXPROF_TEST_SLOWDOWN={slowdown} made a workload slower on purpose"))
     }));
     let of_host = checks::of_facts(host, settings.is_realtime());
     warnings.extend(of_host.into_iter().map(|remark| Warning::new(remark.code, remark.message)));

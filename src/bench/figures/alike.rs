@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bench::figures::result::hand_overs_per_op;
 use crate::bench::figures::row::{Round, Row};
 use crate::estimate::Estimate;
 use crate::host::placement::Placement;
@@ -52,16 +53,6 @@ pub fn is_settled(ratio: &Estimate) -> bool {
     ratio.low.zip(ratio.high).is_some_and(|(low, high)| low > 0.0 && high / low <= WIDEST_RATIO)
 }
 
-/// Returns how often an op of this kind hands control over; `None` if the scheduler decides, or nothing is handed over.
-pub fn hand_overs_per_op(op: &str) -> Option<f64> {
-    match op {
-        // Documents that do not say are of round trips.
-        "round trip" | "" => Some(2.0),
-        "one hop" | "one message" => Some(1.0),
-        _ => None,
-    }
-}
-
 /// Returns the contracts of which a run has threads and another kind, of pairs on one CPU.
 pub fn alike(rows: &[Row]) -> Vec<Alike> {
     CONTRACTS.iter().filter_map(|contract| of_contract(contract, rows)).collect()
@@ -69,35 +60,37 @@ pub fn alike(rows: &[Row]) -> Vec<Alike> {
 
 fn of_contract(contract: &Contract, rows: &[Row]) -> Option<Alike> {
     let row_of = |name: &str| {
-        rows.iter().find(|row| row.workload == name && row.placement == Placement::Same && row.ring.is_none())
+        rows.iter().find(|row| {
+            row.result.workload == name && row.result.placement == Placement::Same && row.result.ring.is_none()
+        })
     };
     let first = row_of(contract.workloads[0])?;
     let hand_over = |row: &Row| {
-        let is_first = row.workload == first.workload;
+        let is_first = row.result.workload == first.result.workload;
         Some(HandOver {
-            workload: row.workload.clone(),
-            kind: row.kind,
+            workload: row.result.workload.clone(),
+            kind: row.result.kind,
             ns: ns_per_hand_over(row)?,
             times_lower: if is_first { None } else { times_lower(first, row) },
         })
     };
     let hand_overs: Vec<HandOver> =
         contract.workloads.iter().filter_map(|name| row_of(name)).filter_map(hand_over).collect();
-    let has_first = hand_overs.first().is_some_and(|hand_over| hand_over.workload == first.workload);
+    let has_first = hand_overs.first().is_some_and(|hand_over| hand_over.workload == first.result.workload);
     (has_first && hand_overs.len() > 1).then(|| Alike { contract: contract.name.to_string(), hand_overs })
 }
 
 /// Returns the time of a handoff: of yields, where the scheduler decides whether they hand over, that of a switch.
 fn ns_per_hand_over(row: &Row) -> Option<Estimate> {
-    match hand_overs_per_op(&row.op) {
-        Some(hand_overs) => Some(row.ns_per_op?.scaled(1.0 / hand_overs)),
-        None => row.ns_per_switch,
+    match hand_overs_per_op(&row.result.op) {
+        Some(hand_overs) => Some(row.result.ns_per_op?.scaled(1.0 / hand_overs)),
+        None => row.result.ns_per_switch,
     }
 }
 
 /// Returns the ratio, paired by round, so that what slowed both cancels.
 fn times_lower(first: &Row, other: &Row) -> Option<Estimate> {
-    let of_round = |row: &Row, round: &Round| match hand_overs_per_op(&row.op) {
+    let of_round = |row: &Row, round: &Round| match hand_overs_per_op(&row.result.op) {
         Some(hand_overs) => round.ns_per_op / hand_overs,
         None => round.ns_per_switch,
     };
@@ -148,6 +141,8 @@ mod tests {
         let ratio = found[0].hand_overs[1].times_lower.unwrap();
         assert_eq!(ratio, Estimate { median: 20.0, low: Some(20.0), high: Some(20.0) });
         assert_eq!(alike(&[task.clone(), other]), [], "no threads, nothing to set beside");
-        assert_eq!(alike(&[Row { placement: Placement::Llc, ..thread }, task]), []);
+        let mut apart = thread;
+        apart.result.placement = Placement::Llc;
+        assert_eq!(alike(&[apart, task]), []);
     }
 }

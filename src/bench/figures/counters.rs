@@ -7,9 +7,12 @@ use crate::bench::sample::{Repetition, Sample, WorkloadSamples};
 use crate::estimate::{Estimate, median};
 use crate::perf::counting::{CounterInfo, Counting, CountingMode};
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct CounterTotal {
-    pub counter: CounterInfo,
+/// A counter's counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CounterRecord {
+    pub name: String,
+    /// Where it was attached.
+    pub source: CountingMode,
     pub per_op: f64,
     /// In all samples that were counted, scaled as the kernel does.
     pub total: f64,
@@ -82,7 +85,7 @@ pub(super) fn foreign_switches<'s>(
 }
 
 /// Returns the counts of these counters in these repetitions, per op in the samples that figures are taken from.
-fn counter_totals(repetitions: &[Repetition], counters: &[CounterInfo], chosen: Chosen) -> Vec<CounterTotal> {
+fn counter_totals(repetitions: &[Repetition], counters: &[CounterInfo], chosen: Chosen) -> Vec<CounterRecord> {
     let total = |(at, counter): (usize, &CounterInfo)| {
         // An event opened on demand counted in `counted` only, where it has no times of its own; it is a software event,
         // and those never share.
@@ -95,20 +98,20 @@ fn counter_totals(repetitions: &[Repetition], counters: &[CounterInfo], chosen: 
         let total: u64 = repetitions.iter().flat_map(source).map(|sample| sample.counts[at]).sum::<Option<u64>>()?;
         let used = repetitions.iter().flat_map(|each| chosen.of(source(each)));
         let per_op = per_op(used, |sample| sample.counts[at])? / running_ratio;
-        Some(CounterTotal { counter: counter.clone(), per_op, total: total as f64 / running_ratio, running_ratio })
+        let (name, source) = (counter.name.clone(), counter.scope);
+        Some(CounterRecord { name, source, per_op, total: total as f64 / running_ratio, running_ratio })
     };
     counters.iter().enumerate().filter_map(total).collect()
 }
 
 /// Returns every counter of a workload, from whichever pass.
-pub(super) fn all_counters(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Vec<CounterTotal> {
+pub(super) fn all_counters(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Vec<CounterRecord> {
     let mut counters = counter_totals(&samples.repetitions, &counting.counters, chosen);
     counters.extend(accounted_switches(samples, counting, chosen));
     for pass in &samples.passes {
         let counted = counter_totals(&pass.repetitions, &pass.counters, chosen.of_pass(&pass.repetitions));
         // Counters of the main pass are not repeated.
-        counters
-            .extend(counted.into_iter().filter(|new| counting.counters.iter().all(|old| old.name != new.counter.name)));
+        counters.extend(counted.into_iter().filter(|new| counting.counters.iter().all(|old| old.name != new.name)));
     }
     counters
 }
@@ -121,16 +124,16 @@ pub(super) fn counted_in_pass(samples: &WorkloadSamples, name: &str) -> Option<f
 }
 
 /// Returns kernel accounting as a counter, where it is the only one.
-fn accounted_switches(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Option<CounterTotal> {
+fn accounted_switches(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Option<CounterRecord> {
     if counting.mode != CountingMode::Rusage {
         return None;
     }
     let all = || samples.repetitions.iter().flat_map(|repetition| &repetition.samples);
     let total: u64 = all().map(|sample| sample.participants.switches()).sum::<Option<u64>>()?;
     let used = chosen.timed(&samples.repetitions);
-    let counter = CounterInfo { name: "context-switches".to_string(), scope: CountingMode::Rusage };
-    Some(CounterTotal {
-        counter,
+    Some(CounterRecord {
+        name: "context-switches".to_string(),
+        source: CountingMode::Rusage,
         per_op: per_op(used, |sample| sample.participants.switches())?,
         total: total as f64,
         running_ratio: 1.0,

@@ -6,6 +6,7 @@ mod counters;
 mod latency;
 pub mod recorded;
 pub mod reference;
+mod result;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -13,10 +14,12 @@ mod verdict;
 pub mod warning;
 
 pub use chosen::ReferenceLoop;
-pub use counters::Audit;
+pub use counters::{Audit, CounterRecord};
 pub use latency::{LatencyBucket, LatencyFigures};
-pub use row::{CountSource, Elsewhere, Row, summarize};
-pub use verdict::{Ratio, ratio};
-pub use warning::{
-    NO_UNDISTURBED_SAMPLES, of_absent_records, of_counting, of_recorded_switches, of_recording, of_row, of_steal,
+pub use result::{
+    CountSource, Elsewhere, KernelSwitches, NO_UNDISTURBED_SAMPLES, RunResult, SampleCounts, SwitchesRange, When,
+    hand_overs_per_op,
 };
+pub use row::{Row, summarize};
+pub use verdict::{Ratio, ratio};
+pub use warning::{of_absent_records, of_counting, of_recorded_switches, of_recording, of_row, of_steal};

@@ -1,127 +1,48 @@
 //! One workload's samples as one row of figures.
 
 use crate::bench::figures::chosen::{Chosen, Costs, Judge, ReferenceLoop, counted_samples, per_op};
-use crate::bench::figures::counters::{self, Audit, CounterTotal};
-use crate::bench::figures::latency::{self, LatencyFigures};
+use crate::bench::figures::result::{CountSource, Elsewhere, KernelSwitches, RunResult, SampleCounts, SwitchesRange};
+use crate::bench::figures::{counters, latency};
 use crate::bench::sample::{Repetition, Sample, WorkloadSamples};
-use crate::estimate::{Estimate, median};
-use crate::host::placement::Placement;
+use crate::estimate::{Confidence, Estimate, median};
 use crate::perf::counting::{Counting, CountingMode, PROBE};
 use crate::workload::kind::{Kind, SwitchSource};
-use crate::workload::shape::RingShape;
 
-/// The figures of one workload. A figure without a source is `None`, never 0.
+/// A workload's row, and what its warnings and its ratios to other rows are judged by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    pub workload: String,
-    pub kind: Kind,
-    pub op: String,
-    pub remark: Option<String>,
-    pub toolchain: Option<String>,
-    pub placement: Placement,
-    pub cpus: Vec<usize>,
-    pub ring: Option<RingShape>,
-    pub ns_per_op: Option<Estimate>,
-    /// CPU time of all participants: the cost of an op, where `ns_per_op` is how long it takes.
-    pub cpu_ns_per_op: Option<Estimate>,
-    /// Over all samples, the disturbed and the timer tick's among them.
-    pub mean_ns_per_op: Option<f64>,
-    pub switches: Switches,
-    /// The participants' kernel switches per op, whatever their own kind is.
-    pub kernel_switches_per_op: Option<f64>,
-    pub voluntary_per_op: Option<f64>,
-    pub involuntary_per_op: Option<f64>,
-    /// Time per op with the participants' memory elsewhere; `None` where that is not measured.
-    pub elsewhere: Option<Elsewhere>,
-    pub ns_per_switch: Option<Estimate>,
-    pub no_switch_ns_per_op: Option<Estimate>,
-    pub net_ns_per_switch: Option<Estimate>,
-    /// The same in CPU time of all participants: the cost of a switch, wherever they ran.
-    pub net_cpu_ns_per_switch: Option<Estimate>,
+    pub result: RunResult,
     /// One per repetition, in order, `None` of one that says nothing; comparisons are made within a round.
     pub rounds: Vec<Option<Round>>,
     /// Repetitions that the costs are taken from.
     pub repetitions_with_cost: usize,
-    pub counters: Vec<CounterTotal>,
-    pub samples_taken: usize,
-    pub samples_undisturbed: usize,
-    /// Samples with the CPU below full speed.
-    pub samples_slowed: usize,
-    /// Repetitions that were played again at the end for that.
+    /// Repetitions that were played again at the end for a CPU below full speed.
     pub repeated: u32,
     /// True if a disturbed sample can be recognized at all.
     pub tells_disturbed: bool,
     /// True if the figures are of undisturbed samples only, false if they are of all for lack of undisturbed ones.
     pub undisturbed_only: bool,
-    pub samples_counted: usize,
-    pub ops_per_sample: u64,
-    /// Switches on the pinned CPU that are not the participants', in the counted samples.
-    pub foreign_switches: Option<i64>,
     /// In one sample: below 0, the CPU's counter missed switches that kernel accounting has.
     pub fewest_foreign_switches: Option<i64>,
-    /// The kernel's two counts of the participants' switches, compared; `None` where there is only one.
-    pub audit: Option<Audit>,
-    /// Time while switches are counted ÷ time while they are not; `None` where that was not measured.
-    pub counting_cost: Option<Estimate>,
-    /// True if the costs include that, false if switches were counted in separate samples.
+    /// True if the costs include that of counting, false if switches were counted in separate samples.
     pub is_counting_cost_included: bool,
     pub steal_ns: Option<u64>,
     pub throttled: Option<u64>,
     /// The share of the time that an SMT sibling was busy.
     pub sibling_busy: Option<f64>,
-    /// Latencies of ops timed one by one; `None` where none was.
-    pub latency: Option<LatencyFigures>,
-}
-
-/// Times per op with the participants' memory in various places. No interval: these are the places, not samples of one.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Elsewhere {
-    pub places: usize,
-    pub lowest_ns_per_op: f64,
-    pub median_ns_per_op: f64,
-    pub highest_ns_per_op: f64,
 }
 
 /// Switches of a workload's own kind per op.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Switches {
-    pub counted_per_op: Option<f64>,
-    /// Over repetitions; `None` where they were not counted in the samples that time is taken from.
-    pub interval: Option<Estimate>,
-    /// Lowest and highest count of a sample, where they were counted in those that time is taken from: an op with
-    /// several paths shows in their distance.
-    pub range: Option<(f64, f64)>,
-    pub expected_per_op: Option<f64>,
-    pub source: CountSource,
+struct Switches {
+    counted_per_op: Option<f64>,
+    interval: Option<Estimate>,
+    range: Option<(f64, f64)>,
+    expected_per_op: Option<f64>,
+    source: CountSource,
 }
 
 /// Fewer switches per op than this are chance: a neighbour's in a loop that makes none.
 const BY_CHANCE: f64 = 0.01;
-
-/// Source of a number of switches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CountSource {
-    Kernel,
-    Polls,
-    Resumes,
-    Uprobe,
-    /// Nobody counted: the expectation of the workload's author.
-    Expected,
-}
-
-impl CountSource {
-    /// Returns the name in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            CountSource::Kernel => "kernel",
-            CountSource::Polls => "polls",
-            CountSource::Resumes => "resumes",
-            CountSource::Uprobe => "uprobe",
-            CountSource::Expected => "expected",
-        }
-    }
-}
 
 impl Switches {
     fn of(samples: &WorkloadSamples, chosen: Chosen, costs: &[Option<Costs>], by_kernel: Option<f64>) -> Switches {
@@ -154,7 +75,7 @@ impl Switches {
     }
 
     /// Returns the divisor: the count, else the expectation; `None` where switches are chance only.
-    pub fn per_op(&self) -> Option<f64> {
+    fn per_op(&self) -> Option<f64> {
         self.counted_per_op.or(self.expected_per_op).filter(|&per_op| per_op >= BY_CHANCE)
     }
 }
@@ -170,69 +91,129 @@ pub struct Round {
 
 /// Computes a workload's row; the reference loop is the whole run's.
 pub fn summarize(samples: &WorkloadSamples, counting: &Counting, reference_loop: ReferenceLoop) -> Row {
-    let judge = Judge::of(samples, counting, reference_loop);
-    let chosen = Chosen::of_repetitions(&samples.repetitions, judge);
-    let used = || chosen.timed(&samples.repetitions);
-    let timed = || samples.repetitions.iter().flat_map(|repetition| &repetition.samples);
-    // Accounting is exact and free, in the very samples that time is taken from; of many participants there is none.
-    let kernel_switches_per_op = per_op(used(), |sample| sample.participants.switches())
-        .or_else(|| counters::kernel_switches(samples, counting, chosen));
-    let costs: Vec<Option<Costs>> = samples.repetitions.iter().map(|repetition| chosen.costs(repetition)).collect();
-    let switches = Switches::of(samples, chosen, &costs, kernel_switches_per_op);
-    let rounds: Vec<Option<Round>> = costs.iter().map(|costs| costs.as_ref()?.round(samples, &switches)).collect();
-    let resolution = used().next().map_or(0.0, |sample| reference_loop.resolution(sample));
-    let each_cost = || costs.iter().flatten();
-    let each_round = || rounds.iter().flatten();
-    let samples_taken = timed().count();
-    let samples_slowed = timed().filter(|sample| judge.is_slowed(sample)).count();
-    // For lack of samples at full speed the figures are of a slow CPU: upper bounds.
-    let is_slow = !chosen.undisturbed_only && samples_slowed * 2 > samples_taken;
-    let bounded = |cost: Option<Estimate>| if is_slow { cost.map(Estimate::at_most) } else { cost };
+    let basis = Basis::of(samples, counting, reference_loop);
+    let surroundings = || samples.repetitions.iter().map(|repetition| &repetition.surroundings);
     Row {
-        workload: samples.workload.clone(),
-        kind: samples.kind,
-        op: samples.op.clone(),
-        remark: samples.remark.clone(),
-        toolchain: samples.toolchain.clone(),
-        placement: samples.placement,
-        cpus: samples.cpus.clone(),
-        ring: samples.ring,
-        elsewhere: elsewhere(&samples.elsewhere, chosen),
-        cpu_ns_per_op: bounded(Estimate::over(each_cost().filter_map(|costs| costs.cpu_ns_per_op))),
-        ns_per_op: bounded(
-            Estimate::over(each_cost().map(|costs| costs.ns_per_op)).map(|cost| cost.blurred(resolution)),
-        ),
-        mean_ns_per_op: mean_ns_per_op(timed()),
-        switches,
-        kernel_switches_per_op,
-        voluntary_per_op: per_op(used(), |sample| sample.participants.voluntary),
-        involuntary_per_op: per_op(used(), |sample| sample.participants.involuntary),
-        ns_per_switch: bounded(
-            Estimate::over(each_round().map(|round| round.ns_per_switch)).map(|cost| cost.blurred(resolution)),
-        ),
-        no_switch_ns_per_op: bounded(Estimate::over(each_cost().filter_map(|costs| costs.no_switch))),
-        net_ns_per_switch: bounded(Estimate::over(each_round().filter_map(|round| round.net_ns_per_switch))),
-        net_cpu_ns_per_switch: bounded(Estimate::over(each_round().filter_map(|round| round.net_cpu_ns_per_switch))),
-        repetitions_with_cost: costs.iter().flatten().count(),
-        rounds,
-        counters: counters::all_counters(samples, counting, chosen),
-        samples_taken,
-        samples_undisturbed: timed().filter(|sample| judge.is_undisturbed(sample)).count(),
-        samples_slowed,
+        result: basis.result(reference_loop),
+        repetitions_with_cost: basis.costs.iter().flatten().count(),
         repeated: samples.repeated,
-        tells_disturbed: judge.can_tell(),
-        undisturbed_only: chosen.undisturbed_only,
-        samples_counted: samples.repetitions.iter().map(|repetition| counted_samples(repetition).len()).sum(),
-        ops_per_sample: used().map(|sample| sample.ops).next().unwrap_or_default(),
-        foreign_switches: counters::foreign_switches(samples, counting).reduce(|all, foreign| all + foreign),
+        tells_disturbed: basis.judge.can_tell(),
+        undisturbed_only: basis.chosen.undisturbed_only,
         fewest_foreign_switches: counters::foreign_switches(samples, counting).min(),
-        audit: counters::audit(samples, counting, chosen),
-        counting_cost: counters::counting_cost(samples, chosen),
         is_counting_cost_included: counting.mode == CountingMode::Thread,
-        steal_ns: samples.repetitions.iter().map(|repetition| repetition.surroundings.steal_ns).sum(),
-        throttled: samples.repetitions.iter().map(|repetition| repetition.surroundings.throttled).sum(),
+        steal_ns: surroundings().map(|surroundings| surroundings.steal_ns).sum(),
+        throttled: surroundings().map(|surroundings| surroundings.throttled).sum(),
         sibling_busy: sibling_busy(&samples.repetitions),
-        latency: latency::figures(&samples.repetitions, chosen),
+        rounds: basis.rounds,
+    }
+}
+
+/// A workload's samples, those that figures are taken from, and the costs of each repetition.
+struct Basis<'s> {
+    samples: &'s WorkloadSamples,
+    counting: &'s Counting,
+    judge: Judge,
+    chosen: Chosen,
+    costs: Vec<Option<Costs>>,
+    kernel_switches_per_op: Option<f64>,
+    switches: Switches,
+    rounds: Vec<Option<Round>>,
+}
+
+impl<'s> Basis<'s> {
+    fn of(samples: &'s WorkloadSamples, counting: &'s Counting, reference_loop: ReferenceLoop) -> Basis<'s> {
+        let judge = Judge::of(samples, counting, reference_loop);
+        let chosen = Chosen::of_repetitions(&samples.repetitions, judge);
+        // Accounting is exact and free, in the very samples that time is taken from; of many participants there is none.
+        let accounted = per_op(chosen.timed(&samples.repetitions), |sample| sample.participants.switches());
+        let kernel_switches_per_op = accounted.or_else(|| counters::kernel_switches(samples, counting, chosen));
+        let costs: Vec<Option<Costs>> = samples.repetitions.iter().map(|repetition| chosen.costs(repetition)).collect();
+        let switches = Switches::of(samples, chosen, &costs, kernel_switches_per_op);
+        let rounds = costs.iter().map(|costs| costs.as_ref()?.round(samples, &switches)).collect();
+        Basis { samples, counting, judge, chosen, costs, kernel_switches_per_op, switches, rounds }
+    }
+
+    fn timed(&self) -> impl Iterator<Item = &'s Sample> {
+        self.samples.repetitions.iter().flat_map(|repetition| &repetition.samples)
+    }
+
+    /// Returns a sum over the chosen samples, per op.
+    fn per_op(&self, count: fn(&Sample) -> Option<u64>) -> Option<f64> {
+        per_op(self.chosen.timed(&self.samples.repetitions), count)
+    }
+
+    /// Returns a cost over repetitions; if most samples were of a slow CPU, for lack of others, it is an upper bound.
+    fn cost(&self, of: fn(&Costs) -> Option<f64>) -> Option<Estimate> {
+        self.bounded(Estimate::over(self.costs.iter().flatten().filter_map(of)))
+    }
+
+    fn cost_of_switch(&self, of: fn(&Round) -> Option<f64>) -> Option<Estimate> {
+        self.bounded(Estimate::over(self.rounds.iter().flatten().filter_map(of)))
+    }
+
+    fn bounded(&self, cost: Option<Estimate>) -> Option<Estimate> {
+        let SampleCounts { taken, slowed, .. } = self.sample_counts();
+        let is_slow = !self.chosen.undisturbed_only && slowed * 2 > taken;
+        if is_slow { cost.map(Estimate::at_most) } else { cost }
+    }
+
+    fn sample_counts(&self) -> SampleCounts {
+        let chosen = self.chosen.timed(&self.samples.repetitions);
+        SampleCounts {
+            taken: self.timed().count(),
+            undisturbed: self.timed().filter(|sample| self.judge.is_undisturbed(sample)).count(),
+            slowed: self.timed().filter(|sample| self.judge.is_slowed(sample)).count(),
+            counted: self.samples.repetitions.iter().map(|repetition| counted_samples(repetition).len()).sum(),
+            ops_per_sample: chosen.map(|sample| sample.ops).next().unwrap_or_default(),
+            foreign_switches: counters::foreign_switches(self.samples, self.counting).reduce(|all, one| all + one),
+        }
+    }
+
+    fn result(&self, reference_loop: ReferenceLoop) -> RunResult {
+        let Basis { samples, counting, chosen, costs, kernel_switches_per_op, switches, rounds, .. } = self;
+        let (counting, chosen, kernel_switches_per_op) = (*counting, *chosen, *kernel_switches_per_op);
+        let first = chosen.timed(&samples.repetitions).next();
+        let resolution = first.map_or(0.0, |sample| reference_loop.resolution(sample));
+        let voluntary = self.per_op(|sample| sample.participants.voluntary);
+        let involuntary = self.per_op(|sample| sample.participants.involuntary);
+        let kernel_switches = voluntary.zip(involuntary);
+        let with_cost = costs.iter().flatten().count();
+        RunResult {
+            workload: samples.workload.clone(),
+            kind: samples.kind,
+            op: samples.op.clone(),
+            remark: samples.remark.clone(),
+            toolchain: samples.toolchain.clone(),
+            placement: samples.placement,
+            cpus: samples.cpus.clone(),
+            ring: samples.ring,
+            ns_per_op: self.cost(|costs| Some(costs.ns_per_op)).map(|cost| cost.blurred(resolution)),
+            cpu_ns_per_op: self.cost(|costs| costs.cpu_ns_per_op),
+            mean_ns_per_op: per_op(self.timed(), |sample| Some(sample.elapsed_ns)),
+            switches_per_op: switches.counted_per_op,
+            switches_per_op_interval: switches.interval,
+            switches_per_op_range: switches.range.map(|(lowest, highest)| SwitchesRange { lowest, highest }),
+            expected_switches_per_op: switches.expected_per_op,
+            switches_source: switches.source,
+            kernel_switches_per_op,
+            kernel_switches: kernel_switches.map(|(voluntary, involuntary)| KernelSwitches { voluntary, involuntary }),
+            elsewhere: elsewhere(&samples.elsewhere, chosen),
+            ns_per_switch: self.cost_of_switch(|round| Some(round.ns_per_switch)).map(|cost| cost.blurred(resolution)),
+            no_switch_ns_per_op: self.cost(|costs| costs.no_switch),
+            net_ns_per_switch: self.cost_of_switch(|round| round.net_ns_per_switch),
+            net_cpu_ns_per_switch: self.cost_of_switch(|round| round.net_cpu_ns_per_switch),
+            repetitions: rounds.len() as u32,
+            interval_confidence: Confidence::of(with_cost).map(|confidence| confidence.level),
+            counters: counters::all_counters(samples, counting, chosen),
+            samples: self.sample_counts(),
+            audit: counters::audit(samples, counting, chosen),
+            counting_cost: counters::counting_cost(samples, chosen),
+            latency: latency::figures(&samples.repetitions, chosen),
+            reproducibility: None,
+            breakdown: None,
+            timelines: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 }
 
@@ -279,10 +260,6 @@ fn elsewhere(repetitions: &[Repetition], chosen: Chosen) -> Option<Elsewhere> {
 /// Returns the lowest and the highest; `None` of none.
 fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     values.map(|value| (value, value)).reduce(|(low, high), (value, _)| (low.min(value), high.max(value)))
-}
-
-fn mean_ns_per_op<'s>(samples: impl Iterator<Item = &'s Sample>) -> Option<f64> {
-    per_op(samples, |sample| Some(sample.elapsed_ns))
 }
 
 fn sibling_busy(repetitions: &[Repetition]) -> Option<f64> {

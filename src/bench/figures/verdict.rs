@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::figures::row::{CountSource, Row};
+use crate::bench::figures::result::CountSource;
+use crate::bench::figures::row::Row;
 use crate::estimate::Estimate;
 use crate::host::placement::Placement;
 use crate::workload::kind::Kind;
@@ -24,10 +25,12 @@ pub struct Ratio {
 /// Returns the headline ratio: a thread's switch, or else a process's, against the switch of a kind that needs no
 /// kernel, on one CPU, both of pairs or of the same ring. `None` where one is missing, or was not counted.
 pub fn ratio(rows: &[Row], kind: Kind) -> Option<Ratio> {
-    let ring = rows.first()?.ring;
-    let is_priced = |row: &&Row| row.ns_per_switch.is_some() && row.placement == Placement::Same && row.ring == ring;
-    let first = |kind| rows.iter().filter(is_priced).find(|row| row.kind == kind);
-    let task = first(kind).filter(|row| row.switches.source != CountSource::Expected)?;
+    let ring = rows.first()?.result.ring;
+    let is_priced = |row: &&Row| {
+        row.result.ns_per_switch.is_some() && row.result.placement == Placement::Same && row.result.ring == ring
+    };
+    let first = |kind| rows.iter().filter(is_priced).find(|row| row.result.kind == kind);
+    let task = first(kind).filter(|row| row.result.switches_source != CountSource::Expected)?;
     let kernel = first(Kind::Thread).or_else(|| first(Kind::Process))?;
     let pairs = || task.rounds.iter().zip(&kernel.rounds).filter_map(|(task, kernel)| task.zip(*kernel));
     let gross = Estimate::over(pairs().map(|(task, kernel)| kernel.ns_per_switch / task.ns_per_switch))?;
@@ -35,14 +38,14 @@ pub fn ratio(rows: &[Row], kind: Kind) -> Option<Ratio> {
     let net_pairs = pairs().filter_map(|(task, kernel)| kernel.net_ns_per_switch.zip(task.net_ns_per_switch));
     let net: Option<Vec<f64>> = net_pairs.map(|(kernel, task)| positive_ratio(kernel, task)).collect();
     Some(Ratio {
-        lower: task.workload.clone(),
-        lower_kind: task.kind,
-        higher: kernel.workload.clone(),
-        higher_kind: kernel.kind,
+        lower: task.result.workload.clone(),
+        lower_kind: task.result.kind,
+        higher: kernel.result.workload.clone(),
+        higher_kind: kernel.result.kind,
         gross,
         net: net.and_then(Estimate::over),
-        lower_ns: task.ns_per_switch?.median,
-        higher_ns: kernel.ns_per_switch?.median,
+        lower_ns: task.result.ns_per_switch?.median,
+        higher_ns: kernel.result.ns_per_switch?.median,
     })
 }
 

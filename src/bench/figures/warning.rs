@@ -2,17 +2,14 @@
 
 use crate::bench::figures::counters::Audit;
 use crate::bench::figures::recorded::Breakdown;
-use crate::bench::figures::row::{CountSource, Row};
-use crate::bench::left_out::row_title;
+use crate::bench::figures::result::{CountSource, NO_UNDISTURBED_SAMPLES};
+use crate::bench::figures::row::Row;
 use crate::bench::sample::records::Recording;
 use crate::document::Warning;
 use crate::host::surroundings::Surroundings;
 use crate::perf::counting::{AbsentCounter, Counting, CountingMode, WAKE_UPS};
 use crate::perf::records::YIELDS;
 use crate::unit::{Bytes, Nanoseconds, Share};
-
-/// The warning of figures that include disturbed samples, for lack of undisturbed ones.
-pub const NO_UNDISTURBED_SAMPLES: &str = "no-undisturbed-samples";
 
 /// Warnings about the machine rather than the row: where one row has them, others do.
 const FEW_UNDISTURBED_SAMPLES: &str = "few-undisturbed-samples";
@@ -41,9 +38,7 @@ pub fn is_of_the_machine(code: &str) -> bool {
 
 /// Returns the warnings about one row.
 pub fn of_row(row: &Row) -> Vec<Warning> {
-    let about = |(code, message): (&str, String)| {
-        Warning::new(code, format!("{}: {message}", row_title(&row.workload, row.placement, row.ring)))
-    };
+    let about = |(code, message): (&str, String)| Warning::new(code, format!("{}: {message}", row.result.title()));
     let remarks = of_counts(row).into_iter().chain(of_samples(row)).chain(of_surroundings(row)).chain(of_latency(row));
     remarks.map(about).collect()
 }
@@ -53,7 +48,7 @@ type Remark = (&'static str, String);
 
 fn of_counts(row: &Row) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    if let (Some(counted), Some(expected)) = (row.switches.counted_per_op, row.switches.expected_per_op) {
+    if let (Some(counted), Some(expected)) = (row.result.switches_per_op, row.result.expected_switches_per_op) {
         if (counted - expected).abs() > COUNT_TOLERANCE * expected {
             let ways = if is_of_several_ways(counted) {
                 ", and its ops take several ways, for none makes that many"
@@ -67,7 +62,7 @@ fn of_counts(row: &Row) -> Vec<Remark> {
         }
     }
     remarks.extend(of_audit(row));
-    if row.switches.source == CountSource::Expected && row.ns_per_op.is_some() {
+    if row.result.switches_source == CountSource::Expected && row.result.ns_per_op.is_some() {
         let message = "its switches were not counted; costs use the expected number, marked ~".to_string();
         remarks.push(("not-counted", message));
     }
@@ -78,13 +73,13 @@ fn of_counts(row: &Row) -> Vec<Remark> {
         );
         remarks.push(("counts-disagree", message));
     }
-    for counter in row.counters.iter().filter(|counter| counter.running_ratio < 0.999) {
-        let (name, ran) = (&counter.counter.name, Share(counter.running_ratio));
+    for counter in row.result.counters.iter().filter(|counter| counter.running_ratio < 0.999) {
+        let (name, ran) = (&counter.name, Share(counter.running_ratio));
         let message =
             format!("`{name}` shared its hardware counter and ran {ran} of the time; its figure is scaled up");
         remarks.push(("multiplexed", message));
     }
-    if let Some(cost) = row.counting_cost.filter(|cost| row.is_counting_cost_included && cost.median > 1.01) {
+    if let Some(cost) = row.result.counting_cost.filter(|cost| row.is_counting_cost_included && cost.median > 1.01) {
         let message = format!("counting on its threads made it {} slower", Share(cost.median - 1.0));
         remarks.push(("counting-costs", message));
     }
@@ -99,9 +94,9 @@ fn is_of_several_ways(switches_per_op: f64) -> bool {
 
 /// Returns a warning if the kernel's two counts differ, or if counting with perf changes the number.
 fn of_audit(row: &Row) -> Option<Remark> {
-    let Audit { accounting_per_op: accounting, perf_by_accounting } = row.audit?;
+    let Audit { accounting_per_op: accounting, perf_by_accounting } = row.result.audit?;
     // A workload whose switches are not the kernel's makes a few of those by chance, too few to compare.
-    if row.switches.source != CountSource::Kernel {
+    if row.result.switches_source != CountSource::Kernel {
         return None;
     }
     if (perf_by_accounting - 1.0).abs() > COUNT_TOLERANCE {
@@ -112,7 +107,7 @@ fn of_audit(row: &Row) -> Option<Remark> {
         return Some(("audit-differs", message));
     }
     // Of a count that varies anyway nothing follows from a difference within its interval.
-    let (timed, interval) = (row.kernel_switches_per_op?, row.switches.interval?);
+    let (timed, interval) = (row.result.kernel_switches_per_op?, row.result.switches_per_op_interval?);
     let is_beyond =
         interval.low.is_some_and(|low| accounting < low) || interval.high.is_some_and(|high| accounting > high);
     (is_beyond && (accounting - timed).abs() > COUNT_TOLERANCE * timed).then(|| {
@@ -125,7 +120,7 @@ fn of_audit(row: &Row) -> Option<Remark> {
 
 fn of_samples(row: &Row) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    let (undisturbed, taken) = (row.samples_undisturbed, row.samples_taken);
+    let (undisturbed, taken) = (row.result.samples.undisturbed, row.result.samples.taken);
     if !row.tells_disturbed {
         let message = "across CPUs, disturbed samples cannot be told without CPU-wide counters; its figures are of all samples but those of a slowed core".to_string();
         remarks.push(("disturbance-unknown", message));
@@ -140,7 +135,7 @@ fn of_samples(row: &Row) -> Vec<Remark> {
             format!("{undisturbed} of {taken} samples undisturbed; something else is busy on this CPU or beside it");
         remarks.push((FEW_UNDISTURBED_SAMPLES, message));
     }
-    let slowed = row.samples_slowed as f64 / taken.max(1) as f64;
+    let slowed = row.result.samples.slowed as f64 / taken.max(1) as f64;
     if slowed > CORE_SLOWED_SHARE {
         let again = match row.repeated {
             0 => String::new(),
@@ -148,7 +143,7 @@ fn of_samples(row: &Row) -> Vec<Remark> {
             repeated => format!("; {repeated} repetitions were repeated for that"),
         };
         let share = Share(slowed);
-        let what = if row.ns_per_op.is_some_and(|ns| ns.is_at_most()) {
+        let what = if row.result.ns_per_op.is_some_and(|ns| ns.is_at_most()) {
             format!("CPU below full speed in {share} of samples, too many to exclude: costs are upper bounds")
         } else {
             format!("{share} of samples excluded: CPU below full speed")
@@ -173,7 +168,7 @@ fn of_surroundings(row: &Row) -> Vec<Remark> {
 }
 
 fn of_latency(row: &Row) -> Vec<Remark> {
-    let Some(latency) = &row.latency else { return Vec::new() };
+    let Some(latency) = &row.result.latency else { return Vec::new() };
     let mut remarks = Vec::new();
     if latency.clock_share > CLOCK_IS_MOST {
         let message = format!(
@@ -272,20 +267,20 @@ pub fn of_counting(counting: &Counting) -> Vec<Warning> {
 mod tests {
     use super::*;
     use crate::bench::figures::chosen::ReferenceLoop;
-    use crate::bench::figures::counters::CounterTotal;
+    use crate::bench::figures::counters::CounterRecord;
     use crate::bench::figures::latency::LatencyFigures;
     use crate::bench::figures::row::summarize;
     use crate::bench::sample::WorkloadSamples;
     use crate::estimate::Estimate;
-    use crate::perf::counting::{CounterInfo, Counting};
+    use crate::perf::counting::Counting;
 
     fn quiet_row() -> Row {
         let samples = WorkloadSamples::made_up(Vec::new());
         let counting = Counting::without_counters(CountingMode::Cpu);
         let mut row = summarize(&samples, &counting, ReferenceLoop::of(std::iter::empty()));
-        row.switches.counted_per_op = Some(2.0);
-        row.switches.source = CountSource::Kernel;
-        (row.samples_taken, row.samples_undisturbed, row.undisturbed_only, row.fewest_foreign_switches) =
+        row.result.switches_per_op = Some(2.0);
+        row.result.switches_source = CountSource::Kernel;
+        (row.result.samples.taken, row.result.samples.undisturbed, row.undisturbed_only, row.fewest_foreign_switches) =
             (100, 99, true, Some(0));
         row
     }
@@ -299,60 +294,63 @@ mod tests {
     #[test]
     fn a_row_is_warned_of_for_cause_only() {
         check(|_| {}, &[]);
-        check(|row| row.switches.counted_per_op = Some(2.019), &[]);
-        check(|row| row.switches.counted_per_op = Some(6.0), &["count-differs"]);
+        check(|row| row.result.switches_per_op = Some(2.019), &[]);
+        check(|row| row.result.switches_per_op = Some(6.0), &["count-differs"]);
         let audit = |perf_by_accounting| Some(Audit { accounting_per_op: 2.0, perf_by_accounting });
-        check(|row| row.audit = audit(1.009), &[]);
-        check(|row| row.audit = audit(1.015), &["audit-differs"]);
-        check(|row| row.audit = audit(0.97), &["audit-differs"]);
+        check(|row| row.result.audit = audit(1.009), &[]);
+        check(|row| row.result.audit = audit(1.015), &["audit-differs"]);
+        check(|row| row.result.audit = audit(0.97), &["audit-differs"]);
         let while_counted = |accounting: f64, half: f64| {
             move |row: &mut Row| {
                 let interval = Estimate { median: 2.0, low: Some(2.0 - half), high: Some(2.0 + half) };
-                (row.kernel_switches_per_op, row.switches.interval) = (Some(2.0), Some(interval));
-                row.audit = Some(Audit { accounting_per_op: accounting, perf_by_accounting: 1.0 });
+                (row.result.kernel_switches_per_op, row.result.switches_per_op_interval) = (Some(2.0), Some(interval));
+                row.result.audit = Some(Audit { accounting_per_op: accounting, perf_by_accounting: 1.0 });
             }
         };
         check(while_counted(2.07, 0.01), &["counting-changes-switches"]);
         check(while_counted(2.07, 0.1), &[]);
         check(while_counted(2.015, 0.01), &[]);
-        check(|row| row.samples_undisturbed = 30, &["few-undisturbed-samples"]);
-        check(|row| (row.samples_undisturbed, row.undisturbed_only) = (0, false), &["no-undisturbed-samples"]);
+        check(|row| row.result.samples.undisturbed = 30, &["few-undisturbed-samples"]);
+        check(|row| (row.result.samples.undisturbed, row.undisturbed_only) = (0, false), &["no-undisturbed-samples"]);
         check(|row| row.tells_disturbed = false, &["disturbance-unknown"]);
-        check(|row| row.samples_slowed = 5, &[]);
-        check(|row| row.samples_slowed = 6, &["core-slowed"]);
+        check(|row| row.result.samples.slowed = 5, &[]);
+        check(|row| row.result.samples.slowed = 6, &["core-slowed"]);
         check(|row| row.fewest_foreign_switches = Some(-1), &["counts-disagree"]);
         check(|row| row.sibling_busy = Some(0.05), &[]);
         check(|row| row.sibling_busy = Some(0.5), &["smt-sibling-busy"]);
         check(|row| row.throttled = Some(2), &["throttled"]);
         let cost = |median| Some(Estimate { median, low: None, high: None });
-        check(|row| (row.counting_cost, row.is_counting_cost_included) = (cost(1.17), true), &["counting-costs"]);
-        check(|row| (row.counting_cost, row.is_counting_cost_included) = (cost(1.17), false), &[]);
-        check(|row| (row.counting_cost, row.is_counting_cost_included) = (cost(1.001), true), &[]);
+        check(
+            |row| (row.result.counting_cost, row.is_counting_cost_included) = (cost(1.17), true),
+            &["counting-costs"],
+        );
+        check(|row| (row.result.counting_cost, row.is_counting_cost_included) = (cost(1.17), false), &[]);
+        check(|row| (row.result.counting_cost, row.is_counting_cost_included) = (cost(1.001), true), &[]);
         let latency = |clock_share, low, high| {
             let agreement = Estimate { median: f64::midpoint(low, high), low: Some(low), high: Some(high) };
             let by_plain = Estimate { high: Some(high + clock_share), ..agreement };
             let ratios = LatencyFigures { by_plain: Some(by_plain), ..LatencyFigures::made_up() };
             Some(LatencyFigures { clock_share, agreement: Some(agreement), ..ratios })
         };
-        check(|row| row.latency = latency(0.01, 0.99, 1.03), &[]);
-        check(|row| row.latency = latency(0.01, 1.03, 1.05), &["latency-disagrees"]);
-        check(|row| row.latency = latency(0.01, 0.9, 0.96), &["latency-disagrees"]);
-        check(|row| row.latency = latency(0.1, 0.9, 0.96), &[]);
-        check(|row| row.latency = latency(0.5, 1.03, 1.035), &[]);
-        check(|row| row.latency = latency(0.9, 1.1, 1.15), &["latency-of-the-clock"]);
+        check(|row| row.result.latency = latency(0.01, 0.99, 1.03), &[]);
+        check(|row| row.result.latency = latency(0.01, 1.03, 1.05), &["latency-disagrees"]);
+        check(|row| row.result.latency = latency(0.01, 0.9, 0.96), &["latency-disagrees"]);
+        check(|row| row.result.latency = latency(0.1, 0.9, 0.96), &[]);
+        check(|row| row.result.latency = latency(0.5, 1.03, 1.035), &[]);
+        check(|row| row.result.latency = latency(0.9, 1.1, 1.15), &["latency-of-the-clock"]);
         let cycles = |running_ratio| {
-            let counter = CounterInfo { name: "cycles".to_string(), scope: CountingMode::Cpu };
-            vec![CounterTotal { counter, per_op: 1.0, total: 1.0, running_ratio }]
+            let (name, source) = ("cycles".to_string(), CountingMode::Cpu);
+            vec![CounterRecord { name, source, per_op: 1.0, total: 1.0, running_ratio }]
         };
-        check(|row| row.counters = cycles(0.6), &["multiplexed"]);
-        check(|row| row.counters = cycles(1.0), &[]);
+        check(|row| row.result.counters = cycles(0.6), &["multiplexed"]);
+        check(|row| row.result.counters = cycles(1.0), &[]);
     }
 
     #[test]
     fn a_count_that_is_no_whole_number_is_of_ops_that_differ() {
         let message = |counted| {
             let mut row = quiet_row();
-            row.switches.counted_per_op = Some(counted);
+            row.result.switches_per_op = Some(counted);
             of_row(&row)[0].message.clone()
         };
         assert!(message(5.2).contains("several ways") && message(2.73).contains("several ways"));
