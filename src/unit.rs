@@ -89,14 +89,7 @@ impl fmt::Display for Roughly {
             let millions = rounded / 1e6;
             return write!(out, "{millions:.*} million", usize::from(millions < 10.0));
         }
-        let digits = format!("{rounded:.0}");
-        for (at, digit) in digits.chars().enumerate() {
-            if at > 0 && (digits.len() - at) % 3 == 0 {
-                write!(out, ",")?;
-            }
-            write!(out, "{digit}")?;
-        }
-        Ok(())
+        out.write_str(&grouped(&format!("{rounded:.0}")))
     }
 }
 
@@ -110,7 +103,18 @@ fn significant(value: f64, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         size if size >= 0.9995 => 2,
         _ => 3,
     };
-    write!(out, "{value:.decimals$}")
+    out.write_str(&grouped(&format!("{value:.decimals$}")))
+}
+
+/// Returns a number with a comma between its thousands.
+fn grouped(number: &str) -> String {
+    let whole = number.find('.').unwrap_or(number.len());
+    let is_digit = |at: usize| number.as_bytes()[at].is_ascii_digit();
+    let with_comma = |(at, letter): (usize, char)| {
+        let begins_thousand = at > 0 && at < whole && (whole - at) % 3 == 0 && is_digit(at - 1);
+        begins_thousand.then_some(',').into_iter().chain([letter])
+    };
+    number.char_indices().flat_map(with_comma).collect()
 }
 
 #[cfg(test)]
@@ -123,7 +127,10 @@ mod tests {
 
     #[test]
     fn quantities_keep_three_digits() {
-        check(Nanoseconds(4553.4), "4553");
+        check(Nanoseconds(4553.4), "4,553");
+        check(Nanoseconds(1_234_567.0), "1,234,567");
+        check(Nanoseconds(-12_345.6), "-12,346");
+        check(Nanoseconds(-123.0), "-123");
         check(Nanoseconds(256.2), "256");
         check(Nanoseconds(99.96), "100");
         check(Nanoseconds(24.16), "24.2");
@@ -140,7 +147,7 @@ mod tests {
         check(Span(999.6), "1.00 µs");
         check(Span(45_600.0), "45.6 µs");
         check(Span(1_230_000.0), "1.23 ms");
-        check(Span(3_600e9), "3600 s");
+        check(Span(3_600e9), "3,600 s");
     }
 
     #[test]

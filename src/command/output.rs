@@ -12,7 +12,7 @@ use crate::output::{self, FORMATS, Look, Report, safe};
 use crate::store;
 
 /// Width of a report where there is no terminal to ask.
-const PAGE_WIDTH: usize = 100;
+const PAGE_WIDTH: usize = 98;
 
 /// Stream that a report goes to besides files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,10 +11,18 @@ pub(super) fn draw(view: &View) -> String {
     if !view.heading.is_empty() {
         parts.push(view.heading.iter().map(|line| literal(line)).collect::<Vec<_>>().join("  \n"));
     }
-    parts.extend(view.tables.iter().map(draw_table));
+    let paragraphs = |lines: &[String]| lines.iter().map(|line| without_markup(line)).collect::<Vec<_>>();
+    if view.answer_label.is_none() {
+        parts.extend(paragraphs(&view.answer));
+    }
+    parts.extend(view.tables.iter().filter(|table| !table.rows.is_empty()).map(draw_table));
     let fenced = |picture| Some(format!("```text\n{}\n```", picture::draw(picture, PAGE, false)?));
     parts.extend(view.pictures.iter().filter_map(fenced));
-    parts.extend(view.answer.iter().chain(&view.notes).map(|note| without_markup(note)));
+    parts.extend(view.labelled().map(|(label, text)| match label.trim() {
+        "" => without_markup(text),
+        label => format!("{label}: {}", without_markup(text)),
+    }));
+    parts.extend(paragraphs(&view.notes));
     parts.extend(view.warnings.iter().map(|warning| format!("> **warning:** {}", without_markup(warning))));
     parts.join("\n\n") + "\n"
 }

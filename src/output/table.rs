@@ -7,27 +7,26 @@ use prettytable::{Cell as PrettyCell, Row as PrettyRow, Table as PrettyTable};
 use crate::output::view::{Align, Column, Table, View};
 use crate::output::{Look, picture};
 
-/// Draws heading, tables, pictures, notes and warnings, tables and pictures narrowed to the look's width.
+/// Draws heading, answer, tables, pictures, notes and warnings; tables and pictures are narrowed to the look's width, unless it is wide.
 pub(crate) fn draw(view: &View, look: &Look) -> String {
     let mut parts = Vec::new();
-    let wrapped = |text: &str| {
-        textwrap::fill(
-            &written(text, look),
-            textwrap::Options::new(look.width).subsequent_indent("  ").break_words(false),
-        )
-    };
+    let wrapped = |text: &str| hanging("", text, look);
     let paragraph = |lines: &[String]| lines.iter().map(|line| wrapped(line)).collect::<Vec<_>>().join("\n");
     if !view.heading.is_empty() {
-        parts.push(paragraph(&view.heading));
+        parts.push(view.heading.iter().map(|line| heading(line, look)).collect::<Vec<_>>().join("\n"));
+    }
+    if view.answer_label.is_none() && !view.answer.is_empty() {
+        parts.push(paragraph(&view.answer));
     }
     let bold = Style::new().bold().force_styling(look.color);
     for table in view.tables.iter().filter(|table| !table.rows.is_empty()) {
         parts.push(draw_table(table, look, &bold));
     }
     parts.extend(view.pictures.iter().filter_map(|picture| picture::draw(picture, look.width, look.ascii)));
-    let below: Vec<String> = view.answer.iter().chain(&view.notes).cloned().collect();
+    let below = view.labelled().map(|(label, text)| hanging(label, text, look));
+    let below: Vec<String> = below.chain(view.notes.iter().map(|note| wrapped(note))).collect();
     if !below.is_empty() {
-        parts.push(paragraph(&below));
+        parts.push(below.join("\n"));
     }
     if !view.warnings.is_empty() {
         let label = Style::new().yellow().bold().force_styling(look.color).apply_to("warning:").to_string();
@@ -42,13 +41,47 @@ pub(crate) fn draw(view: &View, look: &Look) -> String {
     written(&text, look)
 }
 
-/// Draws a table, leaving out the most expendable columns until it fits, and at last breaking texts into very short lines.
+/// Returns a text broken into lines, a label in front of the first one.
+fn hanging(label: &str, text: &str, look: &Look) -> String {
+    const LABEL: usize = 10;
+    let (first, others) = match label {
+        "" => (String::new(), "  ".to_string()),
+        label => (format!("{label:<LABEL$}"), " ".repeat(LABEL)),
+    };
+    let options = textwrap::Options::new(look.width).initial_indent(&first).subsequent_indent(&others);
+    textwrap::fill(&written(text, look), options.break_words(false))
+}
+
+/// Returns a line of the heading, broken between its parts as far as these fit.
+fn heading(line: &str, look: &Look) -> String {
+    const BETWEEN: &str = " | ";
+    let mut lines: Vec<String> = Vec::new();
+    for part in line.split(BETWEEN) {
+        match lines.last_mut() {
+            Some(last)
+                if measure_text_width(&written(last, look))
+                    + BETWEEN.len()
+                    + measure_text_width(&written(part, look))
+                    <= look.width =>
+            {
+                last.push_str(BETWEEN);
+                last.push_str(part);
+            }
+            Some(_) => lines.push(format!("  {part}")),
+            None => lines.push(part.to_string()),
+        }
+    }
+    lines.iter().map(|line| hanging("", line, look)).collect::<Vec<_>>().join("\n")
+}
+
+/// Draws a table, leaving out the most expendable columns until it fits, and at last breaking texts into very short lines. A wide
+/// one is whole.
 fn draw_table(table: &Table, look: &Look, bold: &Style) -> String {
     let mut kept: Vec<usize> = (0..table.columns.len()).collect();
     let mut least_room = READABLE;
     loop {
         let text = columns_drawn(table, &kept, look, least_room);
-        let fits = text.lines().all(|line| measure_text_width(line) <= look.width);
+        let fits = look.wide || text.lines().all(|line| measure_text_width(line) <= look.width);
         let most_expendable = kept
             .iter()
             .copied()
@@ -85,7 +118,7 @@ fn columns_drawn(table: &Table, kept: &[usize], look: &Look, least_room: usize) 
         };
         drawn.add_row(PrettyRow::new(kept.iter().map(cell).collect()));
     }
-    let room = room_for_wrapping(table, kept, look.width).filter(|&room| room >= least_room);
+    let room = room_for_wrapping(table, kept, look.width).filter(|&room| room >= least_room && !look.wide);
     for row in &table.rows {
         let cell = |&at: &usize| match room.filter(|_| table.columns[at].wraps) {
             Some(room) => aligned(&textwrap::fill(&written(row[at].shown(), look), room), &table.columns[at]),
@@ -213,6 +246,38 @@ mod tests {
                 && text.lines().all(|line| line.chars().count() <= 50),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_wide_table_is_whole_however_narrow_the_terminal() {
+        let mut view = view();
+        view.tables[0].columns[0].wraps = true;
+        view.tables[0].rows[0][0] = Cell::text("a text that is a good deal longer than the terminal is wide");
+        let text = draw(&view, &Look { wide: true, ..look(20) });
+        assert!(text.contains("longer than the terminal is wide  4553 ±1%      –\n"), "{text}");
+    }
+
+    #[test]
+    fn the_answer_comes_first_or_below_the_tables_with_its_label() {
+        let mut view = View { answer: vec!["37x".to_string()], quality: Some("good".to_string()), ..view() };
+        let text = draw(&view, &look(100));
+        assert!(
+            text.starts_with("a machine\n\n37x\n\n") && text.contains("\nQuality   good\nwhat it means\n"),
+            "{text}"
+        );
+        view.answer_label = Some("Summary");
+        view.answer = vec!["a switch costs 37x a task".to_string(), "second".to_string()];
+        let text = draw(&view, &look(24));
+        let below = "\nSummary   a switch costs\n          37x a task\n          second\nQuality   good\n";
+        assert!(text.contains(below), "{text}");
+    }
+
+    #[test]
+    fn a_heading_is_broken_between_its_parts() {
+        let view = View { heading: vec!["ctxprof 1 | Linux 6 x86_64 | CPU 0".to_string()], ..View::default() };
+        assert_eq!(draw(&view, &look(34)), "ctxprof 1 | Linux 6 x86_64 | CPU 0\n");
+        assert_eq!(draw(&view, &look(30)), "ctxprof 1 | Linux 6 x86_64\n  CPU 0\n");
+        assert_eq!(draw(&view, &look(14)), "ctxprof 1\n  Linux 6\n  x86_64\n  CPU 0\n");
     }
 
     #[test]

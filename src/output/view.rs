@@ -10,6 +10,8 @@ pub struct View {
     pub heading: Vec<String>,
     /// The answer with its interval, in a line or a few, of which the first is understood by itself: pages begin with it.
     pub answer: Vec<String>,
+    /// Label under which a screen has the answer below its tables, as a summary; `None` where the answer comes first.
+    pub answer_label: Option<&'static str>,
     /// How far to trust the answer, in one line.
     pub quality: Option<String>,
     /// The command that measures this again.
@@ -22,6 +24,17 @@ pub struct View {
     /// Below: the meaning of the figures and the next step.
     pub notes: Vec<String>,
     pub warnings: Vec<String>,
+}
+
+impl View {
+    /// The lines below the tables that stand beside a label: the answer, unless it comes first, and the quality.
+    pub(super) fn labelled(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let label = self.answer_label.into_iter();
+        // A second sentence of the same answer has no label of its own.
+        let labels = move |label: &'static str| std::iter::once(label).chain(std::iter::repeat(" "));
+        let answer = label.flat_map(move |label| labels(label).zip(self.answer.iter().map(String::as_str)));
+        answer.chain(self.quality.as_deref().map(|quality| ("Quality", quality)))
+    }
 }
 
 /// A named condition that affects the numbers.

@@ -30,6 +30,7 @@ impl Shown for RunDocument {
                 .flatten()
                 .collect(),
             answer: self.answer(),
+            answer_label: Some("Summary"),
             quality: self.quality(),
             command: Some(self.command()),
             conditions: conditions::of(self),

@@ -266,17 +266,17 @@ mod tests {
     fn curves_go_from_step_to_step_with_places_behind_them() {
         let expected = "\
 net ns per switch, logarithmic
-16000 |                    :                 ··*
-      |                    :            ·······o
-      |                    :      ···&····
-      |                    : ·····
-  880 |*·········*·········*·
-      |                    :
-      |                    :
-  100 |o·········o         :
-      +-----------------------------------------
-       4K        8K        16K       32K     64K
-                           L1d
+16,000 |                    :                ··*
+       |                    :           ·······o
+       |                    :      ··&····
+       |                    : ·····
+   880 |*·········*·········*·
+       |                    :
+       |                    :
+   100 |o·········o         :
+       +----------------------------------------
+        4K        8K        16K      32K     64K
+                            L1d
 * thread-pipe   o task-notify
 & several of them   : a cache";
         assert_eq!(draw(&plot(), 48, false), expected);
@@ -288,7 +288,7 @@ net ns per switch, logarithmic
         plot.curves.pop();
         plot.curves[0].values = [1000.0, 1100.0, 900.0, 1000.0, 1000.0].map(|value| Some(known(value))).to_vec();
         let text = draw(&plot, 60, false);
-        assert!(!text.contains("logarithmic") && text.contains("\n   0 |"), "{text}");
+        assert!(!text.contains("logarithmic") && text.contains("\n    0 |"), "{text}");
     }
 
     #[test]
