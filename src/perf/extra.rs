@@ -11,9 +11,10 @@ use object::{Object, ObjectSegment, ObjectSymbol};
 use perf_event::events::{Event, EventData};
 use perf_event_open_sys::bindings::perf_event_attr;
 
-use crate::perf::counting::{Counting, CountingMode, PROBE, TO_IDLE, WAKE_UPS};
-use crate::perf::meter::{Attached, Extra, Meter};
-use crate::perf::open::{OpenCounter, PerfMeter};
+use crate::perf::counting::{CountingMode, PROBE, TO_IDLE, WAKE_UPS};
+use crate::perf::meter::{Attached, Extra};
+use crate::perf::meters::{self, Sum};
+use crate::perf::open::OpenCounter;
 use crate::perf::refusal::{self, Refused};
 use crate::perf::tracefs::tracepoint;
 
@@ -44,13 +45,11 @@ fn on_each<E: Event>(
 ) -> Result<Attached, Refused> {
     let absent = |reason: String| Refused::absent(name, reason);
     let explain = |error: io::Error| absent(refusal::explain(CountingMode::Cpu, &error));
-    let mut counters = Vec::new();
-    for &cpu in cpus {
-        counters.push(OpenCounter::open_event(name, event().map_err(absent)?, filter, cpu).map_err(explain)?);
-    }
-    let meter = PerfMeter::sum_of(counters);
-    let counting = Counting { counters: meter.counters().to_vec(), ..Counting::without_counters(CountingMode::Cpu) };
-    Ok(Attached { meter: Box::new(meter), counting })
+    let open = |&cpu: &usize| OpenCounter::open_event(name, event().map_err(absent)?, filter, cpu).map_err(explain);
+    let (first, others) = cpus.split_first().ok_or(Refused::NotNeeded)?;
+    let first = open(first)?;
+    let counters = others.iter().map(open).collect::<Result<_, _>>()?;
+    Ok(meters::attached(Sum::of(first, counters), CountingMode::Cpu))
 }
 
 /// A probe at an offset in a program's file, which the perf crate defines and cannot open.

@@ -14,8 +14,9 @@ use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
 use crate::perf::counting::{AbsentCounter, Counting, CountingMode};
-use crate::perf::meter::{Attach, Attached, Extra, Meter};
-use crate::perf::open::{OpenCounter, PerfMeter, Target};
+use crate::perf::meter::{Attach, Attached, Extra};
+use crate::perf::meters::{self, Across, Always, OnDemand};
+use crate::perf::open::{OpenCounter, Target};
 use crate::perf::records::Recorder;
 use crate::perf::refusal::{self, Refused};
 use crate::perf::{CONTEXT_SWITCHES, Counter, HARDWARE, SOFTWARE, TIME_STAMP_COUNTER, USER_MODE, extra, rate};
@@ -105,13 +106,9 @@ fn attach_user_mode() -> Option<Attached> {
     let mut cycles = OpenCounter::open(cycles, Target::CallingThread).ok()?;
     let remark = check_cycles(&mut cycles).ok()?;
     let others = others.iter().filter_map(|counter| OpenCounter::open(counter, Target::CallingThread).ok());
-    let meter = PerfMeter::new(others.chain([cycles]).collect());
-    let counting = Counting {
-        counters: meter.counters().to_vec(),
-        remarks: remark.into_iter().collect(),
-        ..Counting::without_counters(CountingMode::Thread)
-    };
-    Some(Attached { meter: Box::new(meter), counting })
+    let mut attached = meters::attached(Always::new(others.chain([cycles]).collect()), CountingMode::Thread);
+    attached.counting.remarks.extend(remark);
+    Some(attached)
 }
 
 impl FallbackChain {
@@ -168,15 +165,15 @@ impl FallbackChain {
                 }
             }
         }
-        let meter = PerfMeter::new(counters);
-        let meter = match (mode, cpus) {
-            (CountingMode::Cpu, [cpu]) => meter.on_demand(*cpu),
-            (CountingMode::Cpu, [_, other, ..]) => meter.and_on(*other).map_err(|error| explain(&error))?,
-            _ => meter,
+        let Attached { meter, counting } = match (mode, cpus) {
+            (CountingMode::Cpu, [cpu]) => meters::attached(OnDemand::new(counters, *cpu), mode),
+            (CountingMode::Cpu, [_, others @ ..]) => {
+                meters::attached(Across::new(counters, others).map_err(|error| explain(&error))?, mode)
+            }
+            _ => meters::attached(Always::new(counters), mode),
         };
-        let (counters, refused) = (meter.counters().to_vec(), self.refused.clone());
-        let counting = Counting { counters, absent, refused, remarks, ..Counting::without_counters(mode) };
-        Ok(Attached { meter: Box::new(meter), counting })
+        let refused = self.refused.clone();
+        Ok(Attached { meter, counting: Counting { absent, refused, remarks, ..counting } })
     }
 }
 

@@ -24,13 +24,17 @@ pub trait Meter {
     fn counters(&self) -> &[CounterInfo];
 
     /// Returns true if counting switches slows every counted switch, so that it is off while time is measured.
-    fn switches_on_demand(&self) -> bool;
+    fn switches_on_demand(&self) -> bool {
+        false
+    }
 
     /// Turns counting of switches on or off where that is done on demand; else does nothing.
     ///
     /// # Errors
     /// The kernel refuses the event that it allowed before.
-    fn count_switches(&mut self, on: bool) -> Result<()>;
+    fn count_switches(&mut self, _on: bool) -> Result<()> {
+        Ok(())
+    }
 
     /// Reads the counters of a ring into their places of `readings`; `None` for one that is not counting.
     ///
@@ -80,14 +84,6 @@ struct NoMeter;
 impl Meter for NoMeter {
     fn counters(&self) -> &[CounterInfo] {
         &[]
-    }
-
-    fn switches_on_demand(&self) -> bool {
-        false
-    }
-
-    fn count_switches(&mut self, _: bool) -> Result<()> {
-        Ok(())
     }
 
     fn read(&mut self, _: Ring, _: Edge, _: &mut [Option<Reading>]) -> Result<()> {

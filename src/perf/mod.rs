@@ -8,6 +8,7 @@ pub mod counting;
 pub(crate) mod extra;
 pub mod fallback_chain;
 pub mod meter;
+mod meters;
 mod open;
 mod rate;
 pub mod records;
