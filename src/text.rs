@@ -2,31 +2,43 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+/// Path that stands for stdin where a file is read, and for stdout where one is written.
+pub const STANDARD: &str = "-";
 /// Byte order mark, which some editors and PowerShell put before UTF-8.
 const MARK: char = '\u{feff}';
 /// Bytes of a file without a mark that are checked for its encoding.
 const HEAD_BYTES: usize = 1024;
 
-/// Returns a file's bytes.
+/// Returns the bytes of a file, or of stdin.
 ///
 /// # Errors
 /// It cannot be read, or has more bytes than that; `what` names the limit in the message.
 pub fn read_bytes(path: &Path, most_bytes: u64, what: &str) -> Result<Vec<u8>> {
-    let reading = || format!("reading {}", path.display());
+    let reading = || format!("reading {}", name(path));
     // Not by its size alone: a pipe has none.
-    let file = File::open(path).with_context(reading)?;
+    let file = if path == Path::new(STANDARD) {
+        File::from(io::stdin().as_fd().try_clone_to_owned().with_context(reading)?)
+    } else {
+        File::open(path).with_context(reading)?
+    };
     let size = file.metadata().with_context(reading)?.len();
     let mut bytes = Vec::new();
     file.take(most_bytes + 1).read_to_end(&mut bytes).with_context(reading)?;
     if bytes.len() as u64 > most_bytes {
-        bail!("{} has {} bytes, more than {what}", path.display(), size.max(most_bytes + 1));
+        bail!("{} has {} bytes, more than {what}", name(path), size.max(most_bytes + 1));
     }
     Ok(bytes)
+}
+
+/// Returns a path as messages name it.
+pub fn name(path: &Path) -> String {
+    if path == Path::new(STANDARD) { "stdin".to_string() } else { path.display().to_string() }
 }
 
 /// Returns UTF-8 text without its byte order mark.

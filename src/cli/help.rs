@@ -67,9 +67,9 @@ pub(super) const STAT_EXAMPLES: &str = "Examples:
   ctxprof stat -- make -j4                      a program, its threads and its children
   sudo ctxprof stat --user -- ./server          run as the one who called sudo
   ctxprof stat --ops 2000000 -- ./bench         per op: check another benchmark's claim
-  sudo ctxprof stat -p 4711 --for 10            a process that runs, for 10 s
-  sudo ctxprof stat -p 4711 --interval 1s       the same, looked at every second
-  ctxprof stat -o bill.json -- ./app            the report into a file, not onto stderr
+  sudo ctxprof stat -p 4711 --duration 10s      a process that runs, for 10 s
+  sudo ctxprof stat -p 4711 -I 1s               the same, with counts every second
+  ctxprof stat -o stat.json -- ./app            the report into a file, not onto stderr
   sudo ctxprof stat --counters thread -- ./app  perf's counters on its threads, too
 
 The program has stdin and stdout, and the report goes to stderr. It is waited for with all that it starts, daemons too (--leave-running). The first Ctrl-C is the program's, wherever it is; a second ends the watching with a report, and the program goes on. If ctxprof is killed, the program goes on.
@@ -98,23 +98,25 @@ Participants are held by a process of their own, which is told to end afterwards
 Exit codes: 0 done, also where a limit stopped it at fewer; 1 failed, or nothing could be parked; 2 wrong usage; 130 interrupted.";
 
 pub(super) const DOCTOR_EXAMPLES: &str = "Examples:
-  sudo ctxprof doctor                               everything that can be looked at
-  ctxprof doctor                                    as this user: what is root's to read is unknown
+  sudo ctxprof doctor                               problems, each with its fix
+  sudo ctxprof doctor --all                         every check
+  ctxprof doctor                                    as this user: what only root can read is unknown
   sudo ctxprof doctor --cpu 3                       if CPU 3 is the one to be measured on
   sudo ctxprof doctor --wide --format csv           each with its command, and where it was read
   sudo ctxprof doctor --strict && sudo ctxprof run  not on a host on which the figures would mislead
   sudo ctxprof doctor -o doctor.json                a file, for `ctxprof report`
 
 Nothing is changed: the commands are for you to run. It watches the CPU for half a second; beside other work, that is what it finds.
-States: ok; info, to be known when figures are set beside another host's; unknown, not to be read; warning, figures are worse than they could be, or some absent; serious, figures mislead, or the kernel counts nothing for this user.
+States: ok; info, to know when figures are compared with another host's; unknown, not readable; warning, figures are worse than they could be, or some absent; serious, figures mislead, or the kernel counts nothing for this user.
 Exit codes: 0 done, whatever was found; 1 failed, or with --strict something serious was found; 2 wrong usage.";
 
 pub(super) const DIFF_EXAMPLES: &str = "Examples:
-  ctxprof diff                                                         the last two saved runs
+  ctxprof diff                                                         the last two comparable saved runs
   ctxprof diff monday.json today.json
-  ctxprof diff before.json after.json --fail-above 5                   exit code 3 if a row is surely slower by more than 5 %
+  ctxprof diff before.json after.json --fail-above 5                   exit code 3 if a row is slower by more than 5 %, at 95 % confidence
   ctxprof diff before.json after.json --fail-above 1 --fail-undecided  also if that cannot be told
   ctxprof diff --old a*.json --new b*.json                             several runs a side: their own spread counts
   ctxprof diff host1.json host2.json --require-same kernel,policy
+  ssh host sudo ctxprof run --format json -q | ctxprof diff today.json -   a run on another host, read from stdin
 
 Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 a row is slower than --fail-above allows.";

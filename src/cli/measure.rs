@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use crate::bench::engine::plan::Effort;
-use crate::cli::seconds;
+use crate::cli::duration::{duration, patience};
 use crate::cli::word::WorkloadWord;
 use crate::host::placement::PlaceChoice;
 use crate::perf::fallback_chain::CounterChoice;
@@ -42,8 +42,8 @@ pub struct MeasureArgs {
     #[arg(long, visible_alias = "runs", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repetitions: u32,
 
-    /// Time for each workload, in seconds [default: 0.8, of a sweep 0.3, or as long as --samples takes]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Time for each workload, as 500ms or 2s [default: 800ms, of a sweep 300ms, or as long as --samples takes]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time: Option<Duration>,
 
     /// Samples per repetition [default: as many as the time allows]
@@ -58,18 +58,13 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u32>,
 
-    /// Seconds to wait at most for the CPU to reach its full speed, as known from saved runs; not part of --time
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = patience)]
+    /// Time to wait at most for the CPU to reach its full speed, as known from saved runs; not part of --time
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = patience)]
     pub patience: Duration,
 
     /// Counters of kernel switches: CPU-wide, on participants' threads, by getrusage, or not
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = PossibleValuesParser::new(CounterChoice::ALL.map(CounterChoice::name)))]
     pub counters: String,
-}
-
-/// Parses seconds; 0 means not to wait.
-fn patience(text: &str) -> Result<Duration, String> {
-    if text == "0" { Ok(Duration::ZERO) } else { seconds(text) }
 }
 
 impl MeasureArgs {

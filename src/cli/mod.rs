@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod diff;
 pub mod doctor;
+mod duration;
 mod help;
 pub mod measure;
 pub mod memory;
@@ -15,10 +16,9 @@ pub mod trace;
 mod word;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -37,6 +37,7 @@ use crate::cli::suggestion::{named_command, with_suggestion};
 use crate::cli::sweep::SweepArgs;
 use crate::cli::trace::TraceArgs;
 use crate::output::{self, FORMATS};
+use crate::text::STANDARD;
 
 /// Measure what context switches cost: on this host, and in your program.
 #[derive(Debug, Parser)]
@@ -77,18 +78,18 @@ pub enum Command {
     Run(RunArgs),
     /// Count a program's switches, at no cost to it, and what they cost it
     #[command(after_help = STAT_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
-    #[command(mut_arg("output", |arg| arg.help(format!("Write it to this file instead, in the form of its suffix ({}); may be repeated", output::suffixes()))))]
+    #[command(mut_arg("output", |arg| arg.help(format!("Write it to this file instead, in the form of its suffix ({}); - is stdout, in the form of --format; may be repeated", output::suffixes()))))]
     Stat(StatArgs),
     /// Record why a program's threads leave the CPU, and what wakes them
     #[command(after_help = TRACE_EXAMPLES, mut_arg("format", |arg| arg.help("The form on stderr")))]
-    #[command(mut_arg("output", |arg| arg.help(format!("Write it to this file instead, in the form of its suffix ({}); may be repeated", output::suffixes()))))]
+    #[command(mut_arg("output", |arg| arg.help(format!("Write it to this file instead, in the form of its suffix ({}); - is stdout, in the form of --format; may be repeated", output::suffixes()))))]
     Trace(TraceArgs),
     /// Measure a switch by the number of participants, or by the memory that each walks; see where it knees
     #[command(after_help = SWEEP_EXAMPLES)]
     #[command(mut_arg("workloads", |arg| arg.help("What to measure: names, kinds, globs, or `all`, of those that can be rings [default: those marked * in `ctxprof list` that can]")))]
     #[command(mut_arg("place", |arg| arg.help("Where the participants run: same CPU, smt, llc, socket or cross, by what two CPUs share; or two CPUs, as 0,1")))]
     #[command(mut_arg("repetitions", |arg| arg.default_value(sweep::REPETITIONS)))]
-    #[command(mut_arg("time", |arg| arg.help("Time for each row, in seconds [default: 0.3, or as long as --samples takes]")))]
+    #[command(mut_arg("time", |arg| arg.help("Time for each row, as 500ms or 2s [default: 300ms, or as long as --samples takes]")))]
     Sweep(SweepArgs),
     /// Measure what one more thread, process, task, coroutine or goroutine takes in memory
     #[command(after_help = MEMORY_EXAMPLES)]
@@ -131,7 +132,7 @@ const OF_PROGRAMS: [&str; 2] = ["stat", "trace"];
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// A file that ctxprof wrote [default: the last saved run]
+    /// A file that ctxprof wrote, or - for stdin [default: the last saved run]
     pub file: Option<PathBuf>,
 
     #[command(flatten)]
@@ -158,7 +159,7 @@ pub struct OutputArgs {
     #[arg(long, value_name = "FORMAT", default_value = FORMATS[0].name, value_parser = PossibleValuesParser::new(FORMATS.iter().map(|format| format.name)))]
     pub format: String,
 
-    #[arg(long, short, value_name = "FILE", value_parser = output_file, help = format!("Also write it to this file, in the form of its suffix ({}); may be repeated", output::suffixes()))]
+    #[arg(long, short, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(output_file), help = format!("Also write it to this file, in the form of its suffix ({}); - is stdout, in the form of --format; may be repeated", output::suffixes()))]
     pub output: Vec<PathBuf>,
 
     /// Show more columns
@@ -224,21 +225,11 @@ pub fn command() -> clap::Command {
     command.before_help(groups.join("\n")).after_help(EXAMPLES)
 }
 
-fn output_file(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    output::format_of(&path).map_err(|error| error.to_string())?;
-    Ok(path)
-}
-
-/// Limit of any duration on the command line: larger ones could overflow a clock that they are added to.
-const DAY: Duration = Duration::from_secs(86_400);
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_string())?;
-    if !(0.001..=DAY.as_secs_f64()).contains(&seconds) {
-        return Err(format!("must be between 0.001 and {} seconds", DAY.as_secs()));
+fn output_file(path: PathBuf) -> Result<PathBuf, String> {
+    if path != Path::new(STANDARD) {
+        output::format_of(&path).map_err(|error| error.to_string())?;
     }
-    Ok(Duration::from_secs_f64(seconds))
+    Ok(path)
 }
 
 #[cfg(test)]
@@ -315,7 +306,7 @@ mod tests {
             ("ctxprof stat --interval 300000000000years -- true", "a day"),
             ("ctxprof stat --interval 25h -- true", "a day"),
             ("ctxprof stat --interval 1e300 -- true", "86400"),
-            ("ctxprof stat --interval 99999999999999999999s -- true", "not a time"),
+            ("ctxprof stat --interval 99999999999999999999s -- true", "a day"),
             ("ctxprof stat -p 1 --for 1e300", "86400"),
             ("ctxprof stat -p 1 --for inf", "86400"),
             ("ctxprof sweep ring 2..4 --time 1e300", "86400"),

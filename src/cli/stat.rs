@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use crate::cli::{DAY, OutputArgs, seconds};
+use crate::cli::OutputArgs;
+use crate::cli::duration::{duration, interval};
 
 #[derive(Debug, Args)]
 pub struct StatArgs {
@@ -20,8 +21,8 @@ pub struct StatArgs {
     #[arg(long, short, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pub pid: Option<i32>,
 
-    /// With --pid: for so long [default: until it ends]
-    #[arg(long = "for", value_name = "SECONDS", value_parser = seconds, conflicts_with = "command")]
+    /// With --pid: for so long, as 500ms, 10s or 1m [default: until it ends]
+    #[arg(long = "duration", visible_alias = "for", value_name = "TIME", value_parser = duration, conflicts_with = "command")]
     pub limit: Option<Duration>,
 
     /// Under sudo: run CMD as the invoking user, or as NAME
@@ -32,8 +33,8 @@ pub struct StatArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub ops: Option<u64>,
 
-    /// Tell how far it has come so often, as 500ms or 2s
-    #[arg(long, value_name = "TIME", value_parser = interval)]
+    /// Print counts every TIME, as 500ms or 2s
+    #[arg(long, short = 'I', value_name = "TIME", value_parser = interval)]
     pub interval: Option<Duration>,
 
     /// Show every thread by itself, not all of one name together
@@ -69,21 +70,4 @@ impl StatArgs {
     pub fn counts_on_threads(&self) -> bool {
         self.counters == "thread"
     }
-}
-
-/// Parses `500ms`, `2s`, or a number of seconds.
-fn interval(text: &str) -> Result<Duration, String> {
-    const SHORTEST: Duration = Duration::from_millis(10);
-    let duration = match (humantime::parse_duration(text), text.parse::<f64>()) {
-        (Ok(duration), _) => duration,
-        (Err(_), Ok(_)) => seconds(text)?,
-        (Err(_), Err(_)) => return Err("not a time; write it as 500ms or 2s".to_string()),
-    };
-    if duration < SHORTEST {
-        return Err("must be 10ms or more: looking takes time, too".to_string());
-    }
-    if duration > DAY {
-        return Err("must be a day (24h) or less".to_string());
-    }
-    Ok(duration)
 }

@@ -14,14 +14,14 @@ use crate::bench::external::{EXTERNAL_BENCHMARKS, ExternalBenchmark, saved};
 use crate::bench::left_out::LeftOut;
 use crate::cli::ColorChoice;
 use crate::cli::compare::CompareArgs;
-use crate::command::output::{self, deliver};
+use crate::command::output::{self, check_writable, deliver};
 use crate::command::progress::Bar;
 use crate::command::{Outcome, ended, place};
 use crate::document::{Tool, Warning};
 use crate::host::placement::Placement;
 use crate::host::probe;
 use crate::perf::fallback_chain::{CounterChoice, FallbackChain};
-use crate::store::{self, timestamp};
+use crate::store::timestamp;
 use crate::sys::signal;
 use crate::workload::session::Setting;
 use crate::{text, workload};
@@ -35,9 +35,7 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
     // Before signals are caught: opening a FIFO without a writer blocks until a signal ends this process.
     let saved = arguments.with.iter().map(|file| read_saved(file)).collect::<Result<Vec<_>>>()?;
     signal::catch_stops()?;
-    for path in &arguments.output.output {
-        store::check_writable(path)?;
-    }
+    check_writable(&arguments.output.output)?;
     let started_at = timestamp(SystemTime::now());
     let (place, processors) = place(arguments.cpu)?;
     let host = probe::facts(Path::new("/"), Some(&place), &processors);
@@ -111,7 +109,7 @@ struct SavedFile {
 }
 
 fn read_saved(path: &Path) -> Result<SavedFile> {
-    let file = path.display().to_string();
+    let file = text::name(path);
     let bytes = text::read_bytes(path, MOST_SAVED_BYTES, "any benchmark prints")?;
     let output = saved::parse(&bytes).with_context(|| file.clone())?;
     let row = |claim: saved::SavedClaim| SavedRow {

@@ -8,7 +8,7 @@ use console::Term;
 
 use crate::cli::stat::StatArgs;
 use crate::command::program;
-use crate::output::{self, safe};
+use crate::output::safe;
 use crate::program::stat::document::IntervalRecord;
 use crate::program::watch::Progress;
 use crate::program::watched::{Accounting, ThreadGroup};
@@ -29,14 +29,13 @@ pub(super) struct Live {
 impl Live {
     /// Chooses a table where stderr is a terminal that the program does not write to, as far as can be known; else lines, unless
     /// stderr is to get another format than text.
-    pub(super) fn new(arguments: &StatArgs) -> Live {
+    pub(super) fn new(arguments: &StatArgs, quiet: bool) -> Live {
         let is_terminal = io::stderr().is_terminal();
         let shared = arguments.pid.is_none() && io::stdout().is_terminal();
-        let text = !arguments.output.output.is_empty() || arguments.output.format == output::FORMATS[0].name;
         Live {
-            quiet: arguments.quiet,
+            quiet,
             table: (is_terminal && !shared).then_some(0),
-            lines: (text && !arguments.quiet && (!is_terminal || shared)).then_some(false),
+            lines: (!quiet && (!is_terminal || shared)).then_some(false),
             before: Accounting::default(),
             groups_before: Vec::new(),
             elapsed_before: Duration::ZERO,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::ColorChoice;
 use crate::cli::memory::{HoldArgs, MemoryArgs};
-use crate::command::output::{deliver, say_unless};
+use crate::command::output::{check_writable, deliver, say_unless};
 use crate::command::progress::Bar;
 use crate::command::{Outcome, ended};
 use crate::document::{Ending, Tool};
@@ -18,7 +18,7 @@ use crate::footprint::participant::Shape;
 use crate::footprint::plan::FootprintPlan;
 use crate::host::memory::{KernelAccount, huge_page_mode};
 use crate::host::{ceilings, probe};
-use crate::store::{self, timestamp};
+use crate::store::timestamp;
 use crate::sys::signal;
 
 /// This program, also after its file has been replaced.
@@ -26,9 +26,7 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 
 pub(super) fn execute(arguments: &MemoryArgs, color: ColorChoice) -> Result<Outcome> {
     signal::catch_stops()?;
-    for path in &arguments.output.output {
-        store::check_writable(path)?;
-    }
+    check_writable(&arguments.output.output)?;
     let root = Path::new("/");
     let started_at = timestamp(SystemTime::now());
     let host = probe::facts(root, None, &probe::processors(root)?);

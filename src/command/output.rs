@@ -3,6 +3,7 @@
 use std::env;
 use std::io;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use console::Term;
@@ -10,6 +11,7 @@ use console::Term;
 use crate::cli::{ColorChoice, OutputArgs};
 use crate::output::{self, FORMATS, Look, Report, safe};
 use crate::store;
+use crate::text::STANDARD;
 
 /// Width of a report where there is no terminal to ask.
 const PAGE_WIDTH: usize = 98;
@@ -35,20 +37,41 @@ pub(super) fn deliver(report: &dyn Report, output: &OutputArgs, color: ColorChoi
 pub(super) fn deliver_to(stream: Stream, report: &dyn Report, output: &OutputArgs, color: ColorChoice) -> Result<()> {
     let format = output::format(&output.format).unwrap_or(&FORMATS[0]);
     let draw = |term: &Term| (format.draw)(report, &look_of(term, output.wide, color));
+    let on_stdout = stream == Stream::Stdout || output.output.iter().any(|path| is_standard(path));
     let mut outcome = match stream {
-        Stream::Stdout => draw(&Term::stdout()).and_then(|text| print(text.as_bytes())),
+        _ if on_stdout => draw(&Term::stdout()).and_then(|text| print(text.as_bytes())),
         Stream::Stderr if output.output.is_empty() => {
             draw(&Term::stderr()).and_then(|text| write(io::stderr(), "stderr", text.as_bytes()))
         }
-        Stream::Stderr => Ok(()),
+        _ => Ok(()),
     };
     let plain = Look { width: PAGE_WIDTH, wide: output.wide, ascii: false, color: false };
-    for path in &output.output {
+    for path in output.output.iter().filter(|path| !is_standard(path)) {
         let written =
             output::format_of(path).and_then(|format| store::write_whole(path, &(format.draw)(report, &plain)?));
         outcome = outcome.and(written);
     }
     outcome
+}
+
+/// Checks that every file could be written, before hours are spent on its content.
+///
+/// # Errors
+/// Those of [`store::check_writable`], of the first that could not.
+pub(super) fn check_writable<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Result<()> {
+    paths.into_iter().filter(|path| !is_standard(path)).try_for_each(|path| store::check_writable(path))
+}
+
+/// Writes a file, or to stdout.
+///
+/// # Errors
+/// Those of [`store::write_whole`] and [`print`].
+pub(super) fn write_file(path: &Path, content: &str) -> Result<()> {
+    if is_standard(path) { print(content.as_bytes()) } else { store::write_whole(path, content) }
+}
+
+fn is_standard(path: &Path) -> bool {
+    path == Path::new(STANDARD)
 }
 
 /// Writes to stdout. A closed pipe (`| head`) is no failure.
@@ -69,6 +92,11 @@ fn write(mut stream: impl Write, name: &str, text: &[u8]) -> Result<()> {
 /// Prints a message beside the report, on stderr; ignores a closed stderr.
 pub(super) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "ctxprof: {}", safe::lines(text));
+}
+
+/// Returns true if a report is written to stderr in a form for programs, which messages beside it would break.
+pub(super) fn is_alone_on_stderr(output: &OutputArgs) -> bool {
+    output.output.is_empty() && output.format != FORMATS[0].name
 }
 
 pub(super) fn say_unless(quiet: bool, text: &str) {

@@ -11,7 +11,7 @@ use crate::bench::document::{history, saved_runs};
 use crate::cli::run::RunArgs;
 use crate::cli::{ColorChoice, OutputArgs};
 use crate::command::measure::{More, Request, measure, nothing_to_measure};
-use crate::command::output::{self, deliver};
+use crate::command::output::{self, check_writable, deliver, write_file};
 use crate::command::{Outcome, diff, ended, sort};
 use crate::document::Ending;
 use crate::output::Report;
@@ -23,9 +23,7 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
     // a writer blocks until a signal ends this process.
     let baseline = arguments.baseline.as_deref().map(saved_runs::read_run).transpose()?;
     signal::catch_stops()?;
-    for path in arguments.output.output.iter().chain(&arguments.samples_out) {
-        store::check_writable(path)?;
-    }
+    check_writable(arguments.output.output.iter().chain(&arguments.samples_out))?;
     let mut samples = samples(arguments)?;
     let mut document = from_samples(&samples);
     let mut outcome = Outcome::Done;
@@ -115,7 +113,7 @@ fn keep(document: &mut RunDocument, samples: &mut SamplesDocument, arguments: &R
 
 fn write_samples(samples: &SamplesDocument, arguments: &RunArgs) -> Result<()> {
     match &arguments.samples_out {
-        Some(path) => store::write_whole(path, &serde_json::to_string(samples)?),
+        Some(path) => write_file(path, &serde_json::to_string(samples)?),
         None => Ok(()),
     }
 }

@@ -15,7 +15,7 @@ use crate::bench::left_out::LeftOut;
 use crate::cli::ColorChoice;
 use crate::cli::stat::StatArgs;
 use crate::command::live::Live;
-use crate::command::output::{self, Stream, deliver_to, say_unless};
+use crate::command::output::{Stream, check_writable, deliver_to, is_alone_on_stderr, say_unless};
 use crate::command::{Outcome, calibrate, program};
 use crate::document::{Tool, Warning};
 use crate::host::facts::Facts;
@@ -31,9 +31,7 @@ const CALIBRATE: &str = "calibrate";
 const NONE: &str = "none";
 
 pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcome> {
-    for path in &arguments.output.output {
-        store::check_writable(path)?;
-    }
+    check_writable(&arguments.output.output)?;
     let host = probe::facts(Path::new("/"), None, &probe::processors_if_told(Path::new("/")));
     // Before the program runs, which may take hours.
     let named = named_costs(arguments)?;
@@ -41,14 +39,15 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     let named = named.map(|named| named.costs);
     let user = program::user(arguments.user.as_ref())?;
     let started_at = timestamp(SystemTime::now());
-    let mut live = Live::new(arguments);
+    let quiet = arguments.quiet || is_alone_on_stderr(&arguments.output);
+    let mut live = Live::new(arguments, quiet);
     let plan = plan(arguments, user.as_ref())?;
     if arguments.pid.is_some() && arguments.limit.is_none() && io::stderr().is_terminal() {
-        say_unless(arguments.quiet, "watching; Ctrl-C for the report");
+        say_unless(quiet, "watching; Ctrl-C for the report");
     }
     let watched = watch::run(&plan, &mut |told| live.show(told))?;
     let intervals = live.finish();
-    let costs = costs(arguments, named, &host, &watched);
+    let costs = costs(arguments, named, &host, &watched, quiet);
     let seen = Seen {
         watched: &watched,
         intervals,
@@ -155,7 +154,7 @@ struct Costs {
 }
 
 /// Returns the named or saved costs, and measures those that are missing: the program has ended.
-fn costs(arguments: &StatArgs, named: Option<CostList>, host: &Facts, watched: &Watched) -> Costs {
+fn costs(arguments: &StatArgs, named: Option<CostList>, host: &Facts, watched: &Watched, quiet: bool) -> Costs {
     let mut costs = Costs::default();
     let asked_not_to = arguments.cost.as_deref() == Some(Path::new(NONE));
     if asked_not_to || watched.groups.iter().all(|group| group.accounting.switches() == 0) {
@@ -168,13 +167,13 @@ fn costs(arguments: &StatArgs, named: Option<CostList>, host: &Facts, watched: &
         true => CostList::default(),
     });
     if !costs.list.is_complete() && !is_named {
-        say_unless(arguments.quiet, "measuring what a switch costs here, for a second");
+        say_unless(quiet, "measuring what a switch costs here, for a second");
         match calibrate::costs(&costs.list, arguments.counts_on_threads()) {
             Ok((list, left_out)) => {
                 costs.list.fill(list);
                 costs.left_out = left_out;
             }
-            Err(error) => output::say(&format!("switch costs could not be calibrated: {error:#}")),
+            Err(error) => say_unless(quiet, &format!("switch costs could not be calibrated: {error:#}")),
         }
     }
     if arguments.counts_on_threads() {

@@ -6,17 +6,14 @@ use crate::bench::document::sweep::from_samples;
 use crate::cli::ColorChoice;
 use crate::cli::sweep::SweepArgs;
 use crate::command::measure::{More, Request, measure, nothing_to_measure};
-use crate::command::output::deliver;
+use crate::command::output::{check_writable, deliver};
 use crate::command::{Outcome, ended};
 use crate::document::Ending;
-use crate::store;
 use crate::sys::signal;
 
 pub(super) fn execute(arguments: &SweepArgs, color: ColorChoice) -> Result<Outcome> {
     signal::catch_stops()?;
-    for path in &arguments.output.output {
-        store::check_writable(path)?;
-    }
+    check_writable(&arguments.output.output)?;
     let steps = arguments.steps().map_err(Error::msg)?;
     let request = Request {
         more: More::default(),

@@ -17,7 +17,7 @@ const MOST_BYTES: u64 = 1 << 30;
 /// The file cannot be read; those of the reader, with the file's name.
 pub fn read_as<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
     let bytes = text::read_bytes(path, MOST_BYTES, "any document of ctxprof's")?;
-    text::decode(&bytes).and_then(parse).with_context(|| path.display().to_string())
+    text::decode(&bytes).and_then(parse).with_context(|| text::name(path))
 }
 
 /// Returns the document within a page; any other text as it is, without a byte order mark.

@@ -22,6 +22,7 @@ mod like_with_like;
 mod machine;
 #[path = "../support/program.rs"]
 mod made_program;
+mod manners;
 mod manual;
 mod memory;
 mod metrics;

@@ -131,7 +131,7 @@ fn an_absurd_time_is_refused_before_anything_starts() {
         let done = run(&format!("ctxprof stat --interval={time} --cost none -- touch {}", trace.display()));
         done.expect(125, &["--interval"]);
         assert!(!trace.exists(), "{time}");
-        run(&format!("ctxprof stat -p 1 --for={time}")).expect(125, &["--for"]);
+        run(&format!("ctxprof stat -p 1 --for={time}")).expect(125, &["--duration"]);
         run(&format!("ctxprof run --time={time}")).expect(2, &["--time"]);
     }
 }

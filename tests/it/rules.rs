@@ -34,7 +34,7 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     ("footprint", &["document", "estimate", "host", "output", "sys", "tool", "unit", "workload"]),
     ("program", &["bench", "bpf", "document", "estimate", "output", "perf", "sched", "sys", "unit"]),
     ("change", &["bench", "document", "estimate", "host", "output", "unit", "workload"]),
-    ("cli", &["bench", "change", "footprint", "host", "output", "perf", "sys", "workload"]),
+    ("cli", &["bench", "change", "footprint", "host", "output", "perf", "sys", "text", "workload"]),
     (
         "command",
         &[
