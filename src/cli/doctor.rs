@@ -10,6 +10,10 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "N")]
     pub cpu: Option<usize>,
 
+    /// Show every check, not only problems
+    #[arg(long)]
+    pub all: bool,
+
     /// Exit with 1 if something serious is found
     #[arg(long)]
     pub strict: bool,

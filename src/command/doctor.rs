@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::cli::ColorChoice;
 use crate::cli::doctor::DoctorArgs;
-use crate::command::output::deliver;
+use crate::command::output::{check_writable, deliver};
 use crate::command::{Outcome, ended, place};
 use crate::doctor::document::{DoctorBody, DoctorDocument, DoctorSettings, SCHEMA};
 use crate::document::{Ending, Tool};
@@ -16,7 +16,7 @@ use crate::host::checks::context::{HostContext, ToolMissing, ToolSeen, Tools};
 use crate::host::surroundings::{NoiseMonitor, Window};
 use crate::host::{checks, probe};
 use crate::perf::trial;
-use crate::store::{self, timestamp};
+use crate::store::timestamp;
 use crate::sys::signal;
 use crate::tool::{Missing, go, perf};
 
@@ -25,9 +25,7 @@ const WATCHED: Duration = Duration::from_millis(500);
 
 pub(super) fn execute(arguments: &DoctorArgs, color: ColorChoice) -> Result<Outcome> {
     signal::catch_stops()?;
-    for path in &arguments.output.output {
-        store::check_writable(path)?;
-    }
+    check_writable(&arguments.output.output)?;
     let root = Path::new("/");
     let started_at = timestamp(SystemTime::now());
     let (place, processors) = place(arguments.cpu)?;
@@ -46,7 +44,7 @@ pub(super) fn execute(arguments: &DoctorArgs, color: ColorChoice) -> Result<Outc
         tools: &tools(),
     };
     let body = DoctorBody { findings: checks::examine(&context).into_iter().map(Into::into).collect() };
-    let settings = DoctorSettings { watched_ns: window.surroundings.elapsed_ns };
+    let settings = DoctorSettings { watched_ns: window.surroundings.elapsed_ns, all: arguments.all };
     let (schema, warnings) = (SCHEMA.to_string(), Vec::new());
     let document = DoctorDocument { schema, tool: Tool::this(), started_at, host, settings, body, warnings };
     deliver(&document, &arguments.output, color)?;

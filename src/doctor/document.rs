@@ -14,6 +14,9 @@ pub type DoctorDocument = Document<DoctorSettings, DoctorBody>;
 pub struct DoctorSettings {
     /// Time for which other activity on the pinned CPU was observed.
     pub watched_ns: u64,
+    /// True if the screen is to show every check.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

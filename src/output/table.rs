@@ -4,7 +4,7 @@ use console::{Style, measure_text_width};
 use prettytable::format::{Alignment, FormatBuilder, TableFormat};
 use prettytable::{Cell as PrettyCell, Row as PrettyRow, Table as PrettyTable};
 
-use crate::output::view::{Align, Column, Table, View};
+use crate::output::view::{Align, Column, Folded, Table, View};
 use crate::output::{Look, picture};
 
 /// Draws heading, answer, tables, pictures, notes and warnings; tables and pictures are narrowed to the look's width, unless it is wide.
@@ -19,8 +19,14 @@ pub(crate) fn draw(view: &View, look: &Look) -> String {
         parts.push(paragraph(&view.answer));
     }
     let bold = Style::new().bold().force_styling(look.color);
-    for table in view.tables.iter().filter(|table| !table.rows.is_empty()) {
-        parts.push(draw_table(table, look, &bold));
+    for (at, table) in view.tables.iter().enumerate().filter(|(_, table)| !table.rows.is_empty()) {
+        let Some(Folded { from, line, .. }) = view.folded.as_ref().filter(|folded| folded.table == at) else {
+            parts.push(draw_table(table, look, &bold));
+            continue;
+        };
+        let shown = Table { rows: table.rows.iter().take(*from).cloned().collect(), ..table.clone() };
+        let shown = (*from > 0).then(|| draw_table(&shown, look, &bold));
+        parts.push(shown.into_iter().chain([wrapped(line)]).collect::<Vec<_>>().join("\n"));
     }
     parts.extend(view.pictures.iter().filter_map(|picture| picture::draw(picture, look.width, look.ascii)));
     let below = view.labelled().map(|(label, text)| hanging(label, text, look));
@@ -224,6 +230,17 @@ mod tests {
     fn headings_stand_above_their_columns() {
         let expected = "a machine\n\n            ns\nname    per op  clean\none   4553 ±1%      –\n\nwhat it means\n\nwarning: believe nothing\n";
         assert_eq!(draw(&view(), &look(100)), expected);
+    }
+
+    #[test]
+    fn folded_rows_are_a_line_in_their_place() {
+        let mut view = view();
+        view.tables[0].rows.push(vec![Cell::text("two"), Cell::Absent, Cell::Absent]);
+        let folded = |from, line: &str| Some(Folded { table: 0, from, line: line.to_string() });
+        let text = draw(&View { folded: folded(1, "1 more"), ..view.clone() }, &look(100));
+        assert!(text.contains("\none   4553 ±1%      –\n1 more\n") && !text.contains("two"), "{text}");
+        let text = draw(&View { folded: folded(0, "2 rows"), ..view }, &look(100));
+        assert!(text.starts_with("a machine\n\n2 rows\n\n"), "{text}");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct View {
     /// Other facts of the host and the moment; for pages, which are read elsewhere and later.
     pub conditions: Vec<Condition>,
     pub tables: Vec<Table>,
+    /// The part of a table that a screen leaves out; files have all of it.
+    pub folded: Option<Folded>,
     /// Below the tables, drawn for people only.
     pub pictures: Vec<Picture>,
     /// Below: the meaning of the figures and the next step.
@@ -35,6 +37,17 @@ impl View {
         let answer = label.flat_map(move |label| labels(label).zip(self.answer.iter().map(String::as_str)));
         answer.chain(self.quality.as_deref().map(|quality| ("Quality", quality)))
     }
+}
+
+/// Rows of a table that a screen leaves out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folded {
+    /// Its place among the tables.
+    pub table: usize,
+    /// The first of the rows.
+    pub from: usize,
+    /// Printed in their place.
+    pub line: String,
 }
 
 /// A named condition that affects the numbers.

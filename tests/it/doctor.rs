@@ -219,11 +219,11 @@ fn every_format_says_the_same_and_a_narrow_terminal_shows_every_check() {
         ("prom", "ctxprof_finding_severity"),
         ("html", "virtual-machine"),
     ];
-    let (table, ..) = in_every_format("ctxprof doctor", words);
+    let (table, ..) = in_every_format("ctxprof doctor --all", words);
     for id in CHECKS {
         assert!(table.lines().any(|line| line.split_whitespace().next() == Some(id)), "{id} is not in {table}");
     }
-    for (columns, wide) in [(60, ""), (80, ""), (100, ""), (100, "--wide"), (250, "--wide")] {
+    for (columns, wide) in [(60, "--all"), (80, "--all"), (100, "--all"), (100, "--wide"), (250, "--wide")] {
         let shown = on_terminal(columns, "LC_ALL=C.UTF-8", &format!("doctor --color never {wide}"));
         for id in CHECKS {
             assert!(shown.lines().any(|line| line.split_whitespace().next() == Some(id)), "{columns} {id}: {shown}");
@@ -232,6 +232,36 @@ fn every_format_says_the_same_and_a_narrow_terminal_shows_every_check() {
         // A command without a space is not broken, nor is anything of a wide table.
         assert!(longest <= columns as usize + 20 || !wide.is_empty(), "{columns} columns, {longest} wide: {shown}");
     }
+}
+
+#[test]
+fn problems_come_first_each_with_its_fix_and_the_rest_is_a_line() {
+    needs!(Strace);
+    // Whatever else is found on this host, the tracer and the refusal are serious.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("doctor.json").display().to_string();
+    let shown = with_perf("EACCES", &format!("doctor -o {path}")).expect(0, &[]).stdout;
+    let document: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let of = |severity: &str| findings(&document).values().filter(|finding| finding["severity"] == severity).count();
+    assert!(shown.starts_with(&format!("{} serious problems", of("serious"))), "{shown}");
+    for finding in findings(&document).values() {
+        let line = |at: &str| {
+            format!("\n{}: {}: {at}", finding["severity"].as_str().unwrap(), finding["id"].as_str().unwrap())
+        };
+        let is_problem = finding["severity"] == "serious" || finding["severity"] == "warning";
+        assert_eq!(shown.contains(&line("")), is_problem, "{finding}: {shown}");
+        if let (true, Some(fix)) = (is_problem, finding["fix"].as_str()) {
+            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words(&shown).contains(&words(&format!("fix: {fix}"))), "{finding}: {shown}");
+        }
+    }
+    let last = shown.lines().last().unwrap();
+    assert!(last.starts_with(&format!("{} checks ok", of("ok"))) && last.ends_with("(--all shows them)"), "{shown}");
+    // Sorted: no warning before something serious.
+    let states: Vec<&str> = shown.lines().filter_map(|line| line.split_once(": ")).map(|(state, _)| state).collect();
+    let last_serious = states.iter().rposition(|state| *state == "serious").unwrap();
+    assert!(states[..last_serious].iter().all(|state| *state != "warning"), "{shown}");
+    assert_eq!(document["settings"].get("all"), None, "the document is whole anyway");
 }
 
 #[test]

@@ -77,7 +77,6 @@ impl Shown for TraceDocument {
             command: Some(self.command()),
             conditions: conditions::of(self),
             tables: std::iter::once(reason_table(&self.body.reasons)).chain(threads).collect(),
-            pictures: Vec::new(),
             notes: notes.into_iter().flatten().collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
             ..View::default()
