@@ -81,18 +81,6 @@ pub fn newest(folders: &[PathBuf]) -> Result<PathBuf> {
     kept_in(folders)?.pop().with_context(|| no_run_in(folders))
 }
 
-/// Returns the two newest documents saved in these folders, the older one first.
-///
-/// # Errors
-/// Fewer than two have been saved, or no folder can be read.
-pub fn newest_two(folders: &[PathBuf]) -> Result<[PathBuf; 2]> {
-    let mut kept = kept_in(folders)?;
-    match (kept.pop(), kept.pop()) {
-        (Some(new), Some(old)) => Ok([old, new]),
-        _ => bail!("there are not two saved runs in {} to compare; name two files", listed(folders)),
-    }
-}
-
 /// Returns remarks on a document that was taken as the newest without being named: that it is another user's, and that others in
 /// these folders are dated in the future and were not taken.
 pub fn remarks_on_newest(folders: &[PathBuf], newest: &Path) -> Vec<String> {
@@ -287,7 +275,7 @@ mod tests {
         let (older, newer) = (keep("2026-11-23T18:00:00Z"), keep("2026-11-23T18:00:01Z"));
         fs::write(runs[0].join("run-zzz.json"), "{}").unwrap();
         fs::write(runs[0].join("run-zz-a-copy.json"), "{}").unwrap();
-        assert_eq!(newest_two(&runs).unwrap(), [older, newer.clone()]);
+        assert_eq!(kept_in(&runs).unwrap()[3..], [older, newer.clone()]);
         let remarks = remarks_on_newest(&runs, &newer);
         assert!(remarks.len() == 1 && remarks[0].contains("run-20990101T000000Z-"), "{remarks:?}");
         let soon = keep(&timestamp(SystemTime::now() + Duration::from_secs(60)));
@@ -305,7 +293,7 @@ mod tests {
         assert_eq!(newest(&folders).unwrap(), third);
         assert!(remarks_on_newest(&folders, &third)[0].contains(&third.display().to_string()));
         let second = keep(&own, "2026-11-23T18:00:02Z", "{}").unwrap();
-        assert_eq!(newest_two(&folders).unwrap(), [second, third]);
+        assert_eq!(kept_in(&folders).unwrap(), [second, third]);
         let fourth = keep(&own, "2026-11-23T18:00:04Z", "{}").unwrap();
         assert_eq!(newest(&folders).unwrap(), fourth);
         assert!(remarks_on_newest(&folders, &fourth).is_empty());

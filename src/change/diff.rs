@@ -224,6 +224,14 @@ fn is_same_machine(old: &RunDocument, new: &RunDocument) -> bool {
     old.host.is_same_processor(&new.host) && old.host.hypervisor == new.host.hypervisor
 }
 
+/// Returns the number of rows that two runs of one kind of machine have in common; 0 if their builds or policies differ.
+pub fn comparable_rows(old: &RunDocument, new: &RunDocument) -> usize {
+    let is_alike =
+        is_same_machine(old, new) && policy(old) == policy(new) && old.tool.debug_build == new.tool.debug_build;
+    let (old, new) = (Rows::of(std::slice::from_ref(old)), Rows::of(std::slice::from_ref(new)));
+    if is_alike && old.check_ops(&new).is_ok() { old.keys().filter(|key| new.get(key).is_some()).count() } else { 0 }
+}
+
 fn differences(old: &[RunDocument], new: &[RunDocument], old_rows: &Rows<'_>, new_rows: &Rows<'_>) -> Vec<Difference> {
     // All values in a side's runs, each once.
     let said = |side: &[RunDocument], aspect: &Aspect| {

@@ -21,9 +21,8 @@ pub struct DiffSettings {
     pub fail_above: Option<f64>,
     /// Properties required to be the same, by [`Aspect::key`](crate::change::diff::Aspect::key).
     pub require_same: Vec<String>,
-    /// Difference within which a row is the same; absent in documents from before there were margins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub margin: Option<f64>,
+    /// Difference within which a row is the same.
+    pub margin: f64,
     /// True if rows of the old side may be missing in a gate (`fail_above`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_missing: bool,
@@ -192,7 +191,7 @@ fn judged(old_runs: &Runs<'_>, new_runs: &Runs<'_>, terms: &Terms<'_>) -> Option
     if ![median, low, high].iter().all(|value| value.is_finite()) {
         return None;
     }
-    let margin = terms.settings.margin.unwrap_or(DiffSettings::MARGIN);
+    let margin = terms.settings.margin;
     let limit = terms.settings.fail_above;
     let (mut verdict, mut gate) = (change.verdict(margin), limit.map(|limit| change.is_above(limit)));
     let mut runs_needed = match (gate, limit) {

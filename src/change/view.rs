@@ -14,29 +14,25 @@ use crate::output::view::{Align, Cell, ChangeBar, Changes, Column, Picture, Tabl
 use crate::unit::{Nanoseconds, Share};
 
 impl Shown for DiffDocument {
-    fn view(&self, _wide: bool) -> View {
+    fn view(&self, wide: bool) -> View {
         let body = &self.body;
-        let differs = match body.differences.as_slice() {
-            [] => vec!["Nothing else is known to differ between the two.".to_string()],
-            differences => std::iter::once("Differs too, the likely cause of a change first:".to_string())
+        let environment = match body.differences.as_slice() {
+            [] => vec!["Same environment: nothing else is known to differ.".to_string()],
+            differences => std::iter::once("Environment differs, the likely cause of a change first:".to_string())
                 .chain(differences.iter().map(difference_line))
                 .collect(),
         };
-        let sides = format!(
-            "old: {} of {}; new: {} of {}",
-            runs(self.settings.old.len()),
-            body.old_started_at,
-            runs(self.settings.new.len()),
-            body.new_started_at
-        );
+        let sides = [
+            format!("Old: {}", side(&self.settings.old, &body.old_started_at)),
+            format!("New: {}", side(&self.settings.new, &body.new_started_at)),
+        ];
         View {
-            heading: std::iter::once(sides).chain(differs).collect(),
-            answer: vec![self.answer()],
+            answer: [self.answer()].into_iter().chain(environment).chain(sides).collect(),
             command: Some(self.command()),
             conditions: conditions::of(self),
             tables: vec![table(&body.rows, &self.settings)],
             pictures: changes(&body.rows).into_iter().collect(),
-            notes: self.notes(),
+            notes: self.notes(wide),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
             ..View::default()
         }
@@ -45,9 +41,6 @@ impl Shown for DiffDocument {
     fn metrics(&self) -> Metrics {
         let body = &self.body;
         let mut metrics = Metrics::of(self);
-        // A document from before there were margins has three verdicts.
-        let is_old = self.settings.margin.is_none();
-        let verdicts = || Verdict::ALL.into_iter().filter(move |&verdict| !is_old || verdict != Verdict::Undecided);
         let yes = |is: bool| f64::from(u8::from(is));
         metrics
             .rows(&body.rows, |row| row_labels(&row.workload, row.placement, row.ring))
@@ -63,7 +56,10 @@ impl Shown for DiffDocument {
                 let of = |verdict: Verdict, change: RowChange| {
                     (vec![("verdict", verdict.name().to_string())], yes(verdict == change.verdict))
                 };
-                row.change.iter().flat_map(|&change| verdicts().map(move |verdict| of(verdict, change))).collect()
+                row.change
+                    .iter()
+                    .flat_map(|&change| Verdict::ALL.into_iter().map(move |verdict| of(verdict, change)))
+                    .collect()
             })
             .figure("diff_runs_needed", Quantity::Count, "Runs a side that would tell what cannot be told yet", |row| {
                 Some(row.change?.runs_needed? as f64)
@@ -91,49 +87,35 @@ impl Shown for DiffDocument {
 }
 
 impl DiffDocument {
-    fn notes(&self) -> Vec<String> {
-        let at_once = match self.body.rows.len() {
-            0 | 1 => String::new(),
-            rows => format!(", wide enough for all {rows} rows at once"),
-        };
-        let verdicts = match self.settings.margin {
-            Some(margin) => format!(
-                "slower, faster: beyond what the runs leave open (needed), by what earlier runs say of another. same: surely within {}. undecided: neither.",
-                Share(margin)
-            ),
-            // As it was when there were three verdicts.
-            None => "same: below the larger of 3 % and what the runs leave open (needed).".to_string(),
-        };
-        let mut notes = vec![format!("change: new ns/op ÷ old, less 1, with its interval{at_once}. {verdicts}")];
-        notes.extend(self.body.undecided().filter_map(|row| self.undecided_sentence(row)));
-        for (side, rows) in [("old", &self.body.only_old), ("new", &self.body.only_new)] {
-            if !rows.is_empty() {
-                notes.push(format!("Only in {side}: {}.", rows.join(", ")));
-            }
-        }
-        notes
-    }
-
-    /// Returns whether the gate found a regression; without one, how many rows have each verdict.
+    /// Returns the verdict on all rows together.
     fn answer(&self) -> String {
         let rows = &self.body.rows;
-        let Some(allowed) = self.settings.fail_above else {
-            let of = |verdict: &Verdict| {
-                rows.iter().filter(|row| row.change.is_some_and(|change| change.verdict == *verdict)).count()
-            };
-            let counts = Verdict::ALL.iter().filter(|verdict| of(verdict) > 0);
-            let counts = counts.map(|verdict| format!("{} {}", of(verdict), verdict.name())).collect::<Vec<_>>();
-            return format!("{} rows: {}.", rows.len(), counts.join(", "));
+        let limit = self.settings.fail_above;
+        let beyond = limit.map_or(String::new(), |limit| format!(" by more than {}", Share(limit)));
+        let of = |verdict: Verdict| -> Vec<&DiffRow> {
+            rows.iter().filter(|row| row.change.is_some_and(|change| change.verdict == verdict)).collect()
         };
-        let regressions: Vec<&str> =
-            self.body.rows.iter().filter(|row| row.regression).map(|row| row.workload.as_str()).collect();
-        let passed = self.body.rows.iter().filter(|row| row.gate == Some(Decision::Passed)).count();
-        match regressions.as_slice() {
-            [] if self.settings.margin.is_some() => {
-                format!("Surely not slower by more than {}: {passed} of {} rows.", Share(allowed), self.body.rows.len())
+        let regressions: Vec<&DiffRow> = rows.iter().filter(|row| row.regression).collect();
+        let (slower, faster) = (of(Verdict::Slower), of(Verdict::Faster));
+        let undecided: Vec<&DiffRow> = self.body.undecided().collect();
+        let judged = rows.iter().filter(|row| row.change.is_some()).count();
+        let better = if faster.is_empty() { String::new() } else { format!("; faster: {}", listed(&faster)) };
+        match limit {
+            _ if judged == 0 => "Nothing could be compared.".to_string(),
+            Some(_) if !regressions.is_empty() => format!(
+                "REGRESSION: {} slower{beyond} at 95 % confidence: {}.",
+                counted(regressions.len()),
+                listed(&regressions)
+            ),
+            None if !slower.is_empty() => {
+                format!("Slower: {} at 95 % confidence: {}{better}.", counted(slower.len()), listed(&slower))
             }
-            [] => format!("No row is surely slower by more than {}.", Share(allowed)),
-            rows => format!("REGRESSION: surely slower by more than {}: {}.", Share(allowed), rows.join(", ")),
+            _ if !undecided.is_empty() => format!(
+                "Undecided: {} may or may not be slower{beyond}: {}{better}.",
+                counted(undecided.len()),
+                listed(&undecided)
+            ),
+            _ => format!("No regression: {} not slower{beyond} at 95 % confidence{better}.", counted(judged)),
         }
     }
 
@@ -146,11 +128,30 @@ impl DiffDocument {
             .words(["--new"])
             .words(&settings.new)
             .option("--fail-above", settings.fail_above.map(percent))
-            .option("--margin", settings.margin.filter(|&margin| margin != DiffSettings::MARGIN).map(percent))
+            .option("--margin", Some(settings.margin).filter(|&margin| margin != DiffSettings::MARGIN).map(percent))
             .flag("--fail-undecided", settings.fail_undecided)
             .flag("--allow-missing", settings.allow_missing)
             .option("--require-same", Some(settings.require_same.join(",")).filter(|keys| !keys.is_empty()))
             .line()
+    }
+
+    fn notes(&self, wide: bool) -> Vec<String> {
+        let at_once = match self.body.rows.len() {
+            0 | 1 => String::new(),
+            rows => format!(", wide enough for all {rows} rows at once"),
+        };
+        let definition = format!(
+            "change: new ns/op ÷ old, less 1, with its interval{at_once}. slower, faster: beyond what the runs leave open (needed), by what earlier runs say of another. same: surely within {}. undecided: neither.",
+            Share(self.settings.margin)
+        );
+        let mut notes: Vec<String> = wide.then_some(definition).into_iter().collect();
+        notes.extend(self.body.undecided().filter_map(|row| self.undecided_sentence(row)));
+        for (side, rows) in [("old", &self.body.only_old), ("new", &self.body.only_new)] {
+            if !rows.is_empty() {
+                notes.push(format!("Only in {side}: {}.", rows.join(", ")));
+            }
+        }
+        notes
     }
 
     /// Returns a sentence on what is missing to decide a row.
@@ -172,8 +173,30 @@ impl DiffDocument {
     }
 }
 
-fn runs(count: usize) -> String {
-    if count == 1 { "a run".to_string() } else { format!("{count} runs, the first") }
+/// Returns the files of a side and when it was measured.
+fn side(files: &[String], started_at: &str) -> String {
+    match files {
+        [file] => format!("{file} of {started_at}"),
+        files => format!("{} runs, the first of {started_at}", files.len()),
+    }
+}
+
+/// Most rows that a sentence names.
+const MOST_NAMED: usize = 3;
+
+/// Returns rows with their changes.
+fn listed(rows: &[&DiffRow]) -> String {
+    let named = |row: &&DiffRow| {
+        let change = row.change.map(|change| Cell::interval(Some(change.relative), signed_percent));
+        format!("{} {}", row.title(), change.unwrap_or(Cell::Absent).shown())
+    };
+    let more = rows.len().saturating_sub(MOST_NAMED);
+    let listed = rows.iter().take(MOST_NAMED).map(named).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{listed} and {more} more") } else { listed }
+}
+
+fn counted(rows: usize) -> String {
+    format!("{rows} row{}", if rows == 1 { "" } else { "s" })
 }
 
 fn difference_line(difference: &Difference) -> String {
@@ -211,7 +234,7 @@ fn table(rows: &[DiffRow], settings: &DiffSettings) -> Table {
         column("runs_needed", &["runs", "a side"], Align::Right, 3),
     ];
     let mut table = Table { title: "Changes", columns, rows: rows.iter().map(row).collect() };
-    if settings.fail_above.is_none() || settings.margin.is_none() {
+    if settings.fail_above.is_none() {
         table = table.without("gate");
     }
     if rows.iter().all(|row| row.change.is_none_or(|change| change.runs_needed.is_none())) {

@@ -11,7 +11,7 @@ use crate::cli::OutputArgs;
 
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// The earlier run and the later one [default: the last two that were saved]
+    /// The earlier run and the later one; - is stdin [default: the last two comparable ones that were saved]
     #[arg(value_name = "FILE", num_args = 0..=2, conflicts_with_all = ["old", "new"])]
     pub files: Vec<PathBuf>,
 
@@ -58,7 +58,7 @@ impl GateArgs {
     /// Returns the settings as a diff saves them.
     pub fn settings(&self) -> DiffSettings {
         DiffSettings {
-            margin: Some(self.margin),
+            margin: self.margin,
             fail_above: self.fail_above,
             fail_undecided: self.fail_undecided,
             allow_missing: self.allow_missing,

@@ -14,9 +14,13 @@ use crate::cli::diff::{DiffArgs, GateArgs};
 use crate::command::Outcome;
 use crate::command::output::{deliver, say};
 use crate::store::{self, timestamp};
+use crate::text::{self, STANDARD};
 
 pub(super) fn execute(arguments: &DiffArgs, color: ColorChoice) -> Result<Outcome> {
     let (old, new) = sides(arguments)?;
+    if old.iter().chain(&new).filter(|file| file.as_path() == Path::new(STANDARD)).count() > 1 {
+        bail!("stdin (-) can be read once only: name a file for the other side");
+    }
     let settings = DiffSettings {
         old: names(&old),
         new: names(&new),
@@ -30,8 +34,7 @@ pub(super) fn execute(arguments: &DiffArgs, color: ColorChoice) -> Result<Outcom
 
 /// Compares a run that has just ended with one that was read from a file.
 pub(super) fn with_baseline(new: &RunDocument, old: RunDocument, file: &Path, gate: &GateArgs) -> Result<DiffDocument> {
-    let settings =
-        DiffSettings { old: vec![file.display().to_string()], new: vec!["this run".to_string()], ..gate.settings() };
+    let settings = DiffSettings { old: vec![text::name(file)], new: vec!["this run".to_string()], ..gate.settings() };
     diff::compare(&[old], std::slice::from_ref(new), settings, timestamp(SystemTime::now()))
 }
 
@@ -54,9 +57,7 @@ pub(super) fn outcome(document: &DiffDocument) -> Result<Outcome> {
 fn sides(arguments: &DiffArgs) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     match (arguments.files.as_slice(), arguments.old.as_slice(), arguments.new.as_slice()) {
         ([], [], []) => {
-            let folders = store::folders();
-            let [old, new] = store::newest_two(&folders)?;
-            store::remarks_on_newest(&folders, &new).iter().for_each(|remark| say(remark));
+            let [old, new] = last_two()?;
             Ok((vec![old], vec![new]))
         }
         ([old, new], [], []) => Ok((vec![old.clone()], vec![new.clone()])),
@@ -65,8 +66,37 @@ fn sides(arguments: &DiffArgs) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     }
 }
 
+/// Returns the newest saved run, and before it the newest that has all its rows, else most of them.
+fn last_two() -> Result<[PathBuf; 2]> {
+    let folders = store::folders();
+    let newest = store::newest(&folders)?;
+    store::remarks_on_newest(&folders, &newest).iter().for_each(|remark| say(remark));
+    let new = saved_runs::read_run(&newest)?;
+    let mut best: Option<(usize, usize, PathBuf)> = None;
+    let earlier = saved_runs::kept_runs(&folders).filter(|(path, _)| *path != newest);
+    for (between, (path, old)) in earlier.enumerate() {
+        let rows = diff::comparable_rows(&old, &new);
+        if rows > best.as_ref().map_or(0, |(most, ..)| *most) {
+            best = Some((rows, between, path));
+        }
+        if rows == new.body.results.len() {
+            break;
+        }
+    }
+    let Some((_, between, old)) = best else {
+        bail!(
+            "no earlier saved run has a workload of {} under the same policy and on this kind of host; name two files",
+            newest.display()
+        );
+    };
+    if between > 0 {
+        say(&format!("passed over {between} saved runs in between, of other workloads, policies or hosts"));
+    }
+    Ok([old, newest])
+}
+
 fn names(files: &[PathBuf]) -> Vec<String> {
-    files.iter().map(|file| file.display().to_string()).collect()
+    files.iter().map(|file| text::name(file)).collect()
 }
 
 fn read(files: &[PathBuf]) -> Result<Vec<RunDocument>> {

@@ -44,6 +44,10 @@ fn with_history(folder: &Path, name: &str, change: impl FnOnce(&mut Value)) -> P
 fn what_cannot_be_told_at_1_percent_is_undecided_and_neither_passes_nor_fails() {
     let slower = case("diff-slower-2.5-percent.json");
     let shown = words(&diff(&slower, "--fail-above 1").expect(0, &[]).stdout);
+    assert!(
+        shown.starts_with("Undecided: 2 rows may or may not be slower by more than 1.0 %: thread-pipe +2.5% ["),
+        "{shown}"
+    );
     assert!(shown.contains("thread-pipe: cannot tell at 1.0 %: +2.5 % ±2.9 %; "), "{shown}");
     assert!(shown.contains(" runs a side would."), "{shown}");
     let document = diff(&slower, "--fail-above 1 --format json").expect(0, &[]).json();
@@ -75,7 +79,17 @@ fn on_a_machine_whose_runs_repeat_2_percent_are_found_whatever_was_allowed() {
         run(&format!("ctxprof diff {} {} {options}", old.display(), new.display()))
     };
     let shown = words(&line(&base, &slower, "--fail-above 1").expect(3, &[]).stdout);
-    assert!(shown.contains("REGRESSION: surely slower by more than 1.0 %: thread-pipe, task-channel."), "{shown}");
+    assert!(
+        shown.starts_with("REGRESSION: 2 rows slower by more than 1.0 % at 95 % confidence: thread-pipe +2.5% ["),
+        "{shown}"
+    );
+    let shown = words(&line(&base, &slower, "").expect(0, &[]).stdout);
+    assert!(shown.starts_with("Slower: 2 rows at 95 % confidence: thread-pipe +2.5% ["), "{shown}");
+    let shown = words(&line(&slower, &base, "").expect(0, &[]).stdout);
+    assert!(
+        shown.starts_with("No regression: 2 rows not slower at 95 % confidence; faster: thread-pipe -2.4% ["),
+        "{shown}"
+    );
     line(&base, &slower, "--fail-above 2.45").expect(0, &[]);
     line(&slower, &base, "--fail-above 0 --fail-undecided").expect(0, &[]);
     // One side with a history is enough.

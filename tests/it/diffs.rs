@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{Done, SHORT, command, refused_at_once, run};
+use crate::machine::needs;
+use crate::support::{CTXPROF, Done, SHORT, command, refused_at_once, run};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/run-2.json");
 
@@ -87,7 +88,8 @@ fn what_else_differs_stands_above_and_can_be_made_an_error() {
         .collect();
     assert_eq!(keys, ["policy", "kernel", "mix"], "the likely cause first");
     let shown = diff(Path::new(GOLDEN), &other, "").expect(0, &[]).stdout;
-    assert!(shown.find("scheduling policy").unwrap() < shown.find("thread-pipe ").unwrap(), "{shown}");
+    let at = |words: &str| shown.find(words).unwrap_or_else(|| panic!("{words:?} is not in {shown}"));
+    assert!(at("Environment differs") < at("scheduling policy") && at("scheduling policy") < at("verdict"), "{shown}");
     diff(Path::new(GOLDEN), &other, "--require-same host,kernel")
         .expect(1, &["kernel", "--require-same kernel", "7.0.0"]);
     diff(Path::new(GOLDEN), &other, "--require-same host").expect(0, &[]);
@@ -177,15 +179,42 @@ fn another_op_or_schema_is_refused_and_so_is_what_is_no_document() {
 }
 
 #[test]
-fn without_files_the_last_two_runs_are_compared_or_asked_for() {
-    let state = tempfile::tempdir().unwrap();
-    if !nix::unistd::geteuid().is_root() {
-        let output = command("ctxprof diff").env("XDG_STATE_HOME", state.path()).output().unwrap();
-        Done::from(output).expect(1, &["no run has been saved"]);
-    }
+fn without_files_the_last_two_comparable_runs_are_compared_and_named() {
     run("ctxprof diff one.json").expect(2, &["two files"]);
     run("ctxprof diff a b c").expect(2, &[]);
     run("ctxprof diff a b --old c --new d").expect(2, &["cannot be used"]);
+    needs!(Root);
+    // Saved runs are below the home folder of a user of a namespace, and those of root are hidden.
+    let documents = Documents::new();
+    let runs = documents.0.path().join("ctxprof/runs");
+    fs::create_dir_all(&runs).unwrap();
+    let diff = |options: &str| -> Done {
+        let script = format!("mount -t tmpfs none /var/lib; exec {CTXPROF} diff {options}");
+        let mut unshare = command("unshare --mount --user --map-root-user sh -ec");
+        unshare.arg(script).env("XDG_STATE_HOME", documents.0.path()).output().unwrap().into()
+    };
+    diff("").expect(1, &["no run has been saved"]);
+    let at = |minute: u32| format!("ctxprof/runs/run-20261124T20{minute:02}00Z-1.json");
+    let keep = |minute: u32, change: &dyn Fn(&mut Value)| documents.with(&at(minute), change);
+    let old = keep(1, &|_| {});
+    diff("").expect(1, &["no earlier saved run has a workload of", "name two files"]);
+    // Only a part of its rows, other policies, other machines.
+    keep(2, &|document| document["results"].as_array_mut().unwrap().truncate(1));
+    keep(3, &|document| document["settings"]["policy"] = json!("batch"));
+    keep(4, &|document| document["host"]["cpu_model"] = json!("Z80"));
+    keep(5, &|document| {
+        document["results"].as_array_mut().unwrap().iter_mut().for_each(|row| row["placement"] = json!("smt"))
+    });
+    let new = keep(6, &|document| slow(document, "thread-pipe", 1.5));
+    let done = diff("").expect(0, &["passed over 4 saved runs in between"]);
+    let words = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.starts_with("Slower: 1 row at 95 % confidence: thread-pipe +50.0% ["), "{words}");
+    assert!(words.contains(&format!("Old: {} of", old.display())), "{words}");
+    assert!(words.contains(&format!("New: {} of", new.display())), "{words}");
+    // Where none has all rows, that with the most.
+    fs::remove_file(&old).unwrap();
+    let part = diff("--format json").expect(0, &["passed over 3 saved runs in between"]).json();
+    assert_eq!(verdicts(&part), [("thread-pipe", "slower")]);
 }
 
 mod measuring {
@@ -207,7 +236,7 @@ mod measuring {
             command(&format!("ctxprof run thread-pipe {SHORT} --baseline {} --fail-above 30", baseline.display()))
         };
         let shown = Done::from(against(10.0).output().unwrap()).expect(0, &[]).stdout;
-        assert!(shown.contains("verdict") && shown.contains("new: a run of"), "{shown}");
+        assert!(shown.contains("verdict") && shown.contains("New: this run of"), "{shown}");
         let slowed = against(0.1).env("CTXPROF_TEST_SLOWDOWN", "thread-pipe:1.0").output().unwrap();
         let slowed = Done::from(slowed).expect(3, &[]);
         assert!(slowed.stdout.contains("REGRESSION") && slowed.stdout.contains("on purpose"), "{slowed:?}");

@@ -60,6 +60,7 @@ impl Shown for RunDocument {
                 .chain([next_steps(wide)])
                 .collect(),
             warnings: self.all_warnings(),
+            ..View::default()
         }
     }
 
