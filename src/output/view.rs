@@ -12,7 +12,7 @@ pub struct View {
     pub answer: Vec<String>,
     /// Label under which a screen has the answer below its tables, as a summary; `None` where the answer comes first.
     pub answer_label: Option<&'static str>,
-    /// How far to trust the answer, in one line.
+    /// The trust that the answer deserves, in one line.
     pub quality: Option<String>,
     /// The command that measures this again.
     pub command: Option<String>,
