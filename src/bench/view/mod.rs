@@ -2,6 +2,7 @@
 
 mod alike;
 mod breakdown;
+mod claim;
 mod compare;
 pub mod costs;
 pub(crate) mod labels;

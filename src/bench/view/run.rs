@@ -208,44 +208,6 @@ pub(super) fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
 }
 
 impl RunDocument {
-    /// Returns the ratios; without one, the cost of each row of a short run.
-    fn answer(&self) -> Vec<String> {
-        /// More rows are a table and no answer.
-        const MOST_ROWS: usize = 3;
-        let ratios = alike::answer(&self.body);
-        if !ratios.is_empty() || self.body.results.len() > MOST_ROWS {
-            return ratios;
-        }
-        self.body.results.iter().filter_map(costs::sentence).collect()
-    }
-
-    /// Returns a word on the samples, and what is left out of the costs.
-    fn quality(&self) -> Option<String> {
-        let samples = |result: &RunResult| Some(result.samples.undisturbed as f64 / result.samples.taken as f64);
-        let shares = || self.body.results.iter().filter(|result| result.samples.taken > 0).filter_map(samples);
-        let (least, most) = (shares().reduce(f64::min)?, shares().reduce(f64::max)?);
-        let word = match least {
-            least if least >= 0.9 => "good",
-            least if least >= 0.5 => "fair",
-            _ => "poor",
-        };
-        let range = match (format!("{:.0}", least * 100.0), format!("{:.0}", most * 100.0)) {
-            (least, most) if least == most => most,
-            (least, most) => format!("{least}–{most}"),
-        };
-        Some(format!("{word}: {range} % of samples undisturbed"))
-    }
-
-    /// Returns the command line of such a run.
-    fn command(&self) -> String {
-        let ring = self.body.results.first().and_then(|result| result.ring);
-        self.settings
-            .invocation(&self.host, "run", &[])
-            .option("--ring", ring.map(|ring| ring.participants))
-            .option("--working-set", ring.map(|ring| ring.working_set_bytes).filter(|&bytes| bytes > 0))
-            .line()
-    }
-
     pub(super) fn machine_line(&self) -> String {
         let host = &self.host;
         let mut parts = vec![format!("ctxprof {} on Linux {} {}", self.tool.version, host.kernel, host.architecture)];
