@@ -38,6 +38,21 @@ impl fmt::Display for Share {
     }
 }
 
+/// A ratio, printed as a factor: `15x`, `1.3x`, `0.85x`.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Times(pub f64);
+
+impl fmt::Display for Times {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = match self.0 {
+            ratio if ratio >= 9.95 => 0,
+            ratio if ratio >= 0.995 => 1,
+            _ => 2,
+        };
+        write!(out, "{:.decimals$}x", self.0)
+    }
+}
+
 /// A span of time in nanoseconds, printed with three significant digits and the unit that suits it.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Span(pub f64);
@@ -138,6 +153,13 @@ mod tests {
         check(Nanoseconds(0.3084), "0.308");
         check(Nanoseconds(-12.34), "-12.3");
         check(Count(0.0), "0");
+    }
+
+    #[test]
+    fn ratios_read_as_factors() {
+        for (ratio, expected) in [(39.4, "39x"), (9.96, "10x"), (3.21, "3.2x"), (1.0, "1.0x"), (0.8, "0.80x")] {
+            check(Times(ratio), expected);
+        }
     }
 
     #[test]

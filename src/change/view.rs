@@ -203,6 +203,9 @@ fn difference_line(difference: &Difference) -> String {
     format!("  {}: {} → {}", difference.what, difference.old, difference.new)
 }
 
+/// Title of the table of changes.
+const CHANGES: &str = "Changes";
+
 fn table(rows: &[DiffRow], settings: &DiffSettings) -> Table {
     let number = |value: Option<f64>| Cell::number(value, |value| Nanoseconds(value).to_string());
     let row = |row: &DiffRow| {
@@ -233,7 +236,7 @@ fn table(rows: &[DiffRow], settings: &DiffSettings) -> Table {
         column("gate", &["gate"], Align::Left, 0),
         column("runs_needed", &["runs", "a side"], Align::Right, 3),
     ];
-    let mut table = Table { title: "Changes", columns, rows: rows.iter().map(row).collect() };
+    let mut table = Table { title: CHANGES, columns, rows: rows.iter().map(row).collect() };
     if settings.fail_above.is_none() {
         table = table.without("gate");
     }
@@ -260,8 +263,8 @@ fn changes(rows: &[DiffRow]) -> Option<Picture> {
         })
     };
     let changes: Vec<ChangeBar> = rows.iter().filter_map(bar).collect();
-    let title = "Change of ns per op, new ÷ old less 1; the bracket is what a change must exceed".to_string();
-    (!changes.is_empty()).then_some(Picture::Changes(Changes { title, changes }))
+    let title = "Change of ns per op, new ÷ old less 1; between the ticks no change is one".to_string();
+    (!changes.is_empty()).then_some(Picture::Changes(Changes { title, table: CHANGES, changes }))
 }
 
 /// `+3.2 %` in a sentence.

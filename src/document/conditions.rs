@@ -18,9 +18,9 @@ pub(crate) fn of<S, B>(document: &Document<S, B>) -> Vec<Condition> {
     let all = [
         (Condition::MEASURED, Some(document.started_at.clone())),
         ("by", Some(format!("{} {}{build}", document.tool.name, document.tool.version))),
-        ("kernel", Some(kernel.trim().to_string())),
-        ("CPU", host.cpu_model.clone()),
-        ("hypervisor", host.hypervisor.clone()),
+        (Condition::KERNEL, Some(kernel.trim().to_string())),
+        (Condition::CPU, host.cpu_model.clone()),
+        (Condition::HYPERVISOR, host.hypervisor.clone()),
         ("pinned to", host.pinned_cpu.map(|_| host.pinned_to())),
         ("CPUs online", host.online_cpus.clone()),
         ("CPUs allowed", host.allowed_cpus.clone()),

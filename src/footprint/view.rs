@@ -9,7 +9,7 @@ use crate::footprint::document::{KindLeftOut, MemoryDocument};
 use crate::footprint::figures::{FootprintRow, Held, KernelSource, held};
 use crate::output::Shown;
 use crate::output::metrics::{Labels, Metrics, Quantity};
-use crate::output::view::{Align, Cell, Column, Level, Levels, Picture, Table, View};
+use crate::output::view::{Align, Cell, Column, Level, LevelStyle, Levels, Picture, Table, View};
 use crate::unit::{Bytes, Nanoseconds, Roughly};
 use crate::workload::kind::Kind;
 
@@ -207,6 +207,9 @@ fn plural(kind: Kind) -> &'static str {
     }
 }
 
+/// Title of the table of memory.
+const MEMORY: &str = "What one more participant takes";
+
 fn cost_table(rows: &[FootprintRow]) -> Table {
     let columns = vec![
         column("kind", &["", "kind"], 0),
@@ -232,22 +235,25 @@ fn cost_table(rows: &[FootprintRow]) -> Table {
         cells.extend([row.spawn_ns, row.first_run_ns, row.join_ns].map(ns));
         cells
     };
-    Table { title: "What one more participant takes", columns, rows: rows.iter().map(cells).collect() }
+    Table { title: MEMORY, columns, rows: rows.iter().map(cells).collect() }
 }
 
 /// Returns the resident memory of each kind; `None` if there is none.
 fn levels(rows: &[FootprintRow]) -> Option<Picture> {
-    let level = |row: &FootprintRow| {
-        Some(Level {
-            label: row.kind.name().to_string(),
-            series: "user and kernel".to_string(),
-            value: row.resident_bytes?,
-            text: Cell::estimate(row.resident_bytes, true, |bytes| Bytes(bytes).to_string()).shown().to_string(),
-        })
+    let level = |row: &FootprintRow| Level {
+        label: row.kind.name().to_string(),
+        series: "user and kernel".to_string(),
+        figures: vec![Cell::estimate(row.resident_bytes, true, |bytes| Bytes(bytes).to_string())],
     };
-    let levels: Vec<Level> = rows.iter().filter_map(level).collect();
-    let title = "Memory that one more participant takes".to_string();
-    (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Bytes, levels }))
+    let levels: Vec<Level> = rows.iter().filter(|row| row.resident_bytes.is_some()).map(level).collect();
+    (!levels.is_empty()).then_some(Picture::Levels(Levels {
+        title: "Memory that one more participant takes, user and kernel; relative: by the least".to_string(),
+        table: MEMORY,
+        quantity: Quantity::Bytes,
+        style: LevelStyle::Dots,
+        heads: vec!["total"],
+        levels,
+    }))
 }
 
 /// Returns a table of other sources, and of the parts of kernel memory.

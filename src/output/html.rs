@@ -1,17 +1,21 @@
 //! A view as one page that needs nothing else: no script, no font, no network. It holds the document that it was drawn
 //! from, which `report` and `diff` read again.
 
+mod table;
+
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::output::svg::{self, PALETTE, Paper};
-use crate::output::view::{Align, Column, Picture, Table, View};
+use crate::output::view::{Picture, View};
 use crate::output::{Report, lanes, safe};
 
 /// The name under which a page holds the document that it was drawn from.
 pub const PAGE_DOCUMENT: &str = "ctxprof-document";
 
-/// Colours, and how a table becomes a list of cards where it has no room.
+/// Colours, and what is different on a telephone and on paper.
 const STYLE: &str = include_str!("html/page.css");
 
 /// Nothing is to be loaded or run, whatever names a measured program has.
@@ -20,12 +24,15 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 /// An empty picture, so that no browser asks for one.
 const NO_ICON: &str = "data:,";
 
+/// A table of more rows whose figures a picture shows is folded; what the first has is looked for most.
+const MOST_ROWS: usize = 20;
+const MOST_ROWS_FIRST: usize = 40;
+
 /// # Errors
 /// The document cannot be serialized, or a picture cannot be drawn.
 pub(super) fn draw(report: &dyn Report, wide: bool) -> Result<String> {
     let view = safe::view(report.view(wide));
-    let pictures = view.pictures.iter().map(figure).collect::<Result<Vec<Markup>>>()?;
-    let title = view.heading.first().map_or("ctxprof", String::as_str);
+    let sections = sections(&view)?;
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -34,19 +41,20 @@ pub(super) fn draw(report: &dyn Report, wide: bool) -> Result<String> {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 link rel="icon" href=(NO_ICON);
-                title { (title) }
+                title { (view.claim().0) " – ctxprof" }
                 style { (PreEscaped(STYLE)) (PreEscaped(series_colors())) }
             }
             body {
                 main {
                     (head_of(&view))
-                    (warnings(&view.warnings))
-                    // The pictures stand first, to be read at a glance; the tables have the same figures.
-                    (first_pictures(&view, &pictures))
-                    @for table in view.tables.iter().filter(|table| !table.rows.is_empty()) { (table_of(table)) }
-                    (other_pictures(&view, &pictures))
-                    @if !view.notes.is_empty() || !view.answer.is_empty() {
-                        section { h2 { "Notes" } @for note in view.answer.iter().chain(&view.notes) { p { (note) } } }
+                    @if sections.len() > 1 {
+                        nav aria-label="Contents" { ul { @for section in &sections { li { a href={ "#" (section.id) } { (section.title) } } } } }
+                    }
+                    @for section in &sections {
+                        section id=(section.id) aria-labelledby={ (section.id) "-title" } {
+                            h2 id={ (section.id) "-title" } { (section.title) }
+                            (section.body)
+                        }
                     }
                     footer { p { "This page holds its document: " code { "ctxprof report --format json PAGE" } " prints it." } }
                 }
@@ -57,64 +65,113 @@ pub(super) fn draw(report: &dyn Report, wide: bool) -> Result<String> {
     Ok(page.into_string() + "\n")
 }
 
+/// The claim, how far to trust it, when and where it was measured; what raises doubts, to be opened.
 fn head_of(view: &View) -> Markup {
+    let (claim, more) = view.claim();
     html! {
         header {
-            h1 { "ctxprof" }
-            @for line in &view.heading { p { (line) } }
-            @if !view.conditions.is_empty() {
-                details {
-                    summary { "Conditions" }
-                    dl { @for condition in &view.conditions { div { dt { (condition.name) } dd { (condition.value) } } } }
+            h1 { (claim) }
+            @if let Some(quality) = &view.quality { p.quality { "Quality: " (quality) } }
+            p.measured { (view.measured()) }
+            @for line in more.into_iter().chain(view.answer.iter().skip(1).map(String::as_str)) { p { (line) } }
+            @for line in view.heading.iter().skip(1) { p.how { (line) } }
+            @if !view.warnings.is_empty() {
+                details.doubts {
+                    summary { (view.warnings.len()) @if view.warnings.len() == 1 { " warning" } @else { " warnings" } }
+                    ul { @for warning in &view.warnings { li { (warning) } } }
                 }
             }
         }
     }
 }
 
-fn warnings(warnings: &[String]) -> Markup {
+/// A part of the page with a heading and a place in the table of contents.
+struct Section {
+    id: String,
+    title: String,
+    body: Markup,
+}
+
+/// Pictures of their own, tables below the pictures that show their figures, typical ops, notes, and the facts.
+fn sections(view: &View) -> Result<Vec<Section>> {
+    let mut known = BTreeSet::new();
+    let mut sections = Vec::new();
+    let mut add = |title: &str, body: &dyn Fn(&str, &mut BTreeSet<String>) -> Markup| {
+        let id = table::id(title, &mut known);
+        let body = body(&id, &mut known);
+        sections.push(Section { id, title: title.to_string(), body });
+    };
+    let tables = || view.tables.iter().filter(|table| !table.rows.is_empty());
+    let drawn = |is_wanted: &dyn Fn(&Picture) -> bool| -> Result<Option<Markup>> {
+        let pictures = view.pictures.iter().filter(|picture| is_wanted(picture)).map(figure);
+        let pictures: Vec<Markup> = pictures.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        Ok((!pictures.is_empty()).then(|| html! { @for picture in pictures { (picture) } }))
+    };
+    let is_timeline = |picture: &Picture| matches!(picture, Picture::Timeline { .. });
+    let is_of_a_table = |picture: &Picture| tables().any(|table| picture.table() == Some(table.title));
+    if let Some(curves) = drawn(&|picture| !is_timeline(picture) && !is_of_a_table(picture))? {
+        add("Curves", &|_, _| curves.clone());
+    }
+    for (at, table) in tables().enumerate() {
+        let pictures = drawn(&|picture| picture.table() == Some(table.title))?;
+        let most = if at == 0 { MOST_ROWS_FIRST } else { MOST_ROWS };
+        let is_folded = pictures.is_some() && table.rows.len() > most;
+        add(table.title, &|id, known| {
+            let table_drawn = table::draw(table, id, known);
+            html! {
+                @if let Some(pictures) = &pictures { (pictures) }
+                @if is_folded { details { summary { "Table of " (table.rows.len()) " rows" } (table_drawn) } } @else { (table_drawn) }
+            }
+        });
+    }
+    if let Some(timelines) = drawn(&is_timeline)? {
+        add("Typical ops", &|_, _| timelines.clone());
+    }
+    if !view.notes.is_empty() {
+        add("Notes", &|_, _| html! { div.notes { @for note in &view.notes { p { (note) } } } });
+    }
+    add("Host and settings", &|_, _| facts(view));
+    Ok(sections)
+}
+
+fn facts(view: &View) -> Markup {
     html! {
-        @if !warnings.is_empty() {
-            section.warnings role="note" aria-label="Warnings" {
-                h2 { "Warnings" }
-                ul { @for warning in warnings { li { (warning) } } }
+        @if let Some(command) = &view.command { p { "Reproduce: " code { (command) } } }
+        @if !view.conditions.is_empty() {
+            details {
+                summary { (view.conditions.len()) " facts of the host and the moment" }
+                dl { @for condition in &view.conditions { div { dt { (condition.name) } dd { (condition.value) } } } }
             }
         }
     }
 }
 
-/// Returns true if a picture sums up the whole report.
-fn is_first(picture: &Picture) -> bool {
-    matches!(picture, Picture::Levels(_) | Picture::Changes(_) | Picture::Plot(_))
-}
-
-fn first_pictures(view: &View, drawn: &[Markup]) -> Markup {
-    html! { @for (_, figure) in view.pictures.iter().zip(drawn).filter(|(picture, _)| is_first(picture)) { (figure) } }
-}
-
-fn other_pictures(view: &View, drawn: &[Markup]) -> Markup {
-    html! { @for (_, figure) in view.pictures.iter().zip(drawn).filter(|(picture, _)| !is_first(picture)) { (figure) } }
-}
-
-/// A picture twice, for wide pages and for narrow ones, of which the style shows one.
-fn figure(picture: &Picture) -> Result<Markup> {
+/// A picture twice, for wide pages and for narrow ones, of which the style shows one; `None` for one in characters only.
+fn figure(picture: &Picture) -> Result<Option<Markup>> {
     let title = title_of(picture);
-    let drawn = |paper: Paper| Ok((paper, svg::draw(picture, paper)?));
-    let drawings = Paper::ALL.into_iter().map(drawn).collect::<Result<Vec<(Paper, String)>>>()?;
+    let mut drawings = Vec::new();
+    for paper in Paper::ALL {
+        let Some(svg) = svg::draw(picture, paper)? else { return Ok(None) };
+        drawings.push((paper, svg));
+    }
     let legend = svg::legend(picture);
-    Ok(html! {
+    let text = match picture.table() {
+        Some(table) => format!("{title}. The table \"{table}\" has the same figures."),
+        None => title.to_string(),
+    };
+    Ok(Some(html! {
         figure {
             figcaption { (title) }
             @if !legend.is_empty() {
                 ul.legend { @for (color, name) in legend { li { span class={ "swatch series-" (color % PALETTE.len()) } {} (name) } } }
             }
-            @for (paper, svg) in drawings { div class=(paper.name()) role="img" aria-label=(title) { (PreEscaped(svg)) } }
+            @for (paper, svg) in drawings { div class=(paper.name()) role="img" aria-label=(text) { (PreEscaped(svg)) } }
             @if let Picture::Plot(plot) = picture { @if !plot.places.is_empty() { p.places { "Dashed: " (plot.places_are) } } }
             @if let Picture::Timeline { op, .. } = picture {
                 ol { @for at in lanes::numbered(op) { @let run = &op.run_slices[at]; li { (run.who) ": " (lanes::span(run)) ", " (lanes::what_happened(op, run)) } } }
             }
         }
-    })
+    }))
 }
 
 fn title_of(picture: &Picture) -> &str {
@@ -124,41 +181,6 @@ fn title_of(picture: &Picture) -> &str {
         Picture::Changes(changes) => &changes.title,
         Picture::Plot(plot) => &plot.title,
         Picture::Histogram { title, .. } | Picture::Timeline { title, .. } => title,
-    }
-}
-
-/// A table that can be read as cards, each figure beside its heading: the roles keep it a table for screen readers.
-fn table_of(table: &Table) -> Markup {
-    let side = |align: Align| if align == Align::Left { "left" } else { "right" };
-    let headings: Vec<String> = table.columns.iter().map(Column::name).collect();
-    html! {
-        div.table {
-            table role="table" {
-                caption { (table.title) }
-                thead role="rowgroup" {
-                    tr role="row" {
-                        @for column in &table.columns {
-                            th role="columnheader" scope="col" class=(side(column.align)) {
-                                @for (at, line) in column.heading.iter().filter(|line| !line.is_empty()).enumerate() {
-                                    @if at > 0 { br; }
-                                    (line)
-                                }
-                            }
-                        }
-                    }
-                }
-                tbody role="rowgroup" {
-                    @for row in &table.rows {
-                        tr role="row" {
-                            @for (at, cell) in row.iter().enumerate() {
-                                @if at == 0 { th role="rowheader" scope="row" { (cell.shown()) } }
-                                @else { td role="cell" class=(side(table.columns[at].align)) data-heading=(headings[at]) { (cell.shown()) } }
-                            }
-                        }
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -37,6 +37,31 @@ impl View {
         let answer = label.flat_map(move |label| labels(label).zip(self.answer.iter().map(String::as_str)));
         answer.chain(self.quality.as_deref().map(|quality| ("Quality", quality)))
     }
+
+    /// Returns the first sentence of the answer, and what follows it in its line; without an answer, the heading's first line.
+    pub fn claim(&self) -> (&str, Option<&str>) {
+        let Some(first) = self.answer.first().or(self.heading.first()) else { return ("ctxprof", None) };
+        match first.find(". ") {
+            Some(end) => (&first[..=end], Some(first[end + 1..].trim_start())),
+            None => (first, None),
+        }
+    }
+
+    /// Returns when and where this was measured.
+    pub fn measured(&self) -> String {
+        let fact = |name| self.conditions.iter().find(|condition| condition.name == name);
+        let fact = |name| fact(name).map(|condition| condition.value.as_str());
+        // The claim, where there is no answer.
+        let what = self.heading.first().filter(|_| !self.answer.is_empty()).map(String::as_str);
+        let release = fact(Condition::KERNEL).and_then(|kernel| kernel.split(' ').next());
+        let is_named = |release: &str| self.heading.iter().any(|line| line.contains(release));
+        let host = release.filter(|release| !is_named(release)).map(|release| {
+            let others = [Condition::CPU, Condition::HYPERVISOR].into_iter().filter_map(fact);
+            others.fold(format!("Linux {release}"), |host, other| format!("{host}, {other}"))
+        });
+        let parts = [fact(Condition::MEASURED), what, host.as_deref()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    }
 }
 
 /// Rows of a table that a screen leaves out.
@@ -58,8 +83,11 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Name of the moment at which the document began.
+    /// Names of the facts without which no figure means anything; the first is the moment at which the document began.
     pub const MEASURED: &'static str = "measured";
+    pub const KERNEL: &'static str = "kernel";
+    pub const CPU: &'static str = "CPU";
+    pub const HYPERVISOR: &'static str = "hypervisor";
 }
 
 /// Figures that have a shape.
@@ -71,12 +99,24 @@ pub enum Picture {
     Stacks(Stacks),
     /// Changes with their intervals, to both sides of no change; likewise.
     Changes(Changes),
-    /// Counts by size, on a logarithmic scale.
+    /// Counts by size, on a logarithmic scale, in characters: pages have the percentiles of all rows side by side.
     Histogram { title: String, bars: Vec<Bar> },
     /// Who ran when, of an op.
     Timeline { title: String, op: Timeline },
     /// Curves over steps that stand at equal distances.
     Plot(Plot),
+}
+
+impl Picture {
+    /// Returns the title of the table that has the same figures, above which pages draw this.
+    pub fn table(&self) -> Option<&'static str> {
+        match self {
+            Picture::Levels(levels) => Some(levels.table),
+            Picture::Stacks(stacks) => Some(stacks.table),
+            Picture::Changes(changes) => Some(changes.table),
+            Picture::Histogram { .. } | Picture::Timeline { .. } | Picture::Plot(_) => None,
+        }
+    }
 }
 
 /// One size, or range of sizes.
@@ -93,8 +133,22 @@ pub struct Bar {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Levels {
     pub title: String,
+    /// Title of the table with the same figures.
+    pub table: &'static str,
     pub quantity: Quantity,
+    pub style: LevelStyle,
+    /// Heads of a row's figures.
+    pub heads: Vec<&'static str>,
     pub levels: Vec<Level>,
+}
+
+/// The form in which the figures of a row are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LevelStyle {
+    /// Each a dot on its interval, with how many times the least of the first ones it is, where a row has all figures.
+    Dots,
+    /// Ascending, on one line from the first to the last.
+    Spans,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -102,15 +156,16 @@ pub struct Level {
     pub label: String,
     /// Group of the rows that share a colour.
     pub series: String,
-    pub value: Estimate,
-    /// The value as printed, as in the table.
-    pub text: String,
+    /// One for each head, as in the table.
+    pub figures: Vec<Cell>,
 }
 
 /// Wholes of one quantity, side by side in their parts, from 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stacks {
     pub title: String,
+    /// Title of the table with the same figures.
+    pub table: &'static str,
     pub quantity: Quantity,
     pub parts: Vec<String>,
     pub stacks: Vec<Stack>,
@@ -129,6 +184,8 @@ pub struct Stack {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changes {
     pub title: String,
+    /// Title of the table with the same figures.
+    pub table: &'static str,
     pub changes: Vec<ChangeBar>,
 }
 
@@ -311,6 +368,15 @@ impl Cell {
             _ => show(value.median),
         };
         Cell::Estimate { value, text }
+    }
+
+    /// The figure, if it is one.
+    pub fn as_estimate(&self) -> Option<Estimate> {
+        match self {
+            Cell::Estimate { value, .. } => Some(*value),
+            Cell::Number { value, .. } => Some(Estimate { median: *value, low: None, high: None }),
+            Cell::Text(_) | Cell::Name(_) | Cell::Absent => None,
+        }
     }
 
     /// The text as printed.

@@ -7,7 +7,7 @@ use crate::bench::view::costs::nanoseconds;
 use crate::estimate::Estimate;
 use crate::output::metrics::{Metrics, Quantity};
 use crate::output::view::{Align, Cell, Column, Table};
-use crate::unit::Share;
+use crate::unit::{Share, Times};
 use crate::workload::kind::Kind;
 
 /// Returns the time of a handoff by contract and kind; `None` where no contract was measured of two kinds.
@@ -28,7 +28,7 @@ pub(super) fn table(body: &RunBody) -> Option<Table> {
             cells.push(Cell::estimate(hand_over.map(|hand_over| hand_over.ns), false, nanoseconds));
             if columns.ratio_key.is_some() {
                 let settled = hand_over.and_then(|hand_over| hand_over.times_lower).filter(is_settled);
-                cells.push(Cell::interval(settled, times));
+                cells.push(Cell::interval(settled, |ratio| Times(ratio).to_string()));
             }
         }
         cells
@@ -140,16 +140,7 @@ fn sentence(ratio: &Ratio) -> String {
 }
 
 fn with_interval(ratio: Estimate) -> String {
-    Cell::interval(Some(ratio), times).shown().to_string()
-}
-
-/// Formats a ratio: `15x`, `1.3x`, `0.85x`.
-fn times(ratio: f64) -> String {
-    match ratio {
-        ratio if ratio >= 9.95 => format!("{ratio:.0}x"),
-        ratio if ratio >= 0.995 => format!("{ratio:.1}x"),
-        ratio => format!("{ratio:.2}x"),
-    }
+    Cell::interval(Some(ratio), |ratio| Times(ratio).to_string()).shown().to_string()
 }
 
 #[cfg(test)]
@@ -158,13 +149,6 @@ mod tests {
     use crate::bench::document::run::RunDocument;
     use crate::output::view::View;
     use crate::output::{Look, table as text};
-
-    #[test]
-    fn ratios_read_as_factors() {
-        for (ratio, expected) in [(39.4, "39x"), (9.96, "10x"), (3.21, "3.2x"), (1.0, "1.0x"), (0.8, "0.80x")] {
-            assert_eq!(times(ratio), expected);
-        }
-    }
 
     fn ratio(low: f64, high: f64) -> Ratio {
         let gross = Estimate { median: 37.0, low: Some(low), high: Some(high) };

@@ -8,6 +8,9 @@ use crate::sched::timeline::{BySwitches, RecordSource, Timeline};
 use crate::unit::{Nanoseconds, Share, Span};
 use crate::workload::kind::Kind;
 
+/// Title of the table of parts.
+const BREAKDOWN: &str = "Breakdown of an op";
+
 /// Returns one row for each part of each workload's breakdown; `None` without one.
 pub(super) fn table(results: &[RunResult]) -> Option<Table> {
     let column = |key, heading: &[&str], expendable| {
@@ -30,7 +33,7 @@ pub(super) fn table(results: &[RunResult]) -> Option<Table> {
     let rows = results.iter().filter_map(|result| Some((result, result.breakdown.as_ref()?)));
     let rows: Vec<Vec<Cell>> =
         rows.flat_map(|(result, breakdown)| breakdown.parts.iter().map(|part| row(result, breakdown, part))).collect();
-    (!rows.is_empty()).then_some(Table { title: "Breakdown of an op", columns, rows })
+    (!rows.is_empty()).then_some(Table { title: BREAKDOWN, columns, rows })
 }
 
 fn row(result: &RunResult, breakdown: &Breakdown, part: &BreakdownPart) -> Vec<Cell> {
@@ -76,7 +79,13 @@ pub(super) fn stacks(results: &[RunResult]) -> Option<Picture> {
     let stacks: Vec<Stack> = results.iter().filter_map(stack).collect();
     let title = "What a recorded op is made of, in ns".to_string();
     let parts = BreakdownPartKind::PARTS.map(|kind| words(kind).to_string()).to_vec();
-    (!stacks.is_empty()).then_some(Picture::Stacks(Stacks { title, quantity: Quantity::Nanoseconds, parts, stacks }))
+    (!stacks.is_empty()).then_some(Picture::Stacks(Stacks {
+        title,
+        table: BREAKDOWN,
+        quantity: Quantity::Nanoseconds,
+        parts,
+        stacks,
+    }))
 }
 
 /// Returns typical ops of each workload that has them.

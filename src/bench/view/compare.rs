@@ -9,7 +9,7 @@ use crate::document::{Ending, conditions, metrics};
 use crate::estimate::{Estimate, median};
 use crate::output::Shown;
 use crate::output::metrics::{Metrics, Quantity};
-use crate::output::view::{Align, Cell, Column, Level, Levels, Picture, Table, View};
+use crate::output::view::{Align, Cell, Column, Level, LevelStyle, Levels, Picture, Table, View};
 use crate::unit::{Nanoseconds, Share};
 
 impl Shown for CompareDocument {
@@ -203,6 +203,9 @@ fn nanoseconds(value: Option<f64>) -> Cell {
     Cell::number(value, |value| Nanoseconds(value).to_string())
 }
 
+/// Title of the table of tools.
+const EXTERNAL: &str = "External benchmarks, their switches counted";
+
 fn table(rows: &[CompareRow], left_out: &[LeftOut]) -> Table {
     let row = |row: &CompareRow| {
         vec![
@@ -233,26 +236,25 @@ fn table(rows: &[CompareRow], left_out: &[LeftOut]) -> Table {
         cells
     };
     let rows = rows.iter().map(row).chain(left_out.iter().map(absent)).collect();
-    Table { title: "External benchmarks, their switches counted", columns, rows }
+    Table { title: EXTERNAL, columns, rows }
 }
 
 /// Returns each reported time per op, beside ours; `None` without rows.
 fn levels(rows: &[CompareRow]) -> Option<Picture> {
-    let level = |label: &str, series: &str, ns: Option<f64>| {
-        let ns = ns.filter(|ns| ns.is_finite())?;
-        Some(Level {
-            label: label.to_string(),
-            series: series.to_string(),
-            value: Estimate { median: ns, low: None, high: None },
-            text: Nanoseconds(ns).to_string(),
-        })
+    let level = |row: &CompareRow| Level {
+        label: row.tool.clone(),
+        series: "tools".to_string(),
+        figures: [row.reported_ns_per_op, row.own_ns_per_op].map(nanoseconds).to_vec(),
     };
-    let both = |row: &CompareRow| {
-        [level(&row.tool, "the tool", row.reported_ns_per_op), level(&row.own_workload, "ctxprof", row.own_ns_per_op)]
-    };
-    let levels: Vec<Level> = rows.iter().flat_map(both).flatten().collect();
-    let title = "ns per op, as each reports".to_string();
-    (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Nanoseconds, levels }))
+    (!rows.is_empty()).then_some(Picture::Levels(Levels {
+        title: "ns/op as the tool reports it (filled), and ours (hollow); relative: by the least of the tools"
+            .to_string(),
+        table: EXTERNAL,
+        quantity: Quantity::Nanoseconds,
+        style: LevelStyle::Dots,
+        heads: vec!["reported", "ours"],
+        levels: rows.iter().map(level).collect(),
+    }))
 }
 
 fn saved_table(rows: &[SavedRow]) -> Table {

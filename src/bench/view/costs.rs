@@ -5,7 +5,7 @@ use crate::bench::figures::CountSource;
 use crate::estimate::Estimate;
 use crate::host::placement::Placement;
 use crate::output::metrics::Quantity;
-use crate::output::view::{Align, Cell, Column, Level, Levels, Picture, Table};
+use crate::output::view::{Align, Cell, Column, Level, LevelStyle, Levels, Picture, Table};
 use crate::perf::counting::{TO_IDLE, WAKE_UPS};
 use crate::unit::{Bytes, Count, Nanoseconds, Share};
 
@@ -119,8 +119,11 @@ pub(super) fn cost_table(body: &RunBody, wide: bool) -> Table {
     columns.retain(|column| {
         !is_optional(column) || body.results.iter().any(|result| says_something(&(column.cell)(result)))
     });
-    table_of("Costs", columns, &body.results.iter().collect::<Vec<_>>())
+    table_of(COSTS, columns, &body.results.iter().collect::<Vec<_>>())
 }
+
+/// Title of the table of costs.
+const COSTS: &str = "Costs";
 
 pub(super) fn table_of(title: &'static str, columns: Vec<CostColumn>, results: &[&RunResult]) -> Table {
     let row = |result: &&RunResult| columns.iter().map(|column| (column.cell)(result)).collect();
@@ -128,22 +131,27 @@ pub(super) fn table_of(title: &'static str, columns: Vec<CostColumn>, results: &
     Table { title, columns: columns.into_iter().map(|column| column.column).collect(), rows }
 }
 
-/// Returns the cost of a switch in each workload that makes any; `None` of nothing.
+/// Returns the cost of an op in each workload, and of a switch where it makes any; `None` of nothing.
 pub(super) fn levels(body: &RunBody) -> Option<Picture> {
-    let level = |result: &RunResult| {
-        let cell = reproducible(result, result.ns_per_switch, true);
-        Some(Level {
-            label: result.title(),
-            series: result.kind.name().to_string(),
-            value: result.reproducible(result.ns_per_switch, When::ThisSession)?,
-            text: cell.shown().to_string(),
-        })
+    let level = |result: &RunResult| Level {
+        label: result.title(),
+        series: result.kind.name().to_string(),
+        figures: vec![reproducible(result, result.ns_per_op, true), reproducible(result, result.ns_per_switch, false)],
     };
-    let levels: Vec<Level> = body.results.iter().filter_map(level).collect();
+    let levels: Vec<Level> = body.results.iter().filter(|result| result.ns_per_op.is_some()).map(level).collect();
     let has_history = body.results.iter().any(|result| result.reproducibility.is_some());
     let interval = if has_history { "what another run of this session will say" } else { "the interval of the median" };
-    let title = format!("ns per switch, with {interval}");
-    (!levels.is_empty()).then_some(Picture::Levels(Levels { title, quantity: Quantity::Nanoseconds, levels }))
+    let title = format!(
+        "ns/op (filled) and ns/switch (hollow), with {interval}; relative: ns/op by the least of those that switch"
+    );
+    (!levels.is_empty()).then_some(Picture::Levels(Levels {
+        title,
+        table: COSTS,
+        quantity: Quantity::Nanoseconds,
+        style: LevelStyle::Dots,
+        heads: vec!["ns/op", "ns/switch"],
+        levels,
+    }))
 }
 
 /// Returns the cost of a row in a sentence; `None` where none was measured.

@@ -5,8 +5,8 @@ use crate::bench::figures::{LatencyBucket, LatencyFigures};
 use crate::bench::view::costs::{CostColumn, cost_column, nanoseconds, table_of};
 use crate::host::placement::Placement;
 use crate::output::metrics::{Quantity, Rows};
-use crate::output::view::{Bar, Cell, Picture, Table};
-use crate::unit::{Count, Nanoseconds};
+use crate::output::view::{Bar, Cell, Level, LevelStyle, Levels, Picture, Table};
+use crate::unit::{Count, Nanoseconds, Span};
 
 /// Returns the percentiles of every workload that has any; without one there is no row.
 pub(super) fn latency_table(body: &RunBody) -> Table {
@@ -45,7 +45,29 @@ pub(super) fn latency_table(body: &RunBody) -> Table {
     if timed.iter().all(|result| result.placement == Placement::Same) {
         columns.retain(|CostColumn { column, .. }| column.key != "placement");
     }
-    table_of("Latency", columns, &timed)
+    table_of(LATENCY, columns, &timed)
+}
+
+/// Title of the table of percentiles.
+const LATENCY: &str = "Latency";
+
+/// Returns the percentiles of all rows side by side; `None` without any.
+pub(super) fn spans(body: &RunBody) -> Option<Picture> {
+    let level = |result: &RunResult| {
+        let latency = result.latency.as_ref()?;
+        let figures = [latency.p50_ns, latency.p99_ns, latency.p99_9_ns, Some(latency.max_ns)];
+        let figures = figures.map(|ns| Cell::number(ns, |ns| Span(ns).to_string())).to_vec();
+        Some(Level { label: result.title(), series: result.kind.name().to_string(), figures })
+    };
+    let levels: Vec<Level> = body.results.iter().filter_map(level).collect();
+    (!levels.is_empty()).then_some(Picture::Levels(Levels {
+        title: "Ops timed one by one: p50 (filled), p99 and p99.9 (ticks), max (hollow)".to_string(),
+        table: LATENCY,
+        quantity: Quantity::Nanoseconds,
+        style: LevelStyle::Spans,
+        heads: vec!["p50", "p99", "p99.9", "max"],
+        levels,
+    }))
 }
 
 pub(super) fn pictures(body: &RunBody) -> Vec<Picture> {

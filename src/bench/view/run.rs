@@ -45,6 +45,7 @@ impl Shown for RunDocument {
             .collect(),
             pictures: costs::levels(&self.body)
                 .into_iter()
+                .chain(latency::spans(&self.body))
                 .chain(breakdown::stacks(&self.body.results))
                 .chain(latency::pictures(&self.body))
                 .chain(breakdown::pictures(&self.body.results))

@@ -14,7 +14,8 @@ fn a_page_has_every_figure_of_the_tables_and_its_own_document() {
     let document = run();
     let page = draw(&document, true).unwrap();
     for cell in document.view(true).tables.iter().flat_map(|table| table.rows.iter().flatten()) {
-        assert!(page.contains(&format!(">{}</t", cell.shown())), "{:?} is not in the page", cell.shown());
+        let ends = ["</td>", "</a></th>"].map(|end| format!(">{}{end}", cell.shown()));
+        assert!(ends.iter().any(|cell| page.contains(cell)), "{:?} is not in the page", cell.shown());
     }
     let Saved::Run(read) = parse(&page).unwrap() else { panic!("another document") };
     assert_eq!(*read, document);
@@ -50,4 +51,24 @@ fn in_the_dark_every_colour_of_text_and_lines_is_another() {
     for color in theme() {
         assert!(STYLE.contains(&format!("=\"{color}\"]")), "{color} is not in the style");
     }
+}
+
+#[test]
+fn every_row_and_section_has_a_place_to_link_to_and_no_two_the_same() {
+    let page = draw(&run(), true).unwrap();
+    let attributes = |name: &str| -> Vec<String> {
+        let start = format!(" {name}=\"");
+        page.split(&start).skip(1).map(|rest| rest.split('"').next().unwrap().to_string()).collect()
+    };
+    let ids = attributes("id");
+    let different: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(different.len(), ids.len(), "{ids:?}");
+    assert!(ids.contains(&"costs-thread-pipe".to_string()), "{ids:?}");
+    let links: Vec<String> =
+        attributes("href").into_iter().filter_map(|link| Some(link.strip_prefix('#')?.to_string())).collect();
+    assert!(links.len() > 5 && links.iter().all(|link| ids.contains(link)), "{links:?} of {ids:?}");
+    let headings: Vec<char> = page.match_indices("<h").filter_map(|(at, _)| page[at + 2..].chars().next()).collect();
+    let levels: String = headings.into_iter().filter(char::is_ascii_digit).collect();
+    assert!(levels.starts_with("122") && levels[1..].chars().all(|level| level == '2'), "{levels}");
+    assert_eq!(page.matches("<th ").count(), page.matches(" scope=").count());
 }

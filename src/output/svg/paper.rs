@@ -16,7 +16,7 @@ use crate::unit::{Bytes, Count, Share, Span};
 /// Text and axes. Pages in the dark give these three other colours, by their values.
 pub(crate) const INK: RGBColor = RGBColor(0x1F, 0x23, 0x28);
 /// Secondary text.
-pub(crate) const FAINT: RGBColor = RGBColor(0x6E, 0x77, 0x81);
+pub(crate) const FAINT: RGBColor = RGBColor(0x59, 0x63, 0x6E);
 /// Lines behind the figures.
 pub(crate) const GRID: RGBColor = RGBColor(0xD8, 0xDE, 0xE4);
 
@@ -45,7 +45,7 @@ pub(super) fn color(series: usize) -> RGBColor {
 }
 
 /// Height of letters, px.
-const TEXT: f64 = 13.0;
+pub(crate) const TEXT: u32 = 13;
 /// The library draws letters smaller than asked by this factor.
 ///
 /// # References
@@ -85,7 +85,7 @@ impl Paper {
 
     pub(super) fn width(self) -> u32 {
         match self {
-            Paper::Wide => 880,
+            Paper::Wide => 960,
             Paper::Narrow => 344,
         }
     }
@@ -108,17 +108,17 @@ pub(super) fn refused(error: impl std::fmt::Display) -> anyhow::Error {
 }
 
 /// Returns the approximate width of a text, px.
-pub(super) fn text_width(text: &str) -> u32 {
+pub(crate) fn text_width(text: &str) -> u32 {
     let width = |letter: char| match letter {
         '0'..='9' => DIGIT,
         '±' | '%' => SIGN,
         other => console::measure_text_width(other.encode_utf8(&mut [0; 4])) as f64 * LETTER,
     };
-    (text.chars().map(width).sum::<f64>() * TEXT).ceil() as u32
+    (text.chars().map(width).sum::<f64>() * f64::from(TEXT)).ceil() as u32
 }
 
 /// Returns the text, or as much of its start as has room, with an ellipsis.
-pub(super) fn shortened(text: &str, room: u32) -> String {
+pub(crate) fn shortened(text: &str, room: u32) -> String {
     if text_width(text) <= room {
         return text.to_string();
     }
@@ -129,7 +129,7 @@ pub(super) fn shortened(text: &str, room: u32) -> String {
 
 /// Text of this colour that lies to this side of its place, in the middle of its line.
 pub(super) fn text(color: RGBColor, side: HPos) -> TextStyle<'static> {
-    let font = ("sans-serif", TEXT * SHRUNK).into_font();
+    let font = ("sans-serif", f64::from(TEXT) * SHRUNK).into_font();
     font.color(&color).pos(Pos::new(side, VPos::Center)).into_text_style(&(0, 0))
 }
 
@@ -167,10 +167,12 @@ where
 
 /// A value as an axis has it: short.
 pub(super) fn tick(quantity: Quantity, value: f64) -> String {
+    // Ticks are round: what follows their points is nothing.
+    let round = |text: String| text.replace(".00 ", " ").replace(".0 ", " ");
     match quantity {
-        Quantity::Nanoseconds => Span(value).to_string(),
-        Quantity::Seconds => Span(value * 1e9).to_string(),
-        Quantity::Bytes => Bytes(value).to_string(),
+        Quantity::Nanoseconds => round(Span(value).to_string()),
+        Quantity::Seconds => round(Span(value * 1e9).to_string()),
+        Quantity::Bytes => round(Bytes(value).to_string()),
         Quantity::Ratio => Share(value).to_string(),
         // Things: where there are less than one between two ticks, the library asks for parts of one.
         Quantity::Count if value.fract() == 0.0 => format!("{value:.0}"),

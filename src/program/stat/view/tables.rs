@@ -8,6 +8,9 @@ use crate::program::stat::document::StatBody;
 use crate::program::stat::figures::Figures;
 use crate::unit::{Count, Nanoseconds, Share, Span};
 
+/// Title of the table of threads.
+const THREADS: &str = "Switches and time by thread";
+
 const TOTAL: &str = "total";
 const ENDED_THREADS: &str = "ended threads";
 
@@ -87,7 +90,7 @@ pub(super) fn thread_table(body: &StatBody, wide: bool) -> Table {
     }
     rows.extend(body.ended_threads.iter().map(|figures| row(ENDED_THREADS.to_string(), figures)));
     rows.push(row(TOTAL.to_string(), &body.totals.figures));
-    Table { title: "Switches and time by thread", columns, rows }
+    Table { title: THREADS, columns, rows }
 }
 
 /// Most rows of a picture.
@@ -111,7 +114,13 @@ pub(super) fn stacks(body: &StatBody) -> Option<Picture> {
     let stacks: Vec<Stack> = rows.into_iter().map(stack).collect();
     let parts = ["voluntary", "involuntary"].map(String::from).to_vec();
     let title = "Switches by thread".to_string();
-    (!stacks.is_empty()).then_some(Picture::Stacks(Stacks { title, quantity: Quantity::Count, parts, stacks }))
+    (!stacks.is_empty()).then_some(Picture::Stacks(Stacks {
+        title,
+        table: THREADS,
+        quantity: Quantity::Count,
+        parts,
+        stacks,
+    }))
 }
 
 /// Position of a yield's cost in the table.
