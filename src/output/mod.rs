@@ -1,6 +1,7 @@
 //! The registry of output formats, which know no subject. Tables, CSV, Markdown and pages are drawn from one view, OpenMetrics from figures that keep their
 //! names from one version to the next; JSON is the document itself.
 
+mod card;
 mod csv;
 pub(crate) mod html;
 mod lanes;
@@ -93,6 +94,11 @@ pub static FORMATS: &[Format] = &[
         draw: |report, look| Ok(markdown::draw(&safe::view(report.view(look.wide)))),
     },
     Format { name: "html", suffixes: &["html", "htm"], draw: |report, look| html::draw(report, look.wide) },
+    Format {
+        name: "svg",
+        suffixes: &["svg"],
+        draw: |report, look| Ok(card::draw(&safe::view(report.view(look.wide)))),
+    },
     Format { name: "openmetrics", suffixes: &["prom"], draw: |report, _| openmetrics::draw(report.metrics()) },
 ];
 
@@ -132,6 +138,7 @@ mod tests {
             ("a.txt", "table"),
             ("a.prom", "openmetrics"),
             ("a.html", "html"),
+            ("card.svg", "svg"),
         ] {
             assert_eq!(format_of(Path::new(path)).unwrap().name, name);
         }
