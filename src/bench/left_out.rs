@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::host::placement::Placement;
+use crate::sys::unavailable::Unavailable;
 use crate::unit::Bytes;
 use crate::workload::shape::RingShape;
 
@@ -15,9 +16,8 @@ pub struct LeftOut {
     pub placement: Placement,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ring: Option<RingShape>,
-    pub reason: String,
-    /// A command that would help.
-    pub remedy: Option<String>,
+    #[serde(flatten)]
+    pub why: Unavailable,
 }
 
 impl fmt::Display for LeftOut {
@@ -26,8 +26,7 @@ impl fmt::Display for LeftOut {
             Some(_) => row_title(&self.workload, self.placement, self.ring),
             None => self.workload.clone(),
         };
-        write!(out, "{title}: {}", self.reason)?;
-        self.remedy.iter().try_for_each(|remedy| write!(out, " ({remedy})"))
+        write!(out, "{title}: {}", self.why)
     }
 }
 

@@ -78,23 +78,22 @@ pub(super) fn execute(arguments: &CompareArgs, color: ColorChoice) -> Result<Out
 fn available(quiet: bool) -> (Vec<&'static ExternalBenchmark>, Vec<LeftOut>) {
     let (mut benchmarks, mut left_out) = (Vec::new(), Vec::new());
     for benchmark in EXTERNAL_BENCHMARKS {
-        let mut leave_out = |reason, remedy| {
+        let mut leave_out = |why| {
             left_out.push(LeftOut {
                 workload: benchmark.name.to_string(),
                 placement: Placement::Same,
                 ring: None,
-                reason,
-                remedy,
+                why,
             });
         };
         let own = workload::meant_by(benchmark.own_workload);
         let say = |what: &str| output::say_unless(quiet, what);
         let provided = || (benchmark.provide)(&say).and_then(|()| own.iter().try_for_each(|own| (own.provide)(&say)));
         match (benchmark.available)() {
-            Err(missing) => leave_out(missing.reason, missing.remedy),
+            Err(missing) => leave_out(missing),
             Ok(()) => match provided() {
                 Ok(()) => benchmarks.push(benchmark),
-                Err(error) => leave_out(format!("{error:#}"), None),
+                Err(error) => leave_out(error.into()),
             },
         }
     }

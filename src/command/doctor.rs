@@ -12,13 +12,13 @@ use crate::command::output::{check_writable, deliver};
 use crate::command::{Outcome, ended, place};
 use crate::doctor::document::{DoctorBody, DoctorDocument, DoctorSettings, SCHEMA};
 use crate::document::{Ending, Tool};
-use crate::host::checks::context::{HostContext, ToolMissing, ToolSeen, Tools};
+use crate::host::checks::context::{HostContext, ToolSeen, Tools};
 use crate::host::surroundings::{NoiseMonitor, Window};
 use crate::host::{checks, probe};
 use crate::perf::trial;
 use crate::store::timestamp;
 use crate::sys::signal;
-use crate::tool::{Missing, go, perf};
+use crate::tool::{go, perf};
 
 /// Time for which other activity on the pinned CPU is observed: 50 of the ticks in which the kernel counts it.
 const WATCHED: Duration = Duration::from_millis(500);
@@ -63,8 +63,7 @@ fn watch(cpu: usize) -> Window {
 }
 
 fn tools() -> Tools {
-    let missing = |Missing { reason, remedy }| ToolMissing { reason, remedy };
     let perf = perf::find().map(|perf| ToolSeen { path: perf.path().into(), version: perf.version().to_string() });
     let go = go::find().and_then(|go| Ok(ToolSeen { path: go.path().into(), version: go.version()? }));
-    Tools { perf: perf.map_err(missing), go: go.map_err(missing) }
+    Tools { perf, go }
 }

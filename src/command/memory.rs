@@ -83,10 +83,10 @@ fn available(arguments: &MemoryArgs) -> (Vec<&'static ParticipantKind>, Vec<Kind
     let (mut kinds, mut left_out) = (Vec::new(), Vec::new());
     for kind in KINDS.iter().filter(is_asked) {
         let name = kind.kind.name().to_string();
-        if let Err(missing) = (kind.available)() {
-            left_out.push(KindLeftOut { kind: name, reason: missing.reason, remedy: missing.remedy });
+        if let Err(why) = (kind.available)() {
+            left_out.push(KindLeftOut { kind: name, why });
         } else if let Err(error) = (kind.provide)(&|what| say_unless(arguments.quiet, what)) {
-            left_out.push(KindLeftOut { kind: name, reason: format!("{error:#}"), remedy: None });
+            left_out.push(KindLeftOut { kind: name, why: error.into() });
         } else {
             kinds.push(kind);
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::document::{Document, Ending, Warning};
 use crate::footprint::figures::{FootprintRow, row, warnings};
 use crate::footprint::samples::{Footprints, KindFootprints};
+use crate::sys::unavailable::Unavailable;
 
 pub const SCHEMA: &str = "ctxprof.memory/2";
 
@@ -63,14 +64,13 @@ pub struct Limit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KindLeftOut {
     pub kind: String,
-    pub reason: String,
-    pub remedy: Option<String>,
+    #[serde(flatten)]
+    pub why: Unavailable,
 }
 
 impl fmt::Display for KindLeftOut {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.kind, self.reason)?;
-        self.remedy.iter().try_for_each(|remedy| write!(out, " ({remedy})"))
+        write!(out, "{}: {}", self.kind, self.why)
     }
 }
 

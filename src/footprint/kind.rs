@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 
 use crate::footprint::holder::Holder;
 use crate::footprint::participant::Shape;
+use crate::sys::unavailable::Unavailable;
 use crate::tool::go;
-use crate::workload::Unavailable;
 use crate::workload::kind::Kind;
 
 /// Reports to the user what is about to take a while.
@@ -85,7 +85,7 @@ pub static KINDS: &[ParticipantKind] = &[
         made_as: "goroutine waiting for a channel to be closed",
         default_max: 100_000,
         has_accounting: true,
-        available: || go::find().map(drop).map_err(Unavailable::from),
+        available: || go::find().map(drop),
         start: |_, shape| Holder::start(&goroutines()?, &[&shape.stack_use.to_string()]),
         provide,
         ..EMPTY

@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::host::ceilings::{self, Needs};
-use crate::host::checks::context::{HostContext, ToolMissing, Tools};
+use crate::host::checks::context::{HostContext, Tools};
 use crate::host::checks::{self, CHECKS};
 use crate::host::memory::{self, KernelAccount};
 use crate::host::placement::Place;
@@ -16,6 +16,7 @@ use crate::host::surroundings::{self, NoiseMonitor};
 use crate::perf::answer::{Cycles, PerfTrials};
 use crate::perf::records::parse::offset_of;
 use crate::sys::affinity::CpuList;
+use crate::sys::unavailable::Unavailable;
 use crate::tool::system;
 
 /// Texts that pure functions parse.
@@ -73,7 +74,7 @@ fn read_all(root: &Path) {
         in_user_mode: Ok(()),
         cycles: Cycles::Counting { gigahertz: 3.4 },
     };
-    let missing = || ToolMissing { reason: "it is not looked for".to_string(), remedy: String::new() };
+    let missing = || Unavailable { reason: "it is not looked for".to_string(), remedy: None };
     let tools = Tools { perf: Err(missing()), go: Err(missing()) };
     let context =
         HostContext { root, facts: &host, cpu: place.cpu, window: &window, perf_events: &perf_events, tools: &tools };

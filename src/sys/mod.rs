@@ -29,4 +29,5 @@ pub mod subprocess;
 pub mod sysctl;
 pub mod taskstats;
 pub mod token;
+pub mod unavailable;
 pub mod usage;

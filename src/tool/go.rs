@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::sys::unavailable::Unavailable;
 use crate::sys::{signal, subprocess};
+use crate::tool::private;
 use crate::tool::system::{self, System, is_program};
-use crate::tool::{Missing, private};
 
 /// A first build compiles Go's own library too, which takes some 5 s on an idle CPU.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -44,7 +45,7 @@ pub struct Toolchain {
     cache: Option<PathBuf>,
     patience: Duration,
     /// Its version, once asked.
-    said: OnceLock<Result<String, Missing>>,
+    said: OnceLock<Result<String, Unavailable>>,
 }
 
 /// Looks for go in `$PATH` and where it is usually installed, once. Starts no process.
@@ -54,8 +55,8 @@ pub struct Toolchain {
 ///
 /// # Errors
 /// There is none, with the way to install it.
-pub fn find() -> Result<&'static Toolchain, Missing> {
-    static FOUND: OnceLock<Result<Toolchain, Missing>> = OnceLock::new();
+pub fn find() -> Result<&'static Toolchain, Unavailable> {
+    static FOUND: OnceLock<Result<Toolchain, Unavailable>> = OnceLock::new();
     let look = || {
         let root = Path::new("/");
         let path = env::var_os("PATH").unwrap_or_default();
@@ -64,7 +65,7 @@ pub fn find() -> Result<&'static Toolchain, Missing> {
             None => Err(missing(root, &path, env::var_os("SUDO_USER").is_some())),
         }
     };
-    FOUND.get_or_init(look).as_ref().map_err(Missing::clone)
+    FOUND.get_or_init(look).as_ref().map_err(Unavailable::clone)
 }
 
 impl Toolchain {
@@ -80,8 +81,8 @@ impl Toolchain {
     ///
     /// # Errors
     /// It cannot be started, fails, takes too long or prints something else; with its output, and the way to install one that works.
-    pub fn version(&self) -> Result<String, Missing> {
-        let failed = |error| Missing { reason: format!("{error:#}"), remedy: remedy(Path::new("/")) };
+    pub fn version(&self) -> Result<String, Unavailable> {
+        let failed = |error| Unavailable { reason: format!("{error:#}"), remedy: Some(remedy(Path::new("/"))) };
         self.said.get_or_init(|| self.ask_version().map_err(failed)).clone()
     }
 
@@ -125,12 +126,12 @@ fn newest_version(root: &Path) -> Option<PathBuf> {
     versions.filter(|(_, go)| is_program(go)).max().map(|(_, go)| go)
 }
 
-fn missing(root: &Path, path: &OsStr, by_sudo: bool) -> Missing {
+fn missing(root: &Path, path: &OsStr, by_sudo: bool) -> Unavailable {
     let mut reason = "no go in $PATH, /usr/local/go or another usual place".to_string();
     if by_sudo {
         reason = format!("{reason} (sudo sets PATH={}; yours may have it)", Path::new(path).display());
     }
-    Missing { reason, remedy: remedy(root) }
+    Unavailable { reason, remedy: Some(remedy(root)) }
 }
 
 fn remedy(root: &Path) -> String {
@@ -215,7 +216,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let missing = missing(root.path(), OsStr::new("/usr/sbin:/sbin"), true).to_string();
         assert!(missing.contains("sudo sets PATH=/usr/sbin:/sbin"), "{missing}");
-        assert!(missing.ends_with("; install it: see https://go.dev/dl"), "{missing}");
+        assert!(missing.ends_with("(install it: see https://go.dev/dl)"), "{missing}");
     }
 
     #[test]

@@ -9,15 +9,7 @@ pub mod perf;
 mod private;
 pub(crate) mod system;
 
-use std::fmt;
 use std::process::Command;
-
-/// Reason why a tool cannot be used on this host, and a remedy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
-    pub reason: String,
-    pub remedy: String,
-}
 
 /// Kind of a line of saved output, by a tool's reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,14 +21,6 @@ pub enum Line {
     /// Not this tool's.
     Foreign,
 }
-
-impl fmt::Display for Missing {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}; {}", self.reason, self.remedy)
-    }
-}
-
-impl std::error::Error for Missing {}
 
 /// Returns the words of a command, the program first; invalid UTF-8 is replaced.
 pub fn words(command: &Command) -> Vec<String> {

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::sys::unavailable::Unavailable;
 use crate::sys::{signal, subprocess};
-use crate::tool::Missing;
 use crate::tool::system::{self, System};
 
 pub use lines::{Lines, Taken};
@@ -34,8 +34,8 @@ pub struct Perf {
 ///
 /// # Errors
 /// There is none, or it does not work, with its output; and the way to install it.
-pub fn find() -> Result<Perf, Missing> {
-    static FOUND: OnceLock<Result<Perf, Missing>> = OnceLock::new();
+pub fn find() -> Result<Perf, Unavailable> {
+    static FOUND: OnceLock<Result<Perf, Unavailable>> = OnceLock::new();
     FOUND.get_or_init(|| find_in(Path::new("/"), &env::var_os("PATH").unwrap_or_default())).clone()
 }
 
@@ -67,14 +67,14 @@ fn command(perf: &Path) -> Command {
     command
 }
 
-fn find_in(root: &Path, path: &OsStr) -> Result<Perf, Missing> {
+fn find_in(root: &Path, path: &OsStr) -> Result<Perf, Unavailable> {
     let remedy = || system::remedy(root, package, "it is tools/perf of the kernel's sources");
     let Some(path) = system::in_path("perf", path) else {
-        return Err(Missing { reason: "no perf in $PATH".to_string(), remedy: remedy() });
+        return Err(Unavailable { reason: "no perf in $PATH".to_string(), remedy: Some(remedy()) });
     };
     match version_of(&path) {
         Ok(version) => Ok(Perf { path, version }),
-        Err(error) => Err(Missing { reason: format!("{error:#}"), remedy: remedy() }),
+        Err(error) => Err(Unavailable { reason: format!("{error:#}"), remedy: Some(remedy()) }),
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
     use crate::tool::words;
 
     /// Looks for perf on a system with this script in its place.
-    fn find_fake(release: &str, script: Option<&str>) -> Result<Perf, Missing> {
+    fn find_fake(release: &str, script: Option<&str>) -> Result<Perf, Unavailable> {
         let root = root_with(release);
         let bin = root.path().join("bin");
         if let Some(script) = script {
@@ -140,7 +140,11 @@ mod tests {
             ("", "install it: it is tools/perf of the kernel's sources"),
         ] {
             let missing = find_fake(release, None).unwrap_err();
-            assert_eq!((missing.reason.as_str(), missing.remedy.as_str()), ("no perf in $PATH", remedy), "{release:?}");
+            assert_eq!(
+                (missing.reason.as_str(), missing.remedy.as_deref()),
+                ("no perf in $PATH", Some(remedy)),
+                "{release:?}"
+            );
         }
     }
 
@@ -164,7 +168,7 @@ exit 2";
         for word in [
             "bin/perf --version exited with code 2",
             "linux-tools-generic",
-            "; install it: apt-get install linux-tools-",
+            "(install it: apt-get install linux-tools-",
         ] {
             assert!(missing.contains(word), "{word:?} is not in {missing:?}");
         }

@@ -87,7 +87,7 @@ pub(super) mod tests {
     use super::*;
     use crate::machine::{Ability, missing};
     use crate::made_program::make_program;
-    use crate::tool::Missing;
+    use crate::sys::unavailable::Unavailable;
     use std::os::unix::fs::PermissionsExt;
     use tempfile::TempDir;
 
@@ -100,7 +100,7 @@ pub(super) mod tests {
     }
 
     /// Returns the tool if available; where it is required, its absence fails the test.
-    pub fn required_or_skipped<T>(ability: Ability, found: Result<T, Missing>) -> Option<T> {
+    pub fn required_or_skipped<T>(ability: Ability, found: Result<T, Unavailable>) -> Option<T> {
         found.map_err(|absent| missing(ability, &absent.to_string())).ok()
     }
 

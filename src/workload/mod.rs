@@ -15,12 +15,11 @@ pub mod shape;
 mod task;
 mod thread;
 
-use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::tool::Missing;
+use crate::sys::unavailable::Unavailable;
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::session::{Session, Setting};
 use crate::workload::shape::RingShape;
@@ -92,26 +91,6 @@ pub struct Needs {
     pub mappings: u32,
     /// Memory besides its working set, a lower bound.
     pub bytes: u32,
-}
-
-/// Reason why a workload cannot be measured on this host, and a remedy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unavailable {
-    pub reason: String,
-    pub remedy: Option<String>,
-}
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.reason)?;
-        self.remedy.iter().try_for_each(|remedy| write!(out, " ({remedy})"))
-    }
-}
-
-impl From<Missing> for Unavailable {
-    fn from(Missing { reason, remedy }: Missing) -> Unavailable {
-        Unavailable { reason, remedy: Some(remedy) }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

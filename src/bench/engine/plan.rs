@@ -10,8 +10,9 @@ use crate::bench::left_out::LeftOut;
 use crate::host::ceilings::{self, Needs};
 use crate::host::placement::Placement;
 use crate::sys::policy::Policy;
+use crate::sys::unavailable::Unavailable;
 use crate::workload::session::{Session, Setting};
-use crate::workload::{ONE_HOP, Prepare, Ring, Unavailable, WORKLOADS, Workload};
+use crate::workload::{ONE_HOP, Prepare, Ring, WORKLOADS, Workload};
 
 /// A measurement, fixed beforehand: it never goes on until an interval looks tight.
 #[derive(Debug, Clone)]
@@ -113,7 +114,7 @@ impl Entry {
     /// Returns the entry as one that is not measured, with the reason.
     pub fn left_out(&self, reason: String, remedy: Option<String>) -> LeftOut {
         let workload = self.workload.name.to_string();
-        LeftOut { workload, placement: self.placement, ring: self.setting.ring, reason, remedy }
+        LeftOut { workload, placement: self.placement, ring: self.setting.ring, why: Unavailable { reason, remedy } }
     }
 
     fn ring(&self) -> Result<&'static Ring> {

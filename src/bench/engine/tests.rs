@@ -14,10 +14,11 @@ use crate::perf::meter::scripted::Scripted;
 use crate::perf::meter::{Extra, Ring};
 use crate::perf::records::{Recorder, SWITCH_RECORDS};
 use crate::perf::refusal::Refused;
+use crate::sys::unavailable::Unavailable;
 use crate::test_lock;
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::session::{Laps, Participant, Played, Session, Setting};
-use crate::workload::{NoSwitch, Prepare, Unavailable, WORKLOADS, Workload};
+use crate::workload::{NoSwitch, Prepare, WORKLOADS, Workload};
 
 thread_local! {
     /// Calls of a test's sessions, in order.

@@ -14,7 +14,7 @@ use crate::bench::external::samples::{Claim, ExternalProgram, OwnFigure};
 use crate::bench::external::{ExternalBenchmark, Probed};
 use crate::sys::{signal, subprocess};
 use crate::tool::{go, gobench};
-use crate::workload::{ProbePoint, Say, Unavailable, goroutine};
+use crate::workload::{ProbePoint, Say, goroutine};
 
 const TIME: &str = "50000x";
 const COUNT: u32 = 21;
@@ -29,7 +29,7 @@ pub(super) const ONEWAY: ExternalBenchmark = ExternalBenchmark {
     own_workload: "goroutine-oneway",
     own_figure: OwnFigure::Median,
     assumed_switches_per_op: 1.0,
-    available: || go::find().map(drop).map_err(Unavailable::from),
+    available: || go::find().map(drop),
     program,
     provide,
     play: || play(ONE_WAY),

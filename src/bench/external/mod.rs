@@ -11,7 +11,8 @@ pub mod saved;
 use anyhow::Result;
 
 use crate::bench::external::samples::{Claim, ExternalProgram, OwnFigure};
-use crate::workload::{ProbePoint, Say, Unavailable};
+use crate::sys::unavailable::Unavailable;
+use crate::workload::{ProbePoint, Say};
 
 /// One external benchmark, and the workload of ours that measures the same.
 #[derive(Debug)]

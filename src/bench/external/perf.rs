@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 
 use crate::bench::external::ExternalBenchmark;
 use crate::bench::external::samples::{Claim, ExternalProgram, OwnFigure};
+use crate::sys::unavailable::Unavailable;
 use crate::sys::{signal, subprocess};
 use crate::tool::perf::{self, Participants};
-use crate::workload::Unavailable;
 
 /// Round trips per round: half a second.
 const OPS: u32 = 100_000;
@@ -40,7 +40,7 @@ pub(super) const PROCESSES: ExternalBenchmark = ExternalBenchmark {
 };
 
 fn available() -> Result<(), Unavailable> {
-    perf::find().map(drop).map_err(Unavailable::from)
+    perf::find().map(drop)
 }
 
 fn program() -> Option<ExternalProgram> {

@@ -295,17 +295,14 @@ impl RunDocument {
         let mut reasons: Vec<(&LeftOut, Vec<String>)> = Vec::new();
         for left_out in &self.body.left_out {
             let title = row_title(&left_out.workload, left_out.placement, left_out.ring);
-            match reasons
-                .iter_mut()
-                .find(|(known, _)| (&known.reason, &known.remedy) == (&left_out.reason, &left_out.remedy))
-            {
+            match reasons.iter_mut().find(|(known, _)| known.why == left_out.why) {
                 Some((_, titles)) => titles.push(title),
                 None => reasons.push((left_out, vec![title])),
             }
         }
         let sentence = |(left_out, titles): (&LeftOut, Vec<String>)| {
-            let remedy = left_out.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
-            format!("Not measured: {}: {}{remedy}.", titles.join(", "), left_out.reason)
+            let remedy = left_out.why.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
+            format!("Not measured: {}: {}{remedy}.", titles.join(", "), left_out.why.reason)
         };
         reasons.into_iter().map(sentence).collect()
     }

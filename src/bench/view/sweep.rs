@@ -215,7 +215,7 @@ impl SweepDocument {
         let mut groups: Vec<(&LeftOut, &LeftOut)> = Vec::new();
         for left_out in &self.body.left_out {
             let same = |(first, _): &&mut (&LeftOut, &LeftOut)| {
-                (&first.workload, &first.remedy) == (&left_out.workload, &left_out.remedy)
+                (&first.workload, &first.why.remedy) == (&left_out.workload, &left_out.why.remedy)
             };
             match groups.iter_mut().find(same) {
                 Some((_, last)) => *last = left_out,
@@ -227,8 +227,8 @@ impl SweepDocument {
             let to = last.ring.filter(|_| first.ring != last.ring).map_or(String::new(), |ring| {
                 format!(" and on to {}", self.step_name(self.settings.steps.variable.of(ring)))
             });
-            let remedy = first.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
-            format!("Not measured: {title}{to}: {}{remedy}.", first.reason)
+            let remedy = first.why.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
+            format!("Not measured: {title}{to}: {}{remedy}.", first.why.reason)
         };
         groups.into_iter().map(sentence).collect()
     }

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use crate::host::facts::Facts;
 use crate::host::surroundings::Window;
 use crate::perf::answer::PerfTrials;
+use crate::sys::unavailable::Unavailable;
 
 /// The host that checks read.
 #[derive(Debug)]
@@ -27,21 +28,14 @@ pub struct HostContext<'s> {
 /// External programs, each with its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tools {
-    pub perf: Result<ToolSeen, ToolMissing>,
-    pub go: Result<ToolSeen, ToolMissing>,
+    pub perf: Result<ToolSeen, Unavailable>,
+    pub go: Result<ToolSeen, Unavailable>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolSeen {
     pub path: PathBuf,
     pub version: String,
-}
-
-/// A program that is not there or does not work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolMissing {
-    pub reason: String,
-    pub remedy: String,
 }
 
 impl HostContext<'_> {

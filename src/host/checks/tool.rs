@@ -1,7 +1,8 @@
 //! Checks for external tools that ctxprof can use.
 
-use crate::host::checks::context::{HostContext, ToolMissing, ToolSeen};
+use crate::host::checks::context::{HostContext, ToolSeen};
 use crate::host::checks::{Check, Found, Verdict};
+use crate::sys::unavailable::Unavailable;
 
 pub(super) const PERF: Check = Check {
     id: "perf",
@@ -23,13 +24,13 @@ fn go(context: &HostContext<'_>) -> Verdict {
     Ok(tool(&context.tools.go))
 }
 
-fn tool(seen: &Result<ToolSeen, ToolMissing>) -> Found {
+fn tool(seen: &Result<ToolSeen, Unavailable>) -> Found {
     match seen {
         Ok(ToolSeen { path, version }) => Found::ok(format!("{version}, {}", path.display())),
-        Err(ToolMissing { reason, remedy }) => {
+        Err(Unavailable { reason, remedy }) => {
             let found = Found::info(reason.clone());
             // Only where the remedy is a command.
-            match remedy.strip_prefix("install it: ") {
+            match remedy.as_deref().and_then(|remedy| remedy.strip_prefix("install it: ")) {
                 Some(command) if !command.contains("see ") && !command.contains("it is ") => {
                     found.fix(format!("sudo {command}"))
                 }
@@ -48,7 +49,7 @@ mod tests {
     #[test]
     fn a_tool_is_there_with_its_version_or_missing_with_its_command() {
         let missing = |remedy: &str| {
-            let missing = ToolMissing { reason: "no perf in $PATH".to_string(), remedy: remedy.to_string() };
+            let missing = Unavailable { reason: "no perf in $PATH".to_string(), remedy: Some(remedy.to_string()) };
             let mut made_up = MadeUp::default();
             (made_up.tools.perf, made_up.tools.go) = (Err(missing.clone()), Err(missing));
             made_up

@@ -27,7 +27,7 @@ use crate::tool::go;
 use crate::workload::kind::{Kind, SwitchSource};
 use crate::workload::session::{Laps, MOST_LAPS, Participant, PlayTimes, Played, Session, Setting};
 use crate::workload::thread::yields::ONE_YIELD_EACH;
-use crate::workload::{NoSwitch, ProbePoint, ROUND_TRIP, Say, Unavailable, Workload};
+use crate::workload::{NoSwitch, ProbePoint, ROUND_TRIP, Say, Workload};
 
 pub(crate) const CHANNEL: Workload = Workload {
     name: "goroutine-channel",
@@ -76,7 +76,7 @@ pub(crate) const PIPE: Workload = Workload {
 const FAMILY: Workload = Workload {
     kind: Kind::Goroutine,
     switch_source: SwitchSource::Uprobe,
-    available: || go::find().map(drop).map_err(Unavailable::from),
+    available: || go::find().map(drop),
     provide,
     probe_point: Some(|| Ok(ProbePoint { program: program()?, function: SWITCHES_IN })),
     toolchain: || BUILT_BY.get().cloned(),

@@ -7,10 +7,11 @@
 //! The no-switch cost is that of `process-pipe`: one thread writes and reads both pipes by itself.
 
 use crate::sys::cgroup::{self, Cgroups};
+use crate::sys::unavailable::Unavailable;
+use crate::workload::Workload;
 use crate::workload::process::{ProcessPair, pipe};
 use crate::workload::session::Within;
 use crate::workload::thread::pipe::PipeHandoff;
-use crate::workload::{Unavailable, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "process-pipe-cgroups",

@@ -9,16 +9,17 @@
 use anyhow::Result;
 
 use crate::sys::speculation::{self, Barriers};
+use crate::sys::unavailable::Unavailable;
 use crate::workload::process::{ProcessPair, pipe};
 use crate::workload::session::{Session, Setting, Within};
 use crate::workload::thread::pipe::{NO_SWITCH, PipeHandoff};
-use crate::workload::{NoSwitch, Unavailable, Workload};
+use crate::workload::{NoSwitch, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "process-pipe-ibpb",
     summary: "process-pipe, with the branch predictor flushed at every switch (both sides have PR_SPEC_INDIRECT_BRANCH disabled)",
     default: false,
-    available: || speculation::may_choose().map_err(|error| Unavailable { reason: format!("{error:#}"), remedy: None }),
+    available: || speculation::may_choose().map_err(Unavailable::from),
     prepare: |setting| with_barriers(|| ProcessPair::prepare(setting, PipeHandoff::pair)),
     no_switch: Some(NoSwitch {
         summary: "one thread writes and reads both pipes by itself, its indirect branch speculation off, too: no switch, no flush",

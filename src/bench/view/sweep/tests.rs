@@ -5,6 +5,7 @@ use crate::bench::view::sweep::*;
 use crate::document::Warning;
 use crate::estimate::Estimate;
 use crate::output::{Look, format};
+use crate::sys::unavailable::Unavailable;
 use crate::workload::shape::RingShape;
 
 const RUN: &str = include_str!("../../../../tests/golden/run-2.json");
@@ -99,8 +100,7 @@ fn steps_left_out_are_told_once_with_what_would_help() {
         workload: "thread-pipe".to_string(),
         placement: Placement::Same,
         ring: Some(RingShape { working_set_bytes: mib << 20, ..pair() }),
-        reason: format!("{mib} MiB are too many"),
-        remedy: Some("get more".to_string()),
+        why: Unavailable { reason: format!("{mib} MiB are too many"), remedy: Some("get more".to_string()) },
     };
     document.body.left_out = vec![left_out(2), left_out(4), left_out(8)];
     check_says(
