@@ -61,6 +61,8 @@ pub mod footprint;
 #[doc(hidden)]
 pub mod fuzzing;
 #[cfg(target_os = "linux")]
+pub mod glossary;
+#[cfg(target_os = "linux")]
 pub mod host;
 #[cfg(target_os = "linux")]
 pub mod output;
@@ -83,6 +85,9 @@ pub mod unit;
 #[cfg(target_os = "linux")]
 pub mod workload;
 
+#[cfg(test)]
+#[path = "../tests/support/generated.rs"]
+mod generated;
 /// Abilities of this machine, for unit tests and black-box tests alike.
 #[cfg(test)]
 #[path = "../tests/support/machine.rs"]

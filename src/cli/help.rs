@@ -4,7 +4,7 @@
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Measure this machine", &["run", "sweep", "compare", "memory"]),
     ("Measure a program", &["stat", "trace"]),
-    ("Results", &["report", "diff"]),
+    ("Results", &["report", "diff", "explain"]),
     ("Host and tool", &["doctor", "list", "completions", "man"]),
 ];
 
@@ -20,6 +20,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   ctxprof memory                        what one more thread, task or goroutine takes in memory
   ctxprof report costs.json --wide      show it again, with more columns
   ctxprof diff costs.json later.json    what has changed since
+  ctxprof explain net                   what a column, reason or term means
   sudo ctxprof doctor                   what makes the numbers worse on this host, and what to do about it
   ctxprof list                          what can be measured on this host, and why the rest cannot
 
@@ -109,6 +110,18 @@ pub(super) const DOCTOR_EXAMPLES: &str = "Examples:
 Nothing is changed: the commands are for you to run. It watches the CPU for half a second; beside other work, that is what it finds.
 States: ok; info, to know when figures are compared with another host's; unknown, not readable; warning, figures are worse than they could be, or some absent; serious, figures mislead, or the kernel counts nothing for this user.
 Exit codes: 0 done, whatever was found; 1 failed, or with --strict something serious was found; 2 wrong usage.";
+
+pub(super) const EXPLAIN_EXAMPLES: &str = "Examples:
+  ctxprof explain                     all words, by subject
+  ctxprof explain net                 a column
+  ctxprof explain run-queue wait      a heading of several words; hyphens and slashes do not matter
+  ctxprof explain futex               a reason of `trace`
+  ctxprof explain steal               a check of `doctor`
+  ctxprof explain stat                all columns of `stat`
+  ctxprof explain --wide              everything
+  ctxprof explain net --format json
+
+The same as a page: docs/reading.md.";
 
 pub(super) const DIFF_EXAMPLES: &str = "Examples:
   ctxprof diff                                                         the last two comparable saved runs

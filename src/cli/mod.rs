@@ -4,6 +4,7 @@ pub mod compare;
 pub mod diff;
 pub mod doctor;
 mod duration;
+pub mod explain;
 mod help;
 pub mod measure;
 pub mod memory;
@@ -26,9 +27,10 @@ use clap_complete::Shell;
 use crate::cli::compare::CompareArgs;
 use crate::cli::diff::DiffArgs;
 use crate::cli::doctor::DoctorArgs;
+use crate::cli::explain::ExplainArgs;
 use crate::cli::help::{
-    COMPARE_EXAMPLES, DIFF_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, GROUPS, MEMORY_EXAMPLES, RUN_EXAMPLES, STAT_EXAMPLES,
-    SWEEP_EXAMPLES, TRACE_EXAMPLES,
+    COMPARE_EXAMPLES, DIFF_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, EXPLAIN_EXAMPLES, GROUPS, MEMORY_EXAMPLES,
+    RUN_EXAMPLES, STAT_EXAMPLES, SWEEP_EXAMPLES, TRACE_EXAMPLES,
 };
 use crate::cli::memory::{HoldArgs, MemoryArgs};
 use crate::cli::run::RunArgs;
@@ -110,6 +112,9 @@ pub enum Command {
     Diff(DiffArgs),
     /// Show a saved run again, or raw samples worked out again
     Report(ReportArgs),
+    /// Explain a column, reason, check or term
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell that is to use it
@@ -198,6 +203,10 @@ fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> R
             let message = format!("compare runs other tools; to compare saved runs: ctxprof diff {}", files.join(" "));
             Err(command.error(ErrorKind::UnknownArgument, message))
         }
+        Command::Explain(arguments) => match arguments.check() {
+            Ok(()) => Ok(cli),
+            Err(message) => Err(command.error(ErrorKind::InvalidValue, message)),
+        },
         Command::Sweep(arguments) => match arguments.steps().and(arguments.selected()) {
             Ok(_) => Ok(cli),
             Err(message) => Err(command.error(ErrorKind::ValueValidation, message)),

@@ -14,6 +14,7 @@ use crate::change::diff::{self, DiffDocument};
 use crate::doctor::document::{self as doctor, DoctorDocument};
 use crate::document::reader::{Header, read_as};
 use crate::footprint::document::{self as memory, MemoryDocument};
+use crate::glossary::document::{self as explain, ExplainDocument};
 use crate::output::Report;
 use crate::program::stat::document::{self as stat, StatDocument};
 use crate::program::trace::document::{self as trace, TraceDocument};
@@ -37,6 +38,7 @@ const DOCUMENTS: &[(&str, Reader)] = &[
     (diff::SCHEMA, other::<DiffDocument>),
     (doctor::SCHEMA, other::<DoctorDocument>),
     (list::SCHEMA, other::<ListDocument>),
+    (explain::SCHEMA, other::<ExplainDocument>),
     (memory::SCHEMA, other::<MemoryDocument>),
     (sweep::SCHEMA, other::<SweepDocument>),
 ];

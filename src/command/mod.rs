@@ -5,6 +5,7 @@ mod compare;
 mod diff;
 mod doctor;
 pub mod documents;
+mod explain;
 mod list;
 mod live;
 mod measure;
@@ -74,6 +75,7 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
         Command::Memory(arguments) => memory::execute(arguments, color),
         Command::Hold(arguments) => memory::hold(arguments),
         Command::Report(arguments) => report::execute(arguments, color).map(|()| Outcome::Done),
+        Command::Explain(arguments) => explain::execute(arguments, color).map(|()| Outcome::Done),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut cli::command(), "ctxprof", &mut script);

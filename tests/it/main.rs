@@ -11,6 +11,7 @@ mod diffs;
 mod docs;
 mod doctor;
 mod examples;
+mod explain;
 mod faults;
 mod figures;
 mod history;

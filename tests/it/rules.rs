@@ -24,6 +24,7 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     ("workload", &["sys", "tool"]),
     ("document", &["host", "output", "text", "unit"]),
     ("doctor", &["document", "host", "output"]),
+    ("glossary", &["document", "host", "output", "perf", "workload"]),
     (
         "bench",
         &[
@@ -34,7 +35,7 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     ("footprint", &["document", "estimate", "host", "output", "sys", "tool", "unit", "workload"]),
     ("program", &["bench", "bpf", "document", "estimate", "output", "perf", "sched", "sys", "unit"]),
     ("change", &["bench", "document", "estimate", "host", "output", "unit", "workload"]),
-    ("cli", &["bench", "change", "footprint", "host", "output", "perf", "sys", "text", "workload"]),
+    ("cli", &["bench", "change", "footprint", "glossary", "host", "output", "perf", "sys", "text", "workload"]),
     (
         "command",
         &[
@@ -45,6 +46,7 @@ pub const ROOMS: &[(&str, &[&str])] = &[
             "doctor",
             "document",
             "footprint",
+            "glossary",
             "host",
             "output",
             "perf",
