@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{io, iter, mem};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::sys::clock::monotonic_ns;
 use crate::sys::heap;
@@ -154,14 +154,6 @@ impl Route {
             (hops < participants).then(|| (0..hops - 1).map(|hop| ((self.first + hop) % participants) as usize));
         given.map(Iterator::collect)
     }
-}
-
-/// Refuses to time the hops of a ring one by one.
-///
-/// # Errors
-/// Always: most hops are out of the calling thread's sight, and other members read no clock.
-pub(super) fn no_laps() -> Result<Played> {
-    bail!("the hops of a ring are not timed one by one")
 }
 
 /// Returns the member that gets the token first, from its holder `at`.

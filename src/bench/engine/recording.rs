@@ -60,8 +60,9 @@ impl Engine<'_> {
 
     /// Records one set of participants and one no-switch loop. A refusal is no failure.
     fn recorded_repetition(&mut self, at: usize, repetition: u32) -> Result<(), Stop> {
-        let Entry { workload, setting, .. } = self.plan.entries[at];
-        let mut session = (workload.prepare)(&setting).map_err(limits::explain)?;
+        let entry = &self.plan.entries[at];
+        let setting = entry.setting;
+        let mut session = entry.prepare().map_err(limits::explain)?;
         let leader = gettid();
         let others =
             session.participants().into_iter().map(|participant| participant.thread).filter(|&thread| thread != leader);
@@ -100,8 +101,7 @@ impl Engine<'_> {
             self.workloads[at].recording = None;
             return Err(Stop::Failure(anyhow!("the participants of CPU {cpu} were moved away")));
         }
-        if let Some(no_switch) = &workload.no_switch {
-            let mut session = (no_switch.prepare)(&setting).map_err(limits::explain)?;
+        if let Some(mut session) = entry.prepare_no_switch().map_err(limits::explain)? {
             for play in 0..=PLAYS {
                 let (laps, _) = self.recorded_play(session.as_mut(), &mut recorder)?;
                 let recording = self.workloads[at].recording.as_mut().filter(|_| play > 0);

@@ -9,8 +9,8 @@ use crate::sys::shared::Shared;
 use crate::sys::signal;
 use crate::workload::Needs;
 use crate::workload::process::{explain, fork_follower, wait_for};
-use crate::workload::ring::{Leader, RingHandoff, RingToken, WorkingSet, follow, no_laps};
-use crate::workload::session::{Laps, Participant, Played, Session, Setting};
+use crate::workload::ring::{Leader, RingHandoff, RingToken, WorkingSet, follow};
+use crate::workload::session::{Participant, Played, Session, Setting};
 use crate::workload::shape::RingShape;
 
 /// Resource need of a process, by `ctxprof memory`; its files are its own.
@@ -70,10 +70,6 @@ impl<H: RingHandoff + 'static> Session for ProcessRing<H> {
 
     fn play(&mut self, ops: u64) -> Result<Played> {
         self.leader.play(ops).map_err(|error| explain(&mut self.followers, error))
-    }
-
-    fn play_each(&mut self, _ops: u64, _laps: &mut Laps) -> Result<Played> {
-        no_laps()
     }
 
     fn end(self: Box<Self>) -> Result<()> {

@@ -12,8 +12,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::unconstrained;
 
 use crate::workload::Needs;
-use crate::workload::ring::{RingToken, Route, WorkingSet, fitting, no_laps};
-use crate::workload::session::{Laps, Participant, Played, Session, Setting};
+use crate::workload::ring::{RingToken, Route, WorkingSet, fitting};
+use crate::workload::session::{Participant, Played, Session, Setting};
 use crate::workload::shape::RingShape;
 use crate::workload::task::{Orders, Switches, Tally, TaskSession, each_op};
 
@@ -87,10 +87,6 @@ impl Session for TaskRing {
         let played = self.session.play(ops)?;
         self.at = route.ends_at;
         Ok(played)
-    }
-
-    fn play_each(&mut self, _ops: u64, _laps: &mut Laps) -> Result<Played> {
-        no_laps()
     }
 
     fn end(self: Box<Self>) -> Result<()> {

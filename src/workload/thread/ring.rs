@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use crate::sys::shared::Shared;
 use crate::sys::{rlimit, signal};
 use crate::workload::Needs;
-use crate::workload::ring::{Leader, RingHandoff, RingToken, WorkingSet, follow, no_laps};
-use crate::workload::session::{Laps, Participant, Played, Session, Setting};
+use crate::workload::ring::{Leader, RingHandoff, RingToken, WorkingSet, follow};
+use crate::workload::session::{Participant, Played, Session, Setting};
 use crate::workload::shape::RingShape;
 use crate::workload::thread::Follower;
 
@@ -83,10 +83,6 @@ impl<H: RingHandoff + Send + 'static> Session for ThreadRing<H> {
     fn play(&mut self, ops: u64) -> Result<Played> {
         let leader = self.leader.as_mut().context("the session has ended")?;
         leader.play(ops).context("handing a token round the threads")
-    }
-
-    fn play_each(&mut self, _ops: u64, _laps: &mut Laps) -> Result<Played> {
-        no_laps()
     }
 
     fn end(mut self: Box<Self>) -> Result<()> {
