@@ -245,7 +245,7 @@ fn medians(rows: &Value, name: &str, figure: &str) -> Vec<(String, f64)> {
 fn a_page_of_every_workload_shows_the_costs_of_its_document() {
     needs!(Chromium, Perf);
     let folder = tempfile::tempdir().unwrap();
-    let all = "all --latency --breakdown --timeline --time 0.1 --repetitions 7 --no-save";
+    let all = "all --latency --breakdown --time 0.1 --repetitions 7 --no-save";
     let (polls, json) = check(&page_of("run", all, folder.path()));
     check_bars(&polls, "ns/op", &medians(&json["results"], "workload", "ns_per_op"));
     let height = polls[1]["height"].as_f64().unwrap();

@@ -136,7 +136,10 @@ pub(super) fn changes(changes: &Changes, paper: Paper) -> Result<String> {
     };
     let rows: Vec<Row> = changes.changes.iter().map(&mut row).collect();
     let (least, most) = (ends.iter().copied().fold(0.0, f64::min), ends.iter().copied().fold(0.0, f64::max));
-    rows::draw(&rows, &[""], least * 1.05..most * 1.05, paper, &|value| format!("{:+.1}%", value * 100.0))
+    rows::draw(&rows, &[""], least * 1.05..most * 1.05, paper, &|value| match value * 100.0 {
+        percent if percent.abs() < 1e-9 => "0%".to_string(),
+        percent => format!("{percent:+.1}%"),
+    })
 }
 
 /// The names that have a colour each, in the order in which they come first.
