@@ -62,6 +62,19 @@ pub struct AbsentCounter {
     pub reason: String,
 }
 
+/// Names of counters that figures and columns look up.
+pub mod names {
+    pub const CONTEXT_SWITCHES: &str = "context-switches";
+    pub const CPU_MIGRATIONS: &str = "cpu-migrations";
+    pub const PAGE_FAULTS: &str = "page-faults";
+    pub const TASK_CLOCK: &str = "task-clock";
+    pub const CYCLES: &str = "cycles";
+    pub const USER_CYCLES: &str = "cycles:u";
+    pub const KERNEL_CYCLES: &str = "cycles:k";
+    pub const INSTRUCTIONS: &str = "instructions";
+    pub const USER_INSTRUCTIONS: &str = "instructions:u";
+}
+
 /// Threads woken, counted in a pass of its own.
 pub const WAKE_UPS: &str = "sched:sched_waking";
 

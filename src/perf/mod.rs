@@ -19,7 +19,7 @@ pub mod trial;
 
 use perf_event::events::{Hardware, Software};
 
-use crate::perf::counting::CountingMode;
+use crate::perf::counting::{CountingMode, names};
 use crate::perf::meter::Ring;
 
 /// One event that ctxprof can count.
@@ -76,7 +76,7 @@ pub enum Side {
 
 /// The counter of kernel switches.
 pub static CONTEXT_SWITCHES: Counter = Counter {
-    name: "context-switches",
+    name: names::CONTEXT_SWITCHES,
     summary: "kernel switches",
     event: EventKind::Software(Software::CONTEXT_SWITCHES),
     side: Side::Both,
@@ -87,7 +87,7 @@ pub static CONTEXT_SWITCHES: Counter = Counter {
 /// Software counters read beside the switches, each where it exists.
 pub static SOFTWARE: &[Counter] = &[
     Counter {
-        name: "cpu-migrations",
+        name: names::CPU_MIGRATIONS,
         summary: "threads moved to another CPU",
         event: EventKind::Software(Software::CPU_MIGRATIONS),
         side: Side::Both,
@@ -95,7 +95,7 @@ pub static SOFTWARE: &[Counter] = &[
         scope: Scope::Anywhere,
     },
     Counter {
-        name: "page-faults",
+        name: names::PAGE_FAULTS,
         summary: "pages mapped on first touch",
         event: EventKind::Software(Software::PAGE_FAULTS),
         side: Side::Both,
@@ -103,7 +103,7 @@ pub static SOFTWARE: &[Counter] = &[
         scope: Scope::Anywhere,
     },
     Counter {
-        name: "task-clock",
+        name: names::TASK_CLOCK,
         summary: "time that the participants' threads were on a CPU, ns",
         event: EventKind::Software(Software::TASK_CLOCK),
         side: Side::Both,
@@ -121,7 +121,7 @@ pub static SOFTWARE: &[Counter] = &[
 ];
 
 const USER_CYCLES: Counter = Counter {
-    name: "cycles:u",
+    name: names::USER_CYCLES,
     summary: "CPU cycles in user mode",
     event: EventKind::Hardware(Hardware::CPU_CYCLES),
     side: Side::User,
@@ -133,7 +133,7 @@ const USER_CYCLES: Counter = Counter {
 /// clock.
 pub static HARDWARE: &[Counter] = &[
     Counter {
-        name: "instructions",
+        name: names::INSTRUCTIONS,
         summary: "instructions retired",
         event: EventKind::Hardware(Hardware::INSTRUCTIONS),
         side: Side::Both,
@@ -141,7 +141,7 @@ pub static HARDWARE: &[Counter] = &[
         scope: Scope::Anywhere,
     },
     Counter {
-        name: "cycles:k",
+        name: names::KERNEL_CYCLES,
         summary: "CPU cycles in the kernel",
         event: EventKind::Hardware(Hardware::CPU_CYCLES),
         side: Side::Kernel,
@@ -150,7 +150,7 @@ pub static HARDWARE: &[Counter] = &[
     },
     USER_CYCLES,
     Counter {
-        name: "cycles",
+        name: names::CYCLES,
         summary: "CPU cycles",
         event: EventKind::Hardware(Hardware::CPU_CYCLES),
         side: Side::Both,
@@ -162,7 +162,7 @@ pub static HARDWARE: &[Counter] = &[
 /// User-mode counters of one's own threads where the kernel may not be observed. Ordered as [`HARDWARE`] is.
 pub static USER_MODE: &[Counter] = &[
     Counter {
-        name: "instructions:u",
+        name: names::USER_INSTRUCTIONS,
         summary: "instructions retired in user mode",
         event: EventKind::Hardware(Hardware::INSTRUCTIONS),
         side: Side::User,

@@ -3,7 +3,7 @@
 use crate::bench::sample::{Repetition, Sample, WorkloadSamples, speed};
 use crate::estimate::median;
 use crate::perf::accounting::ParticipantUsage;
-use crate::perf::counting::{Counting, CountingMode};
+use crate::perf::counting::{Counting, CountingMode, names};
 
 /// A sample is disturbed when its wall time exceeds the participants' CPU time by this factor.
 ///
@@ -91,7 +91,7 @@ enum Rule {
 
 impl Judge {
     pub(super) fn of(samples: &WorkloadSamples, counting: &Counting, reference_loop: ReferenceLoop) -> Judge {
-        let switches_at = position(counting, "context-switches").filter(|_| counting.mode == CountingMode::Cpu);
+        let switches_at = position(counting, names::CONTEXT_SWITCHES).filter(|_| counting.mode == CountingMode::Cpu);
         let rule = match (samples.cpus.len(), switches_at) {
             (0 | 1, _) => Rule::WallIsCpuTime,
             (_, Some(switches_at)) => Rule::SwitchesArePaired { switches_at },

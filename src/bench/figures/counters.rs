@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::bench::figures::chosen::{Chosen, counted_samples, ns_per_op, per_op, position};
 use crate::bench::sample::{Repetition, Sample, WorkloadSamples};
 use crate::estimate::{Estimate, median};
-use crate::perf::counting::{CounterInfo, Counting, CountingMode};
+use crate::perf::counting::{CounterInfo, Counting, CountingMode, names};
 
 /// A counter's counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Audit {
 /// the participants': if some samples are disturbed, and across CPUs, where idle has half of them.
 pub(super) fn audit(samples: &WorkloadSamples, counting: &Counting, chosen: Chosen) -> Option<Audit> {
     let is_participants_own = counting.mode == CountingMode::Cpu && chosen.undisturbed_only && samples.cpus.len() < 2;
-    let at = position(counting, "context-switches").filter(|_| is_participants_own)?;
+    let at = position(counting, names::CONTEXT_SWITCHES).filter(|_| is_participants_own)?;
     let counted = || chosen.counted(&samples.repetitions);
     let by_accounting = |sample: &Sample| {
         let accounting = sample.participants.switches().filter(|&accounting| accounting > 0)?;
@@ -52,7 +52,7 @@ pub(super) fn kernel_switches(samples: &WorkloadSamples, counting: &Counting, ch
         // The CPUs' counters have the switches to and from idle as well.
         return None;
     }
-    let at = position(counting, "context-switches")?;
+    let at = position(counting, names::CONTEXT_SWITCHES)?;
     // A CPU's counter has everybody's switches: in disturbed samples the neighbours', too.
     let own_only = match counting.mode {
         CountingMode::Thread => true,
@@ -79,7 +79,7 @@ pub(super) fn foreign_switches<'s>(
     counting: &Counting,
 ) -> impl Iterator<Item = i64> + use<'s> {
     let on_one_cpu = samples.cpus.len() < 2;
-    let at = position(counting, "context-switches").filter(|_| counting.mode == CountingMode::Cpu && on_one_cpu);
+    let at = position(counting, names::CONTEXT_SWITCHES).filter(|_| counting.mode == CountingMode::Cpu && on_one_cpu);
     let counted = samples.repetitions.iter().flat_map(counted_samples);
     counted.filter_map(move |sample| foreign(sample, at?))
 }
@@ -132,7 +132,7 @@ fn accounted_switches(samples: &WorkloadSamples, counting: &Counting, chosen: Ch
     let total: u64 = all().map(|sample| sample.participants.switches()).sum::<Option<u64>>()?;
     let used = chosen.timed(&samples.repetitions);
     Some(CounterRecord {
-        name: "context-switches".to_string(),
+        name: names::CONTEXT_SWITCHES.to_string(),
         source: CountingMode::Rusage,
         per_op: per_op(used, |sample| sample.participants.switches())?,
         total: total as f64,

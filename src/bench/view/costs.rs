@@ -6,7 +6,7 @@ use crate::estimate::Estimate;
 use crate::host::placement::Placement;
 use crate::output::metrics::Quantity;
 use crate::output::view::{Align, Cell, Column, Level, LevelStyle, Levels, Picture, Table};
-use crate::perf::counting::{TO_IDLE, WAKE_UPS};
+use crate::perf::counting::{TO_IDLE, WAKE_UPS, names};
 use crate::unit::{Bytes, Count, Nanoseconds, Share};
 
 /// Content of the cycles column.
@@ -21,8 +21,8 @@ pub(super) enum CycleSource {
 impl CycleSource {
     fn counter(self) -> &'static str {
         match self {
-            CycleSource::Cycles => "cycles",
-            CycleSource::UserCycles => "cycles:u",
+            CycleSource::Cycles => names::CYCLES,
+            CycleSource::UserCycles => names::USER_CYCLES,
             CycleSource::TscTicks => "msr/tsc/",
         }
     }
@@ -232,12 +232,12 @@ fn wide_columns(some_apart: bool) -> Vec<CostColumn> {
     columns.extend([
         counted("wake_ups_per_op", &["wake-ups", "per op"], WAKE_UPS),
         counted("to_idle_per_op", &["to idle", "per op"], TO_IDLE),
-        counted("migrations_per_op", &["migrations", "per op"], "cpu-migrations"),
-        counted("page_faults_per_op", &["page faults", "per op"], "page-faults"),
-        counted("instructions_per_op", &["instructions", "per op"], "instructions"),
-        counted("user_instructions_per_op", &["user instr.", "per op"], "instructions:u"),
-        counted("user_cycles_per_op", &["user cycles", "per op"], "cycles:u"),
-        counted("kernel_cycles_per_op", &["kernel cycles", "per op"], "cycles:k"),
+        counted("migrations_per_op", &["migrations", "per op"], names::CPU_MIGRATIONS),
+        counted("page_faults_per_op", &["page faults", "per op"], names::PAGE_FAULTS),
+        counted("instructions_per_op", &["instructions", "per op"], names::INSTRUCTIONS),
+        counted("user_instructions_per_op", &["user instr.", "per op"], names::USER_INSTRUCTIONS),
+        counted("user_cycles_per_op", &["user cycles", "per op"], names::USER_CYCLES),
+        counted("kernel_cycles_per_op", &["kernel cycles", "per op"], names::KERNEL_CYCLES),
     ]);
     columns
 }

@@ -11,6 +11,7 @@ use crate::document::{conditions, metrics};
 use crate::output::Shown;
 use crate::output::metrics::{Labels, Metrics, Quantity};
 use crate::output::view::View;
+use crate::perf::counting::names;
 use crate::program::stat::document::StatDocument;
 use crate::program::stat::figures::ThreadRow;
 use crate::program::stat::view::tables::{cost_estimate_table, range, stacks, thread_table};
@@ -151,7 +152,7 @@ impl StatDocument {
         let counter = |counter: &crate::program::stat::document::CounterTotal| {
             // perf counts it in ns; all others are numbers of events.
             let shown = |value: f64| match counter.name.as_str() {
-                "task-clock" => Span(value).to_string(),
+                names::TASK_CLOCK => Span(value).to_string(),
                 _ => Count(value).to_string(),
             };
             let per_op = counter.per_op.map_or(String::new(), |per_op| format!(" ({} per op)", shown(per_op)));
