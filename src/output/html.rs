@@ -73,16 +73,26 @@ fn head_of(view: &View) -> Markup {
             h1 { (claim) }
             @if let Some(quality) = &view.quality { p.quality { "Quality: " (quality) } }
             p.measured { (view.measured()) }
-            @for line in more.into_iter().chain(view.answer.iter().skip(1).map(String::as_str)) { p { (line) } }
+            @for line in more.into_iter().chain(view.answer.iter().skip(1).map(String::as_str)) { p.answer { (prose(line)) } }
             @for line in view.heading.iter().skip(1) { p.how { (line) } }
             @if !view.warnings.is_empty() {
                 details.doubts {
                     summary { (view.warnings.len()) @if view.warnings.len() == 1 { " warning" } @else { " warnings" } }
-                    ul { @for warning in &view.warnings { li { (warning) } } }
+                    ul { @for warning in &view.warnings { li { (prose(warning)) } } }
                 }
             }
         }
     }
+}
+
+/// Text in which what stands in backticks is code.
+fn prose(text: &str) -> Markup {
+    let parts: Vec<&str> = text.split('`').collect();
+    // One without its partner is a backtick.
+    if parts.len() % 2 == 0 {
+        return html! { (text) };
+    }
+    html! { @for (at, part) in parts.iter().enumerate() { @if at % 2 == 1 { code { (part) } } @else { (part) } } }
 }
 
 /// A part of the page with a heading and a place in the table of contents.
@@ -128,7 +138,7 @@ fn sections(view: &View) -> Result<Vec<Section>> {
         add("Typical ops", &|_, _| timelines.clone());
     }
     if !view.notes.is_empty() {
-        add("Notes", &|_, _| html! { div.notes { @for note in &view.notes { p { (note) } } } });
+        add("Notes", &|_, _| html! { div.notes { @for note in &view.notes { p { (prose(note)) } } } });
     }
     add("Host and settings", &|_, _| facts(view));
     Ok(sections)

@@ -72,3 +72,33 @@ fn every_row_and_section_has_a_place_to_link_to_and_no_two_the_same() {
     assert!(levels.starts_with("122") && levels[1..].chars().all(|level| level == '2'), "{levels}");
     assert_eq!(page.matches("<th ").count(), page.matches(" scope=").count());
 }
+
+#[test]
+fn what_stands_in_backticks_is_code_and_nothing_is_markup() {
+    assert_eq!(prose("try `a <b>` & `c`").into_string(), "try <code>a &lt;b&gt;</code> &amp; <code>c</code>");
+    assert_eq!(prose("a ` alone").into_string(), "a ` alone");
+}
+
+/// Contrast of two colours (`#RRGGBB`), as WCAG 2.2 defines it.
+fn contrast(one: &str, other: &str) -> f64 {
+    let luminance = |color: &str| {
+        let part = |at: usize| f64::from(u8::from_str_radix(&color[at..at + 2], 16).unwrap()) / 255.0;
+        let linear = |part: f64| if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) };
+        0.2126 * linear(part(1)) + 0.7152 * linear(part(3)) + 0.0722 * linear(part(5))
+    };
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+#[test]
+fn every_colour_of_a_picture_can_be_seen_on_a_light_page_and_on_a_dark_one() {
+    assert!((contrast("#FFFFFF", "#000000") - 21.0).abs() < 1e-9);
+    assert!((contrast("#777777", "#FFFFFF") - 4.48).abs() < 0.01);
+    let pages: Vec<&str> = STYLE.split("--page: ").skip(1).map(|rest| &rest[..7]).collect();
+    assert_eq!(pages.len(), 2);
+    for color in PALETTE.map(svg::hex) {
+        for page in &pages {
+            assert!(contrast(&color, page) >= 3.0, "{color} on {page}");
+        }
+    }
+}
