@@ -4,27 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bench::sample::records::{Event, RecordedPlay, Recording};
 use crate::perf::records::{What, YIELDS};
+use crate::sched::cpus::{Cpus, Gap, RunSlice};
 use crate::sched::timeline::Left;
-
-/// A run slice: a thread on a CPU, from when it came to when it left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RunSlice {
-    pub(super) cpu: u32,
-    pub(super) thread: u32,
-    pub(super) from: u64,
-    pub(super) to: u64,
-    pub(super) left: Left,
-}
-
-/// A switch: from one thread's leaving to the next one's coming.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Gap {
-    pub(super) from: u64,
-    pub(super) to: u64,
-    pub(super) out_of: u32,
-    /// `None` where the play ended first.
-    pub(super) into: Option<u32>,
-}
 
 /// A sleeping participant, from when it began to be woken to when it came onto a CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,21 +62,13 @@ pub(super) struct Replay {
 /// The number of the participant that plays and reads the clock.
 const LEADER: u32 = 0;
 
-#[derive(Debug, Clone, Copy)]
-enum Cpu {
-    Runs { thread: u32, since: u64 },
-    Switches { out_of: u32, since: u64 },
-}
-
 struct Player<'r> {
     recording: &'r Recording,
-    cpus: BTreeMap<u32, Cpu>,
+    cpus: Cpus,
     /// Start of the wait of each participant that was woken.
     woken: BTreeMap<u32, u64>,
     /// Threads that have called sched_yield since they came.
     yielding: BTreeSet<u32>,
-    /// Times at which something happened that cannot be.
-    misfits: Vec<u64>,
     replay: Replay,
 }
 
@@ -110,18 +83,18 @@ impl Replay {
         }
         let mut player = Player {
             recording,
-            cpus: BTreeMap::new(),
+            cpus: Cpus::default(),
             woken: BTreeMap::new(),
             yielding: BTreeSet::new(),
-            misfits: Vec::new(),
             replay: Replay::default(),
         };
         // Saved samples may have them in any order.
         let mut events: Vec<&Event> = play.events.iter().collect();
         events.sort_by_key(|event| event.at_ns);
         events.iter().filter(|event| event.at_ns <= end).for_each(|event| player.play(event));
-        player.finish(end);
-        let Player { mut replay, misfits, .. } = player;
+        player.cpus.finish(end, LEADER, recording.leader_cpu);
+        let Cpus { run_slices, gaps, misfits, .. } = player.cpus;
+        let mut replay = Replay { run_slices, gaps, ..player.replay };
         let leader_runs = |at: u64| {
             let mut own = replay.run_slices.iter().filter(|run_slice| run_slice.thread == LEADER);
             own.any(|run_slice| (run_slice.from..=run_slice.to).contains(&at))
@@ -168,20 +141,20 @@ impl Player<'_> {
     fn play(&mut self, event: &Event) {
         let Event { at_ns: at, cpu, what, thread, by } = *event;
         match what {
-            What::In => self.comes(thread, cpu, at),
-            What::Out => self.leaves(thread, cpu, at, Left::Sleeps),
+            What::In => self.enters(thread, cpu, at),
+            What::Out => self.cpus.leave(thread, cpu, at, Left::Sleeps),
             What::OutRunnable => {
                 let left = match self.yielding.contains(&thread) {
                     true => Left::Yields,
                     false if self.recording.has(YIELDS) => Left::Preempted,
                     false => Left::Runnable,
                 };
-                self.leaves(thread, cpu, at, left);
+                self.cpus.leave(thread, cpu, at, left);
             }
             What::Waking if self.recording.is_participant(thread) => {
                 self.replay.wake_ups.push(WakeUp { at, by, whom: thread });
                 // One that is about to sleep and has not left its CPU yet does not wait for one.
-                if !self.runs(thread) {
+                if !self.cpus.runs(thread) {
                     self.woken.entry(thread).or_insert(at);
                 }
             }
@@ -190,55 +163,11 @@ impl Player<'_> {
         }
     }
 
-    fn runs(&self, thread: u32) -> bool {
-        self.cpus.values().any(|cpu| matches!(cpu, Cpu::Runs { thread: running, .. } if *running == thread))
-    }
-
-    fn comes(&mut self, thread: u32, cpu: u32, at: u64) {
-        match self.cpus.insert(cpu, Cpu::Runs { thread, since: at }) {
-            Some(Cpu::Switches { out_of, since }) => {
-                self.replay.gaps.push(Gap { from: since, to: at, out_of, into: Some(thread) });
-            }
-            // It came before the first thing that was recorded there, or a record is missing.
-            Some(Cpu::Runs { thread: before, since }) => {
-                self.misfits.push(at);
-                self.replay.run_slices.push(RunSlice { cpu, thread: before, from: since, to: at, left: Left::Unknown });
-            }
-            None => self.misfits.push(at),
-        }
+    fn enters(&mut self, thread: u32, cpu: u32, at: u64) {
+        self.cpus.enter(thread, cpu, at);
         self.yielding.remove(&thread);
         if let Some(from) = self.woken.remove(&thread) {
             self.replay.waits.push(Wait { from, to: at, cpu });
-        }
-    }
-
-    fn leaves(&mut self, thread: u32, cpu: u32, at: u64, left: Left) {
-        let since = match self.cpus.insert(cpu, Cpu::Switches { out_of: thread, since: at }) {
-            Some(Cpu::Runs { thread: running, since }) if running == thread => since,
-            // The first record of this CPU: the thread ran there all the time.
-            None => 0,
-            Some(_) => {
-                self.misfits.push(at);
-                at
-            }
-        };
-        self.replay.run_slices.push(RunSlice { cpu, thread, from: since, to: at, left });
-    }
-
-    /// Ends the play: a thread that runs then goes on.
-    fn finish(&mut self, end: u64) {
-        let cpu = self.recording.leader_cpu;
-        // Nothing was recorded of a CPU that nobody left.
-        self.cpus.entry(cpu).or_insert(Cpu::Runs { thread: LEADER, since: 0 });
-        for (&cpu, state) in &self.cpus {
-            match *state {
-                Cpu::Runs { thread, since } => {
-                    self.replay.run_slices.push(RunSlice { cpu, thread, from: since, to: end, left: Left::Stays });
-                }
-                Cpu::Switches { out_of, since } => {
-                    self.replay.gaps.push(Gap { from: since, to: end, out_of, into: None });
-                }
-            }
         }
     }
 }
