@@ -22,6 +22,16 @@ impl fmt::Display for Count {
     }
 }
 
+/// A whole number of things, printed to the last: `22,812`.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Whole(pub f64);
+
+impl fmt::Display for Whole {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&grouped(&format!("{:.0}", self.0)))
+    }
+}
+
 /// A share between 0 and 1, printed in percent: whole above 10 %, else with one significant digit or two.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Share(pub f64);
@@ -68,6 +78,22 @@ impl fmt::Display for Span {
         };
         significant(value, out)?;
         write!(out, " {unit}")
+    }
+}
+
+/// A number of things in a second, printed with three significant digits: `18.5 K/s`.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Rate(pub f64);
+
+impl fmt::Display for Rate {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (value, unit) = match self.0.abs() {
+            size if size < 999.5 => (self.0, ""),
+            size if size < 999.5e3 => (self.0 / 1e3, "K"),
+            _ => (self.0 / 1e6, "M"),
+        };
+        significant(value, out)?;
+        write!(out, " {unit}/s")
     }
 }
 
@@ -170,6 +196,14 @@ mod tests {
         check(Span(45_600.0), "45.6 µs");
         check(Span(1_230_000.0), "1.23 ms");
         check(Span(3_600e9), "3,600 s");
+    }
+
+    #[test]
+    fn rates_have_a_thousand_or_a_million_where_that_suits_them() {
+        check(Rate(0.0), "0 /s");
+        check(Rate(999.4), "999 /s");
+        check(Rate(18_519.0), "18.5 K/s");
+        check(Rate(22_800_000.0), "22.8 M/s");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::document::{Tool, Warning};
 use crate::host::facts::Facts;
 use crate::host::probe;
 use crate::program::stat::document::{SCHEMA, Seen, StatDocument, StatSettings, body};
+use crate::program::stat::figures::accounts;
 use crate::program::watch::{self, WatchPlan, What};
 use crate::program::watched::Watched;
 use crate::store::{self, timestamp};
@@ -54,10 +55,11 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
         ops: arguments.ops,
         costs: &costs.list,
         no_cost: costs.left_out,
+        cost_below_share: costs.below_share,
         counting_cost_ns: costs.counting_cost_ns,
     };
     let (body, mut warnings) = body(seen);
-    warnings.extend(caveats);
+    warnings.extend(caveats.into_iter().chain(costs.failure));
     if signal::stop_requested().is_some() {
         // It has ended the calibration; the report is on its way.
         signal::ignore_stops()?;
@@ -93,7 +95,7 @@ fn settings(arguments: &StatArgs, user: Option<&User>) -> StatSettings {
     StatSettings {
         command: arguments.pid.is_none().then(words),
         pid: arguments.pid,
-        for_s: arguments.limit.map(seconds),
+        duration_s: arguments.limit.map(seconds),
         interval_s: arguments.interval.map(seconds),
         ops: arguments.ops,
         user: user.map(|user| user.name.clone()),
@@ -150,10 +152,19 @@ fn named_costs(arguments: &StatArgs) -> Result<Option<NamedCosts>> {
 struct Costs {
     list: CostList,
     left_out: Vec<LeftOut>,
+    below_share: Option<f64>,
+    /// Set if they could not be calibrated.
+    failure: Option<Warning>,
     counting_cost_ns: Option<f64>,
 }
 
-/// Returns the named or saved costs, and measures those that are missing: the program has ended.
+/// CPU time that no switch takes: some ten times the net cost on a slow host.
+const MOST_COST_NS: f64 = 25_000.0;
+/// Share of the CPU time below which the cost of switching is not worth a calibration.
+const NEGLIGIBLE: f64 = 0.001;
+
+/// Returns the named or saved costs, and measures those that are missing, as far as they matter: a program that was started has
+/// ended by now; next to one that still runs, only on request.
 fn costs(arguments: &StatArgs, named: Option<CostList>, host: &Facts, watched: &Watched, quiet: bool) -> Costs {
     let mut costs = Costs::default();
     let asked_not_to = arguments.cost.as_deref() == Some(Path::new(NONE));
@@ -166,14 +177,22 @@ fn costs(arguments: &StatArgs, named: Option<CostList>, host: &Facts, watched: &
         false => cost::of_kept_runs(&store::folders(), host),
         true => CostList::default(),
     });
-    if !costs.list.is_complete() && !is_named {
+    let totals = accounts(watched).totals;
+    let is_negligible = totals.switches() as f64 * MOST_COST_NS < NEGLIGIBLE * totals.on_cpu_ns as f64;
+    let is_missing = !costs.list.is_complete() && !is_named;
+    if is_missing && is_negligible && !calibrate_only {
+        costs.below_share = Some(NEGLIGIBLE);
+    } else if is_missing && (calibrate_only || arguments.pid.is_none()) {
         say_unless(quiet, "measuring what a switch costs here, for a second");
         match calibrate::costs(&costs.list, arguments.counts_on_threads()) {
             Ok((list, left_out)) => {
                 costs.list.fill(list);
                 costs.left_out = left_out;
             }
-            Err(error) => say_unless(quiet, &format!("switch costs could not be calibrated: {error:#}")),
+            Err(error) => {
+                let message = format!("switch costs could not be calibrated: {error:#}");
+                costs.failure = Some(Warning::new("costs-not-calibrated", message));
+            }
         }
     }
     if arguments.counts_on_threads() {

@@ -17,24 +17,32 @@ pub(super) const STAT: &[Row] = &[
         "Switches at which the thread could have gone on: preempted, or it yielded. Many of them: more runnable threads than CPUs, or a CPU quota.",
     ),
     row(&["switches/s", "per second", "switches_per_second"], "Switches per second of elapsed time."),
-    row(&["on CPU", "CPU", "CPU time", "on_cpu_ns"], "CPU time, user and system."),
+    row(&["on CPU", "CPU", "CPU time", "on_cpu_ns"], "CPU time, user and system. With its CPUs: by the elapsed time."),
     row(
-        &["run-queue wait", "waiting", "runq wait", "run_queue_wait_ns"],
+        &["user", "user_ns"],
+        "CPU time in the program's own code. Most kernels part user and system time by sampling at ticks: of less than some 100 ms only the sum is exact.",
+    ),
+    row(&["sys", "sys_ns"], "CPU time in the kernel: system calls, page faults, and switching."),
+    row(
+        &["run-queue wait", "runq wait", "run_queue_wait_ns"],
         "Time in which threads were runnable without a CPU. More than the CPU time: too few CPUs, too many threads, or a quota; switching less will not help much.",
     ),
     row(
-        &["average wait", "avg wait", "wait/switch-in"],
+        &["average wait", "avg wait", "run_queue_wait_ns_per_switch"],
         "Run-queue wait per switch-in: how long a thread that could run waited for a CPU each time.",
     ),
     row(
-        &["blocked", "off", "off_cpu_ns"],
+        &["blocked", "off_cpu_ns"],
         "Time in which threads neither ran nor were runnable: they waited for an event. `ctxprof trace` says for which.",
     ),
     row(
         &["migrations", "migr", "migra- tions"],
         "Moves to another CPU. Each leaves its caches behind. `≥` where it is known for some of the threads only.",
     ),
-    row(&["page faults", "faults"], "Pages mapped, without reading from disk."),
+    row(
+        &["page faults", "minor faults", "faults"],
+        "Pages mapped, without reading from disk. The total includes major faults.",
+    ),
     row(&["major faults"], "Page faults that read from disk; each blocks the thread."),
     row(
         &["ended threads", "(unattributed)", "unattributed"],
@@ -212,17 +220,24 @@ pub(super) const VERDICTS: &[Row] = &[
     row(&["failed"], "gate: surely slower than `--fail-above` allows."),
     row(
         &["verdict: run queue"],
-        "stat: threads waited longer for a CPU than for anything else. Fewer threads, more CPUs or a larger quota help; fewer switches do not.",
+        "stat: threads waited longer for a CPU than any part of their CPU time took. Fewer threads, more CPUs or a larger quota help; fewer switches do not.",
     ),
     row(
         &["verdict: switching"],
-        "stat: a large share of the CPU time goes to switching. Fewer and larger handoffs help; `ctxprof trace` shows where.",
+        "stat: the largest part of the time is the estimated cost of switches. Fewer and larger handoffs help; `ctxprof trace` shows where.",
     ),
     row(
         &["verdict: kernel time"],
-        "stat: most CPU time is spent in system calls. `perf trace -s` or `strace -c` shows in which.",
+        "stat: the largest part of the time is spent in the kernel, switching excluded. `perf trace -s` or `strace -c` shows in which.",
     ),
-    row(&["verdict: blocked"], "stat: threads mostly wait for events. `ctxprof trace` says for which."),
+    row(
+        &["verdict: blocked"],
+        "stat: for the largest part of the elapsed time, at least, none of the threads ran or could: all waited for events. `ctxprof trace` says for which.",
+    ),
+    row(
+        &["verdict: user code"],
+        "stat: the largest part of the time is the program's own code. `perf record` shows where; switches are not the problem.",
+    ),
 ];
 
 pub(super) const DOCTOR: &[Row] = &[

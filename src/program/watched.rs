@@ -17,6 +17,8 @@ pub struct Accounting {
     /// Switches at which it was still runnable.
     pub involuntary: u64,
     pub on_cpu_ns: u64,
+    /// The part of it that was spent in the kernel.
+    pub sys_ns: u64,
     /// Time that it was runnable without a CPU.
     pub run_queue_wait_ns: u64,
     pub migrations: u64,
@@ -42,6 +44,7 @@ impl Accounting {
             voluntary: accounted.voluntary,
             involuntary: accounted.involuntary,
             on_cpu_ns: accounted.on_cpu_ns,
+            sys_ns: accounted.sys_ns,
             minor_faults: accounted.minor_faults,
             major_faults: accounted.major_faults,
             ..self
@@ -49,11 +52,19 @@ impl Accounting {
     }
 }
 
+/// Returns the part of an exact CPU time that was spent in the kernel, by the kernel's less exact user and system times: most
+/// kernels count those by sampling at ticks.
+pub fn sys_part(on_cpu_ns: u64, user: u64, sys: u64) -> u64 {
+    let share = if sys == 0 { 0.0 } else { sys as f64 / (user as f64 + sys as f64) };
+    ((on_cpu_ns as f64 * share) as u64).min(on_cpu_ns)
+}
+
 impl AddAssign for Accounting {
     fn add_assign(&mut self, other: Accounting) {
         self.voluntary += other.voluntary;
         self.involuntary += other.involuntary;
         self.on_cpu_ns += other.on_cpu_ns;
+        self.sys_ns += other.sys_ns;
         self.run_queue_wait_ns += other.run_queue_wait_ns;
         self.migrations += other.migrations;
         self.minor_faults += other.minor_faults;
@@ -81,6 +92,7 @@ impl SubAssign for Accounting {
         less(&mut self.voluntary, other.voluntary);
         less(&mut self.involuntary, other.involuntary);
         less(&mut self.on_cpu_ns, other.on_cpu_ns);
+        less(&mut self.sys_ns, other.sys_ns);
         less(&mut self.run_queue_wait_ns, other.run_queue_wait_ns);
         less(&mut self.migrations, other.migrations);
         less(&mut self.minor_faults, other.minor_faults);

@@ -39,6 +39,8 @@ pub struct Usage {
     pub involuntary: u64,
     /// Sum of user and system time, which the kernel measures more exactly than either; to the microsecond.
     pub cpu_ns: u64,
+    /// System time.
+    pub sys_ns: u64,
     /// Page faults that needed no input.
     pub minor_faults: u64,
     pub major_faults: u64,
@@ -173,6 +175,7 @@ impl From<libc::rusage> for Usage {
             voluntary: count(used.ru_nvcsw),
             involuntary: count(used.ru_nivcsw),
             cpu_ns: time_ns(used.ru_utime) + time_ns(used.ru_stime),
+            sys_ns: time_ns(used.ru_stime),
             minor_faults: count(used.ru_minflt),
             major_faults: count(used.ru_majflt),
         }

@@ -70,6 +70,9 @@ pub struct ExitRecord {
     /// tick (1 to 10 ms), nine tenths of what `/bin/true` takes. For a thread that never blocked, `elapsed_ns` less
     /// `run_queue_wait_ns` is more exact.
     pub on_cpu_ns: u64,
+    /// User and system time in microseconds, on most kernels by sampling at ticks.
+    pub user_us: u64,
+    pub sys_us: u64,
     pub run_queue_wait_ns: u64,
     /// Page faults that needed no disk.
     pub minor_faults: u64,
@@ -322,6 +325,8 @@ impl ExitRecord {
             involuntary: number(280)?,
             // cpu_run_virtual_total, the scheduler's own sum: cpu_run_real_total is in whole ticks on most kernels.
             on_cpu_ns: number(72)?,
+            user_us: number(152)?,
+            sys_us: number(160)?,
             run_queue_wait_ns: u64_at(accounting, 24)?,
             minor_faults: number(168)?,
             major_faults: number(176)?,

@@ -41,6 +41,7 @@ mod saved;
 mod saved_outputs;
 mod stat_ends;
 mod stat_pid;
+mod stat_screen;
 mod stats;
 mod stops;
 mod support;

@@ -76,7 +76,7 @@ fn a_program_may_end_by_any_signal_and_ctxprof_ends_by_it_after_the_report() {
 #[test]
 fn an_orphan_may_end_by_any_signal_too() {
     let script = "exec $C stat --cost none -- bash -c '( ( sleep 0.2; exec bash -c \"kill -36 \\$\\$\" ) & ); exit 0'";
-    done(&mut shell(script)).expect(0, &["exited with 0 after", "total"]);
+    done(&mut shell(script)).expect(0, &["exited with 0 after", "context-switches"]);
 }
 
 #[test]
@@ -153,9 +153,6 @@ fn names_of_threads_are_shown_on_one_line_in_every_format_and_steer_nothing() {
         let text = text(suffix);
         let shown = text.lines().filter(|line| line.contains("two?lines") || line.contains("?[31mred?[0m")).count();
         assert_eq!(shown, 2, "{suffix}: {text}");
-        let totals = text.lines().filter(|line| line.trim_start_matches("| ").starts_with("total")).count();
-        assert_eq!(totals, 1, "{suffix}: {text}");
-        assert!(text.contains("thread total"), "{suffix}: {text}");
     }
     for suffix in ["md", "html"] {
         assert!(text(suffix).contains("&lt;b&gt;x&lt;/b&gt;"), "{suffix}: {}", text(suffix));
@@ -322,5 +319,5 @@ fn the_bound_of_what_is_missing_is_all_that_the_rest_of_the_machine_did() {
     // The last switch of each is in no accounting, and so counts to the rest of the machine.
     assert!(ended == 0 || most >= ended / 2, "{document}");
     let text = run("ctxprof stat --cost none -q -- switcher threads 20 1").expect(0, &[]).stderr;
-    assert!(text.contains("exit switches not counted") && text.contains("at most: all other switches"), "{text}");
+    assert!(text.contains("exit switches not counted"), "{text}");
 }

@@ -60,7 +60,7 @@ fn what_cannot_be_started_has_the_shells_exit_codes_and_ctxprofs_own_failure_ano
         ("stat", "required"),
         ("stat --ops 0 -- true", "--ops"),
         ("stat --interval 1ns -- true", "10ms"),
-        ("stat --interval soon -- true", "500ms or 2s"),
+        ("stat --interval soon -- true", "500ms, 2s or 1m"),
         ("stat -p 1 -- true", "cannot be used"),
         ("stat --for 1 -- true", "cannot be used"),
         ("stat --counters cpu -- true", "thread"),
@@ -93,7 +93,7 @@ fn a_wish_to_stop_is_passed_on_and_the_report_is_printed_all_the_same() {
         );
         kill(pid_of(&stat), signal).unwrap();
         let done: Done = stat.wait_with_output().unwrap().into();
-        done.expect(5, &["exited with 5", "total"]);
+        done.expect(5, &["exited with 5", "context-switches"]);
     }
 }
 
@@ -166,7 +166,7 @@ fn the_command_runs_as_another_user_only_if_that_may_be() {
 
 #[test]
 fn a_program_that_stops_itself_or_has_no_stdin_is_waited_for() {
-    run("ctxprof stat --cost none -- switcher stop").expect(0, &["total"]);
+    run("ctxprof stat --cost none -- switcher stop").expect(0, &["context-switches"]);
 }
 
 #[test]

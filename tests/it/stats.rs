@@ -127,9 +127,9 @@ fn a_file_takes_the_report_and_leaves_stderr_to_the_program() {
 #[test]
 fn every_format_shows_the_total() {
     for (format, words) in [
-        ("table", "total"),
-        ("csv", "thread,threads,voluntary_switches"),
-        ("markdown", "| total |"),
+        ("table", "context-switches"),
+        ("csv", "thread,threads,switches,voluntary_switches"),
+        ("markdown", "| context-switches |"),
         ("openmetrics", "ctxprof_stat_voluntary_switches{command=\"stat\"}"),
         ("json", "\"schema\": \"ctxprof.stat/2\""),
     ] {
@@ -184,7 +184,7 @@ fn perf_refused_is_an_error_before_anything_runs_if_it_was_asked_for() {
     let done = run(&format!("{inject} ctxprof stat --counters thread -- echo it ran"));
     let done = done.expect(125, &["--counters thread is refused", "EACCES"]);
     assert_eq!(done.stdout, "");
-    run(&format!("{inject} ctxprof stat --cost none -- switcher sleeps 5")).expect(0, &["total"]);
+    run(&format!("{inject} ctxprof stat --cost none -- switcher sleeps 5")).expect(0, &["context-switches"]);
 }
 
 #[test]

@@ -177,6 +177,7 @@ impl Ledger {
             voluntary: usage.voluntary,
             involuntary: usage.involuntary,
             on_cpu_ns: usage.cpu_ns,
+            sys_ns: usage.sys_ns,
             minor_faults: usage.minor_faults,
             major_faults: usage.major_faults,
             ..Accounting::default()

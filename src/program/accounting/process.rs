@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::program::accounting::groups::{Entry, Groups};
 use crate::program::process::poll::ThreadPoll;
-use crate::program::watched::{Accounting, ThreadKey};
+use crate::program::watched::{Accounting, ThreadKey, sys_part};
 use crate::sys::taskstats::ExitRecord;
 
 /// Reporting of threads: PID of the program itself, and true if each thread is reported by itself.
@@ -307,6 +307,7 @@ fn recorded_accounting(record: &ExitRecord, last: Option<Accounting>) -> Account
         voluntary: record.voluntary,
         involuntary: record.involuntary,
         on_cpu_ns,
+        sys_ns: sys_part(on_cpu_ns, record.user_us, record.sys_us),
         run_queue_wait_ns: record.run_queue_wait_ns,
         migrations: migrations.unwrap_or_default(),
         minor_faults: record.minor_faults,

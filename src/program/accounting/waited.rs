@@ -65,6 +65,7 @@ impl Waited {
             voluntary: accounted.voluntary.max(seen.voluntary),
             involuntary: accounted.involuntary.max(seen.involuntary),
             on_cpu_ns: accounted.on_cpu_ns.max(seen.on_cpu_ns + self.seen.unseen_cpu_ns),
+            sys_ns: accounted.sys_ns.max(seen.sys_ns),
             minor_faults: accounted.minor_faults.max(seen.minor_faults),
             major_faults: accounted.major_faults.max(seen.major_faults),
             ..accounted

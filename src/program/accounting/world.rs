@@ -242,6 +242,8 @@ pub(super) fn record(pid: i32, tid: i32, parent: i32, voluntary: u64, minor_faul
         voluntary,
         involuntary: 0,
         on_cpu_ns: 0,
+        user_us: 0,
+        sys_us: 0,
         run_queue_wait_ns: 0,
         minor_faults,
         major_faults: 0,

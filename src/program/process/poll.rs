@@ -12,7 +12,7 @@ use nix::unistd::{Pid, getpid};
 use procfs::FromRead;
 use procfs::process::{Schedstat, Stat};
 
-use crate::program::watched::Accounting;
+use crate::program::watched::{Accounting, sys_part};
 use crate::sys::{clock, usage};
 
 /// State of a process.
@@ -202,6 +202,7 @@ impl Poller {
                 accounting.waits_unknown = 1;
             }
         }
+        accounting.sys_ns = sys_part(accounting.on_cpu_ns, stat.utime, stat.stime);
         match self.read(folder, "sched").ok().and_then(migrations) {
             Some(migrations) => accounting.migrations = migrations,
             None => accounting.migrations_unknown = 1,

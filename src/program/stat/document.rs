@@ -9,6 +9,7 @@ use crate::perf::counting::AbsentCounter;
 use crate::perf::threads::{ThreadCount, ThreadCounting};
 use crate::program::stat::cost_estimate::{CostEstimate, Range, cost_estimate};
 use crate::program::stat::figures::{Accounts, ChildRow, Figures, ThreadRow, accounts};
+use crate::program::stat::verdict::{Verdict, verdict};
 use crate::program::watched::{ExitRecordsUse, Program, ProgramEnd, Tracer, Watched};
 use crate::unit::Share;
 
@@ -22,7 +23,7 @@ pub struct StatSettings {
     /// Words of the command; null if `stat` attached to a running process.
     pub command: Option<Vec<String>>,
     pub pid: Option<i32>,
-    pub for_s: Option<f64>,
+    pub duration_s: Option<f64>,
     pub interval_s: Option<f64>,
     /// Operations that the program performed, as given by the user.
     pub ops: Option<u64>,
@@ -49,9 +50,14 @@ pub struct StatBody {
     #[serde(default)]
     pub intervals: Vec<IntervalRecord>,
     pub cost_estimate: Option<CostEstimate>,
+    /// Share of the CPU time that switching surely stays below, where costs were not calibrated because it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_below_share: Option<f64>,
     /// Sorts of switch without a known cost, and why.
     #[serde(default)]
     pub no_cost: Vec<LeftOut>,
+    /// The largest part of its time; null without CPU time.
+    pub verdict: Option<Verdict>,
     pub per_op: Option<PerOp>,
     /// perf's counters, if asked for.
     pub counting: Option<CountingRecord>,
@@ -65,6 +71,11 @@ pub struct Totals {
     pub figures: Figures,
     pub switches: u64,
     pub switches_per_second: f64,
+    pub cpus_utilized: f64,
+    /// Run-queue wait by the number of switches, after each of which a thread was switched in.
+    pub run_queue_wait_ns_per_switch: Option<f64>,
+    /// Threads that waited for a CPU, on average over the elapsed time.
+    pub threads_waiting: Option<f64>,
     pub processes: u64,
     /// Threads known to have ended. Each made a last switch, and rarely one just before it, that no accounting includes.
     pub ended_threads: u64,
@@ -139,13 +150,14 @@ pub struct Seen<'a> {
     pub ops: Option<u64>,
     pub costs: &'a CostList,
     pub no_cost: Vec<LeftOut>,
+    pub cost_below_share: Option<f64>,
     /// Cost of perf's counters per switch on this host, ns.
     pub counting_cost_ns: Option<f64>,
 }
 
 /// Computes a program's figures and their warnings.
 pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
-    let Seen { watched, intervals, ops, costs, no_cost, counting_cost_ns } = seen;
+    let Seen { watched, intervals, ops, costs, no_cost, cost_below_share, counting_cost_ns } = seen;
     let Accounts { totals, threads, children, unseen, classes, ended_threads, processes } = accounts(watched);
     let on_one_cpu = watched.only_cpu.map(|_| costs.on_one_cpu());
     let cost_estimate = cost_estimate(classes, totals.on_cpu_ns, on_one_cpu.as_ref().unwrap_or(costs));
@@ -162,6 +174,12 @@ pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
             figures: totals,
             switches: totals.switches(),
             switches_per_second: totals.switches() as f64 / watched.elapsed.as_secs_f64().max(1e-9),
+            cpus_utilized: totals.on_cpu_ns as f64 / elapsed_ns.max(1) as f64,
+            run_queue_wait_ns_per_switch: totals
+                .run_queue_wait_ns
+                .filter(|_| totals.switches() > 0)
+                .map(|ns| ns as f64 / totals.switches() as f64),
+            threads_waiting: totals.run_queue_wait_ns.map(|ns| ns as f64 / elapsed_ns.max(1) as f64),
             processes,
             ended_threads,
             missing_at_most: watched.caveats.other_switches.filter(|_| ended_threads > 0 || !warnings.is_empty()),
@@ -170,7 +188,9 @@ pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
         children,
         ended_threads: unseen,
         intervals,
+        verdict: verdict(&totals, elapsed_ns, cost_estimate.as_ref()),
         cost_estimate,
+        cost_below_share,
         no_cost,
         per_op,
         counting,

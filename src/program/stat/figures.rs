@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::program::watched::{Accounting, ThreadGroup, Watched};
+use crate::program::watched::{Accounting, ThreadGroup, Watched, sys_part};
 
 /// Figures of threads. A figure unknown for all of them is null; waits and migrations, which wait4 does not report, may be
 /// known for some only.
@@ -11,6 +11,9 @@ pub struct Figures {
     pub voluntary_switches: u64,
     pub involuntary_switches: u64,
     pub on_cpu_ns: u64,
+    /// Its parts, on most kernels known by sampling at ticks.
+    pub user_ns: u64,
+    pub sys_ns: u64,
     pub run_queue_wait_ns: Option<u64>,
     /// Neither running nor waiting for a CPU: the threads' lifetimes minus both.
     pub off_cpu_ns: Option<u64>,
@@ -41,6 +44,8 @@ impl From<Accounting> for Figures {
             voluntary_switches: accounting.voluntary,
             involuntary_switches: accounting.involuntary,
             on_cpu_ns: accounting.on_cpu_ns,
+            user_ns: accounting.on_cpu_ns.saturating_sub(accounting.sys_ns),
+            sys_ns: accounting.sys_ns.min(accounting.on_cpu_ns),
             run_queue_wait_ns: waits,
             off_cpu_ns: waits
                 .filter(|_| accounting.waits_unknown == 0)
@@ -160,6 +165,8 @@ pub fn accounts(watched: &Watched) -> Accounts {
         }
     };
     unseen.on_cpu_ns += watched.unseen_cpu_ns;
+    // In the same parts as the rest.
+    totals.sys_ns += sys_part(watched.unseen_cpu_ns, totals.on_cpu_ns.saturating_sub(totals.sys_ns), totals.sys_ns);
     totals.on_cpu_ns += watched.unseen_cpu_ns;
     let ended_threads: u64 = watched.groups.iter().map(|group| group.ended).sum();
     if unseen.switches() > ended_threads {

@@ -3,4 +3,5 @@
 pub mod cost_estimate;
 pub mod document;
 pub mod figures;
+pub mod verdict;
 mod view;

@@ -12,12 +12,14 @@ use crate::output::Shown;
 use crate::output::metrics::{Labels, Metrics, Quantity};
 use crate::output::view::View;
 use crate::perf::counting::names;
+use crate::program::stat::cost_estimate::CostEstimate;
 use crate::program::stat::document::StatDocument;
 use crate::program::stat::figures::ThreadRow;
-use crate::program::stat::view::tables::{cost_estimate_table, range, stacks, thread_table};
+use crate::program::stat::verdict::{Cause, Verdict};
+use crate::program::stat::view::tables::{cost_estimate_table, counts_table, folded, range, stacks, thread_table};
 use crate::program::watched::ProgramEnd;
 use crate::sys::signal::SignalNumber;
-use crate::unit::{Count, Share, Span};
+use crate::unit::{Count, Share, Span, Whole};
 
 impl Shown for StatDocument {
     fn metrics(&self) -> Metrics {
@@ -41,6 +43,12 @@ impl Shown for StatDocument {
             )
             .figure("stat_on_cpu", Quantity::Nanoseconds, "CPU time of all threads", |document| {
                 Some(document.body.totals.figures.on_cpu_ns as f64)
+            })
+            .figure("stat_user", Quantity::Nanoseconds, "CPU time in user mode", |document| {
+                Some(document.body.totals.figures.user_ns as f64)
+            })
+            .figure("stat_sys", Quantity::Nanoseconds, "CPU time in the kernel", |document| {
+                Some(document.body.totals.figures.sys_ns as f64)
             })
             .figure(
                 "stat_run_queue_wait",
@@ -85,16 +93,20 @@ impl Shown for StatDocument {
 
     fn view(&self, wide: bool) -> View {
         let body = &self.body;
-        let cost_estimate = body.cost_estimate.iter().map(cost_estimate_table);
-        let notes = self.per_op_sentence().into_iter().chain(self.counting_sentence());
+        let cost_table = body.cost_estimate.iter().filter(|_| wide).map(cost_estimate_table);
+        let threads = thread_table(body, wide);
+        let details = wide.then(|| cost_sentences(self).into_iter().chain([self.sources()])).into_iter().flatten();
+        let notes = self.per_op_sentence().into_iter().chain(self.counting_sentence()).chain(self.cost_line());
         View {
             heading: vec![self.heading()],
-            answer: vec![self.verdict()],
+            answer: self.verdict_sentences(),
+            answer_label: Some("Verdict"),
             command: Some(self.command()),
             conditions: conditions::of(self),
-            tables: std::iter::once(thread_table(body, wide)).chain(cost_estimate).collect(),
+            folded: folded(body, &threads, wide),
+            tables: [counts_table(self), threads].into_iter().chain(cost_table).collect(),
             pictures: stacks(body).into_iter().collect(),
-            notes: notes.chain(cost_sentences(self)).chain([self.explanation()]).collect(),
+            notes: notes.chain(self.missing_switches(wide)).chain(details).collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
             ..View::default()
         }
@@ -106,7 +118,7 @@ impl StatDocument {
         let settings = &self.settings;
         Invocation::of(&self.host, "stat")
             .option("--pid", settings.pid)
-            .option("--for", settings.for_s)
+            .option("--duration", settings.duration_s)
             .option("--interval", settings.interval_s)
             .option("--ops", settings.ops)
             .words(settings.user.iter().map(|user| format!("--user={user}")))
@@ -137,7 +149,8 @@ impl StatDocument {
             .switching_cpu_ns
             .map_or(String::new(), |cost| format!(", {} of it for switching", range(cost, |ns| Span(ns).to_string())));
         Some(format!(
-            "Per op, of {ops}: {} by the clock, {} switches ({} + {}), {} of CPU time{switching}, {} page faults.",
+            "Per op, of {}: {} by the clock, {} switches ({} + {}), {} of CPU time{switching}, {} page faults.",
+            Whole(ops as f64),
             Span(per_op.elapsed_ns),
             Count(per_op.switches),
             Count(per_op.voluntary_switches),
@@ -181,72 +194,94 @@ impl StatDocument {
         Some(format!("perf on its threads: {}.{cost}{absent}{remarks}", counters.join(", ")))
     }
 
-    /// Returns the verdict: how much CPU time switching takes, and what the estimate leaves out.
-    fn verdict(&self) -> String {
-        let totals = &self.body.totals;
-        let Some(cost_estimate) = &self.body.cost_estimate else {
-            return match totals.switches {
-                0 => "It made no kernel switch: there is nothing to pay.".to_string(),
-                _ => format!(
-                    "Estimated switch cost: unknown, no saved run has it; `sudo {}` measures and saves it.",
-                    cost::COMMAND
-                ),
-            };
+    /// Returns what takes most of its time, and the command that looks closer.
+    fn verdict_sentences(&self) -> Vec<String> {
+        const TRACE: &str = "ctxprof trace -- CMD";
+        let Some(Verdict { cause, time_ns, ratio }) = self.body.verdict else {
+            return vec!["no CPU time, and so no cause to name.".to_string()];
         };
-        let Some(share) = cost_estimate.share_of_cpu else {
-            return format!("{} switches, and no CPU time to set them beside.", cost_estimate.switches);
+        let (time, share) = (Span(time_ns), Share(ratio));
+        let (sentence, next) = match cause {
+            Cause::UserCode => (format!("user code: {share} of CPU time."), "perf record -g -- CMD"),
+            Cause::KernelTime => {
+                (format!("kernel time: {share} of CPU time, switching excluded."), "perf trace -s -- CMD")
+            }
+            Cause::Switching => (format!("switching: some {share} of CPU time ({time})."), TRACE),
+            Cause::RunQueue if ratio >= 1.0 => {
+                let times = Count((ratio * 10.0).round() / 10.0);
+                (format!("run queue: threads waited {times}x as long for a CPU as they ran."), TRACE)
+            }
+            Cause::RunQueue => (format!("run queue: threads waited for a CPU for {share} as long as they ran."), TRACE),
+            Cause::Blocked => {
+                (format!("blocked: for {share} of the elapsed time at least, no thread could run."), TRACE)
+            }
+        };
+        vec![sentence, format!("Next: {next}")]
+    }
+
+    /// Returns the estimated cost of all switches in a line; `None` if there were none.
+    fn cost_line(&self) -> Option<String> {
+        let (body, totals) = (&self.body, &self.body.totals);
+        if totals.switches == 0 {
+            return None;
+        }
+        let line = match (&body.cost_estimate, body.cost_below_share) {
+            (Some(estimate), _) => self.estimate_line(estimate),
+            (None, Some(share)) => {
+                format!("below {} of CPU time, whatever a switch costs; not calibrated", Share(share))
+            }
+            (None, None) => format!(
+                "unknown; `sudo {}` measures and saves it, `--cost calibrate` measures it after stat",
+                cost::COMMAND
+            ),
+        };
+        Some(format!("Estimated switch cost: {line}"))
+    }
+
+    fn estimate_line(&self, estimate: &CostEstimate) -> String {
+        let body = &self.body;
+        let cpu_time = range(estimate.cpu_ns, |ns| Span(ns).to_string());
+        let Some(share) = estimate.share_of_cpu else {
+            return format!("{cpu_time}, and no CPU time to compare it with");
         };
         if share.low > 1.0 {
             return format!(
-                "This cost cannot hold here: {} switches at {} would be {}, more than the {} of CPU time that it had. They cost it less than that each, as on another core, or where a wake-up serves many.",
-                cost_estimate.switches,
-                range(cost_estimate.cost_ns, |ns| Span(ns).to_string()),
-                range(cost_estimate.cpu_ns, |ns| Span(ns).to_string()),
-                Span(totals.figures.on_cpu_ns as f64),
+                "{cpu_time} cannot hold here: more than its CPU time of {}. Its switches cost less than this host's, as where a wake-up serves many",
+                Span(body.totals.figures.on_cpu_ns as f64)
             );
         }
-        let upper = if share.high > 1.0 { " The higher cost cannot hold here." } else { "" };
-        let likely = match (weight(share.low), weight(share.high)) {
-            (low, high) if low == high => low,
-            _ => "How much of its CPU time goes to switching depends on where its threads ran",
+        let is_both = estimate.lines.iter().any(|line| line.costs.both().count() == 2);
+        let places = match body.only_cpu {
+            Some(cpu) => format!(" (CPU {cpu} only)"),
+            None if is_both => " (all same-CPU … all cross-CPU)".to_string(),
+            None => String::new(),
         };
-        let kernel_thread = if self.body.program.kernel_thread {
-            " (a thread of the kernel, whose switches change no memory map, pays less)"
-        } else {
-            ""
-        };
-        format!(
-            "{likely}: {} switches at {} are {}, {} of {}{kernel_thread}. What a switch costs afterwards, in refilled caches, and what it costs other CPUs, is not in it.{upper}",
-            cost_estimate.switches,
-            range(cost_estimate.cost_ns, |ns| Span(ns).to_string()),
-            range(cost_estimate.cpu_ns, |ns| Span(ns).to_string()),
-            range(share, |share| Share(share).to_string()),
-            Span(totals.figures.on_cpu_ns as f64),
-        )
+        let upper = if share.high > 1.0 { "; the higher cost cannot hold here" } else { "" };
+        let kernel_thread =
+            if body.program.kernel_thread { "; a kernel thread changes no memory map and pays less" } else { "" };
+        let share = range(share, |share| Share(share).to_string());
+        format!("{cpu_time}, {share} of CPU time{places}{upper}{kernel_thread}")
     }
 
-    fn explanation(&self) -> String {
-        let watching = &self.body.watching;
-        let ended = match (&self.settings.command, watching.exit_records) {
-            (Some(_), true) => "wait4, /proc and the kernel's exit records",
+    /// Returns the number of switches that no accounting has, where it is worth a word.
+    fn missing_switches(&self, wide: bool) -> Option<String> {
+        let totals = &self.body.totals;
+        let most = totals.missing_at_most.map_or(totals.ended_threads, |most| most.min(totals.ended_threads));
+        let matters = most as f64 > 0.01 * totals.switches as f64;
+        let switches = if most == 1 { "exit switch" } else { "exit switches" };
+        (most > 0 && (wide || matters)).then(|| format!("Up to {} {switches} not counted.", Whole(most as f64)))
+    }
+
+    /// Returns where the counts come from.
+    fn sources(&self) -> String {
+        let sources = match (&self.settings.command, self.body.watching.exit_records) {
+            (Some(_), true) => "wait4, /proc and taskstats exit records",
             (Some(_), false) => "wait4 and /proc",
-            (None, true) => "/proc and the kernel's exit records",
+            (None, true) => "/proc and taskstats exit records",
             (None, false) => "/proc",
         };
-        let totals = &self.body.totals;
-        let last = match (totals.ended_threads, totals.missing_at_most) {
-            (0, _) => String::new(),
-            (1, None) => " One exit switch may not be counted.".to_string(),
-            (ended, None) => {
-                format!(" Up to about {ended} exit switches not counted, one for each thread that ended.")
-            }
-            (ended, Some(most)) => format!(
-                " About {} exit switches not counted, {most} at most: all other switches of this machine meanwhile.",
-                ended.min(most)
-            ),
-        };
         format!(
-            "voluntary: it had to wait; involuntary: it could have gone on. waiting: runnable without a CPU; off: neither. Counted by {ended}, at no cost to a switch.{last}"
+            "Counted by {sources}, at no cost to a switch. User and system time are sampled by the kernel at ticks."
         )
     }
 }
@@ -256,16 +291,6 @@ fn thread_labels(row: &ThreadRow) -> Labels {
     let mut labels = vec![("process", row.process.clone()), ("thread", row.thread.clone()), ("of", of.to_string())];
     labels.extend(row.tid.map(|tid| ("tid", tid.to_string())));
     labels
-}
-
-/// Returns a share of the CPU time in words.
-fn weight(share: f64) -> &'static str {
-    match share {
-        share if share < 0.01 => "Switching is not what its CPU time goes to",
-        share if share < 0.10 => "Switching takes a small part of its CPU time",
-        share if share < 0.30 => "Switching takes a good part of its CPU time",
-        _ => "Much of its CPU time goes to switching, and fewer and larger handovers would pay",
-    }
 }
 
 /// Returns the source of each cost, and the costs that are unknown.

@@ -20,7 +20,9 @@ const TASKSTATS_TYPE_NULL: u16 = 6;
 fn accounting() -> Vec<u8> {
     let mut accounting = vec![0; 560];
     write(&mut accounting, 0, &16_u16.to_ne_bytes());
-    for (at, value) in [(24, 5_000_u64), (72, 6_000), (144, 7), (168, 8), (176, 9), (272, 10), (280, 11)] {
+    for (at, value) in
+        [(24, 5_000_u64), (72, 6_000), (144, 7), (152, 12), (160, 13), (168, 8), (176, 9), (272, 10), (280, 11)]
+    {
         write(&mut accounting, at, &value.to_ne_bytes());
     }
     for (at, value) in [(128, 1234_i32), (132, 1), (368, 1230)] {
@@ -39,6 +41,8 @@ fn expected() -> ExitRecord {
         voluntary: 10,
         involuntary: 11,
         on_cpu_ns: 6_000,
+        user_us: 12,
+        sys_us: 13,
         run_queue_wait_ns: 5_000,
         minor_faults: 8,
         major_faults: 9,
