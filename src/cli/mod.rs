@@ -188,7 +188,7 @@ pub fn usage_code() -> u8 {
     if runs_program { PROGRAM_FAILED } else { WRONG_USAGE }
 }
 
-fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+pub(crate) fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
     let mut command = command();
     let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
     let parsed = command.try_get_matches_from_mut(&words).and_then(|matches| Cli::from_arg_matches(&matches));

@@ -100,6 +100,41 @@ mod tests {
         assert_eq!(json(&format!("\u{feff}{page}")), json(page));
     }
 
+    /// Returns the words of a command line as a shell takes them.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        for (at, part) in line.split('\'').enumerate() {
+            if at % 2 == 1 {
+                *words.last_mut().unwrap() += part;
+                continue;
+            }
+            for (at, piece) in part.split(' ').enumerate() {
+                if at > 0 {
+                    words.push(String::new());
+                }
+                *words.last_mut().unwrap() += piece;
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn the_command_that_makes_a_document_again_is_one_of_ours() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let documents = files.filter(|path| path.extension().is_some_and(|suffix| suffix == "json"));
+        let mut commands = 0;
+        for path in documents {
+            let Some(line) = read(&path).unwrap().report().view(false).command else { continue };
+            let line = line.strip_prefix("sudo ").unwrap_or(&line);
+            if let Err(error) = crate::cli::parse_from(words(line)) {
+                panic!("{line}: {error}");
+            }
+            commands += 1;
+        }
+        assert!(commands > 8, "{commands}");
+    }
+
     #[test]
     fn what_is_no_run_is_refused_with_the_place() {
         check("", &["line 1 column 0"]);

@@ -6,7 +6,6 @@ use crate::document::invocation::Invocation;
 use crate::host::facts::Facts;
 use crate::host::placement::{ASKED_FOR, Placement};
 use crate::perf::fallback_chain::CounterChoice;
-use crate::workload::WORKLOADS;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunSettings {
@@ -45,14 +44,11 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
-    /// Returns the command line with these settings, `words` before its workloads.
+    /// Returns the command line with these words, its workloads among them, and these settings.
     pub(crate) fn invocation(&self, host: &Facts, command: &str, words: &[String]) -> Invocation {
-        let is_all = self.workloads.iter().map(String::as_str).eq(WORKLOADS.iter().map(|workload| workload.name));
-        let workloads = if is_all { vec!["all".to_string()] } else { self.workloads.clone() };
         let cpu = host.pinned_cpu.filter(|_| host.pinned_because == ASKED_FOR);
         Invocation::of(host, command)
             .words(words)
-            .words(workloads)
             .option("--cpu", cpu)
             .option("--place", self.place.as_ref().filter(|place| *place != Placement::Same.name()))
             .option("--policy", self.policy.as_ref())

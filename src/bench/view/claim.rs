@@ -2,6 +2,7 @@
 
 use crate::bench::document::run::{RunDocument, RunResult};
 use crate::bench::view::{alike, costs};
+use crate::workload::WORKLOADS;
 
 impl RunDocument {
     /// Returns the ratios; without one, the cost of each row of a short run.
@@ -34,9 +35,14 @@ impl RunDocument {
 
     /// Returns the command line of such a run.
     pub(super) fn command(&self) -> String {
+        let all = ["all".to_string()];
         let ring = self.body.results.first().and_then(|result| result.ring);
+        let asked = &self.settings.workloads;
+        let is_left_out = |name: &str| self.body.left_out.iter().any(|left_out| left_out.workload == name);
+        let is_asked = |name: &str| asked.iter().any(|asked| asked == name) || is_left_out(name);
+        let is_all = WORKLOADS.iter().all(|workload| is_asked(workload.name));
         self.settings
-            .invocation(&self.host, "run", &[])
+            .invocation(&self.host, "run", if is_all { &all } else { asked })
             .option("--ring", ring.map(|ring| ring.participants))
             .option("--working-set", ring.map(|ring| ring.working_set_bytes).filter(|&bytes| bytes > 0))
             .line()

@@ -99,7 +99,8 @@ impl SweepDocument {
     fn command(&self) -> String {
         let RingSteps { variable, steps, fixed } = &self.settings.steps;
         let ends = steps.first().zip(steps.last()).map(|(from, to)| format!("{from}..{to}"));
-        let words = [Some(variable.name().to_string()), ends].into_iter().flatten().collect::<Vec<_>>();
+        let words = [Some(variable.name().to_string()), ends].into_iter().flatten();
+        let words: Vec<String> = words.chain(self.settings.run.workloads.iter().cloned()).collect();
         let is = |of: RingVariable| *variable == of;
         self.settings
             .run
