@@ -140,7 +140,9 @@ fn sections(view: &View) -> Result<Vec<Section>> {
     if !view.notes.is_empty() {
         add("Notes", &|_, _| html! { div.notes { @for note in &view.notes { p { (prose(note)) } } } });
     }
-    add("Host and settings", &|_, _| facts(view));
+    if view.command.is_some() || !view.conditions.is_empty() {
+        add("Host and settings", &|_, _| facts(view));
+    }
     Ok(sections)
 }
 

@@ -38,9 +38,11 @@ impl View {
         answer.chain(self.quality.as_deref().map(|quality| ("Quality", quality)))
     }
 
-    /// Returns the first sentence of the answer, and what follows it in its line; without an answer, the heading's first line.
+    /// Returns the first sentence of the answer, and what follows it in its line; without an answer, the heading's first line, or what
+    /// the first table is of.
     pub fn claim(&self) -> (&str, Option<&str>) {
-        let Some(first) = self.answer.first().or(self.heading.first()) else { return ("ctxprof", None) };
+        let title = || self.tables.first().map_or("ctxprof", |table| table.title);
+        let Some(first) = self.answer.first().or(self.heading.first()) else { return (title(), None) };
         match first.find(". ") {
             Some(end) => (&first[..=end], Some(first[end + 1..].trim_start())),
             None => (first, None),
