@@ -44,15 +44,21 @@ impl Shown for DiffDocument {
         let yes = |is: bool| f64::from(u8::from(is));
         metrics
             .rows(&body.rows, |row| row_labels(&row.workload, row.placement, row.ring))
-            .figure("diff_old_op", Quantity::Nanoseconds, "What an op took on the old side", |row| row.old_ns_per_op)
-            .figure("diff_new_op", Quantity::Nanoseconds, "What an op takes on the new side", |row| row.new_ns_per_op)
-            .estimate("diff_change", Quantity::Ratio, "New by old, less 1: 0.1 is a tenth slower", |row| {
-                Some(row.change?.relative)
-            })
-            .figure("diff_threshold", Quantity::Ratio, "What a change must exceed to be one", |row| {
-                Some(row.change?.threshold)
-            })
-            .samples("diff_verdict", Quantity::Count, "1 for the verdict that holds, 0 for the others", |row| {
+            .figure("diff_old_op", Quantity::Nanoseconds, "Time per op on the old side", |row| row.old_ns_per_op)
+            .figure("diff_new_op", Quantity::Nanoseconds, "Time per op on the new side", |row| row.new_ns_per_op)
+            .estimate(
+                "diff_change",
+                Quantity::Ratio,
+                "New time per op divided by old, minus 1: 0.1 is 10 % slower",
+                |row| Some(row.change?.relative),
+            )
+            .figure(
+                "diff_threshold",
+                Quantity::Ratio,
+                "Smallest change that the spread of both sides does not explain",
+                |row| Some(row.change?.threshold),
+            )
+            .samples("diff_verdict", Quantity::Count, "1 for the verdict of the row, 0 for the others", |row| {
                 let of = |verdict: Verdict, change: RowChange| {
                     (vec![("verdict", verdict.name().to_string())], yes(verdict == change.verdict))
                 };
@@ -61,15 +67,20 @@ impl Shown for DiffDocument {
                     .flat_map(|&change| Verdict::ALL.into_iter().map(move |verdict| of(verdict, change)))
                     .collect()
             })
-            .figure("diff_runs_needed", Quantity::Count, "Runs a side that would tell what cannot be told yet", |row| {
+            .figure("diff_runs_needed", Quantity::Count, "Runs per side that would decide an undecided row", |row| {
                 Some(row.change?.runs_needed? as f64)
             })
-            .samples("diff_gate", Quantity::Count, "1 for what a gate makes of the row, 0 for the rest", |row| {
-                let of = |gate: Decision, is: Decision| (vec![("gate", gate.name().to_string())], yes(gate == is));
-                row.gate.iter().flat_map(|&is| Decision::ALL.into_iter().map(move |gate| of(gate, is))).collect()
-            })
+            .samples(
+                "diff_gate",
+                Quantity::Count,
+                "1 for the decision of the gate on the row, 0 for the others",
+                |row| {
+                    let of = |gate: Decision, is: Decision| (vec![("gate", gate.name().to_string())], yes(gate == is));
+                    row.gate.iter().flat_map(|&is| Decision::ALL.into_iter().map(move |gate| of(gate, is))).collect()
+                },
+            )
             // Without a limit, there is no statement that nothing exceeded it.
-            .figure("diff_regression", Quantity::Count, "1 if slower than was allowed", |row| {
+            .figure("diff_regression", Quantity::Count, "1 if slower than --fail-above allows, else 0", |row| {
                 self.settings.fail_above.map(|_| yes(row.regression))
             });
         metrics
@@ -81,7 +92,9 @@ impl Shown for DiffDocument {
                     ("new", difference.new.clone()),
                 ]
             })
-            .figure("diff_difference_info", Quantity::Count, "What else is not the same on both sides", |_| Some(1.0));
+            .figure("diff_difference_info", Quantity::Count, "Environment difference between the two sides", |_| {
+                Some(1.0)
+            });
         metrics
     }
 }

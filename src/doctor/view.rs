@@ -32,14 +32,12 @@ impl Shown for DoctorDocument {
 
     fn metrics(&self) -> Metrics {
         let mut metrics = Metrics::of(self);
-        metrics
-            .rows(&self.body.findings, |finding| vec![("check", finding.id.clone())])
-            .figure(
-                "finding_severity",
-                Quantity::Count,
-                "0 for what is well, 1 for what to know, 2 for a warning, 3 for what is serious; absent where it could not be read",
-                |finding| rank(finding.severity),
-            );
+        metrics.rows(&self.body.findings, |finding| vec![("check", finding.id.clone())]).figure(
+            "finding_severity",
+            Quantity::Count,
+            "0 for ok, 1 for info, 2 for a warning, 3 for serious; absent where it could not be read",
+            |finding| rank(finding.severity),
+        );
         metrics
     }
 }

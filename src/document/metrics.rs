@@ -15,15 +15,15 @@ impl Metrics {
         let mut metrics = Metrics::default();
         metrics
             .rows(slice::from_ref(document), command)
-            .figure("started_timestamp", Quantity::Seconds, "When this was begun", |document| {
+            .figure("started_timestamp", Quantity::Seconds, "Start of the measurement, Unix time", |document| {
                 let moment = humantime::parse_rfc3339(&document.started_at).ok()?;
                 Some(moment.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
             })
-            .info("tool_info", "What measured this", |document| {
+            .info("tool_info", "Version and build of ctxprof", |document| {
                 let build = if document.tool.debug_build { "debug" } else { "release" };
                 vec![("version", Some(document.tool.version.clone())), ("build", Some(build.to_string()))]
             })
-            .info("host_info", "What this was measured on, as far as it can be read", |document| {
+            .info("host_info", "Kernel and hardware of the host", |document| {
                 let host = &document.host;
                 vec![
                     ("kernel", Some(host.kernel.clone())),
@@ -39,7 +39,7 @@ impl Metrics {
                     ("pinned_cpu", host.pinned_cpu.map(|cpu| cpu.to_string())),
                 ]
             })
-            .samples("warning_info", Quantity::Count, "What to know before believing the figures", |document| {
+            .samples("warning_info", Quantity::Count, "Warnings about the report, by code", |document| {
                 codes(&document.warnings)
             });
         metrics

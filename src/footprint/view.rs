@@ -58,7 +58,7 @@ impl Shown for MemoryDocument {
         metrics.rows(slice::from_ref(self), metrics::command).figure(
             "complete",
             Quantity::Count,
-            "1 for a measurement that came to its end, 0 for one that was ended",
+            "1 if the measurement was complete, 0 if it was ended early",
             |document| metrics::completeness(&document.body.ending),
         );
         let mut rows = metrics

@@ -121,7 +121,7 @@ pub(super) const ALIKE: &[Row] = &[
     row(&["goroutine", "goroutine_ns"], "Of like with like: ns for a goroutine to hand control to another."),
     row(&["task", "task_ns"], "Of like with like: ns for a tokio task to hand control to another."),
     row(
-        &["times", "goroutine_times_lower", "task_times_lower"],
+        &["times", "goroutine_ratio", "task_ratio"],
         "Of like with like: a thread's handoff of the same contract ÷ this one's, with its interval. Shown only where the interval spans less than 1.5x.",
     ),
 ];

@@ -51,13 +51,13 @@ pub(super) fn add_metrics(metrics: &mut Metrics, alike: &[Alike]) {
     let rows: Vec<(String, HandOver)> = alike.iter().flat_map(each).collect();
     metrics
         .rows(&rows, labels)
-        .estimate("hand_over", Quantity::Nanoseconds, "What it takes to hand control over once", |(_, hand_over)| {
+        .estimate("hand_over", Quantity::Nanoseconds, "Time of one handoff, half a round trip", |(_, hand_over)| {
             Some(hand_over.ns)
         })
         .estimate(
             "hand_over_cost",
             Quantity::Ratio,
-            "What a thread's hand-over of the same contract takes by what this one does",
+            "Time of a thread's handoff of the same contract divided by this one's",
             |(_, hand_over)| hand_over.times_lower,
         );
 }
@@ -73,13 +73,8 @@ struct KindColumns {
 
 const KINDS: [KindColumns; 3] = [
     KindColumns { kind: Kind::Thread, ns_key: "thread_ns", ratio_key: None, expendable: 0 },
-    KindColumns {
-        kind: Kind::Goroutine,
-        ns_key: "goroutine_ns",
-        ratio_key: Some("goroutine_times_lower"),
-        expendable: 1,
-    },
-    KindColumns { kind: Kind::Task, ns_key: "task_ns", ratio_key: Some("task_times_lower"), expendable: 2 },
+    KindColumns { kind: Kind::Goroutine, ns_key: "goroutine_ns", ratio_key: Some("goroutine_ratio"), expendable: 1 },
+    KindColumns { kind: Kind::Task, ns_key: "task_ns", ratio_key: Some("task_ratio"), expendable: 2 },
 ];
 
 fn of_kind(alike: &Alike, kind: Kind) -> Option<&HandOver> {

@@ -179,22 +179,28 @@ pub(super) fn add_metrics(metrics: &mut Metrics, results: &[RunResult], labels: 
     };
     metrics
         .rows(results, labels)
-        .samples("op_breakdown", Quantity::Nanoseconds, "What an op is made of, by records of its switches", |result| {
-            each(result, &|part| Some(part.ns_per_op))
-        })
-        .samples("breakdown_median", Quantity::Nanoseconds, "How long one such part takes, the median", |result| {
-            each(result, &|part| part.p50_ns)
-        })
+        .samples(
+            "op_breakdown",
+            Quantity::Nanoseconds,
+            "Time of each part of an op, by records of its switches",
+            |result| each(result, &|part| Some(part.ns_per_op)),
+        )
+        .samples(
+            "breakdown_median",
+            Quantity::Nanoseconds,
+            "Median time of one occurrence of a part of an op",
+            |result| each(result, &|part| part.p50_ns),
+        )
         .samples(
             "breakdown_p99",
             Quantity::Nanoseconds,
-            "How long one such part takes, the 99th percentile",
+            "99th percentile of the time of one occurrence of a part of an op",
             |result| each(result, &|part| part.p99_ns),
         )
         .figure(
             "recording_cost",
             Quantity::Ratio,
-            "Time of an op whose switches are recorded by one that is not",
+            "Time per op with switches recorded divided by time per op without",
             |result| result.breakdown.as_ref()?.recording_cost,
         )
         .figure("records_lost", Quantity::Count, "Records of switches that found no room", |result| {

@@ -60,32 +60,34 @@ impl Shown for CompareDocument {
         metrics.rows(slice::from_ref(self), metrics::command).figure(
             "complete",
             Quantity::Count,
-            "1 if nothing ended this early",
+            "1 if the measurement was complete, 0 if it was ended early",
             |document| metrics::completeness(&document.body.ending),
         );
         metrics
             .rows(&body.rows, |row| vec![("tool", row.tool.clone()), ("workload", row.own_workload.clone())])
-            .figure("compare_reported_op", Quantity::Nanoseconds, "Time of an op that the tool reports", |row| {
+            .figure("compare_reported_op", Quantity::Nanoseconds, "Time per op reported by the tool", |row| {
                 row.reported_ns_per_op
             })
-            .figure("compare_assumed_switches_per_op", Quantity::Count, "What people divide that by", |row| {
+            .figure("compare_assumed_switches_per_op", Quantity::Count, "Assumed switches per op of the tool", |row| {
                 Some(row.assumed_switches_per_op)
             })
-            .figure("compare_counted_switches_per_op", Quantity::Count, "What the tool does, counted", |row| {
+            .figure("compare_counted_switches_per_op", Quantity::Count, "Counted switches per op of the tool", |row| {
                 row.counted_switches_per_op
             })
-            .figure("compare_reported_switch", Quantity::Nanoseconds, "The claim by what people assume", |row| {
+            .figure("compare_reported_switch", Quantity::Nanoseconds, "Reported time per assumed switch", |row| {
                 row.reported_ns_per_switch
             })
-            .figure("compare_true_switch", Quantity::Nanoseconds, "The claim by what was counted", |row| {
+            .figure("compare_counted_switch", Quantity::Nanoseconds, "Reported time per counted switch", |row| {
                 row.counted_ns_per_switch
             })
-            .figure("compare_own_op", Quantity::Nanoseconds, "Time of an op of our workload", |row| row.own_ns_per_op)
-            .estimate("compare_reported_by_own", Quantity::Ratio, "The reported time by that of our workload", |row| {
+            .figure("compare_own_op", Quantity::Nanoseconds, "Time per op of ctxprof's own workload", |row| {
+                row.own_ns_per_op
+            })
+            .estimate("compare_reported_by_own", Quantity::Ratio, "Reported time divided by ctxprof's own", |row| {
                 row.ratio
             })
-            .figure("compare_rounds", Quantity::Count, "How often both were run", |row| Some(f64::from(row.rounds)))
-            .info("compare_tool_info", "The tool as it would be typed, and who counted its switches", |row| {
+            .figure("compare_rounds", Quantity::Count, "Rounds measured", |row| Some(f64::from(row.rounds)))
+            .info("compare_tool_info", "Command line of the tool, and how its switches were counted", |row| {
                 let version = row.program.as_ref().and_then(|program| program.version.clone());
                 vec![
                     ("tool_command", Some(row.command.clone())),
@@ -101,13 +103,13 @@ impl Shown for CompareDocument {
         metrics.rows(&body.saved, |saved| vec![("file", saved.file.clone()), ("what", saved.what.clone())]).figure(
             "compare_saved_op",
             Quantity::Nanoseconds,
-            "Time of an op that a file reports, not counted",
+            "Time per op in a saved output, its switches not counted",
             claims,
         );
         metrics.rows(&body.left_out, |left_out| vec![("tool", left_out.workload.clone())]).figure(
             "compare_left_out",
             Quantity::Count,
-            "1 for a tool that is not here",
+            "1 for a tool that is not available",
             |_| Some(1.0),
         );
         metrics

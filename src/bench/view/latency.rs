@@ -162,23 +162,24 @@ fn nines(percentile: f64) -> String {
 pub(super) fn add_metrics(rows: &mut Rows<'_, RunResult>) {
     type Figure = fn(&LatencyFigures) -> Option<f64>;
     let figures: [(&str, Quantity, &str, Figure); 9] = [
-        ("op_latency_p50", Quantity::Nanoseconds, "Half of the ops, timed one by one, took no longer", |latency| {
-            latency.p50_ns
+        ("op_latency_p50", Quantity::Nanoseconds, "Median latency of an op timed by itself", |latency| latency.p50_ns),
+        ("op_latency_p90", Quantity::Nanoseconds, "90th percentile of the latency of an op", |latency| latency.p90_ns),
+        ("op_latency_p99", Quantity::Nanoseconds, "99th percentile of the latency of an op", |latency| latency.p99_ns),
+        ("op_latency_p99_9", Quantity::Nanoseconds, "99.9th percentile of the latency of an op", |latency| {
+            latency.p99_9_ns
         }),
-        ("op_latency_p90", Quantity::Nanoseconds, "90 % of the ops took no longer", |latency| latency.p90_ns),
-        ("op_latency_p99", Quantity::Nanoseconds, "99 % of the ops took no longer", |latency| latency.p99_ns),
-        ("op_latency_p99_9", Quantity::Nanoseconds, "99.9 % of the ops took no longer", |latency| latency.p99_9_ns),
-        ("op_latency_max", Quantity::Nanoseconds, "What the slowest op took", |latency| Some(latency.max_ns)),
-        ("op_latency_mean", Quantity::Nanoseconds, "What an op timed by itself takes, the mean of all", |latency| {
+        ("op_latency_max", Quantity::Nanoseconds, "Maximum latency of an op", |latency| Some(latency.max_ns)),
+        ("op_latency_mean", Quantity::Nanoseconds, "Mean latency of an op timed by itself", |latency| {
             Some(latency.mean_ns)
         }),
-        ("op_latency_clock", Quantity::Nanoseconds, "What the clock costs each op timed by itself", |latency| {
-            Some(latency.clock_ns)
-        }),
+        (
+            "op_latency_clock",
+            Quantity::Nanoseconds,
+            "Cost of reading the clock, in each op timed by itself",
+            |latency| Some(latency.clock_ns),
+        ),
         ("op_latency_ops", Quantity::Count, "Ops timed one by one", |latency| Some(latency.ops as f64)),
-        ("timer_ticks_per_op", Quantity::Count, "Ticks of the timer that fell into an op", |latency| {
-            latency.timer_ticks_per_op
-        }),
+        ("timer_ticks_per_op", Quantity::Count, "Timer interrupts per op", |latency| latency.timer_ticks_per_op),
     ];
     for (name, quantity, help, figure) in figures {
         rows.figure(name, quantity, help, |result| figure(result.latency.as_ref()?));
@@ -186,13 +187,13 @@ pub(super) fn add_metrics(rows: &mut Rows<'_, RunResult>) {
     rows.estimate(
         "op_latency_by_plain",
         Quantity::Ratio,
-        "An op timed by itself by one timed among others",
+        "Latency of an op timed by itself divided by time per op in a batch",
         |result| result.latency.as_ref()?.by_plain,
     );
     rows.estimate(
         "op_latency_agreement",
         Quantity::Ratio,
-        "An op timed by itself, without the clock, by one timed among others",
+        "Latency of an op timed by itself, without the clock, divided by time per op in a batch",
         |result| result.latency.as_ref()?.agreement,
     );
 }

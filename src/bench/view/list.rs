@@ -31,7 +31,7 @@ impl Shown for ListDocument {
         let yes = |is: bool| Some(f64::from(u8::from(is)));
         metrics.rows(slice::from_ref(self), metrics::command).info(
             "counting_info",
-            "How kernel switches would be counted",
+            "Counting mode of kernel switches that run would choose",
             |list| vec![("counting", Some(list.body.counting.name().to_string()))],
         );
         metrics
@@ -41,14 +41,14 @@ impl Shown for ListDocument {
             .figure(
                 "workload_available",
                 Quantity::Count,
-                "1 for what can be measured here, 0 for the rest",
+                "1 if the workload can be measured on this host, else 0",
                 |entry| yes(entry.available),
             );
         // Events: the word counter is reserved for a type of metric.
         metrics.rows(&self.body.counters, |entry| vec![("event", entry.name.clone())]).figure(
             "event_available",
             Quantity::Count,
-            "1 for what can be counted here, 0 for the rest",
+            "1 if the event can be counted on this host, else 0",
             |entry| yes(entry.available),
         );
         metrics

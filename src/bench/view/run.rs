@@ -70,14 +70,14 @@ impl Shown for RunDocument {
         let mut metrics = Metrics::of(self);
         metrics
             .rows(slice::from_ref(self), metrics::command)
-            .info("run_info", "How this was measured", |run| {
+            .info("run_info", "Settings of the run", |run| {
                 vec![
                     ("counting", Some(run.body.counting.mode.name().to_string())),
                     ("policy", run.settings.policy.clone()),
                     ("nice", run.settings.nice.map(|nice| nice.to_string())),
                 ]
             })
-            .figure("complete", Quantity::Count, "1 if nothing ended this early", |run| {
+            .figure("complete", Quantity::Count, "1 if the measurement was complete, 0 if it was ended early", |run| {
                 metrics::completeness(&run.body.ending)
             });
         add_costs(&mut metrics, &body.results);
@@ -88,10 +88,18 @@ impl Shown for RunDocument {
         let both = |ratio: &Ratio| vec![("higher", ratio.higher.clone()), ("lower", ratio.lower.clone())];
         metrics
             .rows(&ratios, both)
-            .estimate("switch_cost", Quantity::Ratio, "The cost of a switch by that of a less expensive one", |ratio| {
-                Some(ratio.gross)
-            })
-            .estimate("net_switch_cost", Quantity::Ratio, "The same without the no-switch costs", |ratio| ratio.net);
+            .estimate(
+                "switch_cost",
+                Quantity::Ratio,
+                "Cost of a switch divided by that of a less expensive kind",
+                |ratio| Some(ratio.gross),
+            )
+            .estimate(
+                "net_switch_cost",
+                Quantity::Ratio,
+                "Net cost of a switch divided by that of a less expensive kind",
+                |ratio| ratio.net,
+            );
         metrics
             .rows(&body.left_out, |left_out| row_labels(&left_out.workload, left_out.placement, left_out.ring))
             .figure(
@@ -114,49 +122,47 @@ fn result_labels(result: &RunResult) -> Labels {
 pub(super) fn add_costs(metrics: &mut Metrics, results: &[RunResult]) {
     metrics
         .rows(results, result_labels)
-        .estimate("op", Quantity::Nanoseconds, "What an op takes, the median of undisturbed samples", |result| {
+        .estimate("op", Quantity::Nanoseconds, "Time per op, median of undisturbed samples", |result| {
             result.reproducible(result.ns_per_op, When::AnyDay)
         })
         .estimate("op_cpu", Quantity::Nanoseconds, "CPU time of all participants per op", |result| {
             result.reproducible(result.cpu_ns_per_op, When::AnyDay)
         })
-        .figure("op_mean", Quantity::Nanoseconds, "What an op takes, the mean of all samples", |result| {
-            result.mean_ns_per_op
+        .figure("op_mean", Quantity::Nanoseconds, "Time per op, mean of all samples", |result| result.mean_ns_per_op)
+        .figure("op_elsewhere_highest", Quantity::Nanoseconds, "Time per op at the slowest place in memory", |result| {
+            result.elsewhere.map(|elsewhere| elsewhere.highest_ns_per_op)
         })
-        .figure(
-            "op_elsewhere_highest",
-            Quantity::Nanoseconds,
-            "What an op took in the most expensive place in memory",
-            |result| result.elsewhere.map(|elsewhere| elsewhere.highest_ns_per_op),
-        )
-        .estimate(
-            "op_no_switch",
-            Quantity::Nanoseconds,
-            "What the calls of an op take where nothing switches",
-            |result| result.no_switch_ns_per_op,
-        )
-        .figure("switches_per_op", Quantity::Count, "Counted switches of the workload's own kind", |result| {
+        .estimate("op_no_switch", Quantity::Nanoseconds, "Time of the same calls per op without a switch", |result| {
+            result.no_switch_ns_per_op
+        })
+        .figure("switches_per_op", Quantity::Count, "Switches per op of the workload's own kind, counted", |result| {
             result.switches_per_op
         })
-        .figure("expected_switches_per_op", Quantity::Count, "Switches that the workload promises", |result| {
-            result.expected_switches_per_op
-        })
-        .figure("kernel_switches_per_op", Quantity::Count, "The kernel's switches of the participants", |result| {
+        .figure(
+            "expected_switches_per_op",
+            Quantity::Count,
+            "Switches per op that the workload is written to make",
+            |result| result.expected_switches_per_op,
+        )
+        .figure("kernel_switches_per_op", Quantity::Count, "Kernel context switches per op", |result| {
             result.kernel_switches_per_op
         })
-        .figure("voluntary_switches_per_op", Quantity::Count, "Those of them that were asked for", |result| {
+        .figure("voluntary_switches_per_op", Quantity::Count, "Voluntary kernel context switches per op", |result| {
             result.kernel_switches.map(|switches| switches.voluntary)
         })
-        .figure("involuntary_switches_per_op", Quantity::Count, "Those of them that were preemptions", |result| {
-            result.kernel_switches.map(|switches| switches.involuntary)
-        })
+        .figure(
+            "involuntary_switches_per_op",
+            Quantity::Count,
+            "Involuntary kernel context switches per op",
+            |result| result.kernel_switches.map(|switches| switches.involuntary),
+        )
         .estimate(
             "switch",
             Quantity::Nanoseconds,
-            "What a switch takes: an op by its switches (expected ones where workload_info says so)",
+            "Time per op divided by switches per op (expected ones where workload_info says so)",
             |result| result.reproducible(result.ns_per_switch, When::AnyDay),
         )
-        .estimate("net_switch", Quantity::Nanoseconds, "What a switch takes without the no-switch cost", |result| {
+        .estimate("net_switch", Quantity::Nanoseconds, "Time per switch without the no-switch cost", |result| {
             result.reproducible(result.net_ns_per_switch, When::AnyDay)
         });
 }
@@ -168,33 +174,33 @@ pub(super) fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
         |part: usize, result: &RunResult| (result.samples.taken > 0).then(|| part as f64 / result.samples.taken as f64);
     metrics
         .rows(results, result_labels)
-        .figure("undisturbed", Quantity::Ratio, "The share of samples that nothing else disturbed", |result| {
+        .figure("undisturbed", Quantity::Ratio, "Share of samples that nothing else disturbed", |result| {
             share(result.samples.undisturbed, result)
         })
-        .figure("slowed", Quantity::Ratio, "The share of samples in which the core was slow", |result| {
+        .figure("slowed", Quantity::Ratio, "Share of samples in which the core was slow", |result| {
             share(result.samples.slowed, result)
         })
         .figure("samples_taken", Quantity::Count, "Timed samples", |result| Some(result.samples.taken as f64))
-        .figure("repetitions", Quantity::Count, "How often the participants were restarted", |result| {
+        .figure("repetitions", Quantity::Count, "Repetitions: how often the participants were restarted", |result| {
             Some(f64::from(result.repetitions))
         })
-        .figure("interval_confidence", Quantity::Ratio, "How surely an interval holds its median", |result| {
+        .figure("interval_confidence", Quantity::Ratio, "Confidence level of the intervals of this run", |result| {
             result.interval_confidence
         })
         .estimate(
             "counting_cost",
             Quantity::Ratio,
-            "Time while switches are counted by time while they are not",
+            "Time per op with switches counted divided by time per op without",
             |result| result.counting_cost,
         )
-        .samples("events_per_op", Quantity::Count, "What perf counted, by its name there", |result| {
+        .samples("events_per_op", Quantity::Count, "perf events per op", |result| {
             let of = |counter: &CounterRecord| {
                 let labels = vec![("event", counter.name.clone()), ("source", counter.source.name().to_string())];
                 (labels, counter.per_op)
             };
             result.counters.iter().map(of).collect()
         })
-        .info("workload_info", "What an op is, who counted its switches, and where it ran", |result| {
+        .info("workload_info", "Unit of an op, source of its switch count, and CPUs", |result| {
             let cpus: Vec<String> = result.cpus.iter().map(usize::to_string).collect();
             vec![
                 ("op", Some(result.op.clone())),
@@ -202,7 +208,7 @@ pub(super) fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
                 ("cpus", Some(cpus.join(","))),
             ]
         })
-        .samples("workload_warning_info", Quantity::Count, "What to know before believing a row", |result| {
+        .samples("workload_warning_info", Quantity::Count, "Warnings about a row, by code", |result| {
             metrics::codes(&result.warnings)
         });
     latency::add_metrics(&mut metrics.rows(results, result_labels));

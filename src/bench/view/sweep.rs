@@ -45,12 +45,15 @@ impl Shown for SweepDocument {
         let mut metrics = Metrics::of(self);
         metrics
             .rows(slice::from_ref(self), metrics::command)
-            .info("sweep_info", "What was made larger from step to step", |sweep| {
+            .info("sweep_info", "Variable of the sweep", |sweep| {
                 vec![("variable", Some(sweep.settings.steps.variable.name().to_string()))]
             })
-            .figure("complete", Quantity::Count, "1 if nothing ended this early", |sweep| {
-                metrics::completeness(&sweep.body.ending)
-            });
+            .figure(
+                "complete",
+                Quantity::Count,
+                "1 if the measurement was complete, 0 if it was ended early",
+                |sweep| metrics::completeness(&sweep.body.ending),
+            );
         add_costs(&mut metrics, &body.results);
         add_circumstances(&mut metrics, &body.results);
         metrics
@@ -60,7 +63,7 @@ impl Shown for SweepDocument {
                 labels.push(("above", knee.knee.above.to_string()));
                 labels
             })
-            .figure("sweep_knee", Quantity::Ratio, "The cost above a knee of the curve by that below it", |knee| {
+            .figure("sweep_knee", Quantity::Ratio, "Cost above a knee divided by the cost below it", |knee| {
                 Some(knee.knee.above_ns / knee.knee.below_ns)
             });
         metrics

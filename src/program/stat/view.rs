@@ -26,21 +26,15 @@ impl Shown for StatDocument {
         let mut metrics = Metrics::of(self);
         metrics
             .rows(slice::from_ref(self), metrics::command)
-            .figure("stat_elapsed", Quantity::Nanoseconds, "How long the program was watched", |document| {
+            .figure("stat_elapsed", Quantity::Nanoseconds, "Time for which the program was watched", |document| {
                 Some(document.body.elapsed_ns as f64)
             })
-            .figure(
-                "stat_voluntary_switches",
-                Quantity::Count,
-                "Kernel switches at which a thread had to wait",
-                |document| Some(document.body.totals.figures.voluntary_switches as f64),
-            )
-            .figure(
-                "stat_involuntary_switches",
-                Quantity::Count,
-                "Kernel switches at which a thread could have gone on",
-                |document| Some(document.body.totals.figures.involuntary_switches as f64),
-            )
+            .figure("stat_voluntary_switches", Quantity::Count, "Voluntary context switches", |document| {
+                Some(document.body.totals.figures.voluntary_switches as f64)
+            })
+            .figure("stat_involuntary_switches", Quantity::Count, "Involuntary context switches", |document| {
+                Some(document.body.totals.figures.involuntary_switches as f64)
+            })
             .figure("stat_on_cpu", Quantity::Nanoseconds, "CPU time of all threads", |document| {
                 Some(document.body.totals.figures.on_cpu_ns as f64)
             })
@@ -53,36 +47,36 @@ impl Shown for StatDocument {
             .figure(
                 "stat_run_queue_wait",
                 Quantity::Nanoseconds,
-                "How long threads were runnable without a CPU",
+                "Run-queue wait: time in which threads were runnable without a CPU",
                 |document| document.body.totals.figures.run_queue_wait_ns.map(|ns| ns as f64),
             )
-            .figure("stat_migrations", Quantity::Count, "Moves of threads to another CPU", |document| {
+            .figure("stat_migrations", Quantity::Count, "CPU migrations", |document| {
                 document.body.totals.figures.migrations.map(|count| count as f64)
             })
-            .figure("stat_minor_faults", Quantity::Count, "Page faults that needed no input", |document| {
+            .figure("stat_minor_faults", Quantity::Count, "Minor page faults", |document| {
                 Some(document.body.totals.figures.minor_faults as f64)
             })
-            .figure("stat_major_faults", Quantity::Count, "Page faults that waited for input", |document| {
+            .figure("stat_major_faults", Quantity::Count, "Major page faults, which read from disk", |document| {
                 Some(document.body.totals.figures.major_faults as f64)
             })
-            .estimate(
-                "stat_switch_cpu",
-                Quantity::Nanoseconds,
-                "CPU time of a switch on this machine, net",
-                |document| Some(document.body.cost_estimate.as_ref()?.cost_ns.as_estimate()),
-            )
-            .estimate("stat_switching_cpu", Quantity::Nanoseconds, "CPU time that switching took", |document| {
-                Some(document.body.cost_estimate.as_ref()?.cpu_ns.as_estimate())
+            .estimate("stat_switch_cpu", Quantity::Nanoseconds, "Net CPU time of a switch on this host", |document| {
+                Some(document.body.cost_estimate.as_ref()?.cost_ns.as_estimate())
             })
+            .estimate(
+                "stat_switching_cpu",
+                Quantity::Nanoseconds,
+                "Estimated CPU time spent on switching",
+                |document| Some(document.body.cost_estimate.as_ref()?.cpu_ns.as_estimate()),
+            )
             .estimate(
                 "stat_switching_of_cpu",
                 Quantity::Ratio,
-                "The share of the CPU time that switching took",
+                "Estimated share of CPU time spent on switching",
                 |document| Some(document.body.cost_estimate.as_ref()?.share_of_cpu?.as_estimate()),
             );
         metrics
             .rows(&self.body.threads, thread_labels)
-            .figure("stat_thread_switches", Quantity::Count, "Kernel switches of the threads of this name", |row| {
+            .figure("stat_thread_switches", Quantity::Count, "Context switches of the threads of this name", |row| {
                 Some(row.figures.switches() as f64)
             })
             .figure("stat_thread_on_cpu", Quantity::Nanoseconds, "CPU time of the threads of this name", |row| {

@@ -18,28 +18,31 @@ impl Shown for TraceDocument {
         let mut metrics = Metrics::of(self);
         metrics
             .rows(slice::from_ref(self), metrics::command)
-            .figure("trace_elapsed", Quantity::Nanoseconds, "How long the program was traced", |document| {
+            .figure("trace_elapsed", Quantity::Nanoseconds, "Time for which the program was traced", |document| {
                 Some(document.body.elapsed_ns as f64)
             })
-            .figure("trace_switches", Quantity::Count, "Context switches that were seen", |document| {
+            .figure("trace_switches", Quantity::Count, "Context switches traced", |document| {
                 Some(document.body.totals.switches as f64)
             })
-            .figure(
-                "trace_accounted_switches",
-                Quantity::Count,
-                "Context switches in the accounting of the kernel",
-                |document| Some(document.body.totals.accounted.switches() as f64),
-            )
-            .figure("trace_records_lost", Quantity::Count, "Switches without a reason", |document| {
-                Some(document.body.tracing.records_lost as f64)
+            .figure("trace_accounted_switches", Quantity::Count, "Context switches by kernel accounting", |document| {
+                Some(document.body.totals.accounted.switches() as f64)
             })
+            .figure(
+                "trace_records_lost",
+                Quantity::Count,
+                "Switches without a reason, as their records were lost",
+                |document| Some(document.body.tracing.records_lost as f64),
+            )
             .figure("trace_on_cpu", Quantity::Nanoseconds, "CPU time of all threads", |document| {
                 Some(document.body.totals.accounted.on_cpu_ns as f64)
             })
-            .figure("trace_run_queue", Quantity::Nanoseconds, "How long threads waited on run queues", |document| {
-                Some(document.body.totals.accounted.run_queue_ns as f64)
-            })
-            .estimate("trace_cost", Quantity::Nanoseconds, "What tracing takes a switch on this host", |document| {
+            .figure(
+                "trace_run_queue",
+                Quantity::Nanoseconds,
+                "Run-queue wait: time in which threads were runnable without a CPU",
+                |document| Some(document.body.totals.accounted.run_queue_ns as f64),
+            )
+            .estimate("trace_cost", Quantity::Nanoseconds, "Tracing cost per switch on this host", |document| {
                 Some(document.body.tracing.cost?.ns_per_switch)
             });
         metrics
@@ -50,19 +53,22 @@ impl Shown for TraceDocument {
             .figure("trace_reason_off_cpu", Quantity::Nanoseconds, "Time off the CPU for this reason", |row| {
                 Some(row.off_cpu_ns as f64)
             })
-            .figure("trace_reason_wakeup_p50", Quantity::Nanoseconds, "Half of the wake-ups took no longer", |row| {
-                row.wakeup.p50_ns.map(|ns| ns as f64)
-            })
+            .figure(
+                "trace_reason_wakeup_p50",
+                Quantity::Nanoseconds,
+                "Median wake-up latency after this reason",
+                |row| row.wakeup.p50_ns.map(|ns| ns as f64),
+            )
             .figure(
                 "trace_reason_run_queue_p50",
                 Quantity::Nanoseconds,
-                "Half of the run-queue waits took no longer",
+                "Median run-queue wait after this reason",
                 |row| row.run_queue.p50_ns.map(|ns| ns as f64),
             )
             .figure(
                 "trace_reason_run_queue_p99",
                 Quantity::Nanoseconds,
-                "99 % of the run-queue waits took no longer",
+                "99th percentile of the run-queue wait after this reason",
                 |row| row.run_queue.p99_ns.map(|ns| ns as f64),
             );
         metrics
