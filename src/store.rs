@@ -62,6 +62,17 @@ pub fn keep(folder: &Path, started_at: &str, content: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Removes a saved document from its folder.
+///
+/// # Errors
+/// The folder may not be written; it is root's, and others may write it.
+pub fn remove(folder: &Path, path: &Path) -> Result<()> {
+    if ownership::is_machines_root() {
+        ownership::check_folder(folder)?;
+    }
+    fs::remove_file(path).with_context(|| format!("removing {}", path.display()))
+}
+
 /// Returns the folders that are searched for saved documents: that of [`folder`], and root's, which every user may read and into
 /// which `sudo ctxprof run` saves.
 pub fn folders() -> Vec<PathBuf> {

@@ -4,7 +4,7 @@
 pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Measure this machine", &["run", "sweep", "compare", "memory"]),
     ("Measure a program", &["stat", "trace"]),
-    ("Results", &["report", "diff", "explain"]),
+    ("Results", &["report", "diff", "runs", "explain"]),
     ("Host and tool", &["doctor", "list", "completions", "man"]),
 ];
 
@@ -110,6 +110,14 @@ pub(super) const DOCTOR_EXAMPLES: &str = "Examples:
 Nothing is changed: the commands are for you to run. It watches the CPU for half a second; beside other work, that is what it finds.
 States: ok; info, to know when figures are compared with another host's; unknown, not readable; warning, figures are worse than they could be, or some absent; serious, figures mislead, or the kernel counts nothing for this user.
 Exit codes: 0 done, whatever was found; 1 failed, or with --strict something serious was found; 2 wrong usage.";
+
+pub(super) const RUNS_EXAMPLES: &str = "Examples:
+  ctxprof runs                       every saved run, the newest last
+  sudo ctxprof runs --keep 100       remove root's oldest runs beyond 100
+  ctxprof runs --keep 10 --dry-run   what that would remove
+  ctxprof runs --format json
+
+Runs are saved in /var/lib/ctxprof/runs by root, in ~/.local/state/ctxprof/runs by other users, who see both. --keep removes readable runs of this user only: damaged files, those of other versions and foreign ones are listed and left alone, and so is the history.";
 
 pub(super) const EXPLAIN_EXAMPLES: &str = "Examples:
   ctxprof explain                     all words, by subject

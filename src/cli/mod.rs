@@ -9,6 +9,7 @@ mod help;
 pub mod measure;
 pub mod memory;
 pub mod run;
+pub mod runs;
 mod size;
 pub mod stat;
 mod suggestion;
@@ -30,10 +31,11 @@ use crate::cli::doctor::DoctorArgs;
 use crate::cli::explain::ExplainArgs;
 use crate::cli::help::{
     COMPARE_EXAMPLES, DIFF_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, EXPLAIN_EXAMPLES, GROUPS, MEMORY_EXAMPLES,
-    RUN_EXAMPLES, STAT_EXAMPLES, SWEEP_EXAMPLES, TRACE_EXAMPLES,
+    RUN_EXAMPLES, RUNS_EXAMPLES, STAT_EXAMPLES, SWEEP_EXAMPLES, TRACE_EXAMPLES,
 };
 use crate::cli::memory::{HoldArgs, MemoryArgs};
 use crate::cli::run::RunArgs;
+use crate::cli::runs::RunsArgs;
 use crate::cli::stat::StatArgs;
 use crate::cli::suggestion::{named_command, with_suggestion};
 use crate::cli::sweep::SweepArgs;
@@ -112,6 +114,9 @@ pub enum Command {
     Diff(DiffArgs),
     /// Show a saved run again, or raw samples worked out again
     Report(ReportArgs),
+    /// List saved runs, and remove the oldest
+    #[command(after_help = RUNS_EXAMPLES)]
+    Runs(RunsArgs),
     /// Explain a column, reason, check or term
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),

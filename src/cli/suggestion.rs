@@ -25,7 +25,8 @@ pub(super) fn with_suggestion(mut error: clap::Error, command: &clap::Command, w
         ErrorKind::UnknownArgument if is_option => (ContextKind::InvalidArg, ContextKind::SuggestedArg, options()),
         _ => return error,
     };
-    if error.get(suggestion).is_none() {
+    // Of commands clap takes `runs` for nearer to `rnu` than `run`.
+    if error.get(suggestion).is_none() || error.kind() == ErrorKind::InvalidSubcommand {
         if let Some(ContextValue::String(word)) = error.get(wrong) {
             if let Some(nearest) = names.into_iter().min_by_key(|name| strsim::damerau_levenshtein(name, word)) {
                 let value = if matches!(suggestion, ContextKind::SuggestedValue | ContextKind::SuggestedArg) {

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::bench::document::compare::{self, CompareDocument};
 use crate::bench::document::list::{self, ListDocument};
 use crate::bench::document::run::{self, RunDocument};
+use crate::bench::document::runs::{self, RunsDocument};
 use crate::bench::document::sweep::{self, SweepDocument};
 use crate::bench::document::{samples, saved_runs};
 use crate::change::diff::{self, DiffDocument};
@@ -38,6 +39,7 @@ const DOCUMENTS: &[(&str, Reader)] = &[
     (diff::SCHEMA, other::<DiffDocument>),
     (doctor::SCHEMA, other::<DoctorDocument>),
     (list::SCHEMA, other::<ListDocument>),
+    (runs::SCHEMA, other::<RunsDocument>),
     (explain::SCHEMA, other::<ExplainDocument>),
     (memory::SCHEMA, other::<MemoryDocument>),
     (sweep::SCHEMA, other::<SweepDocument>),

@@ -15,6 +15,7 @@ mod program;
 mod progress;
 mod report;
 mod run;
+mod runs;
 mod stat;
 mod sweep;
 mod trace;
@@ -75,6 +76,7 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
         Command::Memory(arguments) => memory::execute(arguments, color),
         Command::Hold(arguments) => memory::hold(arguments),
         Command::Report(arguments) => report::execute(arguments, color).map(|()| Outcome::Done),
+        Command::Runs(arguments) => runs::execute(arguments, color).map(|()| Outcome::Done),
         Command::Explain(arguments) => explain::execute(arguments, color).map(|()| Outcome::Done),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -287,3 +287,22 @@ pub(super) const LIST: &[Row] = &[
     row(&["counter", "event"], "An event that ctxprof can count, as perf names it."),
     row(&["what it counts, or why not"], "What the counter counts, or why it is not available here."),
 ];
+
+pub(super) const RUNS: &[Row] = &[
+    row(&["started", "started_at"], "When the run began, in UTC."),
+    row(
+        &["run state", "state"],
+        "saved: a readable run. old-version: written by a ctxprof whose documents are no longer read. damaged: named like a run, and not readable. foreign: no run. `--keep` removes readable runs only.",
+    ),
+    row(&["workloads", "rows"], "What was measured, or why the file is no readable run."),
+    row(&["kernel", "run_kernel"], "The kernel on which it was measured."),
+    row(
+        &["processor", "run_cpu"],
+        "The processor on which it was measured. Compare runs of the same kernel and processor.",
+    ),
+    row(&["size", "size_bytes"], "Size of the file."),
+    row(
+        &["file", "saved_file"],
+        "The file, in the first folder of the heading unless a path is shown; `ctxprof report FILE` shows it.",
+    ),
+];

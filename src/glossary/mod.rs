@@ -59,6 +59,7 @@ static SUBJECTS: &[Subject] = &[
     subject("memory", "Columns of `memory`", costs::MEMORY),
     subject("doctor", "Columns and states of `doctor`", programs::DOCTOR),
     subject(CHECKS_OF_DOCTOR, "Checks of `doctor`", &[]),
+    subject("runs", "Columns of `runs`", costs::RUNS),
     subject("list", "Columns of `list`", costs::LIST),
     subject(WORKLOADS_OF_RUN, "Workloads", &[]),
     subject(COUNTERS, "Counters", &[]),

@@ -83,7 +83,7 @@ pub(super) const TERMS: &[Row] = &[
     row(&["caveat", "caveats"], "What limits a conclusion from a row, printed beside it."),
     row(
         &["saved run"],
-        "Every `run` is saved: root's below /var/lib/ctxprof/runs, others' below ~/.local/state/ctxprof/runs. `ctxprof report` shows the last.",
+        "Every `run` is saved: root's below /var/lib/ctxprof/runs, others' below ~/.local/state/ctxprof/runs. `ctxprof runs` lists them, `ctxprof report` shows the last.",
     ),
     row(&["–", "absent", "not measured"], "Not measured or not known; never 0."),
 ];

@@ -37,6 +37,7 @@ mod refusals;
 mod rights;
 mod rings;
 mod rules;
+mod runs;
 mod saved;
 mod saved_outputs;
 mod stat_ends;

@@ -11,8 +11,19 @@ use crate::support::{CTXPROF, Done, SHORT, command, run};
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
 /// One document of every command that has a table.
-const DOCUMENTS: &[&str] =
-    &["run-2", "stat-2", "compare-2", "diff-2", "list-2", "memory-2", "sweep-2", "doctor-1", "trace-1", "explain-1"];
+const DOCUMENTS: &[&str] = &[
+    "run-2",
+    "stat-2",
+    "compare-2",
+    "diff-2",
+    "list-2",
+    "memory-2",
+    "sweep-2",
+    "doctor-1",
+    "trace-1",
+    "explain-1",
+    "runs-1",
+];
 
 /// Formats to show each in, and their suffixes.
 const FORMATS: [(&str, &str); 5] =

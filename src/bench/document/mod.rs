@@ -6,6 +6,7 @@ pub mod history;
 pub mod list;
 pub mod pace;
 pub mod run;
+pub mod runs;
 pub mod samples;
 pub mod saved_runs;
 pub mod settings;

@@ -9,4 +9,5 @@ pub(crate) mod labels;
 mod latency;
 pub mod list;
 mod run;
+mod runs;
 mod sweep;

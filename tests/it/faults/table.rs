@@ -185,6 +185,7 @@ pub const SUBJECTS: &[Subject] = &[
     Subject { failed: &[125, 126, 127], ..subject("trace", "trace --no-cost -- sh -c true;true", Whose::MainThreads) },
     Subject { hides_go: true, usual_share: 8, ..subject("compare", "compare --rounds 1", Whose::MainThreads) },
     subject("list", "list", Whose::Everyones),
+    subject("runs", "runs", Whose::Everyones),
     subject("explain", "explain net", Whose::Everyones),
     // Without perf's and Go's own calls.
     subject("doctor", "doctor", Whose::MainThreads),
