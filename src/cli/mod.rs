@@ -40,7 +40,7 @@ use crate::cli::stat::StatArgs;
 use crate::cli::suggestion::{named_command, with_suggestion};
 use crate::cli::sweep::SweepArgs;
 use crate::cli::trace::TraceArgs;
-use crate::output::{self, FORMATS};
+use crate::output::{self, CSV, FORMATS};
 use crate::text::STANDARD;
 
 /// Measure what context switches cost: on this host, and in your program.
@@ -172,6 +172,10 @@ pub struct OutputArgs {
     #[arg(long, short, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(output_file), help = format!("Also write it to this file, in the form of its suffix ({}); - is stdout, in the form of --format; may be repeated", output::suffixes()))]
     pub output: Vec<PathBuf>,
 
+    /// The table that CSV has, as `latency`; an unknown name lists them [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+
     /// Show more columns
     #[arg(long)]
     pub wide: bool,
@@ -196,7 +200,12 @@ pub fn usage_code() -> u8 {
 pub(crate) fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
     let mut command = command();
     let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
-    let parsed = command.try_get_matches_from_mut(&words).and_then(|matches| Cli::from_arg_matches(&matches));
+    let matches = command.try_get_matches_from_mut(&words);
+    if matches.as_ref().is_ok_and(names_a_table_of_nothing) {
+        let message = "--table chooses the table of a CSV report: add --format csv or -o FILE.csv";
+        return Err(command.error(ErrorKind::MissingRequiredArgument, message));
+    }
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = parsed.map_err(|error| with_suggestion(error, &command, &words))?;
     match &cli.command {
         Command::Diff(arguments) if arguments.files.len() == 1 => {
@@ -218,6 +227,16 @@ pub(crate) fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + C
         },
         _ => Ok(cli),
     }
+}
+
+/// Returns true if a table is named and no CSV is to be written.
+fn names_a_table_of_nothing(matches: &clap::ArgMatches) -> bool {
+    let Some((_, of_command)) = matches.subcommand() else { return false };
+    let text = |name: &str| of_command.try_get_one::<String>(name).ok().flatten();
+    let files = of_command.try_get_many::<PathBuf>("output").ok().flatten().into_iter().flatten();
+    text("table").is_some()
+        && text("format").is_none_or(|format| format != CSV)
+        && !files.into_iter().any(|file| output::format_of(file).is_ok_and(|format| format.name == CSV))
 }
 
 /// Returns the parser, with its help grouped by task.
@@ -309,6 +328,8 @@ mod tests {
             ("ctxprof diff a --old b --new c", "cannot be used"),
             ("ctxprof run --counters gpu", "cpu"),
             ("ctxprof run --format xml", "markdown"),
+            ("ctxprof run --table latency", "--format csv"),
+            ("ctxprof report --table latency -o a.md", "--format csv"),
             ("ctxprof run -o costs", "suffix"),
             ("ctxprof run --repetition 5", "'--repetitions'"),
             ("ctxprof run --tiem 5", "'--time'"),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use console::Term;
 
 use crate::cli::{ColorChoice, OutputArgs};
-use crate::output::{self, FORMATS, Look, Report, safe};
+use crate::output::{self, CSV, FORMATS, Format, Look, Report, safe};
 use crate::store;
 use crate::text::STANDARD;
 
@@ -36,7 +36,11 @@ pub(super) fn deliver(report: &dyn Report, output: &OutputArgs, color: ColorChoi
 /// As [`deliver`], to this stream.
 pub(super) fn deliver_to(stream: Stream, report: &dyn Report, output: &OutputArgs, color: ColorChoice) -> Result<()> {
     let format = output::format(&output.format).unwrap_or(&FORMATS[0]);
-    let draw = |term: &Term| (format.draw)(report, &look_of(term, output.wide, color));
+    let draw_as = |format: &Format, look: &Look| match &output.table {
+        Some(table) if format.name == CSV => output::csv_table(report, look, table),
+        _ => (format.draw)(report, look),
+    };
+    let draw = |term: &Term| draw_as(format, &look_of(term, output.wide, color));
     let on_stdout = stream == Stream::Stdout || output.output.iter().any(|path| is_standard(path));
     let mut outcome = match stream {
         _ if on_stdout => draw(&Term::stdout()).and_then(|text| print(text.as_bytes())),
@@ -47,8 +51,7 @@ pub(super) fn deliver_to(stream: Stream, report: &dyn Report, output: &OutputArg
     };
     let plain = Look { width: PAGE_WIDTH, wide: output.wide, ascii: false, color: false };
     for path in output.output.iter().filter(|path| !is_standard(path)) {
-        let written =
-            output::format_of(path).and_then(|format| store::write_whole(path, &(format.draw)(report, &plain)?));
+        let written = output::format_of(path).and_then(|format| store::write_whole(path, &draw_as(format, &plain)?));
         outcome = outcome.and(written);
     }
     outcome

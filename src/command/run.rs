@@ -51,7 +51,8 @@ fn against_baseline(
     let (Some(old), Some(file)) = (baseline, &arguments.baseline) else { return Ok(Outcome::Done) };
     let diff = diff::with_baseline(document, old, file, &arguments.gate)?;
     if ["table", "markdown"].contains(&arguments.output.format.as_str()) {
-        let below = OutputArgs { format: arguments.output.format.clone(), output: Vec::new(), wide: false };
+        let below =
+            OutputArgs { format: arguments.output.format.clone(), output: Vec::new(), wide: false, table: None };
         deliver(&diff, &below, color)?;
     } else {
         for row in &diff.body.rows {

@@ -87,7 +87,7 @@ pub static FORMATS: &[Format] = &[
         draw: |report, look| Ok(table::draw(&safe::view(report.view(look.wide)), look)),
     },
     Format { name: "json", suffixes: &["json"], draw: |report, _| report.json() },
-    Format { name: "csv", suffixes: &["csv"], draw: |report, look| csv::draw(&safe::view(report.view(look.wide))) },
+    Format { name: CSV, suffixes: &["csv"], draw: |report, look| csv::draw(&safe::view(report.view(look.wide)), None) },
     Format {
         name: "markdown",
         suffixes: &["md", "markdown"],
@@ -101,6 +101,16 @@ pub static FORMATS: &[Format] = &[
     },
     Format { name: "openmetrics", suffixes: &["prom"], draw: |report, _| openmetrics::draw(report.metrics()) },
 ];
+
+/// Returns a table of a report as CSV, by its name.
+///
+/// # Errors
+/// It has none of that name; the message lists those that it has.
+pub fn csv_table(report: &dyn Report, look: &Look, name: &str) -> Result<String> {
+    csv::draw(&safe::view(report.view(look.wide)), Some(name))
+}
+
+pub const CSV: &str = "csv";
 
 pub fn format(name: &str) -> Option<&'static Format> {
     FORMATS.iter().find(|format| format.name == name)

@@ -256,6 +256,12 @@ pub struct Table {
 }
 
 impl Table {
+    /// Its name on the command line: the caption in small letters, with hyphens.
+    pub fn name(&self) -> String {
+        let words = self.title.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect::<Vec<_>>().join("-")
+    }
+
     /// The same table without the column of this key.
     pub fn without(mut self, key: &str) -> Table {
         if let Some(at) = self.columns.iter().position(|column| column.key == key) {

@@ -47,5 +47,6 @@ mod stats;
 mod stops;
 mod support;
 mod sweeps;
+mod tables;
 mod traces;
 mod workloads;
