@@ -17,13 +17,16 @@ pub(super) fn draw(table: &Table, section: &str, known: &mut BTreeSet<String>) -
         // Whoever has no mouse scrolls it by its keys.
         div.table role="region" tabindex="0" aria-labelledby={ (section) "-title" } {
             table aria-labelledby={ (section) "-title" } {
-                thead {
-                    tr {
-                        @for column in &table.columns {
-                            th scope="col" class=(class(column)) {
-                                @for (at, line) in column.heading.iter().filter(|line| !line.is_empty()).enumerate() {
-                                    @if at > 0 { br; }
-                                    (line)
+                // One whose cells say what they are has no headings.
+                @if table.columns.iter().any(|column| !column.name().is_empty()) {
+                    thead {
+                        tr {
+                            @for column in &table.columns {
+                                th scope="col" class=(class(column)) {
+                                    @for (at, line) in column.heading.iter().filter(|line| !line.is_empty()).enumerate() {
+                                        @if at > 0 { br; }
+                                        (line)
+                                    }
                                 }
                             }
                         }
