@@ -8,6 +8,7 @@ pub mod documents;
 mod explain;
 mod list;
 mod live;
+mod man;
 mod measure;
 mod memory;
 mod output;
@@ -22,8 +23,7 @@ mod trace;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use clap::CommandFactory;
+use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
 
 use crate::bench::document::run::{RunDocument, RunResult};
@@ -83,7 +83,7 @@ pub fn execute(cli: &Cli) -> Result<Outcome> {
             clap_complete::generate(*shell, &mut cli::command(), "ctxprof", &mut script);
             output::print(&script).map(|()| Outcome::Done)
         }
-        Command::Man { command } => manual(command.as_deref()).map(|()| Outcome::Done),
+        Command::Man { command } => man::execute(command.as_deref()).map(|()| Outcome::Done),
     }
 }
 
@@ -95,20 +95,6 @@ pub fn failure_code(cli: &Cli, error: &anyhow::Error) -> u8 {
         (Command::Stat(_) | Command::Trace(_), None) => cli::PROGRAM_FAILED,
         _ => FAILED,
     }
-}
-
-fn manual(of: Option<&str>) -> Result<()> {
-    let command = match of {
-        None => cli::command(),
-        Some(name) => {
-            let whole = Cli::command();
-            let part = whole.find_subcommand(name).with_context(|| format!("there is no command {name:?}"))?;
-            part.clone().name(format!("ctxprof-{name}"))
-        }
-    };
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page).context("writing the manual page")?;
-    output::print(&page)
 }
 
 /// Returns the outcome of a command by how its measurement ended, once the available results have been delivered.

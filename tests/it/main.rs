@@ -23,6 +23,7 @@ mod like_with_like;
 mod machine;
 #[path = "../support/program.rs"]
 mod made_program;
+mod man_pages;
 mod manners;
 mod manual;
 mod memory;
