@@ -43,6 +43,9 @@ pub struct RunSamples {
     /// Time that the run waited for its core to reach that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited_ns: Option<u64>,
+    /// Time of all of it, with the wait and what starts and ends participants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elapsed_ns: Option<u64>,
     /// Start of the first op of all, on the monotonic clock; `None` if none was played.
     pub first_op_at_ns: Option<MonotonicNs>,
 }
@@ -86,6 +89,9 @@ pub struct WorkloadSamples {
     /// Records of each switch, from a pass of its own; `None` if not asked for or not available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<Recording>,
+    /// Reason why its ring was refused after some repetitions; `None` if it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_later: Option<String>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // as serde wants it
@@ -156,6 +162,7 @@ impl WorkloadSamples {
             elsewhere: Vec::new(),
             passes: Vec::new(),
             recording: None,
+            refused_later: None,
         }
     }
 }

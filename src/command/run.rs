@@ -1,5 +1,6 @@
 //! `ctxprof run`: the cost of a switch, by mechanism.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -28,9 +29,12 @@ pub(super) fn execute(arguments: &RunArgs, color: ColorChoice) -> Result<Outcome
     let mut document = from_samples(&samples);
     let mut outcome = Outcome::Done;
     let delivered = if document.body.results.iter().any(|result| result.samples.taken > 0) {
-        keep(&mut document, &mut samples, arguments);
+        let saved_as = keep(&mut document, &mut samples, arguments);
         sort(&mut document, arguments.sort);
         let delivered = deliver(&document, &arguments.output, color);
+        if let Some(path) = saved_as.filter(|_| !arguments.quiet) {
+            output::say(&format!("saved as {}. More: report --wide | run all | explain", path.display()));
+        }
         let compared = against_baseline(&document, baseline, arguments, color).map(|of_baseline| outcome = of_baseline);
         delivered.and(write_samples(&samples, arguments)).and(compared)
     } else if document.body.ending == Ending::Complete {
@@ -84,9 +88,9 @@ fn samples(arguments: &RunArgs) -> Result<SamplesDocument> {
     measure(&request)
 }
 
-/// Adds the reproducibility predicted from earlier runs, then saves this run and adds it to the history. A failure to save it
-/// is no reason to withhold the report.
-fn keep(document: &mut RunDocument, samples: &mut SamplesDocument, arguments: &RunArgs) {
+/// Adds the reproducibility predicted from earlier runs, then saves this run and adds it to the history; returns the file it is
+/// saved in. A failure to save it is no reason to withhold the report.
+fn keep(document: &mut RunDocument, samples: &mut SamplesDocument, arguments: &RunArgs) -> Option<PathBuf> {
     let folder = store::folder();
     let beside = || folder.as_ref().ok().map(|folder| folder.join(history::NAME));
     let history = arguments.history.clone().or_else(beside);
@@ -95,21 +99,17 @@ fn keep(document: &mut RunDocument, samples: &mut SamplesDocument, arguments: &R
         samples.body.reproducibility = document.body.results.iter().map(|result| result.reproducibility).collect();
     }
     if arguments.no_save {
-        return;
+        return None;
     }
     let kept = folder.and_then(|folder| store::keep(&folder, &document.started_at, &document.json()?));
-    let is_kept = kept.is_ok();
-    match kept {
-        Ok(path) if !arguments.quiet => output::say(&format!("saved as {}", path.display())),
-        Ok(_) => {}
-        Err(error) => output::say(&format!("this run was not saved: {error:#}")),
-    }
+    let saved_as = kept.map_err(|error| output::say(&format!("this run was not saved: {error:#}"))).ok();
     // Beside saved runs only if this one could be saved, as that checked root's folder.
-    let Some(history) = history.filter(|_| is_kept || arguments.history.is_some()) else { return };
+    let Some(history) = history.filter(|_| saved_as.is_some() || arguments.history.is_some()) else { return saved_as };
     let for_all_readers = arguments.history.is_none() && geteuid().is_root();
     if let Err(error) = history::remember(document, &history, for_all_readers) {
         output::say(&format!("this run was not added to the history: {error:#}"));
     }
+    saved_as
 }
 
 fn write_samples(samples: &SamplesDocument, arguments: &RunArgs) -> Result<()> {

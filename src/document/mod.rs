@@ -4,6 +4,7 @@
 //! it; readers ignore what they do not know.
 
 pub(crate) mod conditions;
+pub(crate) mod headline;
 pub(crate) mod invocation;
 pub mod metrics;
 pub mod reader;

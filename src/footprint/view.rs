@@ -2,6 +2,7 @@
 
 use std::slice;
 
+use crate::document::headline::headline;
 use crate::document::invocation::Invocation;
 use crate::document::{Ending, conditions, metrics};
 use crate::estimate::Estimate;
@@ -10,7 +11,7 @@ use crate::footprint::figures::{FootprintRow, Held, KernelSource, held};
 use crate::output::Shown;
 use crate::output::metrics::{Labels, Metrics, Quantity};
 use crate::output::view::{Align, Cell, Column, Level, LevelStyle, Levels, Picture, Table, View};
-use crate::unit::{Bytes, Nanoseconds, Roughly};
+use crate::unit::{Bytes, Count, Nanoseconds, Roughly};
 use crate::workload::kind::Kind;
 
 const GIB: f64 = (1_u64 << 30) as f64;
@@ -80,10 +81,11 @@ impl Shown for MemoryDocument {
 
     fn view(&self, wide: bool) -> View {
         let sources = wide.then(|| source_table(&self.body.rows));
-        let notes = self.randomized_sentences().into_iter().chain(self.own_sentences()).chain([self.explanation()]);
+        let by_runtimes = if wide { self.own_sentences() } else { Vec::new() };
+        let notes = self.randomized_sentences().into_iter().chain(by_runtimes);
         View {
             heading: self.heading(),
-            answer: self.capacity_sentence().into_iter().collect(),
+            answer: self.answer().into_iter().collect(),
             command: Some(self.command()),
             conditions: conditions::of(self),
             tables: std::iter::once(cost_table(&self.body.rows)).chain(sources).collect(),
@@ -108,34 +110,38 @@ impl MemoryDocument {
     }
 
     fn heading(&self) -> Vec<String> {
-        let host = &self.host;
-        let model = host.cpu_model.as_ref().map_or(String::new(), |model| format!(", {model}"));
-        let mut heading = vec![format!(
-            "{} {} on Linux {} {}{model}",
-            self.tool.name, self.tool.version, host.kernel, host.architecture
-        )];
-        let mut how = format!(
-            "per participant, idle; {} repetitions; transparent huge pages: {}",
-            self.settings.repetitions,
-            self.body.huge_pages.as_deref().unwrap_or("none"),
-        );
-        if self.settings.stack_use_bytes > 0 {
-            how += &format!("; each touched {} of its stack", Bytes(self.settings.stack_use_bytes as f64));
+        let settings = &self.settings;
+        let huge = self.body.huge_pages.as_deref().unwrap_or("none");
+        let mut how = vec![format!("{} repetitions", settings.repetitions), format!("huge pages: {huge}")];
+        if settings.stack_use_bytes > 0 {
+            how.push(format!("{} of each stack touched", Bytes(settings.stack_use_bytes as f64)));
         }
-        if self.settings.future_size_bytes > 0 {
-            how += &format!("; each task holds {}", Bytes(self.settings.future_size_bytes as f64));
+        if settings.future_size_bytes > 0 {
+            how.push(format!("each task holds {}", Bytes(settings.future_size_bytes as f64)));
         }
-        heading.push(how);
-        match &self.body.ending {
-            Ending::Complete => {}
-            Ending::Interrupted(_) => heading.push("partial: interrupted".to_string()),
-            Ending::Failed(reason) => heading.push(format!("partial: ended by an error: {reason}")),
-        }
-        heading
+        let ending = match &self.body.ending {
+            Ending::Complete => None,
+            Ending::Interrupted(_) => Some("partial: interrupted".to_string()),
+            Ending::Failed(reason) => Some(format!("partial: ended by an error: {reason}")),
+        };
+        std::iter::once(headline(self, None, how)).chain(ending).collect()
+    }
+
+    /// Returns what one more of each kind takes, and how many of them a gigabyte holds.
+    fn answer(&self) -> Option<String> {
+        let takes = |row: &FootprintRow| {
+            let bytes = Cell::estimate(Some(row.resident_bytes?), true, |bytes| Bytes(bytes).to_string());
+            Some((row.kind.name(), bytes.shown().to_string()))
+        };
+        let mut each = self.body.rows.iter().filter_map(takes);
+        let (first, bytes) = each.next()?;
+        let others: String = each.map(|(kind, bytes)| format!(", one more {kind} {bytes}")).collect();
+        let holds = self.capacity().map_or(String::new(), |holds| format!("; 1 GiB holds about {holds}"));
+        Some(format!("One more {first} takes {bytes}{others}{holds}."))
     }
 
     /// Returns the numbers that a gigabyte holds, the smallest participants first.
-    fn capacity_sentence(&self) -> Option<String> {
+    fn capacity(&self) -> Option<String> {
         let limits: Vec<(&str, u64)> =
             self.body.limits.iter().map(|limit| (limit.name.as_str(), limit.value)).collect();
         let mut all: Vec<_> =
@@ -149,7 +155,7 @@ impl MemoryDocument {
             }
         };
         let list: Vec<String> = all.iter().map(each).collect();
-        (!list.is_empty()).then(|| format!("1 GiB holds, idle, about {}.", list.join(", ")))
+        (!list.is_empty()).then(|| list.join(", "))
     }
 
     /// Returns the memory of the same participants at the kernel's random addresses.
@@ -157,7 +163,7 @@ impl MemoryDocument {
         let sentence = |row: &FootprintRow| {
             let bytes = Cell::estimate(Some(row.randomized_resident_bytes?), true, |bytes| Bytes(bytes).to_string());
             Some(format!(
-                "The {} above have no address randomization. With it, as most programs run, one takes {} in all: how many page tables it needs depends on where its memory lies, and that is another place in each run.",
+                "The {} above have no address randomization; with it, as most programs run, one takes {}: its page tables vary from run to run.",
                 plural(row.kind),
                 bytes.shown()
             ))
@@ -183,17 +189,6 @@ impl MemoryDocument {
         };
         self.body.rows.iter().filter_map(sentence).collect()
     }
-
-    fn explanation(&self) -> String {
-        let sources = &self.body.sources;
-        let kernel = match &sources.cgroup_kernel_bytes {
-            Some(account) => format!("{account} of this cgroup"),
-            None => "KernelStack + SUnreclaim of /proc/meminfo + VmPTE".to_string(),
-        };
-        format!(
-            "Bytes are slopes over counts, so that fixed costs drop out. User: Pss of smaps_rollup; kernel: {kernel}; virtual: VmSize. Times are per participant, in batches: until the calls that create had returned, until the bodies had run too, and until all had ended."
-        )
-    }
 }
 
 fn plural(kind: Kind) -> &'static str {
@@ -212,7 +207,7 @@ const MEMORY: &str = "What one more participant takes";
 
 fn cost_table(rows: &[FootprintRow]) -> Table {
     let columns = vec![
-        column("kind", &["", "kind"], 0),
+        column("kind", &["", "KIND"], 0),
         column("counts", &["", "up to"], 6),
         column("user_bytes", &["user", "resident"], 0),
         column("kernel_bytes", &["", "kernel"], 0),
@@ -225,7 +220,7 @@ fn cost_table(rows: &[FootprintRow]) -> Table {
     let cells = |row: &FootprintRow| {
         let mut cells = vec![
             Cell::text(row.kind.name()),
-            Cell::number(row.counts.last().map(|&count| count as f64), |count| format!("{count:.0}")),
+            Cell::number(row.counts.last().map(|&count| count as f64), |count| Count(count).to_string()),
             bytes(row.user_bytes),
             bytes(row.kernel_bytes),
             Cell::estimate(row.resident_bytes, true, |bytes| Bytes(bytes).to_string()),
@@ -259,7 +254,7 @@ fn levels(rows: &[FootprintRow]) -> Option<Picture> {
 /// Returns a table of other sources, and of the parts of kernel memory.
 fn source_table(rows: &[FootprintRow]) -> Table {
     let columns = vec![
-        column("kind", &["", "kind"], 0),
+        column("kind", &["", "KIND"], 0),
         column("kernel_source", &["kernel", "by"], 3),
         column("machine_kernel_bytes", &["kernel by", "meminfo"], 0),
         column("kernel_stack_bytes", &["kernel", "stacks"], 0),

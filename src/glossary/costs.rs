@@ -37,6 +37,10 @@ pub(super) const RUN: &[Row] = &[
         "(ns/op − no-switch ns/op) ÷ switches/op: the switch with its wake-up, without the calls around it. Use it to compare mechanisms, or for an estimate of what fewer switches would save; use ns/op for what a caller waits.",
     ),
     row(
+        &["relative"],
+        "ns/switch ÷ the lowest of the table. Rows differ in what they wait for: compare like with like.",
+    ),
+    row(
         &["cycles/op", "cycles per op"],
         "CPU cycles per operation, user and kernel mode. Unlike ns, it does not depend on the clock frequency. Absent without a PMU, as in most virtual machines.",
     ),
@@ -78,8 +82,8 @@ pub(super) const RUN: &[Row] = &[
         "Half-width for a run on another day on this host, from the history of earlier sessions. Use it for baselines that are days old.",
     ),
     row(
-        &["±", "interval", "confidence interval"],
-        "A 95 % interval beside a median. `*` marks an assumed width: no earlier run is known yet. `≤` marks an upper bound, from a core that never ran at full speed. Two figures whose intervals overlap may be the same.",
+        &["±", "±95%", "half_width", "interval", "confidence interval"],
+        "Half-width of the interval around a median, in which another run of this session will lie with 95 %; without knowledge of other runs, of this run's own interval, whose confidence is in the head (`±98%`). `*` marks an assumed width: no earlier run is known yet. `≤` marks an upper bound, from a core that never ran at full speed. Two figures whose intervals overlap may be the same.",
     ),
     row(
         &["fewest per op", "switches_per_op_lowest"],

@@ -74,7 +74,7 @@ pub(super) const TERMS: &[Row] = &[
     ),
     row(
         &["quality"],
-        "The share of undisturbed samples of all rows, and whether counting overhead was excluded. Below 80 %, treat small differences as undecided.",
+        "The lowest and the highest share of undisturbed samples of a row: good from 90 % of the lowest on, fair from 50 % on, else poor; and whether counting overhead was excluded. Where it is not good, treat small differences as undecided.",
     ),
     row(
         &["polls, resumes, uprobe", "polls", "resumes", "uprobe count"],

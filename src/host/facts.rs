@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::host::kernel;
 use crate::sys::cpuid::Processor;
 
 /// Facts that change the results; `None` where they cannot be read, which is not the same as "no".
@@ -89,18 +88,6 @@ impl Facts {
             (Some(one), Some(other)) => one.is_like(other),
             _ => self.cpu_model == other.cpu_model,
         }
-    }
-
-    /// Returns the kernel properties that decide what a switch costs, in words; `None` where none is known.
-    pub fn kernel_in_words(&self) -> Option<String> {
-        let model = self.preemption.as_ref().or(self.preemption_at_start.as_ref());
-        let parts = [
-            model.map(|model| format!("preemption {model}")),
-            self.tick_hz.as_ref().map(|hz| format!("HZ {hz}")),
-            self.mitigations.as_ref().map(|told| format!("mitigations: {}", kernel::mitigations_in_words(told))),
-        ];
-        let known: Vec<String> = parts.into_iter().flatten().collect();
-        (!known.is_empty()).then(|| known.join("; "))
     }
 
     /// Returns the CPU that the participants ran on and the reason, as reports print it.

@@ -55,7 +55,11 @@ fn hanging(label: &str, text: &str, look: &Look) -> String {
         label => (format!("{label:<LABEL$}"), " ".repeat(LABEL)),
     };
     let options = textwrap::Options::new(look.width).initial_indent(&first).subsequent_indent(&others);
-    textwrap::fill(&written(text, look), options.break_words(false))
+    // A number and its sign stay together.
+    let text = written(text, look).replace(" %", "\u{a0}%");
+    // Names have hyphens and are looked for as they are.
+    let options = options.break_words(false).word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(&text, options).replace('\u{a0}', " ")
 }
 
 /// Returns a line of the heading, broken between its parts as far as these fit.

@@ -307,6 +307,15 @@ impl Column {
     }
 }
 
+/// Returns the half width of an interval in per cent: `±1.2%`.
+pub fn half_width(share: f64) -> String {
+    match share {
+        // From 100 % on, a decimal carries nothing and takes the width of a narrow terminal; from ten times on, digits do.
+        share if share >= 9.995 => "±>999%".to_string(),
+        share => format!("±{:.*}%", usize::from(share < 0.9995), share * 100.0),
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     Left,
@@ -351,20 +360,10 @@ impl Cell {
         let median = show(value.median);
         let text = match value.relative_half_width() {
             _ if value.is_at_most() => format!("≤ {median}"),
-            // From 100 % on, a decimal carries nothing and takes the width of a narrow terminal; from ten times on, digits do.
-            Some(share) if interval && share >= 9.995 => format!("{median} ±>999%"),
-            Some(share) if interval => format!("{median} ±{:.*}%", usize::from(share < 0.9995), share * 100.0),
+            Some(share) if interval => format!("{median} {}", half_width(share)),
             _ => median,
         };
         Cell::Estimate { value, text }
-    }
-
-    /// The same estimate with a mark behind it that a note explains.
-    pub fn marked(self, mark: &str) -> Cell {
-        match self {
-            Cell::Estimate { value, text } => Cell::Estimate { value, text: text + mark },
-            other => other,
-        }
     }
 
     /// An estimate and the ends of its interval, each shown by `show`; or nothing.

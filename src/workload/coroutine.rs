@@ -14,6 +14,7 @@ use crate::workload::{ROUND_TRIP, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "coroutine",
     kind: Kind::Coroutine,
+    brief: "resume and suspend (corosensei), no scheduler",
     summary: "one thread resumes a coroutine, which suspends itself at once (corosensei); no scheduler",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

@@ -29,6 +29,8 @@ use crate::workload::shape::RingShape;
 pub struct Workload {
     pub name: &'static str,
     pub kind: Kind,
+    /// Description that fits a line of `list`.
+    pub brief: &'static str,
     pub summary: &'static str,
     /// Name of one op.
     pub op: &'static str,
@@ -108,6 +110,7 @@ impl Workload {
     const EMPTY: Workload = Workload {
         name: "",
         kind: Kind::Reference,
+        brief: "",
         summary: "",
         op: ROUND_TRIP,
         expected_switches_per_op: None,

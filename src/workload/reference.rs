@@ -15,6 +15,7 @@ use crate::workload::session::{Laps, Pace, Participant, Played, Session, Unpaced
 pub(crate) const SYSCALL: Workload = Workload {
     name: "syscall",
     kind: Kind::Reference,
+    brief: "one of the cheapest system calls; no switch",
     summary: "one thread asks for its parent's id, one of the cheapest system calls; nothing switches",
     op: ONE_CALL,
     switch_source: SwitchSource::Kernel,
@@ -25,6 +26,7 @@ pub(crate) const SYSCALL: Workload = Workload {
 pub(crate) const CALL: Workload = Workload {
     name: "call",
     kind: Kind::Reference,
+    brief: "a function call that is not inlined; no switch",
     summary: "one thread calls a function that is not inlined; nothing switches",
     op: ONE_CALL,
     switch_source: SwitchSource::Kernel,

@@ -46,7 +46,7 @@ fn a_ratio_of_one_repetition_has_no_interval_and_is_not_told() {
     let words = "thread-pipe task-channel --samples 5 --repetitions 1 --no-save --quiet";
     let table = run(&format!("ctxprof run {words}")).expect(0, &[]).stdout;
     let table = table.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(table.contains("is not known") && !table.contains("x a task switch"), "{table}");
+    assert!(table.contains("is not known") && !table.contains("x a tokio task switch"), "{table}");
 }
 
 #[test]

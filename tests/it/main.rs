@@ -41,6 +41,7 @@ mod rules;
 mod runs;
 mod saved;
 mod saved_outputs;
+mod screens;
 mod stat_ends;
 mod stat_pid;
 mod stat_screen;

@@ -17,7 +17,7 @@ fn an_inherited_mask_is_respected() {
 
 #[test]
 fn the_cpu_that_is_asked_for_is_taken_and_said() {
-    let done = run(&format!("ctxprof run task-channel --cpu 0 {SHORT}")).expect(0, &[]);
+    let done = run(&format!("ctxprof run task-channel --cpu 0 --wide {SHORT}")).expect(0, &[]);
     assert!(done.stdout.contains("CPU 0 (asked for)"), "{}", done.stdout);
 }
 

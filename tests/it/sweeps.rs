@@ -30,7 +30,7 @@ fn rows(document: &Value) -> Vec<(String, u64, u64)> {
 #[test]
 fn every_format_is_written_and_a_saved_sweep_shows_the_same_again() {
     let words = [
-        ("csv", "workload,working_set_bytes,ns_per_op,ns_per_op_low"),
+        ("csv", "workload,working_set_bytes,ns_per_switch,ns_per_switch_low"),
         ("md", "```text\nnet ns per switch over"),
         ("txt", "* thread-pipe"),
         ("prom", "participants=\"2\",working_set_bytes=\"4096\""),

@@ -55,7 +55,8 @@ fn a_channel_of_go_has_its_cost_elsewhere_in_memory_as_well() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.json");
     let words = "goroutine-channel goroutine-oneway";
-    let table = run(&format!("ctxprof run {words} -o {} {SHORT}", path.display())).expect(0, &[]).stdout;
+    run(&format!("ctxprof run {words} -o {} {SHORT}", path.display())).expect(0, &[]);
+    let table = run(&format!("ctxprof report {} --wide", path.display())).expect(0, &[]).stdout;
     let words = table.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("Pairs made later lie elsewhere in memory: "), "{table}");
     let document: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
@@ -77,7 +78,8 @@ fn which_go_built_the_goroutines_is_in_the_report() {
     let version = said.split(' ').nth(2).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.json");
-    let table = run(&format!("ctxprof run goroutine task-channel -o {} {SHORT}", path.display())).expect(0, &[]).stdout;
+    run(&format!("ctxprof run goroutine task-channel -o {} {SHORT}", path.display())).expect(0, &[]);
+    let table = run(&format!("ctxprof report {} --wide", path.display())).expect(0, &[]).stdout;
     assert!(
         table.contains(&format!(
             "goroutine-channel, goroutine-oneway, goroutine-yield, goroutine-pipe: built by {version}."

@@ -34,6 +34,9 @@ pub struct RunBody {
     /// Time that the run waited for its core to reach that, s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited_s: Option<f64>,
+    /// Time of all of it, s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elapsed_s: Option<f64>,
     pub results: Vec<RunResult>,
     #[serde(default)]
     pub ratio: Option<Ratio>,
@@ -60,8 +63,9 @@ pub struct CountingSummary {
 
 /// Computes a run's figures: the same samples give the same document, now or read from a file.
 pub fn from_samples(document: &SamplesDocument) -> RunDocument {
-    let RunSamples { counting, workloads, left_out, ending, clock_read_ns, reference_ns, waited_ns, .. } =
-        &document.body.seen;
+    let RunSamples {
+        counting, workloads, left_out, ending, clock_read_ns, reference_ns, waited_ns, elapsed_ns, ..
+    } = &document.body.seen;
     let timed = workloads.iter().flat_map(|workload| &workload.repetitions).flat_map(|repetition| &repetition.samples);
     let reference_loop = ReferenceLoop::of(timed).with_clock(*clock_read_ns).with_reference(*reference_ns);
     let rows: Vec<Row> =
@@ -75,6 +79,7 @@ pub fn from_samples(document: &SamplesDocument) -> RunDocument {
         reference_loop_ns: reference_loop.quickest_ns(),
         reference_ns: *reference_ns,
         waited_s: waited_ns.map(|ns| ns as f64 / 1e9),
+        elapsed_s: elapsed_ns.map(|ns| ns as f64 / 1e9),
         results: rows
             .iter()
             .zip(workloads)

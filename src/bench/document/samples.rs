@@ -169,6 +169,7 @@ mod tests {
             clock_read_ns: None,
             reference_ns: None,
             waited_ns: None,
+            elapsed_ns: None,
             first_op_at_ns: None,
         }
     }

@@ -58,6 +58,7 @@ pub struct Progress {
 /// that fails, a signal and a stall end the run early; the samples until then are returned.
 pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Progress)) -> Result<RunSamples> {
     let first = plan.entries.first().context("there is nothing to measure")?;
+    let began = Instant::now();
     let _pinned = Pinned::to(first.setting.leader_cpu)?;
     let _applied =
         Applied::to(plan.policy, plan.nice).map_err(|errno| limits::explain_policy(errno, plan.policy, plan.nice))?;
@@ -90,18 +91,24 @@ pub fn run(plan: &Plan, attach: &mut dyn Attach, on_progress: &mut dyn FnMut(Pro
         Err(Stop::Signal(signal)) => Ending::Interrupted(signal as i32),
         Err(Stop::Failure(error) | Stop::Refused(error)) => Ending::Failed(format!("{error:#}")),
     };
-    let Engine { workloads, first_op_at_ns, attached, refused, .. } = engine;
-    // An entry that was refused later, in a pass that only counts, is measured all the same.
-    let unmeasured = refused.into_iter().zip(&workloads).filter(|(_, workload)| workload.repetitions.is_empty());
-    let refused: Vec<LeftOut> = unmeasured.filter_map(|(refused, _)| refused).collect();
+    let Engine { mut workloads, first_op_at_ns, attached, refused, .. } = engine;
+    let mut unmeasured: Vec<LeftOut> = Vec::new();
+    for (refused, workload) in refused.into_iter().zip(&mut workloads) {
+        match refused {
+            Some(refused) if workload.repetitions.is_empty() => unmeasured.push(refused),
+            // Perhaps in a pass that only counts: it is measured all the same.
+            refused => workload.refused_later = refused.map(|refused| refused.why.reason),
+        }
+    }
     Ok(RunSamples {
         counting: attached.counting,
         workloads,
-        left_out: plan.left_out.iter().cloned().chain(refused).collect(),
+        left_out: plan.left_out.iter().cloned().chain(unmeasured).collect(),
         ending,
         clock_read_ns: Some(read_cost_ns()),
         reference_ns: plan.reference_ns,
         waited_ns,
+        elapsed_ns: Some(began.elapsed().as_nanos() as u64),
         first_op_at_ns,
     })
 }
@@ -309,5 +316,6 @@ fn nothing_yet(entry: &Entry) -> WorkloadSamples {
         elsewhere: Vec::new(),
         passes: Vec::new(),
         recording: None,
+        refused_later: None,
     }
 }

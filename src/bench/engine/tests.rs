@@ -68,6 +68,7 @@ const fn fake(name: &'static str, prepare: Prepare, no_switch: Option<NoSwitch>)
     Workload {
         name,
         kind: Kind::Task,
+        brief: "",
         summary: "",
         op: "",
         remark: None,

@@ -27,13 +27,18 @@ const RECORDED_TOLERANCE: f64 = 0.05;
 /// Below this share of undisturbed samples, neighbours affect the figures.
 const FEW_UNDISTURBED_SHARE: f64 = 0.5;
 /// Above this share of samples with the CPU below full speed, a reader should know.
-const CORE_SLOWED_SHARE: f64 = 0.05;
+pub const CORE_SLOWED_SHARE: f64 = 0.05;
 /// The clock's share of ops timed one by one, from which on they are mostly the clock's time.
 const CLOCK_IS_MOST: f64 = 0.5;
 
 /// Returns true if warnings of this name are about the machine rather than the row.
 pub fn is_of_the_machine(code: &str) -> bool {
     OF_THE_MACHINE.contains(&code)
+}
+
+/// Returns true if the line on a report's quality says what warnings of this name do.
+pub fn is_in_quality(code: &str) -> bool {
+    [FEW_UNDISTURBED_SAMPLES, CORE_SLOWED].contains(&code)
 }
 
 /// Returns the warnings about one row.

@@ -7,7 +7,7 @@ use crate::bench::view::costs::nanoseconds;
 use crate::estimate::Estimate;
 use crate::output::metrics::{Metrics, Quantity};
 use crate::output::view::{Align, Cell, Column, Table};
-use crate::unit::{Share, Times};
+use crate::unit::Times;
 use crate::workload::kind::Kind;
 
 /// Returns the time of a handoff by contract and kind; `None` where no contract was measured of two kinds.
@@ -17,7 +17,7 @@ pub(super) fn table(body: &RunBody) -> Option<Table> {
     let mut columns = vec![Column { wraps: true, ..contract }];
     let kinds: Vec<&KindColumns> = KINDS.iter().filter(|columns| has(columns.kind)).collect();
     for of_kind in &kinds {
-        let ns = column(of_kind.ns_key, &[of_kind.kind.name()], Align::Right);
+        let ns = column(of_kind.ns_key, of_kind.heading, Align::Right);
         columns.push(Column { expendable: of_kind.expendable, ..ns });
         columns.extend(of_kind.ratio_key.map(|key| column(key, &["times"], Align::Left)));
     }
@@ -64,6 +64,8 @@ pub(super) fn add_metrics(metrics: &mut Metrics, alike: &[Alike]) {
 
 struct KindColumns {
     kind: Kind,
+    /// Its name, parted where that spares the width of a page.
+    heading: &'static [&'static str],
     ns_key: &'static str,
     /// Column of the first kind's handoff time ÷ this one's.
     ratio_key: Option<&'static str>,
@@ -72,9 +74,21 @@ struct KindColumns {
 }
 
 const KINDS: [KindColumns; 3] = [
-    KindColumns { kind: Kind::Thread, ns_key: "thread_ns", ratio_key: None, expendable: 0 },
-    KindColumns { kind: Kind::Goroutine, ns_key: "goroutine_ns", ratio_key: Some("goroutine_ratio"), expendable: 1 },
-    KindColumns { kind: Kind::Task, ns_key: "task_ns", ratio_key: Some("task_ratio"), expendable: 2 },
+    KindColumns { kind: Kind::Thread, heading: &["thread"], ns_key: "thread_ns", ratio_key: None, expendable: 0 },
+    KindColumns {
+        kind: Kind::Goroutine,
+        heading: &["go-", "routine"],
+        ns_key: "goroutine_ns",
+        ratio_key: Some("goroutine_ratio"),
+        expendable: 1,
+    },
+    KindColumns {
+        kind: Kind::Task,
+        heading: &["task"],
+        ns_key: "task_ns",
+        ratio_key: Some("task_ratio"),
+        expendable: 2,
+    },
 ];
 
 fn of_kind(alike: &Alike, kind: Kind) -> Option<&HandOver> {
@@ -94,16 +108,13 @@ fn ratios(body: &RunBody) -> impl Iterator<Item = &Ratio> {
     body.ratio.iter().chain(&body.ratios)
 }
 
-/// Returns what to know before those ratios are believed.
-pub(super) fn notes(body: &RunBody) -> Vec<String> {
-    let usual = ratios(body).find(|ratio| ratio.lower_kind == Kind::Goroutine && !body.alike.is_empty());
-    let usual = usual.filter(|ratio| ratio.higher == "thread-pipe" && ratio.lower == "goroutine-channel");
-    let elsewhere = body.results.iter().filter_map(elsewhere);
-    usual.map(|_| USUAL.to_string()).into_iter().chain(elsewhere).collect()
+/// Returns what the place of a row's participants in memory adds to its cost.
+pub(super) fn elsewhere(body: &RunBody) -> Vec<String> {
+    body.results.iter().filter_map(elsewhere_of).collect()
 }
 
 /// Returns a sentence on an op's time with the participants' memory elsewhere than in its row.
-fn elsewhere(result: &RunResult) -> Option<String> {
+fn elsewhere_of(result: &RunResult) -> Option<String> {
     let Elsewhere { places, lowest_ns_per_op, median_ns_per_op, highest_ns_per_op } = result.elsewhere?;
     let [lowest, middle, highest] = [lowest_ns_per_op, median_ns_per_op, highest_ns_per_op].map(nanoseconds);
     Some(format!(
@@ -112,26 +123,36 @@ fn elsewhere(result: &RunResult) -> Option<String> {
     ))
 }
 
-const USUAL: &str = "What is usually compared, a thread's pipe with a goroutine's channel, sets waiting for the kernel against waiting in user space; like with like, each row has one contract.";
-
 fn sentence(ratio: &Ratio) -> String {
     const SWITCHES_PER_SECOND: f64 = 20_000.0;
-    let share_of_cpu = |ns_per_switch: f64| Share(ns_per_switch * SWITCHES_PER_SECOND / 1e9);
-    let of = |kind: Kind, workload: &str| format!("{} switch ({workload})", kind.name());
+    let share_of_cpu = |ns_per_switch: f64| two_digits(ns_per_switch * SWITCHES_PER_SECOND / 1e9 * 100.0);
+    let of = |kind: Kind, workload: &str| {
+        let name = if kind == Kind::Task { "tokio task" } else { kind.name() };
+        format!("{name} switch ({workload})")
+    };
     let higher = of(ratio.higher_kind, &ratio.higher);
     let lower = of(ratio.lower_kind, &ratio.lower);
     if !is_settled(&ratio.gross) {
         return format!(
-            "How much more a {higher} costs than a {lower} is not known: the interval of the ratio is wider than 1.5x, or there is none. A longer --time or a quieter machine narrows it."
+            "The ratio of a {higher} to a {lower} is not known: its interval is wider than 1.5x, or there is none; a longer --time or a quieter machine narrows it."
         );
     }
-    let net = ratio.net.filter(is_settled).map_or(String::new(), |net| format!(", net {}", with_interval(net)));
     format!(
-        "A {higher} costs {} a {lower} on this host{net}: at 20,000 switches a second that is {} of a CPU against {}.",
+        "A {higher} costs {} a {lower}; at 20,000/s {} % of a CPU against {} %.",
         with_interval(ratio.gross),
         share_of_cpu(ratio.higher_ns),
         share_of_cpu(ratio.lower_ns)
     )
+}
+
+/// Formats a number below a hundred with two digits: `13`, `5.1`, `0.14`.
+fn two_digits(number: f64) -> String {
+    let decimals = match number {
+        number if number >= 9.95 => 0,
+        number if number >= 0.995 => 1,
+        _ => 2,
+    };
+    format!("{number:.decimals$}")
 }
 
 fn with_interval(ratio: Estimate) -> String {
@@ -162,8 +183,8 @@ mod tests {
     #[test]
     fn a_ratio_has_its_interval_and_none_is_told_that_is_not_settled() {
         let told = sentence(&ratio(36.2, 38.1));
-        let begin = "A thread switch (thread-pipe) costs 37x [36x, 38x] a task switch (task-channel) on this host: at 20,000 switches";
-        assert!(told.starts_with(begin), "{told}");
+        let expected = "A thread switch (thread-pipe) costs 37x [36x, 38x] a tokio task switch (task-channel); at 20,000/s 5.1 % of a CPU against 0.14 %.";
+        assert_eq!(told, expected);
         let unsettled = sentence(&ratio(30.0, 46.0));
         assert!(unsettled.contains("is not known") && !unsettled.contains("37x"), "{unsettled}");
     }

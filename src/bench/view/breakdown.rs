@@ -119,9 +119,6 @@ pub(super) fn notes(document: &RunDocument) -> Vec<String> {
     }
     let results = &document.body.results;
     let mut notes: Vec<String> = results.iter().filter_map(|result| sum(result, result.breakdown.as_ref()?)).collect();
-    if results.iter().any(|result| result.breakdown.is_some()) {
-        notes.push(EXPLANATION.to_string());
-    }
     if results
         .iter()
         .filter_map(|result| result.breakdown.as_ref())
@@ -139,8 +136,6 @@ pub(super) fn notes(document: &RunDocument) -> Vec<String> {
     }
     notes
 }
-
-const EXPLANATION: &str = "running: a participant is on the CPU and none that was woken waits. scheduling delay: from sched_waking to the switch in, its part of an op without the switch. context switch: out → in. These part an op and add up to it. Calls alone, wake-ups and switches, each measured by itself, need not: the waker's way to sleep is in the calls and in the wake-up; the way back to the program, and most of what recording costs, are in none.";
 
 /// Returns the sum of the parts that are measured each by itself, and the cost of recording.
 fn sum(result: &RunResult, breakdown: &Breakdown) -> Option<String> {

@@ -1,6 +1,6 @@
-//! The answer of a run, how far to trust it, and the command that measures it again.
+//! The answer of a run, and the command that measures it again.
 
-use crate::bench::document::run::{RunDocument, RunResult};
+use crate::bench::document::run::RunDocument;
 use crate::bench::view::{alike, costs};
 use crate::workload::WORKLOADS;
 
@@ -14,23 +14,6 @@ impl RunDocument {
             return ratios;
         }
         self.body.results.iter().filter_map(costs::sentence).collect()
-    }
-
-    /// Returns a word on the samples, and the least and the highest share of undisturbed ones.
-    pub(super) fn quality(&self) -> Option<String> {
-        let samples = |result: &RunResult| Some(result.samples.undisturbed as f64 / result.samples.taken as f64);
-        let shares = || self.body.results.iter().filter(|result| result.samples.taken > 0).filter_map(samples);
-        let (least, most) = (shares().reduce(f64::min)?, shares().reduce(f64::max)?);
-        let word = match least {
-            least if least >= 0.9 => "good",
-            least if least >= 0.5 => "fair",
-            _ => "poor",
-        };
-        let range = match (format!("{:.0}", least * 100.0), format!("{:.0}", most * 100.0)) {
-            (least, most) if least == most => most,
-            (least, most) => format!("{least}–{most}"),
-        };
-        Some(format!("{word}: {range} % of samples undisturbed"))
     }
 
     /// Returns the command line of such a run.

@@ -4,40 +4,39 @@ use std::slice;
 
 use crate::bench::document::compare::{CompareDocument, CompareRow, PassedOverRow, SavedRow};
 use crate::bench::left_out::LeftOut;
+use crate::document::headline::headline;
 use crate::document::invocation::Invocation;
 use crate::document::{Ending, conditions, metrics};
 use crate::estimate::{Estimate, median};
 use crate::output::Shown;
 use crate::output::metrics::{Metrics, Quantity};
 use crate::output::view::{Align, Cell, Column, Level, LevelStyle, Levels, Picture, Table, View};
-use crate::unit::{Nanoseconds, Share};
+use crate::unit::Nanoseconds;
 
 impl Shown for CompareDocument {
-    fn view(&self, _wide: bool) -> View {
+    fn view(&self, wide: bool) -> View {
         let body = &self.body;
         let host = &self.host;
-        let model = host.cpu_model.iter().map(|model| format!(", {model}")).collect::<String>();
-        let heading = format!(
-            "ctxprof {} on Linux {} {}{model}; {}, tools and workloads in turn, {} {}",
-            self.tool.version,
-            host.kernel,
-            host.architecture,
-            host.pinned_to(),
-            self.settings.rounds,
-            if self.settings.rounds == 1 { "round" } else { "rounds" }
-        );
+        let cpu = if wide {
+            host.pinned_to()
+        } else {
+            host.pinned_cpu.map_or("any CPU".to_string(), |cpu| format!("CPU {cpu}"))
+        };
+        let rounds = match self.settings.rounds {
+            1 => "1 round".to_string(),
+            rounds => format!("{rounds} rounds, tools and workloads in turn"),
+        };
         let verdicts = body.rows.iter().filter_map(verdict);
-        let programs = programs(&body.rows);
+        let programs = programs(&body.rows).filter(|_| wide);
         let passed_over = passed_over(&body.passed_over);
         let left_out = body.left_out.iter().map(|left_out| format!("Not here: {left_out}."));
-        let meaning = "reported: the tool's own ns/op, median of the rounds. assumed: switches/op that it is usually divided by. counted: by the kernel (wait4) or a probe on Go's runtime. ns/switch: reported ÷ counted. ÷ ours: reported ÷ our workload's figure of the same sort, paired in each round.";
         let partial = match &body.ending {
             Ending::Complete => None,
             Ending::Interrupted(_) => Some("partial: interrupted; these are the rounds until then".to_string()),
             Ending::Failed(_) => Some("partial: ended by an error; these are the rounds until then".to_string()),
         };
         View {
-            heading: vec![heading],
+            heading: vec![headline(self, None, [cpu, rounds])],
             answer: verdicts.collect(),
             command: Some(
                 Invocation::of(host, "compare")
@@ -48,7 +47,7 @@ impl Shown for CompareDocument {
             conditions: conditions::of(self),
             tables: vec![table(&body.rows, &body.left_out), saved_table(&body.saved)],
             pictures: levels(&body.rows).into_iter().collect(),
-            notes: left_out.chain(passed_over).chain(programs).chain([meaning.to_string()]).collect(),
+            notes: left_out.chain(passed_over).chain(programs).collect(),
             warnings: partial.into_iter().chain(self.warnings.iter().map(|warning| warning.message.clone())).collect(),
             ..View::default()
         }
@@ -162,38 +161,42 @@ fn passed_over(rows: &[PassedOverRow]) -> Vec<String> {
 /// Share by which a count may differ from the assumption before it is mentioned.
 const COUNT_TOLERANCE: f64 = 0.01;
 
-/// Returns one sentence on whether a tool and ours agree, or why not.
+/// Returns one sentence on a tool's result: ours beside it, and whether both make as many switches.
 fn verdict(row: &CompareRow) -> Option<String> {
     let ratio = row.ratio?;
-    let (tool, own, apart) = (&row.command, &row.own_workload, Share((ratio.median - 1.0).abs()));
-    let counted = row.counted_switches_per_op;
+    let tool = format!("{}: {} ns/op", row.command, Nanoseconds(row.reported_ns_per_op?));
+    let ours = ours(ratio);
     let assumed = row.assumed_switches_per_op;
-    let miscounted = counted.filter(|counted| (counted - assumed).abs() > COUNT_TOLERANCE * assumed);
-    Some(match (miscounted, &row.not_counted) {
+    let is_assumed = |counted: &f64| (counted - assumed).abs() <= COUNT_TOLERANCE * assumed;
+    Some(match (row.counted_switches_per_op, &row.not_counted) {
+        (Some(counted), _) if is_assumed(&counted) => format!("{tool}, {ours}, at the same {counted:.3} switches/op."),
         (Some(counted), _) => format!(
-            "{tool} makes {counted:.2} switches per op and not {assumed}: who divides by {assumed} is wrong, and the op is not that of {own}."
+            "{tool}, at {counted:.2} switches/op and not {assumed}: who divides by {assumed} is wrong, and its op is not that of {}.",
+            row.own_workload
         ),
-        (None, Some(reason)) => format!("{tool}: its switches were not counted ({reason}); {apart} from {own}."),
-        (None, None) => format!("{tool} and {own} {}.", agreement(ratio)),
+        (None, Some(reason)) => format!("{tool}, {ours}; its switches were not counted: {reason}."),
+        (None, None) => format!("{tool}, {ours}."),
     })
 }
 
-/// Returns how far the two agree by their ratio's interval: within its farther end, and not at all without 1 in it.
-fn agreement(ratio: Estimate) -> String {
+/// Returns by how much our figure is above or below that of a tool, from the ratio of the tool's to ours.
+fn ours(ratio: Estimate) -> String {
+    let apart = |ratio: f64| (1.0 / ratio - 1.0) * 100.0;
+    let word = |apart: f64| if apart < 0.0 { "less" } else { "more" };
+    let middle = apart(ratio.median);
     let Some((low, high)) = ratio.low.zip(ratio.high) else {
-        let apart = Share((ratio.median - 1.0).abs());
-        return format!("are {apart} apart, in one round, which does not tell whether they agree");
+        return format!(
+            "ours {:.1} % {} in one round, which does not show whether they agree",
+            middle.abs(),
+            word(middle)
+        );
     };
-    let (from, to) = ((low - 1.0).abs(), (high - 1.0).abs());
-    let (nearer, farther) = (Share(from.min(to)), Share(from.max(to)));
+    let ends = [apart(low), apart(high)].map(f64::abs);
+    let (nearer, farther) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
     if (low..=high).contains(&1.0) {
-        format!("agree within {farther}")
-    } else if low > 1.0 {
-        format!(
-            "differ: it reports {nearer} to {farther} more at the same number of switches, perhaps with what starts and ends its participants"
-        )
+        format!("ours the same within {farther:.1} %")
     } else {
-        format!("differ: it reports {nearer} to {farther} less at the same number of switches")
+        format!("ours {:.1} % [{nearer:.1}, {farther:.1}] {}", middle.abs(), word(middle))
     }
 }
 
@@ -222,13 +225,13 @@ fn table(rows: &[CompareRow], left_out: &[LeftOut]) -> Table {
         ]
     };
     let columns = vec![
-        column("tool", &["tool"], Align::Left, 0),
+        column("tool", &["TOOL"], Align::Left, 0),
         column("reported_ns_per_op", &["reported", "ns/op"], Align::Right, 0),
-        column("assumed_switches_per_op", &["assumed", "switches"], Align::Right, 2),
-        column("counted_switches_per_op", &["counted", "switches"], Align::Right, 0),
+        column("assumed_switches_per_op", &["assumed", "switches"], Align::Right, 3),
+        column("counted_switches_per_op", &["counted", "switches"], Align::Right, 1),
         column("counted_ns_per_switch", &["ns per", "switch"], Align::Right, 0),
-        column("own_workload", &["ours"], Align::Left, 3),
-        column("own_ns_per_op", &["ours", "ns/op"], Align::Right, 1),
+        column("own_workload", &["ours"], Align::Left, 4),
+        column("own_ns_per_op", &["ours", "ns/op"], Align::Right, 2),
         column("ratio", &["÷ ours"], Align::Right, 0),
     ];
     // A tool that is not available has a row too; the reason, and what installs it, are below.
@@ -281,19 +284,17 @@ fn saved_table(rows: &[SavedRow]) -> Table {
 mod tests {
     use super::*;
 
-    fn check(median: f64, ends: Option<(f64, f64)>, words: &str) {
+    fn check(median: f64, ends: Option<(f64, f64)>, expected: &str) {
         let (low, high) = ends.unzip();
-        let said = agreement(Estimate { median, low, high });
-        assert!(said.starts_with(words), "{said}");
+        assert_eq!(ours(Estimate { median, low, high }), expected);
     }
 
     #[test]
-    fn two_agree_within_the_farther_end_of_their_interval_or_differ() {
-        check(0.993, Some((0.989, 1.004)), "agree within 1.1 %");
-        check(1.01, Some((0.999, 1.2)), "agree within 20 %");
-        check(1.027, Some((1.022, 1.209)), "differ: it reports 2.2 % to 21 % more");
-        check(0.992, Some((0.986, 0.994)), "differ: it reports 0.6 % to 1.4 % less");
-        check(1.0, Some((1.0, 1.0)), "agree within 0");
-        check(1.3, None, "are 30 % apart, in one round");
+    fn ours_is_the_same_within_the_farther_end_of_the_interval_or_less_or_more() {
+        check(0.993, Some((0.989, 1.004)), "ours the same within 1.1 %");
+        check(1.0, Some((1.0, 1.0)), "ours the same within 0.0 %");
+        check(1.25, Some((1.2, 1.3)), "ours 20.0 % [16.7, 23.1] less");
+        check(0.96, Some((0.95, 0.97)), "ours 4.2 % [3.1, 5.3] more");
+        check(0.8, None, "ours 25.0 % more in one round, which does not show whether they agree");
     }
 }

@@ -5,7 +5,7 @@ use crate::bench::figures::CountSource;
 use crate::estimate::Estimate;
 use crate::host::placement::Placement;
 use crate::output::metrics::Quantity;
-use crate::output::view::{Align, Cell, Column, Level, LevelStyle, Levels, Picture, Table};
+use crate::output::view::{Align, Cell, Column, Level, LevelStyle, Levels, Picture, Table, half_width};
 use crate::perf::counting::{TO_IDLE, WAKE_UPS, names};
 use crate::unit::{Bytes, Count, Nanoseconds, Share};
 
@@ -50,34 +50,14 @@ pub(super) fn cost_column(
     expendable: u8,
     cell: impl Fn(&RunResult) -> Cell + 'static,
 ) -> CostColumn {
-    let align = if matches!(key, "workload" | "placement") { Align::Left } else { Align::Right };
+    let align = if matches!(key, "workload" | "placement" | "op") { Align::Left } else { Align::Right };
     CostColumn { column: Column::new(key, heading, align, expendable), cell: Box::new(cell) }
 }
 
 pub(super) fn cost_table(body: &RunBody, wide: bool) -> Table {
-    let mut columns = vec![
-        cost_column("workload", &["workload"], 0, |result| Cell::text(&result.workload)),
-        cost_column("placement", &["placement"], 0, |result| Cell::text(result.placement.name())),
-        cost_column("cpus", &["CPUs"], 8, cpus_cell),
-        cost_column("participants", &["ring"], 0, |result| {
-            Cell::number(result.ring.map(|ring| ring.participants as f64), |participants| format!("{participants:.0}"))
-        }),
-        cost_column("working_set_bytes", &["working", "set"], 0, |result| {
-            Cell::number(result.ring.map(|ring| ring.working_set_bytes as f64), |bytes| Bytes(bytes).to_string())
-        }),
-        cost_column("ns_per_op", &["ns/op"], 0, |result| reproducible(result, result.ns_per_op, true)),
-        cost_column("switches_per_op", &["switches", "per op"], 0, switches_cell),
-        cost_column("kernel_switches_per_op", &["kernel switches", "per op, v + i"], 3, kernel_switches_cell),
-        cost_column("ns_per_switch", &["ns per", "switch"], 0, |result| {
-            reproducible(result, result.ns_per_switch, false)
-        }),
-        cost_column("no_switch_ns_per_op", &["no-switch", "ns/op"], 4, |result| {
-            Cell::estimate(result.no_switch_ns_per_op, false, nanoseconds)
-        }),
-        cost_column("net_ns_per_switch", &["net ns", "per switch"], 0, |result| {
-            reproducible(result, result.net_ns_per_switch, true)
-        }),
-    ];
+    let some_apart = body.results.iter().any(|result| result.placement != Placement::Same);
+    let mut columns = row_names(body, some_apart);
+    columns.extend(costs(body));
     // Wall time times a constant adds nothing to ns/op.
     if let Some(source) = cycle_source(body).filter(|source| wide || *source != CycleSource::TscTicks) {
         let (key, heading) = match source {
@@ -87,27 +67,18 @@ pub(super) fn cost_table(body: &RunBody, wide: bool) -> Table {
         };
         columns.push(cost_column(key, &[heading, "per op"], 5, move |result| cycles_cell(result, source)));
     }
-    columns.push(cost_column("undisturbed_share", &["samples", "undist."], 2, undisturbed_cell));
-    let is_apart = |result: &RunResult| result.placement != Placement::Same;
-    let some_apart = body.results.iter().any(is_apart);
     if some_apart {
-        columns.push(cost_column("cpu_ns_per_op", &["CPU", "ns/op"], 6, |result| {
-            Cell::estimate(result.cpu_ns_per_op, false, nanoseconds)
-        }));
-    } else {
-        columns.retain(|column| !["placement", "cpus"].contains(&column.column.key));
-    }
-    if body.results.iter().all(|result| result.ring.is_none()) {
-        columns.retain(|column| column.column.key != "participants");
-    }
-    if body.results.iter().all(|result| result.ring.is_none_or(|ring| ring.working_set_bytes == 0)) {
-        columns.retain(|column| column.column.key != "working_set_bytes");
+        columns.push(cpu_column(6));
     }
     if wide {
         if body.results.iter().any(|result| result.reproducibility.is_some()) {
             columns.extend(widths());
         }
-        columns.extend(wide_columns(some_apart));
+        columns.extend(wide_columns());
+        if !some_apart {
+            columns.push(cpu_column(9));
+        }
+        columns.extend(counted_columns());
     }
     // An optional column without a value takes no room.
     let is_optional = |column: &CostColumn| column.column.expendable > OPTIONAL;
@@ -124,6 +95,73 @@ pub(super) fn cost_table(body: &RunBody, wide: bool) -> Table {
 
 /// Title of the table of costs.
 const COSTS: &str = "Costs";
+
+/// Returns the columns that tell rows apart, as far as these differ in them from the usual.
+fn row_names(body: &RunBody, some_apart: bool) -> Vec<CostColumn> {
+    let mut columns = vec![cost_column("workload", &["WORKLOAD"], 0, |result| Cell::text(&result.workload))];
+    if some_apart {
+        columns.push(cost_column("placement", &["placement"], 0, |result| Cell::text(result.placement.name())));
+        columns.push(cost_column("cpus", &["CPUs"], 8, cpus_cell));
+    }
+    if body.results.iter().any(|result| result.ring.is_some()) {
+        columns.push(cost_column("participants", &["ring"], 0, |result| {
+            Cell::number(result.ring.map(|ring| ring.participants as f64), |participants| {
+                Count(participants).to_string()
+            })
+        }));
+    }
+    if body.results.iter().any(|result| result.ring.is_some_and(|ring| ring.working_set_bytes > 0)) {
+        columns.push(cost_column("working_set_bytes", &["working", "set"], 0, |result| {
+            Cell::number(result.ring.map(|ring| ring.working_set_bytes as f64), |bytes| Bytes(bytes).to_string())
+        }));
+    }
+    columns
+}
+
+/// Returns the columns of every run.
+fn costs(body: &RunBody) -> [CostColumn; 7] {
+    let lowest = body.results.iter().filter_map(|result| Some(result.ns_per_switch?.median)).reduce(f64::min);
+    let half_width_heading = interval_level(body).map_or("±".to_string(), |level| format!("±{:.0}%", level * 100.0));
+    let mut switches = cost_column("switches_per_op", &["switches/op"], 1, switches_cell);
+    switches.column.align = Align::Left;
+    [
+        cost_column("ns_per_switch", &["ns/switch"], 0, |result| reproducible(result, result.ns_per_switch, false)),
+        cost_column("half_width", &[&half_width_heading], 2, half_width_cell),
+        // Where nothing switches, it is the cost and has the interval.
+        cost_column("ns_per_op", &["ns/op"], 0, |result| {
+            reproducible(result, result.ns_per_op, result.ns_per_switch.is_none())
+        }),
+        switches,
+        cost_column("no_switch_ns_per_op", &["no-switch"], 4, |result| {
+            Cell::estimate(result.no_switch_ns_per_op, false, nanoseconds)
+        }),
+        cost_column("net_ns_per_switch", &["net ns/switch"], 0, |result| {
+            reproducible(result, result.net_ns_per_switch, true)
+        }),
+        cost_column("relative", &["relative"], 3, move |result| {
+            let ratio = result.ns_per_switch.zip(lowest).map(|(ns, lowest)| ns.median / lowest);
+            Cell::number(ratio.filter(|ratio| ratio.is_finite()), |ratio| Count(ratio).to_string())
+        }),
+    ]
+}
+
+fn cpu_column(expendable: u8) -> CostColumn {
+    cost_column("cpu_ns_per_op", &["CPU", "ns/op"], expendable, |result| {
+        Cell::estimate(result.cpu_ns_per_op, false, nanoseconds)
+    })
+}
+
+/// Returns the confidence of the intervals in the table; `None` where rows differ in it.
+fn interval_level(body: &RunBody) -> Option<f64> {
+    const OF_ANOTHER_RUN: f64 = 0.95;
+    let level = |result: &RunResult| match result.reproducibility {
+        Some(_) => Some(OF_ANOTHER_RUN),
+        None => result.interval_confidence,
+    };
+    let mut levels = body.results.iter().filter_map(level);
+    let first = levels.next()?;
+    levels.all(|other| (other - first).abs() < 0.005).then_some(first)
+}
 
 pub(super) fn table_of(title: &'static str, columns: Vec<CostColumn>, results: &[&RunResult]) -> Table {
     let row = |result: &&RunResult| columns.iter().map(|column| (column.cell)(result)).collect();
@@ -168,15 +206,17 @@ const OPTIONAL: u8 = 8;
 /// Counts below one in a thousand ops take no column; the JSON has them.
 const SELDOM: f64 = 0.001;
 
-/// Returns a figure with the interval for another run of this session, marked where that is assumed.
+/// Returns a figure with the interval for another run of this session.
 fn reproducible(result: &RunResult, figure: Option<Estimate>, interval: bool) -> Cell {
-    let cell = Cell::estimate(result.reproducible(figure, When::ThisSession), interval, nanoseconds);
+    Cell::estimate(result.reproducible(figure, When::ThisSession), interval, nanoseconds)
+}
+
+/// Returns the half width of the interval of ns/switch, marked where it is assumed.
+fn half_width_cell(result: &RunResult) -> Cell {
+    let known = result.reproducible(result.ns_per_switch, When::ThisSession);
     let is_assumed = result.reproducibility.is_some_and(|reproducibility| reproducibility.assumed);
-    if interval && is_assumed && figure.is_some_and(|figure| figure.low.is_some()) {
-        cell.marked(ASSUMED)
-    } else {
-        cell
-    }
+    let mark = if is_assumed { ASSUMED } else { "" };
+    Cell::number(known.and_then(|known| known.relative_half_width()), |share| half_width(share) + mark)
 }
 
 /// Mark of a ± that rests on no earlier run.
@@ -187,7 +227,7 @@ fn widths() -> [CostColumn; 3] {
     let width = |key, heading: [&str; 2], of: fn(&RunResult) -> Option<Estimate>| {
         cost_column(key, &heading, 1, move |result| {
             let known = result.reproducibility.and_then(|_| of(result)?.relative_half_width());
-            Cell::number(known, |share| format!("{:.1}%", share * 100.0))
+            Cell::number(known, half_width)
         })
     };
     [
@@ -200,36 +240,38 @@ fn widths() -> [CostColumn; 3] {
 }
 
 /// Returns the columns that `--wide` adds.
-fn wide_columns(some_apart: bool) -> Vec<CostColumn> {
-    let mut columns = vec![
-        cost_column("ops_per_second", &["ops/s"], 6, |result| {
-            Cell::number(result.ns_per_op.map(|ns| 1e9 / ns.median), |ops| format!("{ops:.0}"))
-        }),
-        cost_column("mean_ns_per_op", &["mean of all", "ns/op"], 7, |result| {
-            Cell::number(result.mean_ns_per_op, nanoseconds)
-        }),
-    ];
-    if !some_apart {
-        columns.push(cost_column("cpu_ns_per_op", &["CPU", "ns/op"], 9, |result| {
-            Cell::estimate(result.cpu_ns_per_op, false, nanoseconds)
-        }));
-    }
-    let counted = |key, heading: &[&str], name: &'static str| {
-        cost_column(key, heading, 9, move |result| {
-            Cell::number(counter_per_op(result, name), |per_op| Count(per_op).to_string())
-        })
-    };
+fn wide_columns() -> [CostColumn; 7] {
     let range_end = |key, heading: &[&str], of: fn(SwitchesRange) -> f64| {
         cost_column(key, heading, 9, move |result| {
             let range = result.switches_per_op_range.map(of);
             Cell::number(range, |per_op| format!("{per_op:.3}"))
         })
     };
-    columns.extend([
+    [
+        cost_column("op", &["op"], 9, |result| {
+            Cell::text(if result.op.is_empty() { "round trip" } else { &result.op })
+        }),
+        cost_column("kernel_switches_per_op", &["kernel switches", "per op, v + i"], 3, kernel_switches_cell),
+        cost_column("undisturbed_share", &["samples", "undist."], 2, undisturbed_cell),
+        cost_column("ops_per_second", &["ops/s"], 6, |result| {
+            Cell::number(result.ns_per_op.map(|ns| 1e9 / ns.median), |ops| Count(ops).to_string())
+        }),
+        cost_column("mean_ns_per_op", &["mean of all", "ns/op"], 7, |result| {
+            Cell::number(result.mean_ns_per_op, nanoseconds)
+        }),
         range_end("switches_per_op_lowest", &["fewest", "per op"], |range| range.lowest),
         range_end("switches_per_op_highest", &["most", "per op"], |range| range.highest),
-    ]);
-    columns.extend([
+    ]
+}
+
+/// Returns the counters that `--wide` adds.
+fn counted_columns() -> [CostColumn; 8] {
+    let counted = |key, heading: &[&str], name: &'static str| {
+        cost_column(key, heading, 9, move |result| {
+            Cell::number(counter_per_op(result, name), |per_op| Count(per_op).to_string())
+        })
+    };
+    [
         counted("wake_ups_per_op", &["wake-ups", "per op"], WAKE_UPS),
         counted("to_idle_per_op", &["to idle", "per op"], TO_IDLE),
         counted("migrations_per_op", &["migrations", "per op"], names::CPU_MIGRATIONS),
@@ -238,8 +280,7 @@ fn wide_columns(some_apart: bool) -> Vec<CostColumn> {
         counted("user_instructions_per_op", &["user instr.", "per op"], names::USER_INSTRUCTIONS),
         counted("user_cycles_per_op", &["user cycles", "per op"], names::USER_CYCLES),
         counted("kernel_cycles_per_op", &["kernel cycles", "per op"], names::KERNEL_CYCLES),
-    ]);
-    columns
+    ]
 }
 
 fn cpus_cell(result: &RunResult) -> Cell {
@@ -252,10 +293,13 @@ pub(super) fn nanoseconds(value: f64) -> String {
 }
 
 fn switches_cell(result: &RunResult) -> Cell {
-    match result.switches_source {
-        CountSource::Expected => Cell::number(result.expected_switches_per_op, |per_op| format!("~{per_op}")),
+    let source = result.switches_source;
+    match source {
+        CountSource::Expected => {
+            Cell::number(result.expected_switches_per_op, |per_op| format!("~{per_op} {}", source.name()))
+        }
         CountSource::Kernel | CountSource::Polls | CountSource::Resumes | CountSource::Uprobe => {
-            Cell::number(result.switches_per_op, |per_op| format!("{per_op:.3}"))
+            Cell::number(result.switches_per_op, |per_op| format!("{per_op:.3} {}", source.name()))
         }
     }
 }

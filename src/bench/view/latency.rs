@@ -6,7 +6,7 @@ use crate::bench::view::costs::{CostColumn, cost_column, nanoseconds, table_of};
 use crate::host::placement::Placement;
 use crate::output::metrics::{Quantity, Rows};
 use crate::output::view::{Bar, Cell, Level, LevelStyle, Levels, Picture, Table};
-use crate::unit::{Count, Nanoseconds, Span};
+use crate::unit::{Count, Span};
 
 /// Returns the percentiles of every workload that has any; without one there is no row.
 pub(super) fn latency_table(body: &RunBody) -> Table {
@@ -26,7 +26,7 @@ pub(super) fn latency_table(body: &RunBody) -> Table {
         column("max_ns", &["max"], 0, |latency| Some(latency.max_ns)),
         column("latency_mean_ns", &["mean"], 2, |latency| Some(latency.mean_ns)),
         cost_column("latency_ops", &["ops"], 3, |result| {
-            Cell::number(result.latency.as_ref().map(|latency| latency.ops as f64), |ops| format!("{ops:.0}"))
+            Cell::number(result.latency.as_ref().map(|latency| latency.ops as f64), |ops| Count(ops).to_string())
         }),
         cost_column("timer_ticks_per_1000_ops", &["ticks per", "1000 ops"], 4, |result| {
             let ticks = result.latency.as_ref().and_then(|latency| latency.timer_ticks_per_op);
@@ -93,7 +93,7 @@ fn bars(buckets: &[LatencyBucket]) -> Vec<Bar> {
         .map(|(from_ns, to_ns)| {
             let within = buckets.iter().filter(|bucket| bucket.from_ns >= from_ns && bucket.to_ns <= to_ns);
             let ops: u64 = within.map(|bucket| bucket.ops).sum();
-            Bar { label: range(from_ns, to_ns), value: ops as f64, text: ops.to_string() }
+            Bar { label: range(from_ns, to_ns), value: ops as f64, text: Count(ops as f64).to_string() }
         })
         .collect()
 }
@@ -112,27 +112,19 @@ fn range(from_ns: f64, to_ns: f64) -> String {
     }
 }
 
-/// Returns notes on the figures, the clock's cost, and where the timer's tick comes in; none where none was asked for.
-pub(super) fn notes(document: &RunDocument) -> Vec<String> {
+/// Returns what is missing; `wide` also the percentile from which the timer's tick decides.
+pub(super) fn notes(document: &RunDocument, wide: bool) -> Vec<String> {
     let results = || document.body.results.iter();
     let timed = || results().filter_map(|result| Some((result, result.latency.as_ref()?)));
     let mut notes = Vec::new();
-    if let Some(clock) = clock_range(timed().map(|(_, latency)| latency.clock_ns)) {
-        notes.push(format!(
-            "Latency is of all ops, disturbed ones too, with the clock read after every op: {clock} ns of each are the clock's. check: the mean op without that ÷ the mean op of the plain samples, both of undisturbed samples of the same participants; below 1 by what the processor does of an op while it reads the clock."
-        ));
-    }
     let ticks: Vec<String> = timed()
         .filter_map(|(result, latency)| {
             let title = result.title();
             Some(format!("p{} ({title})", nines(latency.tick_percentile()?)))
         })
         .collect();
-    if !ticks.is_empty() {
-        notes.push(format!(
-            "The timer ticks in as many ops as the table says, so that its tick decides beyond {}.",
-            ticks.join(", ")
-        ));
+    if wide && !ticks.is_empty() {
+        notes.push(format!("The timer's tick decides beyond {}.", ticks.join(", ")));
     }
     let missing: Vec<String> = results()
         .filter(|result| document.settings.latency && result.latency.is_none())
@@ -142,13 +134,6 @@ pub(super) fn notes(document: &RunDocument) -> Vec<String> {
         notes.push(format!("The run ended before any op of {} was timed by itself.", missing.join(", ")));
     }
     notes
-}
-
-/// Returns `24.5`, or `24.5 to 41.0` where clocks differ.
-fn clock_range(costs: impl Iterator<Item = f64> + Clone) -> Option<String> {
-    let (low, high) = (costs.clone().reduce(f64::min)?, costs.reduce(f64::max)?);
-    let (low, high) = (Nanoseconds(low).to_string(), Nanoseconds(high).to_string());
-    Some(if low == high { low } else { format!("{low} to {high}") })
 }
 
 /// Formats a percentile with two digits after its nines.
@@ -232,12 +217,5 @@ mod tests {
         assert_eq!(bars, expected.map(|(label, ops)| (label.to_string(), ops)));
         assert_eq!(super::bars(&[]), []);
         assert_eq!(super::bars(&[bucket(0.0, 1.0, 3)])[0].label, "0–1 ns");
-    }
-
-    #[test]
-    fn one_clock_is_one_figure() {
-        assert_eq!(clock_range([24.51, 24.52].into_iter()).as_deref(), Some("24.5"));
-        assert_eq!(clock_range([41.0, 24.5].into_iter()).as_deref(), Some("24.5 to 41.0"));
-        assert_eq!(clock_range(std::iter::empty()), None);
     }
 }

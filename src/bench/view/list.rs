@@ -3,24 +3,27 @@
 use std::slice;
 
 use crate::bench::document::list::{CounterEntry, ListDocument, WorkloadEntry};
+use crate::document::headline::headline;
 use crate::document::invocation::Invocation;
 use crate::document::{conditions, metrics};
 use crate::output::Shown;
 use crate::output::metrics::{Metrics, Quantity};
 use crate::output::view::{Align, Cell, Column, Table, View};
+use crate::workload::WORKLOADS;
 
 impl Shown for ListDocument {
-    fn view(&self, _wide: bool) -> View {
+    fn view(&self, wide: bool) -> View {
+        let body = &self.body;
+        let counted = format!("counting: {}", body.counting.name());
+        let reasons = if wide { Vec::new() } else { reasons(&body.counters) };
+        let default = "* measured by `ctxprof run` by default; `ctxprof run WORKLOAD…` measures others.";
         View {
-            heading: vec![format!("kernel switches would be counted with: {}", self.body.counting.name())],
-            tables: vec![workload_table(&self.body.workloads), counter_table(&self.body.counters)],
+            heading: vec![headline(self, None, [counted])],
+            tables: vec![workload_table(&body.workloads, wide), counter_table(&body.counters, wide)],
             answer: vec![self.available_sentence()],
             command: Some(Invocation::of(&self.host, "list").line()),
             conditions: conditions::of(self),
-            notes: vec![
-                "* measured by `ctxprof run` when it is not told what; `ctxprof run WORKLOAD…` measures others."
-                    .to_string(),
-            ],
+            notes: std::iter::once(default.to_string()).chain(reasons).collect(),
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
             ..View::default()
         }
@@ -62,45 +65,66 @@ impl ListDocument {
     }
 }
 
-fn workload_table(workloads: &[WorkloadEntry]) -> Table {
+/// Returns the table of workloads, a line each; `wide` with their long descriptions.
+fn workload_table(workloads: &[WorkloadEntry], wide: bool) -> Table {
     let row = |entry: &WorkloadEntry| {
         let star = if entry.default { " *" } else { "" };
-        vec![
+        let known = WORKLOADS.iter().find(|workload| workload.name == entry.name).filter(|_| !wide);
+        let description = known.map_or(entry.summary.as_str(), |workload| workload.brief);
+        let mut cells = vec![
             Cell::text(format!("{}{star}", entry.name)),
-            Cell::text(entry.kind.name()),
-            Cell::number(entry.expected_switches_per_op, |per_op| per_op.to_string()),
             availability(entry.available, None),
-            Cell::text(entry.reason.as_ref().unwrap_or(&entry.summary)),
-        ]
+            Cell::text(entry.reason.as_deref().unwrap_or(description)),
+        ];
+        if wide {
+            cells.push(Cell::text(entry.kind.name()));
+            cells.push(Cell::number(entry.expected_switches_per_op, |per_op| per_op.to_string()));
+            cells.push(Cell::text(&entry.op));
+        }
+        cells
     };
-    let columns = vec![
-        column("workload", "workload", 0),
-        column("kind", "kind", 2),
-        column("expected_switches_per_op", "switches/op", 3),
-        column("available", "here", 0),
-        column("description", "what it is, or why not", 1),
-    ];
+    let mut columns = described("workload", "WORKLOAD");
+    if wide {
+        let of = |key, heading| Column::new(key, &[heading], Align::Left, 1);
+        columns.extend([of("kind", "kind"), of("expected_switches_per_op", "switches/op"), of("op", "op")]);
+    }
     Table { title: "Workloads", columns, rows: workloads.iter().map(row).collect() }
 }
 
-fn counter_table(counters: &[CounterEntry]) -> Table {
+/// Returns the table of counters; `wide` with the reason why one is not available.
+fn counter_table(counters: &[CounterEntry], wide: bool) -> Table {
     let row = |entry: &CounterEntry| {
+        // The first clause says what it counts.
+        let brief = entry.summary.split([',', ':']).next().unwrap_or_default();
+        let description = if wide { entry.reason.as_deref().unwrap_or(&entry.summary) } else { brief };
         vec![
             Cell::text(&entry.name),
             availability(entry.available, entry.source.map(|source| source.name())),
-            Cell::text(entry.reason.as_ref().unwrap_or(&entry.summary)),
+            Cell::text(description),
         ]
     };
-    let columns = vec![
-        column("counter", "counter", 0),
-        column("available", "here", 0),
-        column("description", "what it counts, or why not", 1),
-    ];
-    Table { title: "Counters", columns, rows: counters.iter().map(row).collect() }
+    Table { title: "Counters", columns: described("counter", "COUNTER"), rows: counters.iter().map(row).collect() }
 }
 
-fn column(key: &'static str, heading: &str, expendable: u8) -> Column {
-    Column { wraps: key == "description", ..Column::new(key, &[heading], Align::Left, expendable) }
+/// Returns the reasons why counters are not available, each once.
+fn reasons(counters: &[CounterEntry]) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (counter, reason) in counters.iter().filter_map(|counter| Some((counter, counter.reason.as_deref()?))) {
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(&counter.name),
+            None => reasons.push((reason, vec![&counter.name])),
+        }
+    }
+    reasons.into_iter().map(|(reason, names)| format!("Not counted: {}: {reason}", names.join(", "))).collect()
+}
+
+fn described(key: &'static str, heading: &str) -> Vec<Column> {
+    let column = |key, heading| Column::new(key, &[heading], Align::Left, 0);
+    vec![
+        column(key, heading),
+        column("available", "here"),
+        Column { wraps: true, expendable: 1, ..column("description", "what it is, or why not") },
+    ]
 }
 
 fn availability(available: bool, source: Option<&str>) -> Cell {

@@ -8,6 +8,7 @@ pub mod costs;
 pub(crate) mod labels;
 mod latency;
 pub mod list;
+mod quality;
 mod run;
 mod runs;
 mod sweep;

@@ -7,42 +7,32 @@ use crate::bench::figures::{Ratio, warning};
 use crate::bench::left_out::{LeftOut, row_title};
 use crate::bench::view::costs::{self, ASSUMED, CycleSource, cost_table, cycle_source};
 use crate::bench::view::labels::row_labels;
-use crate::bench::view::{alike, breakdown, latency};
-use crate::document::{conditions, metrics, warnings};
-use crate::estimate::Reproducibility;
-use crate::host::placement::Placement;
+use crate::bench::view::{alike, breakdown, latency, quality};
+use crate::document::headline::headline;
+use crate::document::{Warning, conditions, metrics, warnings};
+use crate::host::kernel;
 use crate::output::Shown;
 use crate::output::metrics::{Labels, Metrics, Quantity};
 use crate::output::view::View;
 use crate::perf::counting::CountingMode;
-use crate::unit::Share;
-
-/// The op of most workloads, and of all in documents that do not say.
-const ROUND_TRIP: &str = "round trip";
 
 impl Shown for RunDocument {
     fn view(&self, wide: bool) -> View {
-        let cost = self.counting_cost_sentence();
         let latency = Some(latency::latency_table(&self.body)).filter(|table| !table.rows.is_empty());
+        let tables = [
+            Some(cost_table(&self.body, wide)),
+            alike::table(&self.body),
+            latency,
+            breakdown::table(&self.body.results),
+        ];
         View {
-            heading: [Some(self.machine_line()), self.host.kernel_in_words(), Some(self.counting_line(wide))]
-                .into_iter()
-                .flatten()
-                .collect(),
+            heading: self.heading(wide),
             answer: self.answer(),
             answer_label: Some("Summary"),
-            quality: self.quality(),
+            quality: quality::quality(&self.body),
             command: Some(self.command()),
             conditions: conditions::of(self),
-            tables: [
-                Some(cost_table(&self.body, wide)),
-                alike::table(&self.body),
-                latency,
-                breakdown::table(&self.body.results),
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
+            tables: tables.into_iter().flatten().collect(),
             pictures: costs::levels(&self.body)
                 .into_iter()
                 .chain(latency::spans(&self.body))
@@ -50,17 +40,15 @@ impl Shown for RunDocument {
                 .chain(latency::pictures(&self.body))
                 .chain(breakdown::pictures(&self.body.results))
                 .collect(),
-            notes: alike::notes(&self.body)
+            notes: self
+                .left_out_sentences()
                 .into_iter()
-                .chain(self.remarks())
-                .chain(self.left_out_sentences())
-                .chain([self.explanation()])
-                .chain(latency::notes(self))
-                .chain(cost)
+                .chain(self.interval_sentence())
+                .chain(latency::notes(self, wide))
                 .chain(breakdown::notes(self))
-                .chain([next_steps(wide)])
+                .chain(wide.then(|| self.remarks()).into_iter().flatten())
                 .collect(),
-            warnings: self.all_warnings(),
+            warnings: self.warning_sentences(wide, warning::is_of_the_machine),
             ..View::default()
         }
     }
@@ -215,37 +203,42 @@ pub(super) fn add_circumstances(metrics: &mut Metrics, results: &[RunResult]) {
 }
 
 impl RunDocument {
-    pub(super) fn machine_line(&self) -> String {
+    /// Returns the host and how it was measured; `wide` with all that decides the costs.
+    pub(super) fn heading(&self, wide: bool) -> Vec<String> {
+        let cycles = match cycle_source(&self.body) {
+            Some(CycleSource::Cycles) => None,
+            Some(CycleSource::UserCycles) => Some("cycles of user mode only"),
+            Some(CycleSource::TscTicks) | None => Some("no PMU"),
+        };
         let host = &self.host;
-        let mut parts = vec![format!("ctxprof {} on Linux {} {}", self.tool.version, host.kernel, host.architecture)];
-        parts.extend(host.cpu_model.clone());
-        parts.extend(host.hypervisor.as_ref().map(|name| format!("{name} guest")));
-        parts.join(", ")
+        let mut how = vec![host.pinned_cpu.map_or("any CPU".to_string(), |cpu| format!("CPU {cpu}"))];
+        how.extend(self.settings.policy.as_ref().map(|policy| format!("policy {policy}")));
+        how.extend(self.settings.nice.map(|nice| format!("nice {nice}")));
+        how.extend(self.repetitions());
+        let mut lines = vec![headline(self, cycles, how)];
+        if wide {
+            let switches = match self.body.counting.mode {
+                CountingMode::Cpu => "kernel switches counted there by perf",
+                CountingMode::Thread => "kernel switches counted by perf on the threads",
+                CountingMode::Rusage => "kernel switches counted by getrusage and /proc",
+                CountingMode::None => "kernel switches not counted",
+            };
+            let mitigations = host.mitigations.as_ref();
+            let mitigations = mitigations.map(|found| format!("mitigations: {}", kernel::mitigations_in_words(found)));
+            let all = [Some(host.pinned_to()), Some(switches.to_string()), mitigations];
+            lines.push(all.into_iter().flatten().collect::<Vec<_>>().join("; "));
+        }
+        lines
     }
 
-    pub(super) fn counting_line(&self, wide: bool) -> String {
-        let switches = match self.body.counting.mode {
-            CountingMode::Cpu => "kernel switches counted there by perf",
-            CountingMode::Thread => "kernel switches counted by perf on the threads",
-            CountingMode::Rusage => "kernel switches counted by getrusage and /proc",
-            CountingMode::None => "kernel switches not counted",
-        };
-        let cycles = match cycle_source(&self.body) {
-            Some(CycleSource::Cycles) => "hardware cycles",
-            Some(CycleSource::UserCycles) => "hardware cycles of user mode only",
-            Some(CycleSource::TscTicks) if wide => "TSC ticks, no PMU",
-            Some(CycleSource::TscTicks) => "no PMU",
-            None => "no cycles",
-        };
-        let places = if self.body.results.iter().any(|result| result.placement != Placement::Same) {
-            "the other participant as placed below; ".to_string()
-        } else {
-            String::new()
-        };
-        let policy = self.settings.policy.iter().map(|policy| format!("policy {policy}"));
-        let nice = self.settings.nice.iter().map(|nice| format!("nice {nice}"));
-        let policy: String = policy.chain(nice).map(|asked| format!("; {asked}")).collect();
-        format!("{}; {places}{switches}; {cycles}{policy}", self.host.pinned_to())
+    /// Returns the number of repetitions, and how long all of it took.
+    fn repetitions(&self) -> Option<String> {
+        let counts = || self.body.results.iter().map(|result| result.repetitions);
+        let (fewest, most) = (counts().min()?, counts().max()?);
+        let count = if fewest == most { most.to_string() } else { format!("{fewest}–{most}") };
+        let noun = if most == 1 { "repetition" } else { "repetitions" };
+        let took = self.body.elapsed_s.map_or(String::new(), |seconds| format!(", {seconds:.1} s"));
+        Some(format!("{count} {noun}{took}"))
     }
 
     /// Groups the workloads of the table by something that several of them share.
@@ -262,23 +255,6 @@ impl RunDocument {
         groups
     }
 
-    /// Returns a description of one op, for each kind of it.
-    fn op_sentence(&self) -> String {
-        let sorts =
-            self.workloads_by(|result| Some(if result.op.is_empty() { ROUND_TRIP } else { result.op.as_str() }));
-        let others: Vec<String> = sorts
-            .iter()
-            .filter(|(op, _)| *op != ROUND_TRIP)
-            .map(|(op, workloads)| format!("{op} ({})", workloads.join(", ")))
-            .collect();
-        let round_trip = "one round trip A → B → A";
-        match (sorts.iter().any(|(op, _)| *op == ROUND_TRIP), others.as_slice()) {
-            (true, []) => round_trip.to_string(),
-            (true, others) => format!("{round_trip}, or {}", others.join(", ")),
-            (false, others) => others.join(", "),
-        }
-    }
-
     /// Returns what to know of a workload before it is compared with another, once each.
     pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks: Vec<String> = Vec::new();
@@ -286,6 +262,7 @@ impl RunDocument {
             let remark = result.remark.as_ref().map(|remark| format!("{}: {remark}.", result.workload));
             remarks.extend(remark.filter(|remark| !remarks.contains(remark)));
         }
+        remarks.extend(alike::elsewhere(&self.body));
         remarks.extend(self.toolchains());
         remarks
     }
@@ -313,66 +290,32 @@ impl RunDocument {
         reasons.into_iter().map(sentence).collect()
     }
 
-    /// Returns the meaning of ±: another run's interval, or this one's where nothing is known of others.
-    fn interval_sentence(&self) -> String {
-        let reproducible: Vec<Reproducibility> =
-            self.body.results.iter().filter_map(|result| result.reproducibility).collect();
-        if let Some(best) = reproducible.iter().max_by_key(|reproducibility| reproducibility.runs) {
-            let by = match best.runs {
-                0 => String::new(),
-                1 => ", from 1 saved run".to_string(),
-                runs => format!(", from {runs} saved runs"),
-            };
-            let some = reproducible.iter().any(|reproducibility| reproducibility.assumed);
-            let assumed =
-                if some { format!(" {ASSUMED} assumed: no earlier run of this host is saved.") } else { String::new() };
-            return format!(" ±: another run in this session, 95 %{by}.{assumed}");
-        }
-        let intervals =
-            self.body.results.iter().find_map(|result| Some((result.repetitions, result.interval_confidence?)));
-        intervals.map_or(String::new(), |(repetitions, level)| {
-            format!(" ±: {} interval of the median over {repetitions} repetitions.", Share(level))
-        })
+    /// Returns what the intervals for another run are based on; `None` where they are this run's own.
+    fn interval_sentence(&self) -> Option<String> {
+        let known = || self.body.results.iter().filter_map(|result| result.reproducibility);
+        let by = match known().map(|reproducibility| reproducibility.runs).max()? {
+            0 => String::new(),
+            1 => ", from 1 saved run".to_string(),
+            runs => format!(", from {runs} saved runs"),
+        };
+        let is_assumed = known().any(|reproducibility| reproducibility.assumed);
+        let assumed = if is_assumed {
+            format!(" {ASSUMED} assumed: no earlier run of this host is saved.")
+        } else {
+            String::new()
+        };
+        Some(format!("±: another run in this session, 95 %{by}.{assumed}"))
     }
 
-    pub(super) fn explanation(&self) -> String {
-        let interval = self.interval_sentence();
-        format!(
-            "op: {}. ns/switch: time ÷ counted switches of the same samples. no-switch: the same calls without a switch. net: ns/switch without that. v + i: voluntary + involuntary. undist.: samples undisturbed by other threads, steal, throttling or a slowed core; costs are medians of those.{interval}",
-            self.op_sentence()
-        )
-    }
-
-    /// Returns the cost of the switch counter where the costs exclude it.
-    fn counting_cost_sentence(&self) -> Option<String> {
-        let highest = self
-            .body
-            .results
-            .iter()
-            .filter_map(|result| Some((result, result.counting_cost?)))
-            .max_by(|a, b| a.1.median.total_cmp(&b.1.median));
-        let (result, cost) = highest.filter(|_| self.body.counting.mode == CountingMode::Cpu)?;
-        let share = cost.median - 1.0;
-        let workload = &result.workload;
-        (share >= 0.005).then(|| {
-            format!(
-                "Counting overhead ({} of {workload}) excluded: switches are counted in separate samples.",
-                Share(share)
-            )
-        })
-    }
-
-    /// Returns the document's warnings and the rows'; of those about the machine each kind once.
-    fn all_warnings(&self) -> Vec<String> {
-        let of_rows = self.body.results.iter().flat_map(|result| &result.warnings);
+    /// Returns the document's warnings and the rows', each kind once that `folds`; unless it is wide, without what the quality says.
+    pub(super) fn warning_sentences(&self, wide: bool, folds: fn(&str) -> bool) -> Vec<String> {
+        let is_shown = |(result, warning): &(&RunResult, &Warning)| {
+            wide || !warning::is_in_quality(&warning.code) || result.ns_per_op.is_some_and(|ns| ns.is_at_most())
+        };
+        let all =
+            self.body.results.iter().flat_map(|result| result.warnings.iter().map(move |warning| (result, warning)));
+        let of_rows = all.filter(is_shown).map(|(_, warning)| warning);
         let of_document = self.warnings.iter().map(|warning| warning.message.clone());
-        of_document.chain(warnings::sentences(of_rows, warning::is_of_the_machine)).collect()
+        of_document.chain(warnings::sentences(of_rows, folds)).collect()
     }
-}
-
-fn next_steps(wide: bool) -> String {
-    let wider = if wide { "" } else { "`ctxprof run --wide` for more columns, " };
-    format!(
-        "Next: {wider}`ctxprof list` for what can be measured on this host, `ctxprof report` to show this again, `ctxprof run --help` for more."
-    )
 }

@@ -9,8 +9,9 @@ use crate::bench::document::sweep::{Cache, CurveFigure, SweepDocument, all_worki
 use crate::bench::left_out::{LeftOut, row_title};
 use crate::bench::view::costs::cost_table;
 use crate::bench::view::labels::row_labels;
+use crate::bench::view::quality;
 use crate::bench::view::run::{add_circumstances, add_costs};
-use crate::document::{conditions, metrics, warnings};
+use crate::document::{conditions, metrics};
 use crate::host::placement::Placement;
 use crate::output::Shown;
 use crate::output::metrics::{Metrics, Quantity};
@@ -22,8 +23,9 @@ impl Shown for SweepDocument {
     fn view(&self, wide: bool) -> View {
         let run = self.as_run();
         View {
-            heading: vec![run.machine_line(), run.counting_line(wide), self.steps_line()],
+            heading: run.heading(wide).into_iter().chain([self.steps_line()]).collect(),
             answer: self.knee_sentences(),
+            quality: quality::quality(&run.body),
             command: Some(self.command()),
             conditions: conditions::of(self),
             tables: vec![self.table(&run.body, wide)],
@@ -31,11 +33,9 @@ impl Shown for SweepDocument {
             notes: self
                 .left_out_sentences()
                 .into_iter()
-                .chain(run.remarks())
-                .chain([run.explanation()])
-                .chain(self.no_switch_sentence())
+                .chain(wide.then(|| run.remarks()).into_iter().flatten())
                 .collect(),
-            warnings: self.warning_sentences(),
+            warnings: run.warning_sentences(wide, |_| true),
             ..View::default()
         }
     }
@@ -81,6 +81,7 @@ impl SweepDocument {
             reference_loop_ns: None,
             reference_ns: None,
             waited_s: None,
+            elapsed_s: None,
             results: self.body.results.clone(),
             ratio: None,
             ratios: Vec::new(),
@@ -144,16 +145,12 @@ impl SweepDocument {
         }
     }
 
-    /// Returns the cost table without what is the same in all rows. An op is one switch: its cost is expendable.
+    /// Returns the cost table without what is the same in all rows, or has no meaning between them. An op is one switch: its cost
+    /// is expendable.
     fn table(&self, body: &RunBody, wide: bool) -> Table {
-        let mut table = cost_table(body, wide);
-        for column in &mut table.columns {
-            match column.key {
-                "ns_per_op" => column.expendable = 1,
-                "ns_per_switch" => column.expendable = 7,
-                _ => {}
-            }
-        }
+        let mut table = cost_table(body, wide).without("relative");
+        let of_op = table.columns.iter_mut().filter(|column| column.key == "ns_per_op");
+        of_op.for_each(|column| column.expendable = 7);
         match self.settings.steps.variable {
             RingVariable::WorkingSet if !wide => table.without("participants"),
             RingVariable::Participants if !wide => table.without("working_set_bytes"),
@@ -205,13 +202,6 @@ impl SweepDocument {
             Some(Mark { at: below as f64 + way, label: cache.name() })
         };
         self.host.caches.iter().filter_map(mark).collect()
-    }
-
-    /// Returns the document's warnings, and of the rows' each kind once.
-    fn warning_sentences(&self) -> Vec<String> {
-        let of_rows = self.body.results.iter().flat_map(|result| &result.warnings);
-        let of_document = self.warnings.iter().map(|warning| warning.message.clone());
-        of_document.chain(warnings::sentences(of_rows, |_| true)).collect()
     }
 
     /// Returns the steps that are not in the table: of those that one remedy would help, the first one's reason.

@@ -31,6 +31,7 @@ use crate::workload::{NoSwitch, ProbePoint, ROUND_TRIP, Say, Workload};
 
 pub(crate) const CHANNEL: Workload = Workload {
     name: "goroutine-channel",
+    brief: "two unbuffered channels, GOMAXPROCS=1",
     summary: "two goroutines hand a number to and fro through two unbuffered channels (Go, GOMAXPROCS=1)",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),
@@ -42,6 +43,7 @@ pub(crate) const CHANNEL: Workload = Workload {
 
 pub(crate) const ONEWAY: Workload = Workload {
     name: "goroutine-oneway",
+    brief: "one unbuffered channel, one way, GOMAXPROCS=1",
     summary: "one goroutine sends to another through an unbuffered channel: the classic benchmark of goroutines (Go, GOMAXPROCS=1)",
     op: "one message",
     expected_switches_per_op: Some(1.0),
@@ -53,6 +55,7 @@ pub(crate) const YIELD: Workload = Workload {
     name: "goroutine-yield",
     // None is promised: every 61st time Go's scheduler may find the one that has just given way, most often the same of the two, and an
     // op then has 61 switches by 31 or by 30.
+    brief: "runtime.Gosched; no fixed number of switches",
     summary: "two goroutines give way to each other with runtime.Gosched; how often that switches is counted, not promised (Go, GOMAXPROCS=1)",
     op: ONE_YIELD_EACH,
     prepare: |setting| Goroutines::prepare("yield", setting),
@@ -61,6 +64,7 @@ pub(crate) const YIELD: Workload = Workload {
 
 pub(crate) const PIPE: Workload = Workload {
     name: "goroutine-pipe",
+    brief: "two pipes through Go's poller (epoll)",
     summary: "two goroutines hand a token to and fro through two pipes (os.Pipe), waiting for readiness in Go's poller (epoll; GOMAXPROCS=1)",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

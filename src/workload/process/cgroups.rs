@@ -15,6 +15,7 @@ use crate::workload::thread::pipe::PipeHandoff;
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "process-pipe-cgroups",
+    brief: "process-pipe, each process in a cgroup of its own",
     summary: "process-pipe, with each process in a cgroup of its own that has the CPU controller, as containers have",
     default: false,
     available: || {

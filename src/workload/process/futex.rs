@@ -14,6 +14,7 @@ use crate::workload::{NoSwitch, ROUND_TRIP, Ring, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "process-futex",
     kind: Kind::Process,
+    brief: "futex(2) on a word in shared memory",
     summary: "two processes wait with futex(2) for a word in shared memory to say that it is their turn",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

@@ -17,6 +17,7 @@ use crate::workload::{NoSwitch, Workload};
 
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "process-pipe-ibpb",
+    brief: "process-pipe, branch predictor flushed each switch",
     summary: "process-pipe, with the branch predictor flushed at every switch (both sides have PR_SPEC_INDIRECT_BRANCH disabled)",
     default: false,
     available: || speculation::may_choose().map_err(Unavailable::from),

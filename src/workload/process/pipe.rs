@@ -12,6 +12,7 @@ use crate::workload::{ROUND_TRIP, Ring, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "process-pipe",
     kind: Kind::Process,
+    brief: "two pipes, as perf bench sched pipe",
     summary: "two processes hand a token to and fro through two pipes, as `perf bench sched pipe` does",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

@@ -18,6 +18,7 @@ use crate::workload::thread::yields::{NO_SWITCH, ONE_YIELD_EACH, Track, YIELDS_N
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "process-yield",
     kind: Kind::Process,
+    brief: "sched_yield(2); makes no fixed number of switches",
     summary: "two processes give way to each other with sched_yield(2); how often that switches is counted, not promised",
     op: ONE_YIELD_EACH,
     switch_source: SwitchSource::Kernel,

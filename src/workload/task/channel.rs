@@ -17,6 +17,7 @@ use crate::workload::{NoSwitch, ROUND_TRIP, Ring, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-channel",
     kind: Kind::Task,
+    brief: "two channels of capacity 1, on one thread (tokio)",
     summary: "two tokio tasks on one thread hand a token to and fro through two channels of capacity 1 (both spawned on a current-thread runtime, no driver)",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

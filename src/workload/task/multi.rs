@@ -30,6 +30,7 @@ use crate::workload::{ROUND_TRIP, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-multi",
     kind: Kind::Task,
+    brief: "task-channel on a multi-thread runtime (--workers)",
     summary: "two tokio tasks on a multi-thread runtime (--workers, 2 by default) hand a token to and fro through two channels of capacity 1",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

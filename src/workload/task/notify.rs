@@ -16,6 +16,7 @@ use crate::workload::{NoSwitch, ROUND_TRIP, Ring, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-notify",
     kind: Kind::Task,
+    brief: "tokio::sync::Notify, on one thread",
     summary: "two tokio tasks on one thread notify each other (tokio::sync::Notify)",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

@@ -18,6 +18,7 @@ use crate::workload::{NoSwitch, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-oneway",
     kind: Kind::Task,
+    brief: "one channel of capacity 1, one way (tokio)",
     summary: "one tokio task sends to another through a channel of capacity 1",
     op: "one message",
     expected_switches_per_op: Some(2.0),

@@ -22,6 +22,7 @@ use crate::workload::{NoSwitch, ROUND_TRIP, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-pipe",
     kind: Kind::Task,
+    brief: "two pipes through tokio's reactor (epoll)",
     summary: "two tokio tasks on one thread hand a token to and fro through two pipes, waiting for readiness in the reactor (epoll)",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

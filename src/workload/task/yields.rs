@@ -21,6 +21,7 @@ use crate::workload::thread::yields::ONE_YIELD_EACH;
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "task-yield",
     kind: Kind::Task,
+    brief: "yield_now (tokio); no fixed number of switches",
     summary: "two tokio tasks on one thread yield to each other (tokio::task::yield_now); how often that goes to the other is counted, not promised",
     op: ONE_YIELD_EACH,
     switch_source: SwitchSource::Polls,

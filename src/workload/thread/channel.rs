@@ -16,6 +16,7 @@ use crate::workload::{ROUND_TRIP, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-channel",
     kind: Kind::Thread,
+    brief: "two rendezvous channels (std sync_channel(0))",
     summary: "two threads hand a token to and fro through two rendezvous channels (std sync_channel(0))",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

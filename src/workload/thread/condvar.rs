@@ -17,6 +17,7 @@ use crate::workload::{NoSwitch, ROUND_TRIP, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-condvar",
     kind: Kind::Thread,
+    brief: "Condvar under a Mutex (std, notified while locked)",
     summary: "two threads wait on a Condvar under a Mutex for their turn (std, notified while locked)",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

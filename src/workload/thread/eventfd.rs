@@ -18,6 +18,7 @@ use crate::workload::{Needs, NoSwitch, ROUND_TRIP, Ring, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-eventfd",
     kind: Kind::Thread,
+    brief: "two eventfds",
     summary: "two threads hand control to and fro through two eventfds",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

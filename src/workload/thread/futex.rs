@@ -19,6 +19,7 @@ use crate::workload::{NoSwitch, ROUND_TRIP, Ring, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-futex",
     kind: Kind::Thread,
+    brief: "futex(2) on a word that says whose turn it is",
     summary: "two threads wait with futex(2) for a word to say that it is their turn",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

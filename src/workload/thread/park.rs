@@ -16,6 +16,7 @@ use crate::workload::{NoSwitch, ROUND_TRIP, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-park",
     kind: Kind::Thread,
+    brief: "park and unpark (std::thread)",
     summary: "two threads park until the other unparks them (std::thread)",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

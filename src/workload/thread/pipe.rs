@@ -17,6 +17,7 @@ use crate::workload::{Needs, NoSwitch, ROUND_TRIP, Ring, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-pipe",
     kind: Kind::Thread,
+    brief: "two pipes, as perf bench sched pipe -T",
     summary: "two threads hand a token to and fro through two pipes, as `perf bench sched pipe -T` does",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

@@ -14,6 +14,7 @@ use crate::workload::{NoSwitch, ROUND_TRIP, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-socketpair",
     kind: Kind::Thread,
+    brief: "a pair of UNIX stream sockets",
     summary: "two threads hand a token to and fro through a pair of UNIX stream sockets",
     op: ROUND_TRIP,
     expected_switches_per_op: Some(2.0),

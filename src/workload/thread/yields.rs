@@ -31,6 +31,7 @@ use crate::workload::{NoSwitch, Workload};
 pub(crate) const WORKLOAD: Workload = Workload {
     name: "thread-yield",
     kind: Kind::Thread,
+    brief: "sched_yield(2); makes no fixed number of switches",
     summary: "two threads give way to each other with sched_yield(2); how often that switches is counted, not promised",
     op: ONE_YIELD_EACH,
     switch_source: SwitchSource::Kernel,

@@ -30,14 +30,6 @@ impl SweepDocument {
         sentences
     }
 
-    /// Returns a note on net costs that fall again.
-    pub(super) fn no_switch_sentence(&self) -> Option<String> {
-        let walks = self.settings.steps.rings().any(|ring| ring.working_set_bytes > 0);
-        walks.then(|| {
-            "The no-switch cost walks one working set by itself: net costs rise where all of them together outgrow a cache, and fall again where one alone does.".to_string()
-        })
-    }
-
     fn knee_sentence(&self, of: &SweepKnee) -> String {
         let SweepKnee { knee, caches, figure, .. } = of;
         let title = row_title(&of.workload, of.placement, None);

@@ -75,7 +75,10 @@ fn what_participants_touch_is_a_guess_and_said_to_be_one() {
         "what a participant touches is not measured: L2 ends there if each touches 2.00 KiB to 4.00 KiB.",
     );
     check_says(&document, "a knee is not the run queue's length");
-    check_says(&document, "noisy neighbour or lower frequency) (3 other rows have this warning too)");
+    let wide = Look { width: 100, wide: true, ascii: false, color: false };
+    let text =
+        (format("table").unwrap().draw)(&document, &wide).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("noisy neighbour or lower frequency) (3 other rows have this warning too)"), "{text}");
 }
 
 #[test]
