@@ -50,7 +50,7 @@ fn a_ring_that_a_limit_forbids_is_left_out_with_its_value_and_what_raises_it() {
     let alone = format!("run thread-futex --ring 100 {SHORT}");
     let words = ["RLIMIT_NPROC (ulimit -u) is 60", "room for", "thread-futex (ring of 100)"];
     nobody.run_under("prlimit --nproc=60", &alone).expect(1, &words);
-    let words = ["there is no room for two", "MemAvailable is", "1024 GiB each"];
+    let words = ["there is no room for two", "MemAvailable is", "1,024 GiB each"];
     run("ctxprof run thread-pipe --working-set 1024G --no-save").expect(1, &words);
 }
 
@@ -74,6 +74,23 @@ fn a_refusal_that_nobody_foresaw_leaves_out_that_ring_only() {
     assert!(reason.contains("RLIMIT_NPROC is"), "{reason}");
     let alone = run(&format!("{strace} ctxprof run thread-futex --ring 50 {SHORT}"));
     alone.expect(1, &["nothing of this can be measured here", "RLIMIT_NPROC is"]);
+}
+
+#[test]
+fn a_ring_that_is_refused_after_some_repetitions_says_so() {
+    needs!(Strace);
+    let refused = "strace -f -qq -o /dev/null -e trace=clone3 -e inject=clone3:error=EAGAIN:when=130+";
+    let done = run(&format!(
+        "{refused} ctxprof run thread-futex --ring 50 --samples 3 --repetitions 6 --no-save --quiet --format json"
+    ));
+    let document = done.expect(0, &[]).json();
+    let made = result(&document, "thread-futex")["repetitions"].as_u64().unwrap();
+    assert!((1..6).contains(&made), "{document}");
+    let warnings = document["warnings"].as_array().unwrap();
+    let warning = warnings.iter().find(|warning| warning["code"] == "refused-later").unwrap();
+    let message = warning["message"].as_str().unwrap();
+    assert!(message.contains(&format!("refused after {made} of 6 repetitions")), "{message}");
+    assert!(message.contains("RLIMIT_NPROC is"), "{message}");
 }
 
 #[test]
