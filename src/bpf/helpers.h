@@ -23,12 +23,21 @@ typedef unsigned long long u64;
 #define type_of(name, type) typeof(type) *name
 #define BPF_MAP_TYPE_ARRAY 2
 #define BPF_F_MMAPABLE 1024
+#define ARRAY(name, flags, entries, element)      \
+	struct {                                      \
+		uint_of(type, BPF_MAP_TYPE_ARRAY);        \
+		uint_of(map_flags, flags);                \
+		uint_of(max_entries, entries);            \
+		type_of(key, u32);                        \
+		type_of(value, element);                  \
+	} name SEC(".maps")
 
 static void *(*const map_element)(void *map, const void *key) = (void *)1;
 static u64 (*const ktime_ns)(void) = (void *)5;
 static u32 (*const this_cpu)(void) = (void *)8;
 static long (*const read_kernel)(void *into, u32 size, const void *from) = (void *)113;
 static struct task_struct *(*const current_task)(void) = (void *)158;
+static long (*const task_stack)(struct task_struct *task, void *into, u32 size, u64 flags) = (void *)141;
 static struct pt_regs *(*const user_registers)(struct task_struct *task) = (void *)175;
 
 struct bpf_pidns_info {

@@ -20,6 +20,7 @@ enum left {
 	LEFT_TO_WOKEN = 1 << 7,  /* to a thread that was queued while it ran */
 	LEFT_PREEMPTED = 1 << 8, /* within the kernel */
 	LEFT_FOR_GOOD = 1 << 9,
+	LEFT_WOKEN = 1 << 10, /* it was to sleep, and was woken before */
 };
 
 /* Who ended an absence. */
@@ -55,15 +56,15 @@ struct record {
 	u64 off_ns;    /* its length */
 	u64 queue_ns;  /* how much of that it was runnable */
 	u32 wakeup_ns; /* from the waking to the run queue of a CPU that was idle */
-	u32 slot;
+	u16 slot;
+	u16 cpu;
 	u32 waker; /* thread */
 	s16 call;  /* number of the system call; -1: none */
 	u16 state; /* the kernel's, at the switch */
 	u16 left;  /* enum left */
 	u8 file;   /* enum file_kind, of a call whose first argument is a file */
 	u8 waker_kind;
-	u16 cpu;
-	u16 padding;
+	u32 place; /* of a wait in the kernel: where in its code, from the beginning; 0: not known */
 	char waker_name[16];
 };
 

@@ -40,6 +40,8 @@ pub mod left {
     pub const PREEMPTED: u16 = 1 << 8;
     /// It has ended.
     pub const FOR_GOOD: u16 = 1 << 9;
+    /// It was to sleep in a call, and was woken before it did.
+    pub const WOKEN: u16 = 1 << 10;
 }
 
 /// Kind of waker that ended an off-CPU period.
@@ -123,6 +125,7 @@ pub struct Record {
     /// Time from the wake-up to the run queue of an idle CPU.
     pub wakeup_ns: Option<u32>,
     pub slot: u32,
+    pub cpu: u16,
     pub waker: u32,
     /// System call number; below 0: none.
     pub call: i16,
@@ -132,7 +135,8 @@ pub struct Record {
     pub left: u16,
     pub file: FileKind,
     pub waker_kind: WakerKind,
-    pub cpu: u16,
+    /// Place of a wait in the kernel's code, from its beginning.
+    pub place: Option<u32>,
     pub waker_name: Name,
 }
 
@@ -166,7 +170,8 @@ impl Record {
         let [at_ns, off_ns, queue_ns, w3, w4, w5, name @ ..] = *words;
         let wakeup = low(w3);
         let [waker, call_state] = halves(w4);
-        let [left_file_kind, cpu] = halves(w5);
+        let [left_file_kind, place] = halves(w5);
+        let (slot, cpu) = shorts(halves(w3)[1]);
         let (call, state) = shorts(call_state);
         let [_, _, file, waker_kind] = left_file_kind.to_ne_bytes();
         Record {
@@ -174,14 +179,15 @@ impl Record {
             off_ns,
             queue_ns,
             wakeup_ns: (wakeup != NOT_MEASURED).then_some(wakeup),
-            slot: halves(w3)[1],
+            slot: slot.into(),
+            cpu,
             waker,
             call: call as i16,
             state,
             left: shorts(left_file_kind).0,
             file: FileKind::ALL.get(usize::from(file)).copied().unwrap_or(FileKind::Unknown),
             waker_kind: WakerKind::ALL.get(usize::from(waker_kind)).copied().unwrap_or(WakerKind::Unknown),
-            cpu: shorts(cpu).0,
+            place: (place != 0).then_some(place),
             waker_name: name_of(name),
         }
     }
@@ -206,13 +212,14 @@ impl Thread {
             queue_ns: 0,
             wakeup_ns: None,
             slot,
+            cpu: 0,
             waker,
             call: call as i16,
             state,
             left: u16::from_ne_bytes([left_low, left_high]),
             file: FileKind::ALL.get(usize::from(file)).copied().unwrap_or(FileKind::Unknown),
             waker_kind: WakerKind::ALL.get(usize::from(waker_kind)).copied().unwrap_or(WakerKind::Unknown),
-            cpu: 0,
+            place: None,
             waker_name: name_of([at(96), at(104)]),
         };
         Thread {
@@ -282,7 +289,15 @@ mod tests {
         check("record", &record);
         check(
             "record",
-            &[("state", 38), ("left", 40), ("file", 42), ("waker_kind", 43), ("cpu", 44), ("waker_name", 48)],
+            &[
+                ("state", 38),
+                ("left", 40),
+                ("file", 42),
+                ("waker_kind", 43),
+                ("cpu", 30),
+                ("place", 44),
+                ("waker_name", 48),
+            ],
         );
         check("thread", &[("left_at", 0), ("delay", 16), ("voluntary", 24), ("involuntary", 32), ("cpu_ns", 40)]);
         check("thread", &[("waker", 48), ("call", 52), ("state", 54), ("left", 56), ("file", 58), ("waker_kind", 59)]);
@@ -306,13 +321,14 @@ mod tests {
         bytes[8..16].copy_from_slice(&5_u64.to_ne_bytes());
         bytes[16..24].copy_from_slice(&3_u64.to_ne_bytes());
         bytes[24..28].copy_from_slice(&u32::MAX.to_ne_bytes());
-        bytes[28..32].copy_from_slice(&12_u32.to_ne_bytes());
+        bytes[28..30].copy_from_slice(&12_u16.to_ne_bytes());
+        bytes[30..32].copy_from_slice(&3_u16.to_ne_bytes());
         bytes[32..36].copy_from_slice(&4711_u32.to_ne_bytes());
         bytes[36..38].copy_from_slice(&(-1_i16).to_ne_bytes());
         bytes[38..40].copy_from_slice(&0x2001_u16.to_ne_bytes());
         bytes[40..42].copy_from_slice(&(left::VOLUNTARILY | left::FOR_IO).to_ne_bytes());
         bytes[42..44].copy_from_slice(&[2, 99]);
-        bytes[44..46].copy_from_slice(&3_u16.to_ne_bytes());
+        bytes[44..48].copy_from_slice(&0x8000_1234_u32.to_ne_bytes());
         bytes[48..54].copy_from_slice(b"a\xffb\0zz");
         let words: Vec<u64> = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap())).collect();
         let record = Record::read(words.as_slice().try_into().unwrap());
@@ -320,6 +336,7 @@ mod tests {
         assert_eq!((record.slot, record.waker, record.call, record.state), (12, 4711, -1, 0x2001));
         assert!(record.has(left::VOLUNTARILY) && record.has(left::FOR_IO) && !record.has(left::FROZEN));
         assert_eq!((record.file, record.waker_kind, record.cpu), (FileKind::Socket, WakerKind::Unknown, 3));
+        assert_eq!(record.place, Some(0x8000_1234));
         assert_eq!(record.waker_name.text(), "a\u{fffd}b");
     }
 }

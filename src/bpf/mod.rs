@@ -7,6 +7,7 @@
 //! Nothing in this folder knows what a switch means.
 
 pub mod btf;
+pub mod functions;
 pub mod layout;
 mod object;
 mod queue;

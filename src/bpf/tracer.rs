@@ -16,6 +16,7 @@ use aya::{Btf, Ebpf, EbpfLoader, Endianness};
 use nix::sys::stat::{major, minor};
 
 use crate::bpf::btf::KernelTypes;
+use crate::bpf::functions;
 use crate::bpf::layout::{
     CONTROL, RECORD, RING, ROOT_SLOT, ROOT_WANTED, Record, SLOTS, THREAD, THREAD_WAITS, Thread, UNFOLLOWED,
 };
@@ -231,7 +232,7 @@ fn load_object(btf: &Btf, kernel: &Kernel, calls: &CallNumbers<'_>, cpus: usize,
     let orders_stores = u32::from(cfg!(target_arch = "x86_64"));
     let (file_calls, send_calls) = (set(calls.of_files), set(calls.sending));
     let (reader, restart) = (process::id(), i32::from(calls.restart));
-    let slots = pid_limit();
+    let (slots, kernel_text) = (pid_limit(), functions::beginning().unwrap_or(0));
     let mut loader = EbpfLoader::new();
     loader
         .btf(Some(btf))
@@ -244,6 +245,7 @@ fn load_object(btf: &Btf, kernel: &Kernel, calls: &CallNumbers<'_>, cpus: usize,
         .set_global("preempt_count_in", &kernel.preempt_count_in, true)
         .set_global("runqueues_at", &kernel.runqueues_at, true)
         .set_global("preempt_count_at", &kernel.preempt_count_at, true)
+        .set_global("kernel_text", &kernel_text, true)
         .set_global("reader_pid", &reader, true)
         .set_global("namespace_device", &device, true)
         .set_global("namespace_inode", &inode, true)

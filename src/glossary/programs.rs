@@ -172,6 +172,10 @@ pub(super) const REASONS: &[Row] = &[
         "A thread woken on its CPU took over at once. Typical of a waker and its consumer on one CPU: fewer where work is handed over in batches.",
     ),
     row(
+        &["woken before it slept", "woken before"],
+        "It was to wait in a call and was woken on the way there; others had its CPU before it went on. Involuntary by the kernel's count.",
+    ),
+    row(
         &["preempted, slice used up", "slice used up"],
         "It ran until its time slice was used up, or another thread was moved to its CPU: more runnable threads than CPUs.",
     ),
@@ -181,14 +185,14 @@ pub(super) const REASONS: &[Row] = &[
     ),
     row(&["vfork child"], "Waits for a child that uses its memory, until that calls exec or ends."),
     row(&["system call"], "Waits in another system call, which is named. wait4: for a child to end."),
-    row(&["system call (32-bit)"], "Waits in a system call of a 32-bit program, by its number."),
+    row(&["32-bit system call"], "Waits in a system call of a 32-bit program, by the number that this has there."),
     row(&["page fault, disk", "page fault"], "Waits for a page to be read from disk: a mapped file, or swap."),
     row(&["page fault, userfaultfd", "userfaultfd"], "Waits for a page that another thread provides."),
     row(&["disk"], "Waits for a disk, in the call that is named, as fsync."),
     row(&["memory shortage"], "Waits for memory to become free: reclaim, or its cgroup's limit."),
     row(
         &["kernel wait"],
-        "Waits inside the kernel where no signal ends it: a kernel lock, a queue. `in CALL` names the system call.",
+        "Waits inside the kernel where no signal ends it: a kernel lock, a queue. `kernel wait, FUNCTION in CALL` names the kernel's function and the system call.",
     ),
     row(&["idle I/O worker"], "A worker of io_uring or vhost with nothing to do."),
     row(&["frozen"], "Its cgroup is frozen, or the system suspends."),

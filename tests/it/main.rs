@@ -50,5 +50,6 @@ mod stops;
 mod support;
 mod sweeps;
 mod tables;
+mod trace_reasons;
 mod traces;
 mod workloads;

@@ -62,9 +62,18 @@ const WAYS: [(&str, &str, u64, Option<&str>); 17] = [
 /// Returns true for reasons of any thread: it ends, is preempted, or waits in the kernel for memory that it touches or for locks of
 /// its process's other threads.
 fn is_anybodys(reason: &str) -> bool {
-    ["exit", "preempted", "throttled", "page fault, disk", "kernel wait", "memory shortage", "disk"]
-        .iter()
-        .any(|known| reason.starts_with(known))
+    [
+        "exit",
+        "preempted",
+        "woken before it slept",
+        "throttled",
+        "page fault, disk",
+        "kernel wait",
+        "memory shortage",
+        "disk",
+    ]
+    .iter()
+    .any(|known| reason.starts_with(known))
 }
 
 #[test]

@@ -20,6 +20,7 @@ use std::thread::{self, Builder, Thread, sleep};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity, sched_yield};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -58,6 +59,7 @@ const WAYS: &[Way] = &[
     Way { word: "wait", play: waits },
     Way { word: "sigwait", play: sigwait },
     Way { word: "stop", play: stops },
+    Way { word: "membarrier", play: membarrier },
 ];
 
 fn main() {
@@ -326,6 +328,16 @@ fn sigwait() -> Result<()> {
     awaited.add(Signal::SIGUSR1);
     awaited.thread_block()?;
     played(move || Ok(awaited.wait().map(drop)?), || Ok(kill(getpid(), Signal::SIGUSR1)?))
+}
+
+/// Each round waits until every CPU has been through the scheduler, in the kernel and for no signal.
+fn membarrier() -> Result<()> {
+    const MEMBARRIER_CMD_GLOBAL: i32 = 1;
+    alone(|| {
+        // SAFETY: this call takes numbers only.
+        let answer = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+        Ok(Errno::result(answer).map(drop)?)
+    })
 }
 
 /// Each round the whole process stops, and a child continues it.

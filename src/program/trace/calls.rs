@@ -84,6 +84,32 @@ pub(super) fn kind(call: i16) -> CallKind {
     }
 }
 
+/// Calls of 32-bit programs classified by more than their numbers: on arm64 those of 32-bit Arm, otherwise those of i386. The last of each
+/// takes times of 64 bits.
+#[cfg(target_arch = "aarch64")]
+const KINDS_32_BIT: [(CallKind, &[i16]); 6] = [
+    (CallKind::Futex, &[240, 422]),
+    (CallKind::Sleep, &[162, 265, 407]),
+    (CallKind::Epoll, &[252, 346, 441]),
+    (CallKind::Poll, &[168, 336, 414]),
+    (CallKind::Select, &[142, 335, 413]),
+    (CallKind::Yield, &[158]),
+];
+#[cfg(not(target_arch = "aarch64"))]
+const KINDS_32_BIT: [(CallKind, &[i16]); 6] = [
+    (CallKind::Futex, &[240, 422]),
+    (CallKind::Sleep, &[162, 267, 407]),
+    (CallKind::Epoll, &[256, 319, 441]),
+    (CallKind::Poll, &[168, 309, 414]),
+    (CallKind::Select, &[82, 142, 308, 413]),
+    (CallKind::Yield, &[158]),
+];
+
+/// Returns the kind of wait in a call of a 32-bit program.
+pub(super) fn kind_32_bit(call: i16) -> CallKind {
+    KINDS_32_BIT.iter().find(|(_, calls)| calls.contains(&call)).map_or(CallKind::Other, |(kind, _)| *kind)
+}
+
 /// Calls `give` with the call numbers that the tracer needs.
 pub(super) fn with_numbers<T>(give: impl FnOnce(&CallNumbers<'_>) -> T) -> T {
     let of_files: Vec<i16> = READ.iter().chain(&WRITE).copied().flatten().collect();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::bpf::functions;
 use crate::bpf::layout::{FileKind, Record, left};
 use crate::program::trace::calls::{self, CallKind};
 
@@ -17,6 +18,8 @@ pub enum Reason {
     Write(FileKind),
     /// By `sched_yield`.
     Yield,
+    /// It was to wait, and was woken on the way: still runnable, it left its CPU to others.
+    WokenBefore,
     /// By a thread that was woken on, or moved to, its CPU while it ran.
     PreemptedByWoken,
     SliceUsedUp,
@@ -26,7 +29,7 @@ pub enum Reason {
     Child(i16),
     /// Another call; negative outside calls.
     Call(i16),
-    /// A call of a 32-bit program, with other numbers.
+    /// A call of a 32-bit program, whose numbers are others.
     Call32(i16),
     /// For a page to be read from disk.
     PageFault,
@@ -36,8 +39,8 @@ pub enum Reason {
     Disk(i16),
     /// For memory to become free.
     Memory,
-    /// Inside the kernel, where no signal ends the wait.
-    Kernel(i16),
+    /// Inside the kernel, where no signal ends the wait: in a function, in a call.
+    Kernel(Option<&'static str>, i16),
     /// An idle worker of io_uring or vhost.
     Worker,
     Frozen,
@@ -66,7 +69,6 @@ impl Reason {
     /// Returns the reason of an absence. States come combined, so the more specific ones are checked first.
     pub fn of(record: &Record) -> Reason {
         let is = |bits: u16| record.state & bits != 0;
-        let call = call(record);
         if is(state::DEAD) || record.has(left::FOR_GOOD) {
             return Reason::Exit;
         }
@@ -74,7 +76,7 @@ impl Reason {
             return runnable(record);
         }
         if is(state::RT_LOCK) {
-            return Reason::Kernel(call);
+            return kernel(record);
         }
         // A thread that is stopped, traced, or in vfork counts as frozen as well, and is not.
         if is(state::FROZEN) || record.has(left::FROZEN) && record.state & state::OTHER_STANDSTILLS == 0 {
@@ -101,13 +103,21 @@ fn call(record: &Record) -> i16 {
     if record.has(left::IN_32_BIT_CALL) || record.has(left::AS_WORKER) { -1 } else { record.call }
 }
 
+/// Returns the kind of wait in the call that the thread was in, by the numbers of its program.
+fn kind(record: &Record) -> CallKind {
+    if record.has(left::IN_32_BIT_CALL) { calls::kind_32_bit(record.call) } else { calls::kind(call(record)) }
+}
+
 /// Returns the reason of a thread that was still runnable.
 fn runnable(record: &Record) -> Reason {
     if record.has(left::THROTTLED) {
         return Reason::Throttled;
     }
-    if call(record) >= 0 && calls::kind(record.call) == CallKind::Yield && !record.has(left::PREEMPTED) {
+    if kind(record) == CallKind::Yield && !record.has(left::PREEMPTED) {
         return Reason::Yield;
+    }
+    if record.has(left::WOKEN) {
+        return Reason::WokenBefore;
     }
     if record.has(left::TO_WOKEN) { Reason::PreemptedByWoken } else { Reason::SliceUsedUp }
 }
@@ -134,7 +144,11 @@ fn uninterruptible(record: &Record) -> Reason {
     if call >= 0 && calls::kind(call) == CallKind::Fork && record.state & for_child == for_child {
         return Reason::Child(call);
     }
-    Reason::Kernel(call)
+    kernel(record)
+}
+
+fn kernel(record: &Record) -> Reason {
+    Reason::Kernel(record.place.and_then(functions::name_at), call(record))
 }
 
 /// Returns the reason of a wait that a signal ends.
@@ -142,13 +156,10 @@ fn interruptible(record: &Record) -> Reason {
     if record.has(left::AS_WORKER) {
         return Reason::Worker;
     }
-    if record.has(left::IN_32_BIT_CALL) {
-        return Reason::Call32(record.call);
-    }
     if record.call < 0 {
         return Reason::UserPageFault;
     }
-    match calls::kind(record.call) {
+    match kind(record) {
         CallKind::Futex => Reason::Futex,
         CallKind::Sleep => Reason::Sleep,
         CallKind::Epoll => Reason::Epoll,
@@ -156,6 +167,7 @@ fn interruptible(record: &Record) -> Reason {
         CallKind::Select => Reason::Select,
         CallKind::Read if record.file != FileKind::Unknown => Reason::Read(record.file),
         CallKind::Write if record.file != FileKind::Unknown => Reason::Write(record.file),
+        _ if record.has(left::IN_32_BIT_CALL) => Reason::Call32(record.call),
         _ => Reason::Call(record.call),
     }
 }
@@ -199,6 +211,7 @@ impl fmt::Display for Reason {
             Reason::Read(kind) => write!(out, "read {}", file(kind)),
             Reason::Write(kind) => write!(out, "write {}", file(kind)),
             Reason::Yield => write!(out, "yield"),
+            Reason::WokenBefore => write!(out, "woken before it slept"),
             Reason::PreemptedByWoken => write!(out, "preempted by a woken thread"),
             Reason::SliceUsedUp => write!(out, "preempted, slice used up"),
             Reason::Throttled => write!(out, "throttled (CPU quota)"),
@@ -207,12 +220,15 @@ impl fmt::Display for Reason {
                 write!(out, "system call ")?;
                 of_call(out, number)
             }
-            Reason::Call32(number) => write!(out, "system call {number} (32-bit)"),
+            Reason::Call32(number) => write!(out, "32-bit system call {number}"),
             Reason::PageFault => write!(out, "page fault, disk"),
             Reason::UserPageFault => write!(out, "page fault, userfaultfd"),
             Reason::Disk(number) => within(out, "disk", number),
             Reason::Memory => write!(out, "memory shortage"),
-            Reason::Kernel(number) => within(out, "kernel wait", number),
+            Reason::Kernel(function, number) => {
+                write!(out, "kernel wait")?;
+                within(out, &function.map_or(String::new(), |name| format!(", {name}")), number)
+            }
             Reason::Worker => write!(out, "idle I/O worker"),
             Reason::Frozen => write!(out, "frozen"),
             Reason::Stopped => write!(out, "stopped"),
@@ -274,7 +290,14 @@ mod tests {
         check(0x80, libc::SYS_exit, left::FOR_GOOD, Unknown, "exit");
         check(1, libc::SYS_io_uring_enter, left::FOR_IO, Unknown, "system call io_uring_enter");
         check(1, libc::SYS_io_uring_enter, left::AS_WORKER, Unknown, "idle I/O worker");
-        check(1, 240, left::IN_32_BIT_CALL, Unknown, "system call 240 (32-bit)");
+        check(1, 240, left::IN_32_BIT_CALL, Unknown, "futex");
+        check(1, 162, left::IN_32_BIT_CALL, Unknown, "sleep");
+        check(0, 158, left::IN_32_BIT_CALL, Unknown, "yield");
+        check(1, 3, left::IN_32_BIT_CALL, Unknown, "32-bit system call 3");
+        check(0, libc::SYS_ppoll, left::WOKEN, Unknown, "woken before it slept");
+        check(0, libc::SYS_ppoll, left::WOKEN | left::TO_WOKEN, Unknown, "woken before it slept");
+        check(0, libc::SYS_sched_yield, left::WOKEN, Unknown, "yield");
+        check(0, -1, left::WOKEN | left::AS_WORKER, Unknown, "woken before it slept");
         check(1, -1, 0, Unknown, "page fault, userfaultfd");
         check(0x1002, -1, 0, Unknown, "kernel wait");
         check(0x10, -1, 0, Unknown, "unknown");
