@@ -148,7 +148,7 @@ finding() {
 echo 2 > /proc/sys/kernel/perf_event_paranoid
 document=$(ctxprof doctor --format json)
 check "doctor as root: exit code" 0 $?
-check "doctor as root: checks" 30 "$(echo "$document" | grep -c '^      "id": ')"
+check "doctor as root: checks" 32 "$(echo "$document" | grep -c '^      "id": ')"
 pmu=$(finding pmu "$document" | tr '\n' ' ')
 check "doctor: the PMU is emulated: $pmu" yes "$(has 'warning emulated: cycles tick at' "$pmu")"
 rate=$(echo "$pmu" | sed -n 's/.*tick at \([0-9.]*\) GHz.*/\1/p')

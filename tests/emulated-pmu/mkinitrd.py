@@ -7,6 +7,7 @@ Takes neither root nor cpio(1).
 import gzip
 import itertools
 import sys
+from pathlib import PurePosixPath
 
 DIRECTORY = 0o40755
 PROGRAM = 0o100755
@@ -31,8 +32,10 @@ def entry(name, mode, data=b"", major=0, minor=0):
 def main(out, *files):
     archive = [entry(folder, DIRECTORY) for folder in FOLDERS]
     archive.append(entry("dev/console", DEVICE, major=5, minor=1))
-    for file in files:
-        name, source = file.split("=", 1)
+    packed = dict(file.split("=", 1) for file in files)
+    folders = {str(folder) for name in packed for folder in PurePosixPath(name).parents} - {".", *FOLDERS}
+    archive += [entry(folder, DIRECTORY) for folder in sorted(folders)]
+    for name, source in packed.items():
         with open(source, "rb") as content:
             archive.append(entry(name, PROGRAM, content.read()))
     archive.append(entry("TRAILER!!!", 0))
