@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::bench::engine::plan::Effort;
 use crate::cli::duration::{duration, patience};
-use crate::cli::word::WorkloadWord;
+use crate::cli::word::{Offering, WorkloadWord, places, policies};
 use crate::host::placement::PlaceChoice;
 use crate::perf::fallback_chain::CounterChoice;
 use crate::sys::policy::Policy;
@@ -27,11 +27,11 @@ pub struct MeasureArgs {
     pub cpu: Option<usize>,
 
     /// Where the participants run: same CPU, smt, llc, socket or cross, by what two CPUs share; two CPUs, as 0,1; or all
-    #[arg(long, value_name = "WHERE", default_value = "same")]
+    #[arg(long, value_name = "WHERE", default_value = "same", hide_possible_values = true, value_parser = Offering { parser: str::parse::<PlaceChoice>, words: places })]
     pub place: PlaceChoice,
 
     /// Scheduling policy of the participants: other, batch, idle, fifo:PRIORITY, rr:PRIORITY [default: as inherited]
-    #[arg(long, value_name = "POLICY")]
+    #[arg(long, value_name = "POLICY", hide_possible_values = true, value_parser = Offering { parser: str::parse::<Policy>, words: policies })]
     pub policy: Option<Policy>,
 
     /// Nice value of the participants, -20 to 19 [default: as inherited]

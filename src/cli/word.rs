@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
+use crate::host::placement::Placement;
 use crate::workload::kind::Kind;
 use crate::workload::{self, WORKLOADS};
 
@@ -44,5 +45,59 @@ impl TypedValueParser for WorkloadWord {
             }
         });
         Some(Box::new(unique.map(PossibleValue::new)))
+    }
+}
+
+/// A parser whose usual values completions offer; it takes others, too.
+#[derive(Clone)]
+pub(super) struct Offering<P> {
+    pub(super) parser: P,
+    pub(super) words: fn() -> Vec<&'static str>,
+}
+
+impl<P: TypedValueParser> TypedValueParser for Offering<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<P::Value, clap::Error> {
+        self.parser.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new((self.words)().into_iter().map(PossibleValue::new)))
+    }
+}
+
+/// Returns the words for where participants run, besides pairs of CPUs.
+pub(super) fn places() -> Vec<&'static str> {
+    Placement::ALL.into_iter().map(Placement::name).chain(["all"]).collect()
+}
+
+/// Returns the scheduling policies, those with a priority up to it.
+pub(super) fn policies() -> Vec<&'static str> {
+    vec!["other", "batch", "idle", "fifo:", "rr:"]
+}
+
+#[cfg(test)]
+mod tests {
+    use clap_complete::Shell;
+
+    #[test]
+    fn completions_offer_words_where_there_are_usual_ones() {
+        let of_options = ["smt", "batch", "openmetrics"];
+        let all = [&of_options[..], &["futex", "thread-pipe"]].concat();
+        // Fish's script has none for words that are no option's.
+        for (shell, words) in [(Shell::Bash, &all[..]), (Shell::Zsh, &all), (Shell::Fish, &of_options)] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut crate::cli::command(), "ctxprof", &mut script);
+            let script = String::from_utf8(script).unwrap();
+            for word in words {
+                assert!(script.contains(*word), "{word} is not in the completions of {shell}");
+            }
+        }
     }
 }
