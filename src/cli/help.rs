@@ -70,11 +70,13 @@ pub(super) const STAT_EXAMPLES: &str = "Examples:
   ctxprof stat --ops 2000000 -- ./bench         per op: check another benchmark's claim
   sudo ctxprof stat -p 4711 --duration 10s      a process that runs, for 10 s
   sudo ctxprof stat -p 4711 -I 1s               the same, with counts every second
+  sudo ctxprof stat -p $(pgrep -d, nginx)       all processes of a name
+  sudo ctxprof stat --cgroup system.slice/nginx.service --duration 1m
   ctxprof stat -o stat.json -- ./app            the report into a file, not onto stderr
   sudo ctxprof stat --counters thread -- ./app  perf's counters on its threads, too
 
 The program has stdin and stdout, and the report goes to stderr. It is waited for with all that it starts, daemons too (--leave-running). The first Ctrl-C is the program's, wherever it is; a second ends the watching with a report, and the program goes on. If ctxprof is killed, the program goes on.
-Exit codes: the program's own, its signal too; 125 ctxprof failed, 126 CMD cannot be executed, 127 CMD is not there; with --pid, 0; 130 (SIGTERM: 143) where a second signal ended the watching.";
+Exit codes: the program's own, its signal too; 125 ctxprof failed, 126 CMD cannot be executed, 127 CMD is not there; with --pid or --cgroup, 0; 130 (SIGTERM: 143) where a second signal ended the watching.";
 
 pub(super) const TRACE_EXAMPLES: &str = "Examples:
   sudo ctxprof trace -- ./server --bench     every switch of a program by its reason

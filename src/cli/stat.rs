@@ -14,19 +14,23 @@ use crate::cli::duration::{duration, interval};
 pub struct StatArgs {
     /// The program to run, with its arguments
     #[arg(value_name = "CMD", trailing_var_arg = true)]
-    #[arg(required_unless_present = "pid", conflicts_with = "pid")]
+    #[arg(required_unless_present_any = ["pid", "cgroup"], conflicts_with_all = ["pid", "cgroup"])]
     pub command: Vec<OsString>,
 
-    /// Watch this process, which runs already, and what comes from it; Ctrl-C ends the watching, not the process
-    #[arg(long, short, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
-    pub pid: Option<i32>,
+    /// Attach to PID, or to several (1,2), and their descendants; Ctrl-C ends the watching, not the processes
+    #[arg(long, short, value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: Vec<i32>,
 
-    /// With --pid: for so long, as 500ms, 10s or 1m [default: until it ends]
+    /// Attach to all processes of this cgroup and of those below it: its folder, or its path as in /proc/PID/cgroup
+    #[arg(long, value_name = "PATH", conflicts_with = "pid")]
+    pub cgroup: Option<PathBuf>,
+
+    /// With --pid or --cgroup: for so long, as 500ms, 10s or 1m [default: until it ends]
     #[arg(long = "duration", visible_alias = "for", value_name = "TIME", value_parser = duration, conflicts_with = "command")]
     pub limit: Option<Duration>,
 
     /// Under sudo: run CMD as the invoking user, or as NAME
-    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, conflicts_with = "pid")]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, conflicts_with_all = ["pid", "cgroup"])]
     pub user: Option<Option<String>>,
 
     /// The program did so many operations: show everything per op, too
@@ -51,7 +55,7 @@ pub struct StatArgs {
     pub cost: Option<PathBuf>,
 
     /// End with CMD, and leave running what it leaves running (daemons); counted up to then
-    #[arg(long, conflicts_with = "pid")]
+    #[arg(long, conflicts_with_all = ["pid", "cgroup"])]
     pub leave_running: bool,
 
     /// Do without the kernel's record of every thread that ends, which takes that thread 2 µs
@@ -67,6 +71,11 @@ pub struct StatArgs {
 }
 
 impl StatArgs {
+    /// Returns true if it watches what runs already.
+    pub fn attaches(&self) -> bool {
+        !self.pid.is_empty() || self.cgroup.is_some()
+    }
+
     pub fn counts_on_threads(&self) -> bool {
         self.counters == "thread"
     }

@@ -31,7 +31,7 @@ impl Live {
     /// stderr is to get another format than text.
     pub(super) fn new(arguments: &StatArgs, quiet: bool) -> Live {
         let is_terminal = io::stderr().is_terminal();
-        let shared = arguments.pid.is_none() && io::stdout().is_terminal();
+        let shared = !arguments.attaches() && io::stdout().is_terminal();
         Live {
             quiet,
             table: (is_terminal && !shared).then_some(0),

@@ -25,6 +25,7 @@ use crate::program::stat::figures::accounts;
 use crate::program::watch::{self, WatchPlan, What};
 use crate::program::watched::Watched;
 use crate::store::{self, timestamp};
+use crate::sys::cgroup_members::CgroupMembers;
 use crate::sys::{signal, stand_in};
 
 /// Words in place of a file name in `--cost`.
@@ -42,8 +43,9 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     let started_at = timestamp(SystemTime::now());
     let quiet = arguments.quiet || is_alone_on_stderr(&arguments.output);
     let mut live = Live::new(arguments, quiet);
-    let plan = plan(arguments, user.as_ref())?;
-    if arguments.pid.is_some() && arguments.limit.is_none() && io::stderr().is_terminal() {
+    let cgroup = arguments.cgroup.as_deref().map(CgroupMembers::find).transpose()?;
+    let plan = plan(arguments, user.as_ref(), cgroup.as_ref())?;
+    if arguments.attaches() && arguments.limit.is_none() && io::stderr().is_terminal() {
         say_unless(quiet, "watching; Ctrl-C for the report");
     }
     let watched = watch::run(&plan, &mut |told| live.show(told))?;
@@ -71,11 +73,23 @@ pub(super) fn execute(arguments: &StatArgs, color: ColorChoice) -> Result<Outcom
     Ok(program::outcome(&watched))
 }
 
-fn plan<'a>(arguments: &'a StatArgs, user: Option<&'a User>) -> Result<WatchPlan<'a>> {
-    let what = match arguments.pid {
-        Some(pid) if stand_in::is_this_process(pid) => bail!("process {pid} is ctxprof itself"),
-        Some(pid) => What::Process(pid),
-        None => What::Command { words: &arguments.command, user },
+fn plan<'a>(
+    arguments: &'a StatArgs,
+    user: Option<&'a User>,
+    cgroup: Option<&'a CgroupMembers>,
+) -> Result<WatchPlan<'a>> {
+    for (at, &pid) in arguments.pid.iter().enumerate() {
+        if stand_in::is_this_process(pid) {
+            bail!("process {pid} is ctxprof itself");
+        }
+        if arguments.pid[..at].contains(&pid) {
+            bail!("process {pid} is named twice");
+        }
+    }
+    let what = match (arguments.pid.as_slice(), cgroup) {
+        (_, Some(cgroup)) => What::Cgroup(cgroup),
+        ([], None) => What::Command { words: &arguments.command, user },
+        (pids, None) => What::Processes(pids),
     };
     Ok(WatchPlan {
         what,
@@ -93,8 +107,9 @@ fn settings(arguments: &StatArgs, user: Option<&User>) -> StatSettings {
     let words = || arguments.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let seconds = |time: Duration| time.as_secs_f64();
     StatSettings {
-        command: arguments.pid.is_none().then(words),
-        pid: arguments.pid,
+        command: (!arguments.attaches()).then(words),
+        pids: arguments.pid.clone(),
+        cgroup: arguments.cgroup.as_ref().map(|path| path.display().to_string()),
         duration_s: arguments.limit.map(seconds),
         interval_s: arguments.interval.map(seconds),
         ops: arguments.ops,
@@ -182,7 +197,7 @@ fn costs(arguments: &StatArgs, named: Option<CostList>, host: &Facts, watched: &
     let is_missing = !costs.list.is_complete() && !is_named;
     if is_missing && is_negligible && !calibrate_only {
         costs.below_share = Some(NEGLIGIBLE);
-    } else if is_missing && (calibrate_only || arguments.pid.is_none()) {
+    } else if is_missing && (calibrate_only || !arguments.attaches()) {
         say_unless(quiet, "measuring what a switch costs here, for a second");
         match calibrate::costs(&costs.list, arguments.counts_on_threads()) {
             Ok((list, left_out)) => {

@@ -4,6 +4,7 @@
 
 pub mod affinity;
 pub mod cgroup;
+pub mod cgroup_members;
 pub mod child;
 pub mod clock;
 pub mod cpuid;

@@ -59,6 +59,10 @@ impl Cgroup {
         Cgroup(make_cgroup(controller, &name).unwrap())
     }
 
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub fn run(&self, arguments: &str) -> Done {
         let script = format!("echo $$ > {}/cgroup.procs && exec {} {arguments}", self.0.display(), CTXPROF);
         let mut shell = command("sh -c");

@@ -42,6 +42,7 @@ mod runs;
 mod saved;
 mod saved_outputs;
 mod screens;
+mod stat_attach;
 mod stat_ends;
 mod stat_pid;
 mod stat_screen;

@@ -18,9 +18,10 @@ use std::io;
 use crate::program::accounting::confined::Confined;
 use crate::program::accounting::groups::{Entry, Groups};
 use crate::program::accounting::process::{Grouping, Process, Thread};
+use crate::program::accounting::roots::Roots;
 use crate::program::accounting::unknown_processes::UnknownProcesses;
 use crate::program::accounting::waited::Waited;
-use crate::program::process::poll::ProcessPoll;
+use crate::program::process::poll::{ProcessPoll, ticks_since_boot};
 use crate::program::watched::{Accounting, Caveats, ThreadGroup, WaitedFor};
 use crate::sys::reap::Usage;
 use crate::sys::taskstats::ExitRecord;
@@ -34,6 +35,7 @@ const ROUNDS_TO_REMEMBER: u64 = 3;
 #[derive(Debug)]
 pub(crate) struct Ledger {
     grouping: Grouping,
+    roots: Roots,
     /// Parent of the program's processes: this one, where it started the program and adopts its orphans.
     adopter: Option<i32>,
     round: u64,
@@ -83,6 +85,7 @@ impl Ledger {
     pub(crate) fn new(program: i32, adopter: Option<i32>, per_thread: bool) -> Ledger {
         Ledger {
             grouping: Grouping { program, per_thread },
+            roots: Roots::These(vec![program]),
             adopter,
             round: 0,
             processes: HashMap::new(),
@@ -96,6 +99,12 @@ impl Ledger {
         }
     }
 
+    /// Returns the ledger with other processes as the program's own.
+    pub(crate) fn of(mut self, roots: Roots) -> Ledger {
+        self.roots = roots;
+        self
+    }
+
     /// Notes the state of a process of the program; in the first round, what it had done before.
     pub(crate) fn polled(&mut self, poll: ProcessPoll) {
         let pid = poll.pid;
@@ -105,6 +114,10 @@ impl Ledger {
     }
 
     fn note(&mut self, poll: ProcessPoll) {
+        let has_joined = matches!(self.roots, Roots::All)
+            && self.round > 0
+            && !self.processes.contains_key(&poll.pid)
+            && !self.is_known(poll.parent);
         let known = self.processes.get(&poll.pid).and_then(|process| process.started);
         if known.is_some_and(|started| started != poll.started) {
             // The PID has been reused.
@@ -114,8 +127,12 @@ impl Ledger {
             |process: &Process| process.started.is_some() && poll.children_faults > process.children_faults;
         self.caveats.some_have_ended |= self.processes.get(&poll.pid).is_some_and(waited_for_more);
         let (round, grouping) = (self.round, self.grouping);
+        let of_program = self.roots.have(poll.pid);
         let process = self.processes.entry(poll.pid).or_default();
-        process.pid = poll.pid;
+        (process.pid, process.of_program) = (poll.pid, of_program);
+        if has_joined {
+            process.joined_ticks = ticks_since_boot();
+        }
         let is_zombie = poll.threads.iter().any(|thread| thread.tid == poll.pid && thread.ending);
         if !is_zombie {
             // A zombie has no signal handling any more, and appears to ignore nothing.
@@ -136,7 +153,7 @@ impl Ledger {
             }
             process.polled(thread, round, grouping);
         }
-        if round == 0 {
+        if round == 0 || has_joined {
             process.cpu_ns_before = poll.cpu_ns;
         }
         process.cpu_ns = process.cpu_ns.max(poll.cpu_ns);
@@ -162,8 +179,10 @@ impl Ledger {
 
     fn thread_recorded(&mut self, pid: i32, record: ExitRecord) {
         let (round, grouping) = (self.round, self.grouping);
+        let of_program = self.roots.have(pid);
         let process = self.processes.entry(pid).or_insert_with(|| Process {
             pid,
+            of_program,
             name: record.name.clone(),
             last_round: round,
             ..Process::default()

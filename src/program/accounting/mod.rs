@@ -5,6 +5,7 @@ mod confined;
 mod groups;
 pub(crate) mod ledger;
 mod process;
+pub(crate) mod roots;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -17,6 +17,10 @@ pub(super) struct Grouping {
 #[derive(Debug, Default)]
 pub(super) struct Process {
     pub(super) pid: i32,
+    /// True if of the program itself, not of a descendant process.
+    pub(super) of_program: bool,
+    /// Clock ticks after boot when it was first seen, if it came from elsewhere: what its threads had done by then is not counted.
+    pub(super) joined_ticks: u64,
     pub(super) parent: i32,
     pub(super) name: String,
     /// `None` until it has been seen.
@@ -106,8 +110,9 @@ impl Process {
             // The TID has been reused.
             self.fold(grouping, |other, _| other == tid, true);
         }
-        // In the first round, what it had done before.
-        let before = if round == 0 { accounting } else { Accounting::default() };
+        // What it had done before.
+        let is_earlier = round == 0 || started < self.joined_ticks;
+        let before = if is_earlier { accounting } else { Accounting::default() };
         let thread = self.threads.entry(tid).or_insert(Thread {
             name: String::new(),
             started,
@@ -198,7 +203,7 @@ impl Process {
             process: self.name.clone(),
             thread,
             ids: grouping.per_thread.then_some((self.pid, tid)),
-            of_program: self.pid == grouping.program,
+            of_program: self.of_program,
             alone: !self.had_many_threads,
         }
     }

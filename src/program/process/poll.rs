@@ -273,6 +273,11 @@ fn number_of(text: &[u8], name: &[u8], radix: u32) -> Option<u64> {
     u64::from_str_radix(str::from_utf8(line).ok()?.rsplit(':').next()?.trim(), radix).ok()
 }
 
+/// Returns the time since boot in clock ticks, as start times are.
+pub(crate) fn ticks_since_boot() -> u64 {
+    clock::since_boot_ns() / tick_ns()
+}
+
 fn tick_ns() -> u64 {
     1_000_000_000 / procfs::ticks_per_second().max(1)
 }

@@ -20,9 +20,13 @@ pub type StatDocument = Document<StatSettings, StatBody>;
 /// Options given to `stat`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatSettings {
-    /// Words of the command; null if `stat` attached to a running process.
+    /// Words of the command; null if `stat` attached to what ran already.
     pub command: Option<Vec<String>>,
-    pub pid: Option<i32>,
+    /// Processes that it attached to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pids: Vec<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
     pub duration_s: Option<f64>,
     pub interval_s: Option<f64>,
     /// Operations that the program performed, as given by the user.

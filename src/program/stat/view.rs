@@ -88,7 +88,7 @@ impl Shown for StatDocument {
     fn view(&self, wide: bool) -> View {
         let body = &self.body;
         let cost_table = body.cost_estimate.iter().filter(|_| wide).map(cost_estimate_table);
-        let threads = thread_table(body, wide);
+        let threads = thread_table(self, wide);
         let details = wide.then(|| cost_sentences(self).into_iter().chain([self.sources()])).into_iter().flatten();
         let notes = self.per_op_sentence().into_iter().chain(self.counting_sentence()).chain(self.cost_line());
         View {
@@ -111,7 +111,8 @@ impl StatDocument {
     fn command(&self) -> String {
         let settings = &self.settings;
         Invocation::of(&self.host, "stat")
-            .option("--pid", settings.pid)
+            .option("--pid", Some(self.pids()).filter(|pids| !pids.is_empty()))
+            .option("--cgroup", settings.cgroup.as_ref())
             .option("--duration", settings.duration_s)
             .option("--interval", settings.interval_s)
             .option("--ops", settings.ops)
@@ -122,11 +123,19 @@ impl StatDocument {
             .line()
     }
 
+    fn pids(&self) -> String {
+        self.settings.pids.iter().map(i32::to_string).collect::<Vec<_>>().join(",")
+    }
+
     fn heading(&self) -> String {
         let body = &self.body;
         let program = match &self.settings.command {
             Some(words) => words.join(" "),
-            None => format!("process {} ({})", body.program.pid, body.program.name),
+            None => match (&self.settings.cgroup, self.settings.pids.len()) {
+                (Some(cgroup), _) => format!("cgroup {cgroup}"),
+                (None, 0 | 1) => format!("process {} ({})", body.program.pid, body.program.name),
+                (None, _) => format!("processes {}", self.pids()),
+            },
         };
         let ended = match body.ended {
             ProgramEnd::Exited(code) => format!("exited with {code} after"),
@@ -271,6 +280,9 @@ impl StatDocument {
         let sources = match (&self.settings.command, self.body.watching.exit_records) {
             (Some(_), true) => "wait4, /proc and taskstats exit records",
             (Some(_), false) => "wait4 and /proc",
+            _ if self.settings.cgroup.is_some() => {
+                "/proc, and taskstats exit records of what processes in it started; what joined the cgroup and ended between two polls is missing"
+            }
             (None, true) => "/proc and taskstats exit records",
             (None, false) => "/proc",
         };

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -11,9 +11,10 @@ use nix::unistd::{Pid, User, getpgid, getpgrp, getpid, gettid};
 
 use crate::perf::threads::ThreadCounters;
 use crate::program::accounting::ledger::Ledger;
+use crate::program::accounting::roots::Roots;
 use crate::program::process;
 use crate::program::process::poll::{Depth, Poller, ProcessPoll, Unseen};
-use crate::program::process::start::Start;
+use crate::program::process::start::{Attached, Start};
 use crate::program::process::stops::{Stops, Wish};
 use crate::program::watch::plan::{Follower, Progress, WatchPlan, What};
 use crate::program::watch::schedule::{Due, Orphans};
@@ -35,8 +36,10 @@ pub(super) struct Watch<'a> {
     pub(super) records: Records,
     pub(super) records_lost: u64,
     pub(super) program: Program,
-    /// Readable when a process that is no child of ours has ended; `None` also where the kernel has no pidfds.
-    end: Option<OwnedFd>,
+    /// Of the processes that were attached to, those that run.
+    attached: Vec<Attached>,
+    /// Number of processes in the last round that a cgroup listed.
+    listed: usize,
     pub(super) ledger: Ledger,
     pub(super) counters: Option<ThreadCounters>,
     pub(super) tracer: Option<Tracer>,
@@ -66,7 +69,10 @@ impl<'a> Watch<'a> {
     ) -> Result<Watch<'a>> {
         match plan.what {
             What::Command { words, user } => Watch::launch(words, user, plan, inbox, records, follower),
-            What::Process(pid) => Watch::attach(pid, plan, inbox, records, follower),
+            What::Processes(pids) => Watch::attach(process::start::attach(pids)?, plan, inbox, records, follower),
+            What::Cgroup(cgroup) => {
+                Watch::attach(process::start::attach_to_cgroup(cgroup)?, plan, inbox, records, follower)
+            }
         }
     }
 
@@ -85,7 +91,7 @@ impl<'a> Watch<'a> {
         }
         let (suspended, start) = process::start::launch(words, user, &inbox)?;
         let (mut watch, first) = Watch::of(start, Some(getpid().as_raw()), plan, inbox, records, follower);
-        watch.ledger.polled(first);
+        first.into_iter().for_each(|poll| watch.ledger.polled(poll));
         watch.ledger.end_round();
         watch.counters = plan.count_on_threads.then(|| ThreadCounters::of_program(suspended.pid())).transpose()?;
         if let Some(follower) = &mut watch.follower {
@@ -97,17 +103,17 @@ impl<'a> Watch<'a> {
         Ok(watch)
     }
 
-    /// Attaches to a process that runs already.
+    /// Watches what runs already.
     fn attach(
-        pid: i32,
+        start: Start,
         plan: &'a WatchPlan<'a>,
         inbox: Inbox,
         records: Records,
         follower: Option<&'a mut (dyn Follower + 'a)>,
     ) -> Result<Watch<'a>> {
-        let start = process::start::attach(pid)?;
         let (mut watch, first) = Watch::of(start, None, plan, inbox, records, follower);
-        let threads: Vec<Pid> = first.threads.iter().map(|thread| Pid::from_raw(thread.tid)).collect();
+        let threads = first.iter().flat_map(|process| &process.threads);
+        let threads: Vec<Pid> = threads.map(|thread| Pid::from_raw(thread.tid)).collect();
         watch.counters = plan.count_on_threads.then(|| ThreadCounters::of_threads(&threads)).transpose()?;
         watch.began = Instant::now();
         watch.round(Depth::AllThreads);
@@ -122,9 +128,14 @@ impl<'a> Watch<'a> {
         inbox: Inbox,
         records: Records,
         follower: Option<&'a mut (dyn Follower + 'a)>,
-    ) -> (Watch<'a>, ProcessPoll) {
-        let Start { program, end, poller, first } = start;
+    ) -> (Watch<'a>, Vec<ProcessPoll>) {
+        let Start { program, attached, poller, first } = start;
         let ledger = Ledger::new(program.pid, adopter, plan.per_thread);
+        let ledger = match plan.what {
+            What::Command { .. } => ledger,
+            What::Processes(pids) => ledger.of(Roots::These(pids.to_vec())),
+            What::Cgroup(_) => ledger.of(Roots::All),
+        };
         let watch = Watch {
             plan,
             follower,
@@ -133,7 +144,8 @@ impl<'a> Watch<'a> {
             records,
             records_lost: 0,
             program,
-            end,
+            attached,
+            listed: first.len(),
             ledger,
             counters: None,
             tracer: None,
@@ -163,7 +175,8 @@ impl<'a> Watch<'a> {
         let mut orphans = Orphans::default();
         let mut due = Due::of(self.plan, self.began, self.follower.is_some());
         loop {
-            let end = self.end.as_ref().map(|end| end.as_fd());
+            // The next one is waited for once this one has ended.
+            let end = self.attached.iter().find_map(|process| process.end.as_ref()).map(|end| end.as_fd());
             self.inbox.wait(end, due.next().saturating_duration_since(Instant::now()))?;
             if let Some(follower) = self.follower.as_mut().filter(|_| due.following_is_due()) {
                 follower.follow();
@@ -209,14 +222,34 @@ impl<'a> Watch<'a> {
 
     /// Returns true if the program was already running.
     fn is_attached(&self) -> bool {
-        matches!(self.plan.what, What::Process(_))
+        !matches!(self.plan.what, What::Command { .. })
     }
 
-    /// Returns true if an attached program still runs.
-    fn program_lives(&self) -> bool {
-        match &self.end {
+    /// Returns true if something that was attached to still runs.
+    fn program_lives(&mut self) -> bool {
+        let ledger = &self.ledger;
+        self.attached.retain(|process| match &process.end {
             Some(end) => !pidfd::has_ended(end.as_fd()),
-            None => self.ledger.was_seen(self.program.pid),
+            None => ledger.was_seen(process.pid),
+        });
+        match self.plan.what {
+            What::Cgroup(_) => self.listed > 0,
+            _ => !self.attached.is_empty(),
+        }
+    }
+
+    /// Returns the processes with which a round begins.
+    fn roots(&mut self) -> Vec<i32> {
+        match self.plan.what {
+            What::Command { .. } => self.poller.own_children(),
+            What::Processes(_) => self.attached.iter().map(|process| process.pid).collect(),
+            What::Cgroup(cgroup) => {
+                let this = getpid().as_raw();
+                let mut pids = cgroup.pids().unwrap_or_default();
+                pids.retain(|&pid| pid != this);
+                self.listed = pids.len();
+                pids
+            }
         }
     }
 
@@ -278,7 +311,9 @@ impl<'a> Watch<'a> {
         let cpu_ns = || thread_cpu_ns(gettid()).unwrap_or_default();
         let cpu_ns_before = cpu_ns();
         let this = getpid().as_raw();
-        let mut waiting = if self.is_attached() { vec![self.program.pid] } else { self.poller.own_children() };
+        let mut waiting = self.roots();
+        // What was moved out of a cgroup is not of it.
+        let follows_children = !matches!(self.plan.what, What::Cgroup(_));
         let mut seen: HashSet<i32> = HashSet::from([this]);
         while let Some(pid) = waiting.pop() {
             if !seen.insert(pid) {
@@ -286,7 +321,7 @@ impl<'a> Watch<'a> {
             }
             match self.poller.process(pid, depth) {
                 Ok(poll) => {
-                    waiting.extend(&poll.children);
+                    waiting.extend(poll.children.iter().filter(|_| follows_children));
                     self.ledger.polled(poll);
                 }
                 Err(Unseen::Gone) => {}

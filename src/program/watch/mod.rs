@@ -56,7 +56,7 @@ pub fn run_with<'a>(
     let elapsed = watch.began.elapsed();
     let counting = watch.counters.map(ThreadCounters::read).transpose()?;
     let mut closed = watch.ledger.close(all_has_ended);
-    if matches!(plan.what, What::Process(_)) {
+    if !matches!(plan.what, What::Command { .. }) {
         // That it still runs is expected, and what is unknown of it is reported elsewhere.
         closed.caveats.left_running.clear();
     }

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::User;
 
 use crate::program::watched::{Accounting, ThreadGroup};
+use crate::sys::cgroup_members::CgroupMembers;
 
 /// Settings of a watch.
 #[derive(Debug, Clone, Copy)]
@@ -45,8 +46,10 @@ pub trait Follower {
 pub enum What<'a> {
     /// A command to run, as this user if there is one.
     Command { words: &'a [OsString], user: Option<&'a User> },
-    /// A running process.
-    Process(i32),
+    /// Processes that run already, and what comes from them.
+    Processes(&'a [i32]),
+    /// The processes of a cgroup and of those below it, also those that join it.
+    Cgroup(&'a CgroupMembers),
 }
 
 /// Progress of a watch.

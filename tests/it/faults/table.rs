@@ -182,6 +182,10 @@ pub const SUBJECTS: &[Subject] = &[
         )
     },
     Subject { failed: &[125, 126, 127], ..subject("stat pid", "stat --cost none --for 0.1 -p 1", Whose::MainThreads) },
+    Subject {
+        failed: &[125, 126, 127],
+        ..subject("stat cgroup", "stat --cost none --duration 100ms --cgroup /", Whose::MainThreads)
+    },
     Subject { failed: &[125, 126, 127], ..subject("trace", "trace --no-cost -- sh -c true;true", Whose::MainThreads) },
     Subject { hides_go: true, usual_share: 8, ..subject("compare", "compare --rounds 1", Whose::MainThreads) },
     subject("list", "list", Whose::Everyones),

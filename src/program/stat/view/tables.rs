@@ -149,7 +149,8 @@ fn thread_columns(wide: bool) -> Vec<Column> {
     columns
 }
 
-pub(super) fn thread_table(body: &StatBody, wide: bool) -> Table {
+pub(super) fn thread_table(document: &StatDocument, wide: bool) -> Table {
+    let body = &document.body;
     let seconds = body.elapsed_ns as f64 / 1e9;
     let row = |name: String, figures: &Figures| {
         let at_least = |unknown: u64| if unknown > 0 { "≥ " } else { "" };
@@ -183,10 +184,11 @@ pub(super) fn thread_table(body: &StatBody, wide: bool) -> Table {
         cells
     };
     let each = body.threads.iter().any(|thread| thread.tid.is_some());
+    let is_one = document.settings.pids.len() <= 1 && document.settings.cgroup.is_none();
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for thread in body.threads.iter().filter(|thread| thread.of_program || each || wide) {
         let id = thread.tid.map_or(String::new(), |tid| format!(" {tid}"));
-        let name = if thread.of_program {
+        let name = if thread.of_program && (is_one || thread.process == thread.thread) {
             thread_name(&thread.thread)
         } else {
             format!("{}/{}", thread.process, thread.thread)
