@@ -89,22 +89,22 @@ pub(super) const TRACE: &[Row] = &[
     row(&["share"], "Share of all switches of the program."),
     row(&["voluntary"], "Switches that the kernel counts as voluntary. It has yields as involuntary."),
     row(
-        &["off CPU", "off_cpu_ns"],
-        "Time from leaving the CPU until running again, summed over threads. Idle workers that wait for work have much of it, which is no problem by itself.",
+        &["blocked", "blocked_ns", "off CPU"],
+        "Time from leaving the CPU until on a run queue again, summed over threads. Idle workers that wait for work have much of it, which is no problem by itself.",
     ),
     row(
         &["wake-up p50", "wakeup_p50_ns"],
         "From the waking until on a run queue, of threads woken onto an idle CPU: rousing the CPU. Long ones come from deep idle states or the hypervisor, not from too few CPUs.",
     ),
     row(
-        &["run queue p50", "run_queue_p50_ns"],
+        &["runq p50", "run queue p50", "run_queue_p50_ns"],
         "Median time on a run queue until running; of preempted threads, the whole absence.",
     ),
     row(
-        &["run queue p99", "run_queue_p99_ns"],
+        &["runq p99", "run queue p99", "run_queue_p99_ns"],
         "99 % waited no longer on a run queue. Far above p50: bursts of runnable threads, or a quota.",
     ),
-    row(&["run queue", "run_queue_ns"], "Time on a run queue, runnable without a CPU, summed."),
+    row(&["run queue", "runq wait", "run_queue_ns"], "Time on a run queue, runnable without a CPU, summed."),
     row(
         &["top waker"],
         "The thread or interrupt that ended most of the absences. Find there why it takes so long, or why it wakes so often.",

@@ -121,7 +121,7 @@ fn the_program_has_its_streams_and_its_exit_code_and_the_report_goes_to_stderr()
     let output = shell.arg("echo out; exit 3").output().unwrap();
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(3), b"out\n".as_slice()));
     let text = String::from_utf8(output.stderr).unwrap();
-    for words in ["exited with 3 after", "switches counted,", "in the kernel's accounting", "exit "] {
+    for words in ["exited with 3 after", " lost; ", "switches counted; kernel accounting ", "exit "] {
         assert!(text.contains(words), "{words:?} is not in {text}");
     }
     run("ctxprof trace --no-cost --quiet -- /nonexistent").expect(127, &["no such program"]);

@@ -7,11 +7,11 @@ use crate::document::{conditions, metrics};
 use crate::estimate::Estimate;
 use crate::output::Shown;
 use crate::output::metrics::{Labels, Metrics, Quantity};
-use crate::output::view::{Align, Cell, Column, Table, View};
+use crate::output::view::{Align, Cell, Column, Folded, Table, View};
 use crate::program::trace::document::{ReasonRow, ThreadRow, TraceDocument};
 use crate::program::watched::ProgramEnd;
 use crate::sys::signal::SignalNumber;
-use crate::unit::{Count, Share, Span};
+use crate::unit::{Rate, Share, Span, Whole};
 
 impl Shown for TraceDocument {
     fn metrics(&self) -> Metrics {
@@ -75,29 +75,54 @@ impl Shown for TraceDocument {
     }
 
     fn view(&self, wide: bool) -> View {
-        let notes = [Some(self.accounting()), self.cost_sentence(), Some(EXPLANATION.to_string())];
         let threads = wide.then(|| thread_table(&self.body.threads));
+        let reasons = reason_table(&self.body.reasons);
         View {
             heading: vec![self.heading()],
-            answer: self.top_reason().into_iter().collect(),
+            answer: [Some(self.head()), self.top_reason(), self.cost_sentence()].into_iter().flatten().collect(),
             command: Some(self.command()),
             conditions: conditions::of(self),
-            tables: std::iter::once(reason_table(&self.body.reasons)).chain(threads).collect(),
-            notes: notes.into_iter().flatten().collect(),
+            folded: folded(&self.body.reasons, wide),
+            tables: std::iter::once(reasons).chain(threads).collect(),
+            notes: vec![self.sums()],
             warnings: self.warnings.iter().map(|warning| warning.message.clone()).collect(),
             ..View::default()
         }
     }
 }
 
-const EXPLANATION: &str = "off CPU: from leaving the CPU until running again. wake-up: from the waking until on a run queue, of threads woken onto an idle CPU; run queue: from there until running; of preempted threads, all of it.";
+/// Most reasons on a screen.
+const MOST_REASONS: usize = 25;
+
+/// Returns the reasons that a screen leaves out, with their switches.
+fn folded(reasons: &[ReasonRow], wide: bool) -> Option<Folded> {
+    let more = reasons.get(MOST_REASONS..).filter(|more| more.len() > 1 && !wide)?;
+    let switches: u64 = more.iter().map(|row| row.switches).sum();
+    let line = format!("({} more reasons, {} switches; --wide shows them)", more.len(), Whole(switches as f64));
+    Some(Folded { table: 0, from: MOST_REASONS, line })
+}
 
 impl TraceDocument {
+    /// Returns the whole in a line: switches, threads, time, losses, CPU time.
+    fn head(&self) -> String {
+        let (body, totals) = (&self.body, &self.body.totals);
+        let rate = totals.switches as f64 * 1e9 / body.elapsed_ns.max(1) as f64;
+        format!(
+            "{} switches ({}) of {} thread{} in {}, {} lost; {} of CPU time",
+            Whole(totals.switches as f64),
+            Rate(rate),
+            Whole(totals.threads as f64),
+            if totals.threads == 1 { "" } else { "s" },
+            Span(body.elapsed_ns as f64),
+            Whole(body.tracing.records_lost as f64),
+            Span(totals.accounted.on_cpu_ns as f64)
+        )
+    }
+
     /// Returns the reason of the most switches.
     fn top_reason(&self) -> Option<String> {
         let top = self.body.reasons.first()?;
-        let switches = self.body.totals.switches;
-        Some(format!("{} of {switches} context switches: {}.", Share(top.share), top.reason))
+        Some(format!("{} of switches: {}", Share(top.share), top.reason))
     }
 
     fn command(&self) -> String {
@@ -121,40 +146,28 @@ impl TraceDocument {
         format!("{}: {ended} {}", self.settings.command.join(" "), Span(body.elapsed_ns as f64))
     }
 
-    /// Returns a sentence that compares what was seen with kernel accounting.
-    fn accounting(&self) -> String {
-        let (totals, tracing) = (&self.body.totals, &self.body.tracing);
-        let lost = match tracing.records_lost {
-            0 => "none lost".to_string(),
-            lost => format!("{lost} lost"),
-        };
+    /// Returns what was seen beside kernel accounting.
+    fn sums(&self) -> String {
+        let totals = &self.body.totals;
         let differing = match totals.differing_threads {
             0 => String::new(),
             threads => format!(" {threads} of {} threads differ.", totals.threads),
         };
-        format!(
-            "{} switches counted, {} in the kernel's accounting; {} records, {lost}.{differing}",
-            totals.switches,
-            totals.accounted.switches(),
-            tracing.records,
-        )
+        let [counted, accounted] = [totals.switches, totals.accounted.switches()].map(|count| Whole(count as f64));
+        format!("{counted} switches counted; kernel accounting {accounted}.{differing}")
     }
 
     fn cost_sentence(&self) -> Option<String> {
         let tracing = &self.body.tracing;
         match (&tracing.cost, &tracing.no_cost) {
             (Some(cost), _) => {
-                let share = cost
-                    .share_of_cpu
-                    .map_or(String::new(), |share| format!(", {} of the program's CPU time", Share(share)));
                 let Estimate { median, low, high } = cost.ns_per_switch;
                 let ends = low.zip(high).map_or(String::new(), |(low, high)| format!(" [{low:.0}, {high:.0}]"));
-                Some(format!(
-                    "Tracing cost: {median:.0}{ends} ns a switch{share} (measured on a ping-pong with {} wakings a switch).",
-                    Count(cost.wakings_per_switch)
-                ))
+                let spent = Span(median * self.body.totals.switches as f64);
+                let share = cost.share_of_cpu.map_or(String::new(), |share| format!(", {} of CPU time", Share(share)));
+                Some(format!("Tracing cost: {median:.0}{ends} ns/switch = {spent}{share}"))
             }
-            (None, Some(reason)) => Some(format!("Tracing cost: not measured ({reason}).")),
+            (None, Some(reason)) => Some(format!("Tracing cost: not measured ({reason})")),
             (None, None) => None,
         }
     }
@@ -166,21 +179,22 @@ fn reason_table(rows: &[ReasonRow]) -> Table {
         column("switches", &["switches"], 0),
         column("share", &["share"], 1),
         column("voluntary", &["voluntary"], 5),
-        column("off_cpu_ns", &["off CPU"], 0),
+        column("blocked_ns", &["blocked"], 0),
         column("wakeup_p50_ns", &["wake-up", "p50"], 3),
-        column("run_queue_p50_ns", &["run queue", "p50"], 2),
-        column("run_queue_p99_ns", &["run queue", "p99"], 2),
+        column("run_queue_p50_ns", &["runq", "p50"], 2),
+        column("run_queue_p99_ns", &["runq", "p99"], 2),
         column("top_waker", &["top waker"], 4),
     ];
     let row = |row: &ReasonRow| {
-        let count = |count: u64| Cell::Number { value: count as f64, text: count.to_string() };
+        let count = |count: u64| Cell::number(Some(count as f64), |count| Whole(count).to_string());
         let span = |ns: Option<u64>| Cell::number(ns.map(|ns| ns as f64), |ns| Span(ns).to_string());
         vec![
             Cell::text(&row.reason),
             count(row.switches),
             Cell::number(Some(row.share), |share| Share(share).to_string()),
             count(row.voluntary),
-            span(Some(row.off_cpu_ns).filter(|&ns| ns > 0)),
+            // What was preempted waited on a run queue all the time.
+            span((row.woken > 0).then(|| row.off_cpu_ns.saturating_sub(row.run_queue_ns))),
             span(row.wakeup.p50_ns),
             span(row.run_queue.p50_ns),
             span(row.run_queue.p99_ns),
@@ -205,12 +219,12 @@ fn thread_table(rows: &[ThreadRow]) -> Table {
         column("thread", &["thread"], 0),
         column("threads", &["threads"], 1),
         column("switches", &["switches"], 0),
-        column("on_cpu_ns", &["on CPU"], 0),
-        column("run_queue_ns", &["run queue"], 0),
+        column("on_cpu_ns", &["CPU"], 0),
+        column("run_queue_ns", &["runq wait"], 0),
         column("top_reason", &["top reason"], 0),
     ];
     let row = |row: &ThreadRow| {
-        let count = |count: u64| Cell::Number { value: count as f64, text: count.to_string() };
+        let count = |count: u64| Cell::number(Some(count as f64), |count| Whole(count).to_string());
         let span = |ns: u64| Cell::number(Some(ns as f64), |ns| Span(ns).to_string());
         let id = row.tid.map_or(String::new(), |tid| format!(" {tid}"));
         let top = row.reasons.iter().max_by_key(|(_, count)| **count);
@@ -220,7 +234,7 @@ fn thread_table(rows: &[ThreadRow]) -> Table {
             count(row.switches),
             span(row.accounted.on_cpu_ns),
             span(row.accounted.run_queue_ns),
-            top.map_or(Cell::Absent, |(reason, count)| Cell::text(format!("{reason} {count}"))),
+            top.map_or(Cell::Absent, |(reason, count)| Cell::text(format!("{reason} {}", Whole(*count as f64)))),
         ]
     };
     Table { title: "Switches by thread", columns, rows: rows.iter().map(row).collect() }
