@@ -128,7 +128,7 @@ fn a_file_takes_the_report_and_leaves_stderr_to_the_program() {
 fn every_format_shows_the_total() {
     for (format, words) in [
         ("table", "context-switches"),
-        ("csv", "thread,threads,switches,voluntary_switches"),
+        ("csv", "value,event,rate,detail"),
         ("markdown", "| context-switches |"),
         ("openmetrics", "ctxprof_stat_voluntary_switches{command=\"stat\"}"),
         ("json", "\"schema\": \"ctxprof.stat/2\""),
