@@ -93,6 +93,15 @@ fn every_reason_of_trace_is_explained() {
         Reason::Exit,
         Reason::Unknown,
     ];
+    // A new reason does not compile here until it stands in the lists of this test.
+    let is_listed = |reason: &Reason| match reason {
+        Reason::Futex | Reason::Sleep | Reason::Epoll | Reason::Poll | Reason::Select | Reason::Yield => true,
+        Reason::WokenBefore | Reason::PreemptedByWoken | Reason::SliceUsedUp | Reason::Throttled => true,
+        Reason::Child(_) | Reason::Call(_) | Reason::Call32(_) | Reason::Read(_) | Reason::Write(_) => true,
+        Reason::PageFault | Reason::UserPageFault | Reason::Disk(_) | Reason::Memory | Reason::Kernel(..) => true,
+        Reason::Worker | Reason::Frozen | Reason::Stopped | Reason::Traced | Reason::Exit | Reason::Unknown => true,
+    };
+    assert!(one_of_each.iter().all(is_listed));
     let of_files = files.into_iter().flat_map(|file| [Reason::Read(file), Reason::Write(file)]);
     for reason in one_of_each.into_iter().chain(of_files) {
         let found = find(&reason.to_string());
