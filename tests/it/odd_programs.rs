@@ -143,7 +143,7 @@ fn names_of_threads_are_shown_on_one_line_in_every_format_and_steer_nothing() {
     let files =
         ["txt", "md", "csv", "prom", "html", "json"].map(|suffix| format!("-o {}", path(suffix).display())).join(" ");
     let program = Case::new("odd-names");
-    done(&mut program.after(&format!("ctxprof stat --cost none -q {files} --"), "")).expect(0, &[]);
+    done(&mut program.after(&format!("ctxprof stat --cost none -q {files} --table thread --"), "")).expect(0, &[]);
     let text = |suffix: &str| fs::read_to_string(path(suffix)).unwrap();
     for suffix in ["txt", "md", "csv", "prom", "html", "json"] {
         let text = text(suffix);
