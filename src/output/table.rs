@@ -55,11 +55,30 @@ fn hanging(label: &str, text: &str, look: &Look) -> String {
         label => (format!("{label:<LABEL$}"), " ".repeat(LABEL)),
     };
     let options = textwrap::Options::new(look.width).initial_indent(&first).subsequent_indent(&others);
-    // A number and its sign stay together.
-    let text = written(text, look).replace(" %", "\u{a0}%");
+    let text = with_units(&written(text, look));
     // Names have hyphens and are looked for as they are.
     let options = options.break_words(false).word_splitter(textwrap::WordSplitter::NoHyphenation);
     textwrap::fill(&text, options).replace('\u{a0}', " ")
+}
+
+/// Returns a text whose numbers are not broken from the unit or the sign after them.
+fn with_units(text: &str) -> String {
+    const LONGEST_UNIT: usize = 3;
+    let ends_in_digit = |word: &str| word.ends_with(|last: char| last.is_ascii_digit());
+    let is_unit = |word: &str| {
+        let unit = word.trim_end_matches([',', ';', '.', ')', ':']);
+        unit.starts_with(char::is_alphabetic) && unit.chars().count() <= LONGEST_UNIT
+    };
+    let mut words = text.split(' ').peekable();
+    let mut out = String::with_capacity(text.len() + 8);
+    while let Some(word) = words.next() {
+        out.push_str(word);
+        if let Some(next) = words.peek() {
+            let together = next.starts_with('%') || (ends_in_digit(word) && is_unit(next));
+            out.push(if together { '\u{a0}' } else { ' ' });
+        }
+    }
+    out
 }
 
 /// Returns a line of the heading, broken between its parts as far as these fit.

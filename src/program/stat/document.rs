@@ -192,7 +192,7 @@ pub fn body(seen: Seen<'_>) -> (StatBody, Vec<Warning>) {
         children,
         ended_threads: unseen,
         intervals,
-        verdict: verdict(&totals, elapsed_ns, cost_estimate.as_ref()),
+        verdict: verdict(&totals, unseen.as_ref(), elapsed_ns, cost_estimate.as_ref()),
         cost_estimate,
         cost_below_share,
         no_cost,

@@ -169,17 +169,20 @@ pub fn accounts(watched: &Watched) -> Accounts {
     totals.sys_ns += sys_part(watched.unseen_cpu_ns, totals.on_cpu_ns.saturating_sub(totals.sys_ns), totals.sys_ns);
     totals.on_cpu_ns += watched.unseen_cpu_ns;
     let ended_threads: u64 = watched.groups.iter().map(|group| group.ended).sum();
-    if unseen.switches() > ended_threads {
-        // More than last switches: some threads were never seen, and their waits and migrations are unknown.
-        totals.waits_unknown += 1;
-        totals.migrations_unknown += 1;
-    }
     let known = SwitchClasses {
         within: switches_of(watched, |group| !group.key.alone),
         between: switches_of(watched, |group| group.key.alone),
     };
+    let classes = known.scaled_to(SwitchSplit { voluntary: totals.voluntary, involuntary: totals.involuntary });
+    let mut totals = Figures::from(totals);
+    if unseen.switches() > ended_threads {
+        // More than last switches: some threads were never seen, and their waits and migrations are unknown.
+        totals.waits_unknown_threads += 1;
+        totals.migrations_unknown_threads += 1;
+        totals.off_cpu_ns = None;
+    }
     Accounts {
-        totals: totals.into(),
+        totals,
         threads: thread_rows(watched),
         children: child_rows(watched),
         unseen: (unseen != Accounting::default()).then(|| Figures {
@@ -189,7 +192,7 @@ pub fn accounts(watched: &Watched) -> Accounts {
             migrations: None,
             ..unseen.into()
         }),
-        classes: known.scaled_to(SwitchSplit { voluntary: totals.voluntary, involuntary: totals.involuntary }),
+        classes,
         ended_threads,
         processes: watched.groups.iter().map(|group| group.processes).sum(),
     }

@@ -34,7 +34,18 @@ pub struct Verdict {
 ///
 /// Blocked is the time for which none of its threads ran or was runnable, at least: that one thread waits while another works
 /// costs nothing.
-pub fn verdict(totals: &Figures, elapsed_ns: u64, cost: Option<&CostEstimate>) -> Option<Verdict> {
+///
+/// Waits of threads that were never seen are unknown. Where these made more than a few of the switches, neither run queues nor
+/// blocked time are looked at.
+pub fn verdict(
+    totals: &Figures,
+    unseen: Option<&Figures>,
+    elapsed_ns: u64,
+    cost: Option<&CostEstimate>,
+) -> Option<Verdict> {
+    const A_FEW: f64 = 0.25;
+    let unseen_switches = unseen.map_or(0, Figures::switches) as f64;
+    let are_waits_known = unseen_switches <= A_FEW * totals.switches() as f64;
     let (cpu_ns, elapsed_ns) = (totals.on_cpu_ns as f64, elapsed_ns as f64);
     // A cost that cannot hold says nothing.
     let cost = cost.filter(|cost| cost.share_of_cpu.is_some_and(|share| share.low <= 1.0));
@@ -44,7 +55,7 @@ pub fn verdict(totals: &Figures, elapsed_ns: u64, cost: Option<&CostEstimate>) -
         (Cause::KernelTime, (totals.sys_ns as f64 - switching_ns).max(0.0), cpu_ns),
         (Cause::Switching, switching_ns, cpu_ns),
     ];
-    if let Some(waits_ns) = totals.run_queue_wait_ns.map(|ns| ns as f64) {
+    if let Some(waits_ns) = totals.run_queue_wait_ns.filter(|_| are_waits_known).map(|ns| ns as f64) {
         causes.push((Cause::RunQueue, waits_ns, cpu_ns));
         causes.push((Cause::Blocked, (elapsed_ns - cpu_ns - waits_ns).max(0.0), elapsed_ns));
     }
@@ -69,7 +80,7 @@ mod tests {
             share_of_cpu: Some(range(switching / (user + sys) as f64)),
             cost_source: Vec::new(),
         };
-        let Verdict { cause, ratio, .. } = verdict(&totals, elapsed, Some(&cost)).unwrap();
+        let Verdict { cause, ratio, .. } = verdict(&totals, None, elapsed, Some(&cost)).unwrap();
         assert!(cause == expect.0 && (ratio - expect.1).abs() < 1e-9, "{cause:?} {ratio}, and not {expect:?}");
     }
 
@@ -88,8 +99,12 @@ mod tests {
 
     #[test]
     fn without_cpu_time_there_is_none_and_unknown_waits_are_no_cause() {
-        assert_eq!(verdict(&Figures::default(), 1000, None), None);
+        assert_eq!(verdict(&Figures::default(), None, 1000, None), None);
         let totals = Figures { on_cpu_ns: 10, user_ns: 6, sys_ns: 4, ..Figures::default() };
-        assert_eq!(verdict(&totals, 1000, None).unwrap().cause, Cause::UserCode);
+        assert_eq!(verdict(&totals, None, 1000, None).unwrap().cause, Cause::UserCode);
+        let totals = Figures { run_queue_wait_ns: Some(1), voluntary_switches: 100, ..totals };
+        let unseen = |voluntary_switches| Figures { voluntary_switches, ..Figures::default() };
+        assert_eq!(verdict(&totals, Some(&unseen(20)), 1000, None).unwrap().cause, Cause::Blocked);
+        assert_eq!(verdict(&totals, Some(&unseen(30)), 1000, None).unwrap().cause, Cause::UserCode);
     }
 }

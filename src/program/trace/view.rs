@@ -175,7 +175,7 @@ impl TraceDocument {
 
 fn reason_table(rows: &[ReasonRow]) -> Table {
     let columns = vec![
-        column("reason", &["reason"], 0),
+        column("reason", &["REASON"], 0),
         column("switches", &["switches"], 0),
         column("share", &["share"], 1),
         column("voluntary", &["voluntary"], 5),
@@ -216,7 +216,7 @@ fn top_waker(row: &ReasonRow) -> Cell {
 
 fn thread_table(rows: &[ThreadRow]) -> Table {
     let columns = vec![
-        column("thread", &["thread"], 0),
+        column("thread", &["THREAD"], 0),
         column("threads", &["threads"], 1),
         column("switches", &["switches"], 0),
         column("on_cpu_ns", &["CPU"], 0),

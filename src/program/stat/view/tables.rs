@@ -126,7 +126,7 @@ const SWITCHES_AT: usize = 2;
 
 fn thread_columns(wide: bool) -> Vec<Column> {
     let mut columns = vec![
-        column("thread", &["thread"], 0),
+        column("thread", &["THREAD"], 0),
         column("threads", &["tids"], 3),
         column("switches", &["switches"], 0),
         column("voluntary_switches", &["vol"], 2),
