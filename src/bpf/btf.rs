@@ -7,6 +7,8 @@
 //! # References
 //! <https://docs.kernel.org/bpf/btf.html>
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result, ensure};
 
 /// The kernel's types. Type IDs begin at 1; 0 is void.
@@ -105,7 +107,7 @@ impl<'b> KernelTypes<'b> {
         let mut current = self.named(structure, kind::STRUCTURE)?;
         let mut bytes = 0;
         for (nth, name) in path.iter().enumerate() {
-            let (bits, member) = self.member_of(current, name, 0)?;
+            let (bits, member) = self.member_of(current, name, 0, &mut HashSet::new())?;
             bytes += u64::from(bits) / 8;
             if nth + 1 < path.len() {
                 current = self.plain(member).filter(|next| next.is_composite())?;
@@ -114,9 +116,15 @@ impl<'b> KernelTypes<'b> {
         Some(bytes)
     }
 
-    /// Returns a member's offset in bits and its type.
-    fn member_of(&self, structure: Type<'b>, name: &str, depth: usize) -> Option<(u32, u32)> {
-        if depth > DEEPEST {
+    /// Returns a member's offset in bits and its type. A structure is searched once: damaged types may be within themselves.
+    fn member_of(
+        &self,
+        structure: Type<'b>,
+        name: &str,
+        depth: usize,
+        searched: &mut HashSet<*const u8>,
+    ) -> Option<(u32, u32)> {
+        if depth > DEEPEST || !searched.insert(structure.rest.as_ptr()) {
             return None;
         }
         structure.rest.chunks_exact(MEMBER).find_map(|member| {
@@ -126,7 +134,7 @@ impl<'b> KernelTypes<'b> {
                 return Some((place, of));
             }
             let nameless = self.plain(of).filter(|within| self.is_called(named, "") && within.is_composite())?;
-            let (within, of) = self.member_of(nameless, name, depth + 1)?;
+            let (within, of) = self.member_of(nameless, name, depth + 1, searched)?;
             Some((place.checked_add(within)?, of))
         })
     }
@@ -207,6 +215,15 @@ mod tests {
 
     const fn info(kind: u32, count: u32) -> u32 {
         kind << 24 | count
+    }
+
+    #[test]
+    fn a_structure_within_itself_is_searched_once() {
+        // Each of its members is itself: by all ways there are 32 to the 32nd power.
+        let itself: Vec<u32> = [vec![1, info(kind::STRUCTURE, 32), 0], [0, 1, 0].repeat(32)].concat();
+        let bytes = made_up("\0task\0", &[&itself]);
+        let types = KernelTypes::read(&bytes).unwrap();
+        assert_eq!((types.member("task", &["x"]), types.member("task", &[""])), (None, Some(0)));
     }
 
     #[test]
