@@ -46,8 +46,11 @@ fn prometheus_has_nothing_to_say_against_any_report() {
         check(&path);
     }
     let path = folder.path().join("b.prom");
+    let costs = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/stat-2.json");
+    run(&format!("ctxprof report {costs} -o {}", path.display())).expect(0, &[]);
+    check(&path);
     for options in ["", "--per-thread"] {
-        run(&format!("ctxprof stat {options} -o {} -- switcher children 5", path.display())).expect(0, &[]);
+        run(&format!("ctxprof stat {options} --cost none -o {} -- switcher children 5", path.display())).expect(0, &[]);
         check(&path);
     }
 }
