@@ -103,7 +103,9 @@ fn a_pair_in_two_cgroups_is_measured_and_both_are_gone_afterwards_even_if_a_run_
     needs!(Root, CgroupCpu);
     let run_pair = || run(&format!("ctxprof run process-pipe-cgroups --format json {SHORT}")).expect(0, &[]).json();
     let row = result(&run_pair(), "process-pipe-cgroups").clone();
-    assert!((1.98..2.2).contains(&row["switches_per_op"].as_f64().unwrap()), "{row}");
+    // Beside other tests each of a sample's few ops may be preempted; no op makes fewer than two.
+    assert!((1.98..6.0).contains(&row["switches_per_op"].as_f64().unwrap()), "{row}");
+    assert_eq!(row["switches_source"], "kernel", "{row}");
     let killed = start("ctxprof run process-pipe-cgroups --time 60 --no-save --quiet");
     let of_killed = format!("ctxprof-pair-{}-", killed.id());
     let are_left = || pairs_of_cgroups().iter().any(|path| path.contains(&of_killed));
