@@ -114,6 +114,7 @@ struct Basis<'s> {
     counting: &'s Counting,
     judge: Judge,
     chosen: Chosen,
+    sample_counts: SampleCounts,
     costs: Vec<Option<Costs>>,
     kernel_switches_per_op: Option<f64>,
     switches: Switches,
@@ -130,11 +131,8 @@ impl<'s> Basis<'s> {
         let costs: Vec<Option<Costs>> = samples.repetitions.iter().map(|repetition| chosen.costs(repetition)).collect();
         let switches = Switches::of(samples, chosen, &costs, kernel_switches_per_op);
         let rounds = costs.iter().map(|costs| costs.as_ref()?.round(samples, &switches)).collect();
-        Basis { samples, counting, judge, chosen, costs, kernel_switches_per_op, switches, rounds }
-    }
-
-    fn timed(&self) -> impl Iterator<Item = &'s Sample> {
-        self.samples.repetitions.iter().flat_map(|repetition| &repetition.samples)
+        let sample_counts = sample_counts(samples, counting, judge, chosen);
+        Basis { samples, counting, judge, chosen, sample_counts, costs, kernel_switches_per_op, switches, rounds }
     }
 
     /// Returns a sum over the chosen samples, per op.
@@ -152,21 +150,9 @@ impl<'s> Basis<'s> {
     }
 
     fn bounded(&self, cost: Option<Estimate>) -> Option<Estimate> {
-        let SampleCounts { taken, slowed, .. } = self.sample_counts();
+        let SampleCounts { taken, slowed, .. } = self.sample_counts;
         let is_slow = !self.chosen.undisturbed_only && slowed * 2 > taken;
         if is_slow { cost.map(Estimate::at_most) } else { cost }
-    }
-
-    fn sample_counts(&self) -> SampleCounts {
-        let chosen = self.chosen.timed(&self.samples.repetitions);
-        SampleCounts {
-            taken: self.timed().count(),
-            undisturbed: self.timed().filter(|sample| self.judge.is_undisturbed(sample)).count(),
-            slowed: self.timed().filter(|sample| self.judge.is_slowed(sample)).count(),
-            counted: self.samples.repetitions.iter().map(|repetition| counted_samples(repetition).len()).sum(),
-            ops_per_sample: chosen.map(|sample| sample.ops).next().unwrap_or_default(),
-            foreign_switches: counters::foreign_switches(self.samples, self.counting).reduce(|all, one| all + one),
-        }
     }
 
     fn result(&self, reference_loop: ReferenceLoop) -> RunResult {
@@ -189,7 +175,7 @@ impl<'s> Basis<'s> {
             ring: samples.ring,
             ns_per_op: self.cost(|costs| Some(costs.ns_per_op)).map(|cost| cost.blurred(resolution)),
             cpu_ns_per_op: self.cost(|costs| costs.cpu_ns_per_op),
-            mean_ns_per_op: per_op(self.timed(), |sample| Some(sample.elapsed_ns)),
+            mean_ns_per_op: per_op(timed(samples), |sample| Some(sample.elapsed_ns)),
             switches_per_op: switches.counted_per_op,
             switches_per_op_interval: switches.interval,
             switches_per_op_range: switches.range.map(|(lowest, highest)| SwitchesRange { lowest, highest }),
@@ -205,7 +191,7 @@ impl<'s> Basis<'s> {
             repetitions: rounds.len() as u32,
             interval_confidence: Confidence::of(with_cost).map(|confidence| confidence.level),
             counters: counters::all_counters(samples, counting, chosen),
-            samples: self.sample_counts(),
+            samples: self.sample_counts,
             audit: counters::audit(samples, counting, chosen),
             counting_cost: counters::counting_cost(samples, chosen),
             latency: latency::figures(&samples.repetitions, chosen),
@@ -214,6 +200,21 @@ impl<'s> Basis<'s> {
             timelines: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+}
+
+fn timed(samples: &WorkloadSamples) -> impl Iterator<Item = &Sample> {
+    samples.repetitions.iter().flat_map(|repetition| &repetition.samples)
+}
+
+fn sample_counts(samples: &WorkloadSamples, counting: &Counting, judge: Judge, chosen: Chosen) -> SampleCounts {
+    SampleCounts {
+        taken: timed(samples).count(),
+        undisturbed: timed(samples).filter(|sample| judge.is_undisturbed(sample)).count(),
+        slowed: timed(samples).filter(|sample| judge.is_slowed(sample)).count(),
+        counted: samples.repetitions.iter().map(|repetition| counted_samples(repetition).len()).sum(),
+        ops_per_sample: chosen.timed(&samples.repetitions).map(|sample| sample.ops).next().unwrap_or_default(),
+        foreign_switches: counters::foreign_switches(samples, counting).reduce(|all, one| all + one),
     }
 }
 
