@@ -1,17 +1,16 @@
 //! The command line of `explain`.
 
-use std::ffi::OsStr;
-
 use clap::Args;
-use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::builder::StringValueParser;
 
 use crate::cli::OutputArgs;
+use crate::cli::word::Offering;
 use crate::glossary;
 
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// A column, reason, check, verdict, workload or term, or a subject [default: list them all]
-    #[arg(value_name = "WORD", value_parser = GlossaryWord, hide_possible_values = true)]
+    #[arg(value_name = "WORD", value_parser = Offering { parser: StringValueParser::new(), words: glossary::words }, hide_possible_values = true)]
     pub words: Vec<String>,
 
     #[command(flatten)]
@@ -33,26 +32,5 @@ impl ExplainArgs {
         let near = glossary::near(&asked);
         let near = if near.is_empty() { String::new() } else { format!("; similar: {}", near.join(", ")) };
         Err(format!("there is no explanation of {asked:?}{near}; `ctxprof explain` lists all words"))
-    }
-}
-
-/// Parser of any word; completions offer those that are explained.
-#[derive(Clone)]
-struct GlossaryWord;
-
-impl TypedValueParser for GlossaryWord {
-    type Value = String;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        argument: Option<&clap::Arg>,
-        value: &OsStr,
-    ) -> Result<String, clap::Error> {
-        StringValueParser::new().parse_ref(command, argument, value)
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(glossary::words().into_iter().map(PossibleValue::new)))
     }
 }

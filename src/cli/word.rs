@@ -52,7 +52,7 @@ impl TypedValueParser for WorkloadWord {
 #[derive(Clone)]
 pub(super) struct Offering<P> {
     pub(super) parser: P,
-    pub(super) words: fn() -> Vec<&'static str>,
+    pub(super) words: fn() -> Vec<String>,
 }
 
 impl<P: TypedValueParser> TypedValueParser for Offering<P> {
@@ -73,13 +73,13 @@ impl<P: TypedValueParser> TypedValueParser for Offering<P> {
 }
 
 /// Returns the words for where participants run, besides pairs of CPUs.
-pub(super) fn places() -> Vec<&'static str> {
-    Placement::ALL.into_iter().map(Placement::name).chain(["all"]).collect()
+pub(super) fn places() -> Vec<String> {
+    Placement::ALL.into_iter().map(Placement::name).chain(["all"]).map(String::from).collect()
 }
 
 /// Returns the scheduling policies, those with a priority up to it.
-pub(super) fn policies() -> Vec<&'static str> {
-    vec!["other", "batch", "idle", "fifo:", "rr:"]
+pub(super) fn policies() -> Vec<String> {
+    ["other", "batch", "idle", "fifo:", "rr:"].map(String::from).to_vec()
 }
 
 #[cfg(test)]
