@@ -178,6 +178,12 @@ const MOST_COST_NS: f64 = 25_000.0;
 /// Share of the CPU time below which the cost of switching is not worth a calibration.
 const NEGLIGIBLE: f64 = 0.001;
 
+/// Returns true if switching surely takes less of the CPU time than [`NEGLIGIBLE`].
+fn is_negligible(watched: &Watched) -> bool {
+    let totals = accounts(watched).totals;
+    totals.switches() as f64 * MOST_COST_NS < NEGLIGIBLE * totals.on_cpu_ns as f64
+}
+
 /// Returns the named or saved costs, and measures those that are missing, as far as they matter: a program that was started has
 /// ended by now; next to one that still runs, only on request.
 fn costs(arguments: &StatArgs, named: Option<CostList>, host: &Facts, watched: &Watched, quiet: bool) -> Costs {
@@ -192,10 +198,8 @@ fn costs(arguments: &StatArgs, named: Option<CostList>, host: &Facts, watched: &
         false => cost::of_kept_runs(&store::folders(), host),
         true => CostList::default(),
     });
-    let totals = accounts(watched).totals;
-    let is_negligible = totals.switches() as f64 * MOST_COST_NS < NEGLIGIBLE * totals.on_cpu_ns as f64;
     let is_missing = !costs.list.is_complete() && !is_named;
-    if is_missing && is_negligible && !calibrate_only {
+    if is_missing && !calibrate_only && is_negligible(watched) {
         costs.below_share = Some(NEGLIGIBLE);
     } else if is_missing && (calibrate_only || !arguments.attaches()) {
         say_unless(quiet, "measuring what a switch costs here, for a second");
