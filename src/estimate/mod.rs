@@ -28,5 +28,8 @@ pub use pool::{Component, Components, Measurement, Priors, Session, Stratum, poo
 pub use quantile::student_two_sided;
 pub use reproducibility::Reproducibility;
 
+/// Widest interval, high end ÷ low end, with which a ratio is shown.
+pub const WIDEST_RATIO: f64 = 1.5;
+
 /// Probability of an interval to be wrong: intervals are of 95 %.
 pub const ALPHA: f64 = 0.05;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::figures::result::hand_overs_per_op;
 use crate::bench::figures::row::{Round, Row};
-use crate::estimate::Estimate;
+use crate::estimate::{Estimate, WIDEST_RATIO};
 use crate::host::placement::Placement;
 use crate::workload::kind::Kind;
 
@@ -44,9 +44,6 @@ pub struct HandOver {
     /// Time of the contract's first handoff ÷ this one's, over the rounds with both; null for the first itself.
     pub times_lower: Option<Estimate>,
 }
-
-/// Widest interval, high end ÷ low end, with which a ratio is shown.
-pub const WIDEST_RATIO: f64 = 1.5;
 
 /// Returns true if a ratio is known well enough to be shown: its interval is not wider than [`WIDEST_RATIO`].
 pub fn is_settled(ratio: &Estimate) -> bool {

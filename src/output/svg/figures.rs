@@ -4,7 +4,7 @@ use anyhow::Result;
 use plotters::prelude::Text;
 use plotters::style::text_anchor::HPos;
 
-use crate::estimate::Estimate;
+use crate::estimate::{Estimate, WIDEST_RATIO};
 use crate::output::svg::paper::{FAINT, INK, LogAxis, Paper, color, drawable, refused, text, tick};
 use crate::output::svg::rows::{self, Mark, Row};
 use crate::output::view::{Cell, ChangeBar, Changes, Level, LevelStyle, Levels, Stack, Stacks};
@@ -12,9 +12,6 @@ use crate::unit::Times;
 
 /// An interval's low end lies at most this factor below its figure on the axis.
 const LOWEST_END: f64 = 100.0;
-
-/// Widest interval of a ratio that is shown, its high end by its low one.
-const WIDEST_RATIO: f64 = 1.5;
 
 /// Figures on a logarithmic scale, the least first.
 pub(super) fn levels(levels: &Levels, paper: Paper) -> Result<String> {
