@@ -20,10 +20,23 @@ pub struct LeftOut {
     pub why: Unavailable,
 }
 
+impl LeftOut {
+    /// Returns the name that its row would have.
+    pub fn title(&self) -> String {
+        row_title(&self.workload, self.placement, self.ring)
+    }
+}
+
+/// Returns a sentence on rows that are not there.
+pub fn not_measured(rows: &str, Unavailable { reason, remedy }: &Unavailable) -> String {
+    let remedy = remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
+    format!("Not measured: {rows}: {reason}{remedy}.")
+}
+
 impl fmt::Display for LeftOut {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let title = match self.ring {
-            Some(_) => row_title(&self.workload, self.placement, self.ring),
+            Some(_) => self.title(),
             None => self.workload.clone(),
         };
         write!(out, "{title}: {}", self.why)

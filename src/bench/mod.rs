@@ -9,6 +9,7 @@ pub mod document;
 pub mod engine;
 pub mod external;
 pub mod figures;
+pub(crate) mod grouped;
 pub mod left_out;
 pub mod sample;
 pub(crate) mod view;

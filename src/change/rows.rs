@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::document::history;
 use crate::bench::document::run::{RunDocument, RunResult};
+use crate::bench::grouped::by_key;
 use crate::bench::left_out::row_title;
 use crate::estimate::{
     Change, Component, Components, Decision, Estimate, Measurement, Question, Reproducibility, Side, Verdict, median,
@@ -99,15 +100,13 @@ pub(super) struct Rows<'r>(pub(super) Vec<(Key, Vec<(&'r RunDocument, &'r RunRes
 
 impl<'r> Rows<'r> {
     pub(super) fn of(runs: &'r [RunDocument]) -> Rows<'r> {
-        let mut rows: Vec<(Key, Vec<(&RunDocument, &RunResult)>)> = Vec::new();
-        for (run, result) in runs.iter().flat_map(|run| run.body.results.iter().map(move |result| (run, result))) {
-            let key = Key { workload: result.workload.clone(), placement: result.placement, ring: result.ring };
-            match rows.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, results)) => results.push((run, result)),
-                None => rows.push((key, vec![(run, result)])),
-            }
-        }
-        Rows(rows)
+        let key = |result: &RunResult| Key {
+            workload: result.workload.clone(),
+            placement: result.placement,
+            ring: result.ring,
+        };
+        let results = runs.iter().flat_map(|run| run.body.results.iter().map(move |result| (run, result)));
+        Rows(by_key(results.map(|(run, result)| (key(result), (run, result)))))
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::bench::engine::plan::{Effort, Plan, Quota};
 use crate::bench::engine::{Engine, Stop};
+use crate::bench::grouped::by_key;
 use crate::bench::sample::{PassSamples, Repetition, WorkloadSamples};
 use crate::perf::counting::{CountingMode, PROBE};
 use crate::perf::meter::{Attached, Extra};
@@ -131,15 +132,7 @@ impl Engine<'_> {
 
     /// Runs a pass that counts what is not counted otherwise, if this system allows it.
     fn counting_pass(&mut self, extra: ExtraPass, entries: Vec<usize>) -> Result<(), Stop> {
-        let mut by_cpus: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
-        for at in entries {
-            let cpus = self.plan.entries[at].setting.cpus();
-            match by_cpus.iter_mut().find(|(known, _)| *known == cpus) {
-                Some((_, entries)) => entries.push(at),
-                None => by_cpus.push((cpus, vec![at])),
-            }
-        }
-        for (cpus, entries) in by_cpus {
+        for (cpus, entries) in by_key(entries.into_iter().map(|at| (self.plan.entries[at].setting.cpus(), at))) {
             let attached = match self.attach_extra(extra, &cpus, entries[0]) {
                 Ok(attached) => attached,
                 Err(refused) => {

@@ -3,6 +3,7 @@
 use std::slice;
 
 use crate::bench::document::list::{CounterEntry, ListDocument, WorkloadEntry};
+use crate::bench::grouped::by_key;
 use crate::document::headline::headline;
 use crate::document::invocation::Invocation;
 use crate::document::{conditions, metrics};
@@ -108,14 +109,8 @@ fn counter_table(counters: &[CounterEntry], wide: bool) -> Table {
 
 /// Returns the reasons why counters are not available, each once.
 fn reasons(counters: &[CounterEntry]) -> Vec<String> {
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (counter, reason) in counters.iter().filter_map(|counter| Some((counter, counter.reason.as_deref()?))) {
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, names)) => names.push(&counter.name),
-            None => reasons.push((reason, vec![&counter.name])),
-        }
-    }
-    reasons.into_iter().map(|(reason, names)| format!("Not counted: {}: {reason}", names.join(", "))).collect()
+    let reasons = counters.iter().filter_map(|counter| Some((counter.reason.as_deref()?, counter.name.as_str())));
+    by_key(reasons).into_iter().map(|(reason, names)| format!("Not counted: {}: {reason}", names.join(", "))).collect()
 }
 
 fn described(key: &'static str, heading: &str) -> Vec<Column> {

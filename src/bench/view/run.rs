@@ -4,7 +4,8 @@ use std::slice;
 
 use crate::bench::document::run::{CounterRecord, RunDocument, RunResult, When};
 use crate::bench::figures::{Ratio, warning};
-use crate::bench::left_out::{LeftOut, row_title};
+use crate::bench::grouped::by_key;
+use crate::bench::left_out::not_measured;
 use crate::bench::view::costs::{self, ASSUMED, CycleSource, cost_table, cycle_source};
 use crate::bench::view::labels::row_labels;
 use crate::bench::view::{alike, breakdown, latency, quality};
@@ -275,19 +276,8 @@ impl RunDocument {
 
     /// Returns what was asked for and is not in the table, once per reason.
     fn left_out_sentences(&self) -> Vec<String> {
-        let mut reasons: Vec<(&LeftOut, Vec<String>)> = Vec::new();
-        for left_out in &self.body.left_out {
-            let title = row_title(&left_out.workload, left_out.placement, left_out.ring);
-            match reasons.iter_mut().find(|(known, _)| known.why == left_out.why) {
-                Some((_, titles)) => titles.push(title),
-                None => reasons.push((left_out, vec![title])),
-            }
-        }
-        let sentence = |(left_out, titles): (&LeftOut, Vec<String>)| {
-            let remedy = left_out.why.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
-            format!("Not measured: {}: {}{remedy}.", titles.join(", "), left_out.why.reason)
-        };
-        reasons.into_iter().map(sentence).collect()
+        let reasons = by_key(self.body.left_out.iter().map(|left_out| (&left_out.why, left_out.title())));
+        reasons.into_iter().map(|(why, titles)| not_measured(&titles.join(", "), why)).collect()
     }
 
     /// Returns what the intervals for another run are based on; `None` where they are this run's own.

@@ -6,7 +6,8 @@ use std::slice;
 
 use crate::bench::document::run::{RunBody, RunDocument};
 use crate::bench::document::sweep::{Cache, CurveFigure, SweepDocument, all_working_sets, curves};
-use crate::bench::left_out::{LeftOut, row_title};
+use crate::bench::grouped::by_key;
+use crate::bench::left_out::{LeftOut, not_measured};
 use crate::bench::view::costs::cost_table;
 use crate::bench::view::labels::row_labels;
 use crate::bench::view::quality;
@@ -206,23 +207,14 @@ impl SweepDocument {
 
     /// Returns the steps that are not in the table: of those that one remedy would help, the first one's reason.
     fn left_out_sentences(&self) -> Vec<String> {
-        let mut groups: Vec<(&LeftOut, &LeftOut)> = Vec::new();
-        for left_out in &self.body.left_out {
-            let same = |(first, _): &&mut (&LeftOut, &LeftOut)| {
-                (&first.workload, &first.why.remedy) == (&left_out.workload, &left_out.why.remedy)
-            };
-            match groups.iter_mut().find(same) {
-                Some((_, last)) => *last = left_out,
-                None => groups.push((left_out, left_out)),
-            }
-        }
-        let sentence = |(first, last): (&LeftOut, &LeftOut)| {
-            let title = row_title(&first.workload, first.placement, first.ring);
+        let key = |left_out: &LeftOut| (left_out.workload.clone(), left_out.why.remedy.clone());
+        let groups = by_key(self.body.left_out.iter().map(|left_out| (key(left_out), left_out)));
+        let sentence = |(_, steps): (_, Vec<&LeftOut>)| {
+            let (first, last) = (steps[0], steps[steps.len() - 1]);
             let to = last.ring.filter(|_| first.ring != last.ring).map_or(String::new(), |ring| {
                 format!(" and on to {}", self.step_name(self.settings.steps.variable.of(ring)))
             });
-            let remedy = first.why.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
-            format!("Not measured: {title}{to}: {}{remedy}.", first.why.reason)
+            not_measured(&(first.title() + &to), &first.why)
         };
         groups.into_iter().map(sentence).collect()
     }
