@@ -18,6 +18,34 @@ at_least() { [[ $1 == [0-9]* ]] && [ "$(printf '%s\n' "$2" "$1" | sort -V | head
 # apt-get as root, without questions; it waits for whoever else installs something.
 apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@"; }
 
+# Makes a folder with a state of apt's own, so that packages of other releases and machines are fetched and none is installed. The
+# sources go into FOLDER/parts, and APT_CONFIG is FOLDER/apt.conf: private_apt FOLDER ARCHITECTURE...
+private_apt() {
+  local folder=$1
+  shift
+  rm -rf "$folder"
+  mkdir -p "$folder"/{lists/partial,cache/archives/partial,parts,prefs}
+  : > "$folder/status"
+  cat > "$folder/apt.conf" << END
+Dir::State "$folder"; Dir::State::Lists "$folder/lists"; Dir::State::status "$folder/status";
+Dir::Cache "$folder/cache"; Dir::Cache::archives "$folder/cache/archives"; Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache "";
+Dir::Etc::sourcelist "/dev/null"; Dir::Etc::sourceparts "$folder/parts"; Dir::Etc::preferencesparts "$folder/prefs";
+APT::Architecture "$1"; APT::Architectures { $(printf '"%s"; ' "$@")}; APT::Sandbox::User "root"; Acquire::Languages "none";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+END
+}
+
+# Unpacks the packages of the current folder, of a kernel's only the kernel: unpack_packages TO
+unpack_packages() {
+  local package
+  for package in *.deb; do
+    case $package in
+      linux-image*) dpkg-deb --fsys-tarfile "$package" | tar -x -C "$1" --wildcards './boot/vmlinuz-*' ;;
+      *) dpkg-deb -x "$package" "$1" ;;
+    esac
+  done
+}
+
 # Gets the lists of packages, once. A machine that has just started gets them by itself, and that lock apt does not wait for.
 refresh_packages() {
   local said try
